@@ -1,0 +1,1 @@
+"""Ray clusters: where the work runs."""

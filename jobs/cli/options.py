@@ -1,0 +1,78 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jobs.specs import DeviceChoice, EngineChoice, PoolSpec, PrecisionChoice, StyleSpec
+
+_STYLE = "Style"
+_POOL = "Where it runs"
+
+Style = Annotated[
+    str,
+    typer.Option(
+        help="A bundled style (see `nst styles list`), a checkpoint, or identity.",
+        metavar="NAME|FILE",
+        rich_help_panel=_STYLE,
+    ),
+]
+Strength = Annotated[
+    float,
+    typer.Option(
+        help="1 is the full style, 0 the source; between, a blend.", rich_help_panel=_STYLE
+    ),
+]
+KeepColors = Annotated[
+    bool,
+    typer.Option(
+        "--keep-colors", help="Keep the colours of the source.", rich_help_panel=_STYLE
+    ),
+]
+Engine = Annotated[
+    EngineChoice, typer.Option(help="What computes the network.", rich_help_panel=_POOL)
+]
+Device = Annotated[DeviceChoice, typer.Option(help="Where it computes.", rich_help_panel=_POOL)]
+Precision = Annotated[
+    PrecisionChoice, typer.Option(help="Of the network's numbers.", rich_help_panel=_POOL)
+]
+Address = Annotated[
+    str,
+    typer.Option(
+        envvar="NST_ADDRESS",
+        help="`local`, or the address of a running Ray cluster.",
+        rich_help_panel=_POOL,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Workers; default as many as the resources allow; 0: in this process, without Ray.",
+        rich_help_panel=_POOL,
+    ),
+]
+CpusPerWorker = Annotated[
+    float | None, typer.Option(help="CPUs for each worker.", rich_help_panel=_POOL)
+]
+GpusPerWorker = Annotated[
+    float | None,
+    typer.Option(help="GPUs for each worker; fractions share one.", rich_help_panel=_POOL),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume/--no-resume", help="Use what an earlier, interrupted run has finished."
+    ),
+]
+MaxSide = Annotated[
+    int | None,
+    typer.Option(help="Shrink so that the longer side has at most N pixels.", metavar="N"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+DEFAULT_STYLE = StyleSpec("identity")
+DEFAULT_POOL = PoolSpec()
+

@@ -1,0 +1,155 @@
+"""`nst stylize video` and `nst stylize images`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.cli import console, options
+from jobs.specs import CodecChoice, FormatChoice, PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+
+app = typer.Typer(no_args_is_help=True, help="Stylize whole videos or folders of pictures.")
+
+_POOL = options.DEFAULT_POOL
+_STYLE = options.DEFAULT_STYLE
+
+
+@app.command()
+def video(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The file to write; a folder for several inputs."),
+    ],
+    style: options.Style,
+    segment_seconds: Annotated[
+        float, typer.Option(help="Length of the pieces that workers take.")
+    ] = StylizeVideo.segment_seconds,
+    codec: Annotated[
+        CodecChoice | None, typer.Option(help="Default: what the container usually holds.")
+    ] = None,
+    crf: Annotated[int | None, typer.Option(help="Rate factor; lower is better.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Speed preset of the encoder.")] = None,
+    max_side: options.MaxSide = None,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Where finished segments wait; default beside the output.")
+    ] = None,
+    resume: options.Resume = StylizeVideo.resume,
+    allow_damaged: Annotated[
+        bool, typer.Option("--allow-damaged", help="Exit 0 though frames are missing.")
+    ] = StylizeVideo.allow_damaged,
+    overwrite: options.Overwrite = False,
+    strength: options.Strength = _STYLE.strength,
+    keep_colors: options.KeepColors = _STYLE.keep_colors,
+    address: options.Address = _POOL.address,
+    workers: options.Workers = _POOL.workers,
+    cpus_per_worker: options.CpusPerWorker = None,
+    gpus_per_worker: options.GpusPerWorker = None,
+    engine: options.Engine = _STYLE.engine,
+    device: options.Device = _STYLE.device,
+    precision: options.Precision = _STYLE.precision,
+    json: options.Json = False,
+) -> None:
+    """Stylize videos: every frame at its time, the sound byte for byte.
+
+    Example: nst stylize video film.mp4 -o film-wave.mp4 --style wave
+    """
+    job = StylizeVideo(
+        inputs=tuple(inputs),
+        output=output,
+        style=StyleSpec(style, strength, keep_colors, engine, device, precision),
+        pool=PoolSpec(address, workers, cpus_per_worker, gpus_per_worker),
+        segment_seconds=segment_seconds,
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        max_side=max_side,
+        work_dir=work_dir,
+        resume=resume,
+        allow_damaged=allow_damaged,
+        overwrite=overwrite,
+    )
+    from jobs.stylize_video import stylize_videos
+
+    with console.shown_progress() as show:
+        report = stylize_videos(job, show)
+    if json:
+        console.print_json(asdict(report))
+    for one in report.inputs:
+        for warning in one.warnings:
+            console.note(f"warning: {one.input}: {warning}")
+        if one.error:
+            console.note(f"error: {one.error}")
+        elif not json:
+            console.say(
+                f"{one.output}: {one.frames_out} of {one.frames_in} frames, {one.status}, verified, "
+                f"{one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
+            )
+    if report.nothing_started:
+        raise typer.Exit(console.WRONG_USE)
+    accepted = {"done", "damaged"} if allow_damaged else {"done"}
+    if any(one.status not in accepted for one in report.inputs):
+        raise typer.Exit(console.SOME_FAILED)
+
+
+@app.command()
+def images(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SRC...", help="Pictures, folders of them, globs.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write into.")],
+    style: options.Style,
+    format: Annotated[
+        FormatChoice, typer.Option(help="Of the pictures written.")
+    ] = StylizeImages.format,
+    quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = (
+        StylizeImages.quality
+    ),
+    max_side: options.MaxSide = None,
+    resume: options.Resume = StylizeImages.resume,
+    overwrite: options.Overwrite = False,
+    strength: options.Strength = _STYLE.strength,
+    keep_colors: options.KeepColors = _STYLE.keep_colors,
+    address: options.Address = _POOL.address,
+    workers: options.Workers = _POOL.workers,
+    cpus_per_worker: options.CpusPerWorker = None,
+    gpus_per_worker: options.GpusPerWorker = None,
+    engine: options.Engine = _STYLE.engine,
+    device: options.Device = _STYLE.device,
+    precision: options.Precision = _STYLE.precision,
+    json: options.Json = False,
+) -> None:
+    """Stylize pictures into a folder with the same names and tree.
+
+    Example: nst stylize images photos -o photos-wave --style wave
+    """
+    job = StylizeImages(
+        sources=tuple(sources),
+        output=output,
+        style=StyleSpec(style, strength, keep_colors, engine, device, precision),
+        pool=PoolSpec(address, workers, cpus_per_worker, gpus_per_worker),
+        format=format,
+        quality=quality,
+        max_side=max_side,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    from jobs.stylize_images import stylize_images
+
+    with console.shown_progress() as show:
+        report = stylize_images(job, show)
+    for failure in report.failures:
+        console.note(f"error: {failure['error']}")
+    if json:
+        console.print_json(asdict(report))
+    else:
+        console.say(
+            f"{output}: {report.done} pictures done, {report.reused} reused, "
+            f"{report.failed} failed, {report.seconds:.1f} s "
+            f"({report.images_per_second:.1f} pictures/s)"
+        )
+    if report.failed:
+        raise typer.Exit(console.SOME_FAILED)

@@ -1,0 +1,170 @@
+"""What this machine has: versions, devices, engines, codecs, weights."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from nst_core.errors import NstError
+from pipeline.encoders import Codec, choose_encoder, output_frame
+from pipeline.source_video import ColorTags, VideoStreamInfo
+
+_PACKAGES = ("torch", "torchvision", "av", "ray", "numpy", "pillow", "safetensors", "typer")
+_OPTIONAL_PACKAGES = ("openvino",)
+_CODECS: tuple[Codec, ...] = ("h264", "hevc", "av1", "vp9", "ffv1", "prores")
+_PROBE_STREAM = VideoStreamInfo(
+    codec="h264",
+    extradata=None,
+    codec_tag="",
+    bits_per_coded_sample=0,
+    width=256,
+    height=256,
+    pixel_format="yuv420p",
+    time_base=Fraction(1, 25),
+    rate=Fraction(25),
+    sample_aspect_ratio=None,
+    color=ColorTags(range=1, primaries=2, transfer=2, matrix=2),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    ok: bool
+    text: str
+    needed: bool = True
+    """Whether the program is of no use without it."""
+
+
+def examine() -> list[Finding]:
+    """Look at everything; nothing is changed or downloaded."""
+    return [
+        Finding("python", True, platform.python_version()),
+        *(_package(name, needed=True) for name in _PACKAGES),
+        *(_package(name, needed=False) for name in _OPTIONAL_PACKAGES),
+        _cpus(),
+        _cuda(),
+        *_styles_and_engines(),
+        *(_encoder(codec, needed=codec == "h264") for codec in _CODECS),
+        _loss_network(),
+        _cluster(),
+    ]
+
+
+def _package(name: str, *, needed: bool) -> Finding:
+    try:
+        version = importlib.metadata.version(name)
+        if name in ("torch", "torchvision"):
+            __import__(name)  # a mismatched pair is installed and cannot be imported
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, False, f"not installed; pip install {name}", needed)
+    except (ImportError, RuntimeError, OSError) as error:
+        text = f"{version} does not import ({error}); torch and torchvision must be a pair"
+        return Finding(name, False, text, needed)
+    return Finding(name, True, version, needed)
+
+
+def _cpus() -> Finding:
+    return Finding("cpus", True, f"{len(os.sched_getaffinity(0))} for this process")
+
+
+def _cuda() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("cuda", False, "no device that torch can use; the CPU works too", False)
+    names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+    return Finding("cuda", True, ", ".join(names), False)
+
+
+def _styles_and_engines() -> Iterator[Finding]:
+    from nst_core.checkpoint import load_generator
+    from nst_core.engine import make_engine
+    from nst_core.style_library import bundled_styles, find_style
+
+    names = bundled_styles()
+    text = ", ".join(names) or "none; the installation is damaged, install it anew"
+    yield Finding("bundled styles", bool(names), text)
+    if not names:
+        return
+    path = find_style(names[0]).path
+    assert path is not None
+    yield _attempt("engine torch", lambda: _run(make_engine(load_generator(path)[0], engine="torch")))
+    yield _attempt(
+        "engine openvino",
+        lambda: _run(make_engine(load_generator(path)[0], engine="openvino", device="cpu")),
+        needed=False,
+    )
+
+
+def _run(engine: object) -> str:
+    import torch
+
+    from nst_core.engine import Engine
+
+    chosen: Engine = engine  # type: ignore[assignment]
+    chosen.run(torch.rand(1, 3, 64, 64))
+    return f"{chosen.name} works"
+
+
+def _encoder(codec: Codec, *, needed: bool) -> Finding:
+    """Encode a frame: that a codec is listed does not mean that it opens."""
+    return _attempt(f"encoder {codec}", lambda: _encode(codec), needed=needed)
+
+
+def _encode(codec: Codec) -> str:
+    import av
+
+    from pipeline.segment_worker import SegmentEncoder
+
+    settings = choose_encoder(Path("probe.mkv"), codec=codec)
+    encoder = SegmentEncoder(_PROBE_STREAM, output_frame(256, 256, settings))
+    encoder.encode(av.VideoFrame(256, 256, settings.pixel_format), 0)
+    return f"{settings.encoder} works, {len(encoder.finish())} bytes"
+
+
+def _loss_network() -> Finding:
+    """Weights are looked for where they would be, and not downloaded."""
+    import torch.hub
+
+    from nst_core.loss_network import WEIGHTS_VARIABLE
+
+    file = os.environ.get(WEIGHTS_VARIABLE)
+    cached = sorted(Path(torch.hub.get_dir(), "checkpoints").glob("vgg1[69]*.pth"))
+    if file:
+        return Finding("loss network", Path(file).is_file(), f"{WEIGHTS_VARIABLE}={file}", False)
+    if cached:
+        return Finding("loss network", True, ", ".join(str(path) for path in cached), False)
+    text = "no weights here yet; training downloads them, or takes --loss-network-weights FILE"
+    return Finding("loss network", False, text, False)
+
+
+def _cluster() -> Finding:
+    address = os.environ.get("NST_ADDRESS")
+    if not address:
+        return Finding("cluster", True, "none named (NST_ADDRESS); work runs on this machine", False)
+    from cluster.connection import ray_session
+
+    def connect() -> str:
+        with ray_session(address):
+            import ray
+
+            resources = ray.cluster_resources()
+            cpus, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
+            return f"{address}: {cpus:g} CPUs, {gpus:g} GPUs"
+
+    return _attempt("cluster", connect)
+
+
+def _attempt(name: str, action: Callable[[], str], *, needed: bool = True) -> Finding:
+    try:
+        return Finding(name, True, action(), needed)
+    except (NstError, ImportError, RuntimeError, OSError, ValueError) as error:
+        return Finding(name, False, " ".join(str(error).split()), needed)

@@ -1,0 +1,107 @@
+"""Stylizing videos: all inputs' segments through one pool of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.progress import OnProgress, Progress, ignore_progress
+from jobs.specs import StylizeVideo
+from jobs.video_run import VideoReport, VideoRun
+from jobs.workers import stylizing_pool
+from nst_core.errors import InputError
+from nst_core.style_library import find_style
+from pipeline.segment_worker import SegmentTask, SegmentWorker
+from pipeline.worker_pool import Unit, WorkerPool
+
+
+@dataclass(frozen=True)
+class StylizeVideoReport:
+    """What a video job came to; the fields of the command's JSON."""
+
+    engine: str
+    workers: int
+    inputs: list[VideoReport]
+
+    @property
+    def nothing_started(self) -> bool:
+        """Whether not one input got past scanning."""
+        return all(video.error and not video.segments["total"] for video in self.inputs)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def stylize_videos(
+    job: StylizeVideo, on_progress: OnProgress = ignore_progress
+) -> StylizeVideoReport:
+    """Stylize every input; what fails is told in its part of the report, and the rest goes on.
+
+    Raises InputError or EnvironmentProblem where the job as a whole cannot start.
+    """
+    style = find_style(job.style.style)
+    outputs = _output_paths(job)
+    runs = [
+        VideoRun(path, output, job, style)
+        for path, output in zip(job.inputs, outputs, strict=True)
+    ]
+    for run in runs:
+        run.scan()
+    if any(run.waiting for run in runs):
+        with stylizing_pool(SegmentWorker, job.style, job.pool) as pool:
+            _run(runs, pool, on_progress)
+            engine, workers = pool.engine() or "none", pool.workers
+    else:
+        engine, workers = "none", 0
+        for run in runs:
+            if run.complete:  # an earlier run was stopped just before it wrote its output
+                run.finish()
+    return StylizeVideoReport(engine, workers, [run.report for run in runs])
+
+
+def _run(runs: list[VideoRun], pool: WorkerPool, on_progress: OnProgress) -> None:
+    total = sum(run.report.frames_in for run in runs)
+    finishing: list[Future[None]] = []
+    # Outputs are written beside the stylizing of the inputs that follow.
+    with ThreadPoolExecutor(1, thread_name_prefix="reassembly") as writer:
+        finishing += [writer.submit(run.finish) for run in runs if run.complete]
+        for outcome in pool.run(_units(runs)):
+            key, _ = outcome.key  # type: ignore[misc]  # as made by VideoRun.units
+            run = runs[key]
+            run.accept(outcome)
+            if run.complete:
+                finishing.append(writer.submit(run.finish))
+            done = sum(run.frames_done for run in runs)
+            on_progress(Progress(done, total, "frames", Path(run.report.input).name))
+    for future in finishing:
+        future.result()
+
+
+def _units(runs: list[VideoRun]) -> Iterator[Unit[SegmentTask]]:
+    for key, run in enumerate(runs):
+        yield from run.units(key)
+
+
+def _output_paths(job: StylizeVideo) -> list[Path]:
+    """One output for each input; a folder keeps the names. Raises InputError."""
+    asked = job.output
+    is_folder = len(job.inputs) > 1 or asked.is_dir()
+    if not is_folder:
+        return [asked]
+    if asked.exists() and not asked.is_dir():
+        raise InputError(f"-o {asked}: a file; several inputs need a folder")
+    asked.mkdir(parents=True, exist_ok=True)
+    outputs = [asked / path.name for path in job.inputs]
+    seen: dict[Path, Path] = {}
+    for path, output in zip(job.inputs, outputs, strict=True):
+        if output in seen:
+            raise InputError(
+                f"{seen[output]} and {path} would both become {output}; "
+                "give them different names, or stylize them apart"
+            )
+        seen[output] = path
+    return outputs

@@ -1,0 +1,240 @@
+"""Training a style: check everything here, train on Ray Train, write the checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.connection import ray_session
+from jobs.progress import OnProgress, Progress, ignore_progress
+from jobs.run_folder import RunFolder
+from jobs.specs import TrainStyle
+from jobs.training_loop import TrainingPlan, describe, read_trainer_state, training_loop
+from nst_core import __version__
+from nst_core.checkpoint import CheckpointInfo, build_generator, save_generator
+from nst_core.errors import EnvironmentProblem, InputError, TrainingFailed
+from nst_core.loss_network import load_loss_network_weights
+from nst_core.objective import ObjectiveSettings
+from nst_core.pictures import read_rgb, resize_shorter_side
+from nst_core.training import TrainingSettings
+from nst_core.training_photos import find_photos
+
+if TYPE_CHECKING:
+    import ray.train
+
+_LOSSES = ("content", "style", "tv", "total")
+_POLL_SECONDS = 1.0
+_WORKER_FAILURES_ALLOWED = 2
+_CHECKPOINTS_KEPT = 2
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training run came to; the fields of the command's JSON."""
+
+    checkpoint: str
+    steps: int
+    images_per_second: float
+    losses: dict[str, float]
+    """Of the last step."""
+    resumed_from_step: int
+    workers: int
+    run_dir: str
+
+
+def train_style(job: TrainStyle, on_progress: OnProgress = ignore_progress) -> TrainingReport:
+    """Train, or go on training, and write ``job.output``.
+
+    Raises InputError, EnvironmentProblem or TrainingFailed.
+    """
+    plan = make_plan(job)
+    _prepare_run_folder(job, plan)
+    # Ray Train logs a warning a second without the dashboard's agent; it listens on loopback.
+    with ray_session(job.address, dashboard=True), _progress_of(plan, on_progress):
+        result = _fit(job, plan)
+    if result.checkpoint is None:
+        raise TrainingFailed(f"Ray Train ended without a checkpoint in {plan.run_folder.path}")
+    generator = build_generator(plan.info)
+    with result.checkpoint.as_directory() as folder:
+        generator.load_state_dict(read_trainer_state(Path(folder))["generator"])
+    report = _report(job, plan)
+    training = describe(plan) | {
+        "style_image": job.style_image.name,
+        "content": job.content.name,
+        "workers": job.workers,
+        "losses": report.losses,
+        "nst": __version__,
+    }
+    info = CheckpointInfo(plan.info.architecture, plan.info.arguments, training)
+    save_generator(job.output, generator, info)
+    return report
+
+
+def make_plan(job: TrainStyle) -> TrainingPlan:
+    """Read and check everything that training needs, so that no worker finds it missing."""
+    if job.output.is_dir():
+        raise InputError(f"-o {job.output}: a folder; name the checkpoint file to write")
+    try:
+        settings = TrainingSettings(
+            steps=job.steps,
+            batch_size=job.batch_size,
+            image_size=job.image_size,
+            learning_rate=job.learning_rate,
+            seed=job.seed,
+        )
+        objective = ObjectiveSettings(job.content_weight, job.style_weight, job.tv_weight)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    style_image = resize_shorter_side(read_rgb(job.style_image), job.style_size)
+    photos = tuple(path.absolute() for path in find_photos(job.content))
+    return TrainingPlan(
+        info=CheckpointInfo("johnson", {"width": job.width}),
+        settings=settings,
+        objective=objective,
+        style_image=style_image,
+        photos=photos,
+        weights=load_loss_network_weights(job.loss_network, job.loss_network_weights),
+        run_folder=RunFolder(job.run_folder),
+        checkpoint_every=job.checkpoint_every,
+        threads=job.cpus_per_worker or max(1, (os.cpu_count() or 1) // job.workers),
+    )
+
+
+def _prepare_run_folder(job: TrainStyle, plan: TrainingPlan) -> None:
+    folder = plan.run_folder
+    settings = json.dumps(describe(plan), indent=1)
+    if job.resume:
+        if not folder.started:
+            raise InputError(f"--resume: no run in {folder.path}; leave --resume out to start one")
+        if json.loads(folder.settings.read_text()) != json.loads(settings):
+            raise InputError(
+                f"--resume: the run in {folder.path} has other settings (see its settings.json); "
+                "repeat them, or train anew with --overwrite"
+            )
+    else:
+        if job.output.exists() and not job.overwrite:
+            raise InputError(f"{job.output} exists; --overwrite replaces it")
+        if folder.started:
+            if not job.overwrite:
+                raise InputError(
+                    f"a run is in {folder.path}; --resume goes on with it, --overwrite drops it"
+                )
+            _drop(folder)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.session.unlink(missing_ok=True)
+    folder.settings.write_text(settings)
+
+
+def _drop(folder: RunFolder) -> None:
+    """Remove what a run wrote, and nothing else that may lie in the folder."""
+    for part in (folder.ray, folder.previews, folder.tensorboard):
+        shutil.rmtree(part, ignore_errors=True)
+    for file in (folder.metrics, folder.settings, folder.session):
+        file.unlink(missing_ok=True)
+
+
+def _fit(job: TrainStyle, plan: TrainingPlan) -> ray.train.Result:
+    import ray
+    from ray.train import (
+        CheckpointConfig,
+        FailureConfig,
+        RunConfig,
+        ScalingConfig,
+        TrainingFailedError,
+    )
+    from ray.train.torch import TorchTrainer
+
+    gpus = ray.cluster_resources().get("GPU", 0)
+    if job.device == "cuda" and gpus < job.workers:
+        raise EnvironmentProblem(
+            f"--device cuda: {job.workers} workers need as many GPUs, there are {gpus:g}"
+        )
+    use_gpu = job.device != "cpu" and gpus >= job.workers
+    cpus = ray.cluster_resources().get("CPU", 0)
+    if job.workers * plan.threads > cpus:
+        raise EnvironmentProblem(
+            f"{job.workers} workers of {plan.threads} CPUs need {job.workers * plan.threads}, "
+            f"there are {cpus:g}; lower --workers or --cpus-per-worker"
+        )
+    trainer = TorchTrainer(
+        training_loop,
+        train_loop_config={"plan": plan},
+        scaling_config=ScalingConfig(
+            num_workers=job.workers,
+            use_gpu=use_gpu,
+            resources_per_worker={"CPU": plan.threads, **({"GPU": 1} if use_gpu else {})},
+        ),
+        run_config=RunConfig(
+            name=plan.run_folder.ray.name,
+            storage_path=str(plan.run_folder.path),
+            checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
+            failure_config=FailureConfig(max_failures=_WORKER_FAILURES_ALLOWED),
+        ),
+    )
+    try:
+        return trainer.fit()
+    except TrainingFailedError as error:
+        cause = _root_cause(error)
+        raise TrainingFailed(
+            f"training stopped: {cause}; what was reached is kept, --resume goes on with it"
+        ) from error
+
+
+def _root_cause(error: BaseException) -> str:
+    """Ray wraps the worker's error in a traceback as text: its last line says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+@contextmanager
+def _progress_of(plan: TrainingPlan, on_progress: OnProgress) -> Iterator[None]:
+    """Tell of every new line in the metrics: the workers may be on other machines."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        told = -1
+        while not stop.wait(_POLL_SECONDS):
+            lines = plan.run_folder.read_metrics()
+            if lines and lines[-1]["step"] != told:
+                told = lines[-1]["step"]
+                on_progress(_progress(lines[-1], plan.settings.steps))
+
+    thread = threading.Thread(target=watch, name="training-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _progress(line: dict[str, Any], steps: int) -> Progress:
+    note = (
+        f"content {line['content']:.3f} style {line['style']:.4f} total {line['total']:.3f}, "
+        f"{line['images'] / max(line['seconds'], 1e-9):.1f} images/s"
+    )
+    return Progress(line["step"] + 1, steps, "steps", note)
+
+
+def _report(job: TrainStyle, plan: TrainingPlan) -> TrainingReport:
+    lines = plan.run_folder.read_metrics()
+    first_step = json.loads(plan.run_folder.session.read_text())["first_step"]
+    timed = [line for line in lines if line["step"] > first_step]  # the first step warms up
+    seconds = sum(line["seconds"] for line in timed)
+    images = sum(line["images"] for line in timed)
+    return TrainingReport(
+        checkpoint=str(job.output),
+        steps=len(lines),
+        images_per_second=round(images / seconds, 3) if seconds else 0.0,
+        losses={name: lines[-1][name] for name in _LOSSES},
+        resumed_from_step=first_step,
+        workers=job.workers,
+        run_dir=str(plan.run_folder.path),
+    )

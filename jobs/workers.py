@@ -1,0 +1,79 @@
+"""From a pool specification to a pool of stylizing workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cluster.connection import ray_session
+from jobs.specs import PoolSpec, StyleSpec
+from nst_core.style_library import Style, find_style
+from nst_core.stylizer import Stylizer
+from pipeline.image_worker import ImageWorker
+from pipeline.segment_worker import SegmentWorker
+from pipeline.worker_pool import InProcessPool, Worker, WorkerPool
+
+if TYPE_CHECKING:
+    from pipeline.actor_pool import Resources
+
+WorkerClass = type[SegmentWorker] | type[ImageWorker]
+
+
+@contextmanager
+def stylizing_pool(
+    worker_class: WorkerClass, style: StyleSpec, pool: PoolSpec, *, depth: int = 2
+) -> Iterator[WorkerPool]:
+    """Open a pool whose workers apply ``style``; it closes with the block."""
+    found = find_style(style.style)
+    if pool.workers == 0:
+        threads = len(os.sched_getaffinity(0))
+        factory = partial(make_worker, worker_class, found, style, threads)
+        yield InProcessPool(factory)
+        return
+    with ray_session(pool.address):
+        from pipeline.actor_pool import ActorPool
+
+        resources = _resources(style, pool)
+        threads = max(1, int(resources.cpus))
+        factory = partial(make_worker, worker_class, found, style, threads)
+        actors = ActorPool(factory, resources, workers=pool.workers, depth=depth)
+        try:
+            yield actors
+        finally:
+            actors.close()
+
+
+def make_worker(worker_class: WorkerClass, style: Style, spec: StyleSpec, threads: int) -> Worker:
+    """Build a worker where it will live."""
+    stylizer = Stylizer(
+        style,
+        strength=spec.strength,
+        keep_colors=spec.keep_colors,
+        engine=spec.engine,
+        device=spec.device,
+        precision=spec.precision,
+        threads=threads,
+    )
+    return worker_class(stylizer, threads=threads)
+
+
+def _resources(style: StyleSpec, pool: PoolSpec) -> Resources:
+    import ray
+
+    from pipeline.actor_pool import Resources
+
+    total = ray.cluster_resources()
+    gpus = pool.gpus_per_worker
+    if gpus is None:
+        wants_gpu = style.device == "cuda" or (
+            style.device == "auto" and style.engine != "openvino" and total.get("GPU", 0) >= 1
+        )
+        gpus = 1.0 if wants_gpu else 0.0
+    cpus = pool.cpus_per_worker
+    if cpus is None:
+        places = total.get("GPU", 0) / gpus if gpus else 0
+        cpus = max(1.0, total.get("CPU", 1) // places) if places else 1.0
+    return Resources(cpus=cpus, gpus=gpus)

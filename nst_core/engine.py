@@ -1,0 +1,91 @@
+"""Engines: ways to compute one and the same generator, and the choice between them."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from nst_core.errors import EnvironmentProblem, InputError
+
+EngineName = Literal["torch", "openvino"]
+Device = Literal["cpu", "cuda"]
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+class Engine(Protocol):
+    """Computes a generator. Any engine stays within 40 dB PSNR of float32 torch."""
+
+    name: str
+    """Engine, device and precision, such as ``openvino cpu bfloat16``."""
+    device: torch.device
+    """Where the tensors go in and come out."""
+
+    def run(self, images: Tensor) -> Tensor:
+        """Map N x 3 x H x W float32 in [0, 1] to the same."""
+        ...
+
+
+class TorchEngine:
+    """PyTorch itself: the reference on the CPU, half precision and channels-last on CUDA."""
+
+    def __init__(self, generator: nn.Module, *, device: Device, precision: Precision) -> None:
+        self.name = f"torch {device} {precision}"
+        self.device = torch.device(device)
+        self._dtype: torch.dtype = getattr(torch, precision)
+        self._generator = generator.eval().to(
+            self.device, self._dtype, memory_format=torch.channels_last
+        )
+
+    @torch.inference_mode()
+    def run(self, images: Tensor) -> Tensor:
+        """Map N x 3 x H x W float32 in [0, 1] to the same."""
+        images = images.to(self.device, self._dtype, memory_format=torch.channels_last)
+        output: Tensor = self._generator(images)
+        return output.float()
+
+
+def make_engine(
+    generator: nn.Module,
+    *,
+    engine: Literal["auto", "torch", "openvino"] = "auto",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    threads: int | None = None,
+) -> Engine:
+    """Choose and build an engine.
+
+    ``auto`` is CUDA where there is a device, else OpenVINO where it is installed, else torch; in
+    half precision where the device computes it. ``threads`` bounds OpenVINO's threads (None: all);
+    torch has its own setting.
+    Raises EnvironmentProblem for what this machine lacks, InputError for what does not combine.
+    """
+    chosen_device = choose_device(device)
+    if engine == "openvino" and chosen_device == "cuda":
+        if device == "cuda":
+            raise InputError("--engine openvino runs on the CPU; use --device cpu or --engine torch")
+        chosen_device = "cpu"
+    if engine == "auto":
+        openvino = chosen_device == "cpu" and find_spec("openvino") is not None
+        engine = "openvino" if openvino else "torch"
+    if engine == "openvino":
+        from nst_core.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(generator, precision=precision, threads=threads)
+    if precision == "auto":
+        precision = "float16" if chosen_device == "cuda" else "float32"
+    return TorchEngine(generator, device=chosen_device, precision=precision)
+
+
+def choose_device(device: Literal["auto", "cpu", "cuda"]) -> Device:
+    """``auto`` is CUDA where there is a device. Raises EnvironmentProblem."""
+    if device == "cpu":
+        return "cpu"
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise EnvironmentProblem(
+            "--device cuda: torch sees no CUDA device here; use --device cpu, or see `nst doctor`"
+        )
+    return "cuda" if available else "cpu"

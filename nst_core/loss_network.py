@@ -1,0 +1,224 @@
+"""The loss network: a frozen VGG (Simonyan and Zisserman 2015) that names its activations."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from nst_core.errors import LossNetworkError
+
+LossNetworkName = Literal["vgg16", "vgg19"]
+
+WEIGHTS_VARIABLE = "NST_LOSS_NETWORK_WEIGHTS"
+"""Environment variable with the path of a weights file."""
+
+_CONVS_PER_BLOCK: dict[LossNetworkName, tuple[int, ...]] = {
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
+_CHANNELS_OF_BLOCK = (64, 128, 256, 512, 512)
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_DOWNLOAD_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, repr=False)
+class LossNetworkWeights:
+    """Weights together with the normalisation of the input that they were trained with."""
+
+    name: LossNetworkName
+    tensors: dict[str, Tensor]
+    """``features.N.weight`` and ``features.N.bias`` under torchvision's numbering."""
+    mean: tuple[float, float, float]
+    """Subtracted from RGB in [0, 1]."""
+    std: tuple[float, float, float]
+    """Divides what is left; 1/255 where the weights expect the scale 0..255 (Caffe)."""
+    source: str
+    """Where they came from, for the records."""
+
+    def __repr__(self) -> str:
+        return f"LossNetworkWeights({self.name}, {len(self.tensors)} tensors, {self.source})"
+
+
+class LossNetwork(nn.Module):
+    """Frozen VGG up to the deepest layer asked for.
+
+    Takes RGB in [0, 1], N x 3 x H x W; returns the activations of ``layers`` (names such as
+    ``relu4_1``) by name. Raises LossNetworkError for a layer that the network or the weights
+    do not have.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, weights: LossNetworkWeights, layers: Iterable[str]) -> None:
+        super().__init__()
+        indices = activation_indices(weights.name)
+        unknown = sorted(set(layers) - indices.keys())
+        if unknown:
+            raise LossNetworkError(
+                f"{weights.name} has no layer {', '.join(unknown)}; it has {', '.join(indices)}"
+            )
+        self.layer_of_index = {indices[name]: name for name in layers}
+        depth = max(self.layer_of_index) + 1
+        self.features = _vgg_features(weights.name)[:depth]
+        self._load(weights)
+        self.register_buffer("mean", torch.tensor(weights.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(weights.std).view(1, 3, 1, 1))
+        self.requires_grad_(False).eval()
+
+    def _load(self, weights: LossNetworkWeights) -> None:
+        own = {f"features.{name}" for name in self.features.state_dict()}
+        missing = sorted(own - weights.tensors.keys())
+        if missing:
+            raise LossNetworkError(
+                f"{weights.source} has no tensor {missing[0]} ({len(missing)} missing), which the "
+                f"layers {', '.join(self.layer_of_index.values())} of {weights.name} need; "
+                "use weights of that network"
+            )
+        try:
+            self.features.load_state_dict(
+                {name[len("features.") :]: weights.tensors[name].float() for name in own}
+            )
+        except RuntimeError as error:
+            raise LossNetworkError(
+                f"{weights.source} does not fit {weights.name}: {error}"
+            ) from error
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Activations by layer name, in the order of depth."""
+        features = (image - self.mean) / self.std
+        activations: dict[str, Tensor] = {}
+        for index, module in enumerate(self.features):
+            features = module(features)
+            if index in self.layer_of_index:
+                activations[self.layer_of_index[index]] = features
+        return activations
+
+
+def activation_indices(name: LossNetworkName) -> dict[str, int]:
+    """Index within torchvision's ``features`` of every ReLU: ``{"relu1_1": 1, ...}``."""
+    indices: dict[str, int] = {}
+    index = 0
+    for block, convs in enumerate(_CONVS_PER_BLOCK[name], start=1):
+        for conv in range(1, convs + 1):
+            indices[f"relu{block}_{conv}"] = index + 1
+            index += 2
+        index += 1  # the block's max pooling
+    return indices
+
+
+def load_loss_network_weights(
+    name: LossNetworkName, path: str | Path | None = None
+) -> LossNetworkWeights:
+    """Read weights from ``path``, else from the file in NST_LOSS_NETWORK_WEIGHTS, else download.
+
+    The download is torchvision's own (cached by it). Raises LossNetworkError when none works.
+    """
+    chosen = path or os.environ.get(WEIGHTS_VARIABLE)
+    if chosen:
+        return _read_file(name, Path(chosen))
+    return _download(name)
+
+
+def _vgg_features(name: LossNetworkName) -> nn.Sequential:
+    modules: list[nn.Module] = []
+    inputs = 3
+    for outputs, convs in zip(_CHANNELS_OF_BLOCK, _CONVS_PER_BLOCK[name], strict=True):
+        for _ in range(convs):
+            modules += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+            inputs = outputs
+        modules.append(nn.MaxPool2d(2))
+    return nn.Sequential(*modules)
+
+
+def _read_file(name: LossNetworkName, path: Path) -> LossNetworkWeights:
+    if not path.is_file():
+        raise LossNetworkError(f"loss-network weights {path}: no such file")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(name, path)
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises half a dozen kinds
+        raise LossNetworkError(
+            f"loss-network weights {path}: not a safetensors file nor a plain torch state dict"
+        ) from error
+    # torchvision's files, its .pth included, expect ImageNet's mean and standard deviation.
+    return LossNetworkWeights(name, tensors, _IMAGENET_MEAN, _IMAGENET_STD, path.name)
+
+
+def _read_safetensors(name: LossNetworkName, path: Path) -> LossNetworkWeights:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise LossNetworkError(f"loss-network weights {path}: {error}") from error
+    architecture = metadata.get("architecture", name)
+    if architecture != name:
+        raise LossNetworkError(
+            f"{path} holds {architecture} weights, not {name}; try --loss-network {architecture}"
+        )
+    mean = _three_numbers(metadata.get("mean"), _IMAGENET_MEAN, path)
+    std = _three_numbers(metadata.get("std"), _IMAGENET_STD, path)
+    if max(mean) > 1:  # stated on the scale 0..255
+        mean = (mean[0] / 255, mean[1] / 255, mean[2] / 255)
+        std = (std[0] / 255, std[1] / 255, std[2] / 255)
+    return LossNetworkWeights(name, tensors, mean, std, path.name)
+
+
+def _three_numbers(
+    text: str | None, default: tuple[float, float, float], path: Path
+) -> tuple[float, float, float]:
+    if text is None:
+        return default
+    try:
+        red, green, blue = (float(part) for part in text.strip("[]() ").split(","))
+    except ValueError as error:
+        raise LossNetworkError(
+            f"{path}: mean or std in its metadata is {text!r}; three numbers are needed"
+        ) from error
+    return red, green, blue
+
+
+def _download(name: LossNetworkName) -> LossNetworkWeights:
+    from torchvision.models import VGG16_Weights, VGG19_Weights
+
+    mean, std = _IMAGENET_MEAN, _IMAGENET_STD
+    if name == "vgg16":
+        weights = VGG16_Weights.IMAGENET1K_FEATURES  # the Caffe scale, as the papers'
+        mean = cast("tuple[float, float, float]", (0.48235, 0.45882, 0.40784))
+        std = (1 / 255, 1 / 255, 1 / 255)
+    else:
+        weights = VGG19_Weights.IMAGENET1K_V1
+    try:
+        with _socket_timeout(_DOWNLOAD_TIMEOUT_SECONDS):
+            tensors = weights.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        raise LossNetworkError(
+            f"no weights for the loss network {name}: the download failed ({error}); connect to "
+            f"the internet, or name a file with --loss-network-weights FILE or {WEIGHTS_VARIABLE}"
+        ) from error
+    return LossNetworkWeights(name, tensors, mean, std, f"torchvision {weights}")
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,126 @@
+"""The perceptual objective: what a generator is trained to lower, composed of named parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nst_core.losses import (
+    feature_reconstruction_loss,
+    gram_matrix,
+    style_reconstruction_loss,
+    total_variation,
+)
+from nst_core.loss_network import LossNetwork, LossNetworkName, LossNetworkWeights
+
+Scaling = Literal["paper", "relative"]
+
+STYLE_LAYERS: Mapping[LossNetworkName, tuple[str, ...]] = {
+    "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),  # Johnson et al., section 4.1
+    "vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),  # Ulyanov et al. 2017
+}
+CONTENT_LAYER: Mapping[LossNetworkName, str] = {"vgg16": "relu3_3", "vgg19": "relu4_2"}
+
+
+@dataclass(frozen=True)
+class ObjectiveSettings:
+    """Weights of the three terms and how each term is scaled."""
+
+    content_weight: float = 1.0
+    style_weight: float = 5.0
+    tv_weight: float = 0.0
+    scaling: Scaling = "relative"
+    """``paper``: the terms as Johnson et al. write them. ``relative`` (this project's): each style
+    layer's error is divided by its target's squared norm and the layers are averaged, the content
+    error is divided by the content's own mean square; one pair of weights then serves every
+    style and both scales (torchvision's and Caffe's) of the loss network."""
+
+    def __post_init__(self) -> None:
+        for name in ("content_weight", "style_weight", "tv_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} {getattr(self, name)}: a number of 0 or more is needed")
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The terms of the objective, each before its weight, and their weighted total: scalars."""
+
+    content: Tensor
+    style: Tensor
+    tv: Tensor
+    total: Tensor
+
+    def as_floats(self) -> dict[str, float]:
+        """Plain numbers by name, for records."""
+        return {name: value.item() for name, value in vars(self).items()}
+
+
+class StyleLoss(nn.Module):
+    """Style reconstruction at one layer; holds the Gram matrix of the style image."""
+
+    target: Tensor
+
+    def __init__(self, target: Tensor, scaling: Scaling) -> None:
+        super().__init__()
+        self.register_buffer("target", target)
+        self.scale = 1.0
+        if scaling == "relative":
+            self.scale = 1.0 / float(target.square().sum().clamp_min(1e-12))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Scalar for features of N x C x H x W."""
+        return self.scale * style_reconstruction_loss(gram_matrix(features), self.target)
+
+
+class PerceptualObjective(nn.Module):
+    """Content, style and total-variation loss of stylized pictures, seen by the loss network.
+
+    ``style_image`` is 1 x 3 x H x W in [0, 1]; its Gram matrices are computed once, here.
+    """
+
+    def __init__(
+        self, weights: LossNetworkWeights, style_image: Tensor, settings: ObjectiveSettings
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.content_layer = CONTENT_LAYER[weights.name]
+        style_layers = STYLE_LAYERS[weights.name]
+        self.network = LossNetwork(weights, (*style_layers, self.content_layer))
+        with torch.no_grad():
+            features = self.network(style_image)
+            self.style_losses = nn.ModuleDict(
+                {
+                    layer: StyleLoss(gram_matrix(features[layer]), settings.scaling)
+                    for layer in style_layers
+                }
+            )
+
+    def forward(self, stylized: Tensor, content: Tensor) -> Losses:
+        """Losses of N x 3 x H x W stylized pictures against their contents, both in [0, 1]."""
+        with torch.no_grad():
+            target = self.network(content)[self.content_layer].float()
+        features = self.network(stylized)
+        content_loss = feature_reconstruction_loss(features[self.content_layer], target)
+        layer_losses = [loss(features[layer]) for layer, loss in self.style_losses.items()]
+        style_loss = torch.stack(layer_losses).sum()
+        if self.settings.scaling == "relative":
+            content_loss = content_loss / target.square().mean().clamp_min(1e-12)
+            style_loss = style_loss / len(layer_losses)
+        tv_loss = total_variation(stylized)
+        total = (
+            self.settings.content_weight * content_loss
+            + self.settings.style_weight * style_loss
+            + self.settings.tv_weight * tv_loss
+        )
+        return Losses(content_loss, style_loss, tv_loss, total)
+
+    def describe(self) -> dict[str, object]:
+        """What the objective was, for a checkpoint's metadata."""
+        return asdict(self.settings) | {
+            "content_layer": self.content_layer,
+            "style_layers": list(self.style_losses),
+        }

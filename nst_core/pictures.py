@@ -1,0 +1,75 @@
+"""Pictures between files and tensors: reading, shrinking, cropping, sheets for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from nst_core.errors import MediaError
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+
+
+def read_rgb(path: Path, *, shrink_towards: int | None = None) -> Image.Image:
+    """Read a picture as RGB, turned upright as its EXIF says.
+
+    ``shrink_towards`` lets a JPEG decode at a half, quarter or eighth, as long as no side falls
+    below that many pixels: much faster for training. Raises MediaError.
+    """
+    try:
+        with Image.open(path) as image:
+            if shrink_towards is not None:
+                image.draft("RGB", (shrink_towards, shrink_towards))
+            upright = ImageOps.exif_transpose(image)
+            return upright.convert("RGB")
+    except FileNotFoundError as error:
+        raise MediaError(f"picture {path}: no such file") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise MediaError(f"picture {path}: cannot be read ({error})") from error
+
+
+def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
+    """Resize so that the shorter side is ``size`` pixels (antialiased)."""
+    factor = size / min(image.size)
+    width, height = (max(size, round(side * factor)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """RGB picture to 1 x 3 x H x W in [0, 1]."""
+    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
+    return pixels.permute(2, 0, 1)[None].float() / 255
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """1 x 3 x H x W or 3 x H x W in [0, 1] to a picture, rounded to nearest."""
+    pixels = image.detach().float().cpu().reshape(3, *image.shape[-2:])
+    array = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
+    return Image.fromarray(array.contiguous().numpy())
+
+
+def sheet(rows: Sequence[Sequence[Image.Image]], *, cell_height: int, gap: int = 6) -> Image.Image:
+    """Lay pictures out in rows on white, each scaled to ``cell_height``."""
+    scaled = [
+        [
+            picture.resize(
+                (max(1, round(picture.width * cell_height / picture.height)), cell_height),
+                Image.Resampling.LANCZOS,
+            )
+            for picture in row
+        ]
+        for row in rows
+    ]
+    width = max(sum(picture.width + gap for picture in row) + gap for row in scaled)
+    result = Image.new("RGB", (width, len(scaled) * (cell_height + gap) + gap), "white")
+    for number, row in enumerate(scaled):
+        x = gap
+        for picture in row:
+            result.paste(picture, (x, gap + number * (cell_height + gap)))
+            x += picture.width + gap
+    return result

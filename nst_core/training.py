@@ -1,0 +1,114 @@
+"""Fitting a generator: settings, the learning-rate schedule and one optimisation step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nst_core.errors import TrainingFailed
+from nst_core.objective import Losses, PerceptualObjective
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How long and how fast a generator is fitted."""
+
+    steps: int = 2000
+    batch_size: int = 4
+    """Crops a step, for each worker."""
+    image_size: int = 256
+    """Side of the square crops, in pixels."""
+    learning_rate: float = 1e-3
+    """Of Adam, after the warm-up (Johnson et al., section 4.1)."""
+    warmup_steps: int = 20
+    final_rate: float = 0.05
+    """Fraction of the learning rate that the cosine ends at."""
+    seed: int = 0
+    mixed_precision: bool = True
+    """bfloat16 autocast of generator and loss network; Gram matrices and losses stay float32."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: at least 1 is needed")
+        if self.image_size < 32:
+            raise ValueError(f"image_size {self.image_size}: at least 32 pixels are needed")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate {self.learning_rate}: more than 0 is needed")
+
+
+def learning_rate_at(step: int, settings: TrainingSettings) -> float:
+    """Linear warm-up, then a cosine down to ``final_rate``; ``step`` counts from 0."""
+    warmup = min(settings.warmup_steps, settings.steps // 4)
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(1, settings.steps - warmup)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return settings.learning_rate * (settings.final_rate + (1 - settings.final_rate) * cosine)
+
+
+class GeneratorTrainer:
+    """Owns generator, optimizer and step counter; ``step`` does one Adam step on a batch."""
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        objective: PerceptualObjective,
+        settings: TrainingSettings,
+        *,
+        device: torch.device,
+    ) -> None:
+        self.settings = settings
+        self.device = device
+        self.generator = generator.to(device, memory_format=torch.channels_last).train()
+        self.objective = objective.to(device, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=settings.learning_rate)
+        self.steps_done = 0
+        self._forward = self.generator
+
+    def data_parallel(self, wrap: Callable[[nn.Module], nn.Module]) -> None:
+        """Run the forward pass through ``wrap(generator)``; the weights stay the generator's."""
+        self._forward = wrap(self.generator)
+
+    def step(self, content: Tensor) -> Losses:
+        """Fit to N x 3 x H x W photographs in [0, 1]; returns the losses before the step.
+
+        Raises TrainingFailed when the objective is no longer a finite number.
+        """
+        content = content.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+        rate = learning_rate_at(self.steps_done, self.settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.settings.mixed_precision
+        ):
+            losses = self.objective(self._forward(content), content)
+        if not torch.isfinite(losses.total):
+            raise TrainingFailed(
+                f"the objective is {losses.total.item()} at step {self.steps_done}; "
+                "try a lower --learning-rate or a lower --style-weight"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        self.optimizer.step()
+        self.steps_done += 1
+        return Losses(**{name: value.detach() for name, value in vars(losses).items()})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on needs: the schedule and the data order follow from the step."""
+        return {
+            "generator": self.generator.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "steps_done": self.steps_done,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned."""
+        self.generator.load_state_dict(state["generator"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps_done = state["steps_done"]

@@ -1,0 +1,150 @@
+"""Pictures in folders: what to read, what to write, and how both are done without loss."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from nst_core.errors import InputError, MediaError
+from nst_core.pictures import PICTURE_SUFFIXES
+
+OutputFormat = Literal["same", "png", "jpeg", "webp"]
+
+_SUFFIX_OF_FORMAT = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+_PILLOW_FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+}
+_WITH_ALPHA = frozenset({"PNG", "WEBP", "TIFF"})
+_WITH_EXIF = frozenset({"JPEG", "PNG", "WEBP", "TIFF"})
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """One picture to stylize: where from, where to. Both paths are absolute."""
+
+    source: Path
+    output: Path
+    quality: int
+    max_side: int | None
+
+
+@dataclass(frozen=True, repr=False)
+class Picture:
+    """A decoded picture, upright."""
+
+    rgb: NDArray[np.uint8]
+    """H x W x 3."""
+    alpha: Image.Image | None
+    exif: bytes
+
+    def __repr__(self) -> str:
+        height, width, _ = self.rgb.shape
+        return f"Picture({width}x{height}{', alpha' if self.alpha else ''})"
+
+
+def find_images(sources: Sequence[str]) -> Iterator[tuple[Path, Path]]:
+    """Yield every picture with its place in the output tree, in sorted order for each source.
+
+    A folder gives all pictures below it, at their places relative to it; a file or a match of a
+    glob gives itself. Raises InputError for a source that does not exist or holds no pictures.
+    """
+    for source in sources:
+        path = Path(source)
+        if path.is_dir():
+            found = sorted(_pictures_below(path))
+            if not found:
+                raise InputError(
+                    f"{source}: no pictures in this folder ({', '.join(sorted(PICTURE_SUFFIXES))})"
+                )
+            yield from ((file, file.relative_to(path)) for file in found)
+        elif path.is_file():
+            yield path, Path(path.name)
+        else:
+            matches = sorted(Path(name) for name in glob.glob(source, recursive=True))  # noqa: PTH207
+            files = [match for match in matches if match.is_file()]
+            if not files:
+                raise InputError(f"{source}: no such file or folder, and no match as a glob")
+            yield from ((file, Path(file.name)) for file in files)
+
+
+def output_path(relative: Path, output_format: OutputFormat) -> Path:
+    """Where a picture goes in the output folder; the name stays, the ending may not."""
+    if output_format == "same":
+        return relative
+    return relative.with_suffix(_SUFFIX_OF_FORMAT[output_format])
+
+
+def read_picture(path: Path, *, max_side: int | None = None) -> Picture:
+    """Read and turn upright; ``max_side`` shrinks the longer side. Raises MediaError."""
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            exif = image.getexif()
+            exif.pop(_ORIENTATION, None)  # it has been applied
+            exif_bytes = exif.tobytes() if len(exif) else b""
+            has_alpha = image.has_transparency_data
+            image = image.convert("RGBA" if has_alpha else "RGB")
+    except FileNotFoundError as error:
+        raise MediaError(f"{path}: no such file") from error
+    except Image.UnidentifiedImageError as error:
+        raise MediaError(f"{path}: not a picture in a known format") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise MediaError(f"{path}: cannot be read ({error})") from error
+    if max_side is not None and max(image.size) > max_side:
+        image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    return Picture(
+        rgb=np.asarray(image.convert("RGB"), dtype=np.uint8),
+        alpha=image.getchannel("A") if has_alpha else None,
+        exif=exif_bytes,
+    )
+
+
+def write_picture(
+    path: Path, rgb: NDArray[np.uint8], original: Picture, *, quality: int
+) -> None:
+    """Write whole, in the format of the path's ending; alpha and EXIF go along where they can."""
+    image = Image.fromarray(rgb)
+    file_format = _PILLOW_FORMATS[path.suffix.lower()]
+    if original.alpha is not None and file_format in _WITH_ALPHA:
+        image.putalpha(original.alpha)
+    options: dict[str, Any] = {}
+    if file_format in ("JPEG", "WEBP"):
+        options["quality"] = quality
+    if file_format == "JPEG":
+        options["subsampling"] = 0 if quality >= 90 else 2  # brush strokes are coloured edges
+    if original.exif and file_format in _WITH_EXIF:
+        options["exif"] = original.exif
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        image.save(temporary, format=file_format, **options)
+        temporary.replace(path)
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be written ({error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _pictures_below(folder: Path) -> Iterator[Path]:
+    """Links to folders are not followed: they may loop."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            if path.suffix.lower() in PICTURE_SUFFIXES:
+                yield path

@@ -1,0 +1,202 @@
+"""What a worker does with a segment: decode, stylize, encode. An ordinary class; no Ray here."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+
+from nst_core.color import Matrix, YuvEncoding
+from nst_core.stylizer import Stylizer
+from pipeline.encoders import OutputFrame
+from pipeline.frames import frame_from_yuv, join_yuv, split_yuv, to_yuv420, yuv_of_frame
+from pipeline.packet_reader import EncodedPacket
+from pipeline.segments import Segment
+from pipeline.source_video import VideoStreamInfo
+
+_FRAMES_PER_BATCH = 8
+_MATRICES: dict[int, Matrix] = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
+
+
+@dataclass(frozen=True, repr=False)
+class SegmentTask:
+    """A segment with all that a worker needs: it sees no file."""
+
+    segment: Segment
+    stream: VideoStreamInfo
+    output: OutputFrame
+    packets: tuple[EncodedPacket, ...]
+
+    def __repr__(self) -> str:
+        return f"SegmentTask({self.segment.name}, {len(self.packets)} packets)"
+
+
+@dataclass(frozen=True, repr=False)
+class StylizedSegment:
+    """A segment done: an encoded piece, and what came to light on the way."""
+
+    number: int
+    piece: bytes
+    """A file with one closed-GOP stream; empty when no frame could be decoded."""
+    pts: tuple[int, ...]
+    """Of the frames in the piece, ascending."""
+    missing_pts: tuple[int, ...]
+    """Owned, but the decoder gave no frame."""
+    corrupt_frames: int
+    """Frames that the decoder marked as damaged."""
+    errors: tuple[str, ...]
+    """What the decoder complained of."""
+
+
+class SegmentWorker:
+    """Stylizes segments, one after the other, with one Stylizer."""
+
+    def __init__(self, stylizer: Stylizer, *, threads: int = 1) -> None:
+        self._stylizer = stylizer
+        self._threads = threads
+
+    @property
+    def engine(self) -> str:
+        """What computes, for the report."""
+        return self._stylizer.engine
+
+    def process(self, task: SegmentTask) -> StylizedSegment:
+        """Decode, stylize and encode. Damage is reported in the result, not raised."""
+        decoder = SegmentDecoder(task, threads=self._threads)
+        encoder = SegmentEncoder(task.stream, task.output)
+        pts: list[int] = []
+        for batch in _batches(decoder.frames()):
+            planes = [to_yuv420(frame, task.stream, task.output) for frame in batch]
+            source = join_yuv([yuv_of_frame(frame) for frame in planes])
+            stylized = self._stylizer.stylize_yuv(source, yuv_encoding(task.stream))
+            for frame, yuv in zip(batch, split_yuv(stylized), strict=True):
+                assert frame.pts is not None
+                encoder.encode(frame_from_yuv(yuv, task.output), frame.pts)
+                pts.append(frame.pts)
+        delivered = set(pts)
+        return StylizedSegment(
+            number=task.segment.number,
+            piece=encoder.finish() if pts else b"",
+            pts=tuple(pts),
+            missing_pts=tuple(p for p in task.segment.owned_pts if p not in delivered),
+            corrupt_frames=decoder.corrupt_frames,
+            errors=tuple(decoder.errors),
+        )
+
+
+class SegmentDecoder:
+    """Decodes a task's packets with a bare decoder and lets the owned frames through."""
+
+    def __init__(self, task: SegmentTask, *, threads: int) -> None:
+        self.errors: list[str] = []
+        self.corrupt_frames = 0
+        self._task = task
+        self._context = _decoder(task.stream, threads)
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Owned frames, in the order of showing."""
+        wanted = set(self._task.segment.owned_pts)
+        for frame in self._decoded():
+            frame.time_base = self._task.stream.time_base
+            if frame.pts not in wanted:
+                continue
+            wanted.remove(frame.pts)  # a damaged stream may give a frame twice
+            self.corrupt_frames += frame.is_corrupt
+            yield frame
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        for packet in self._task.packets:
+            yield from self._feed(_av_packet(packet, self._task.stream))
+        yield from self._feed(None)
+
+    def _feed(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+        try:
+            return self._context.decode(packet)
+        except av.EOFError:
+            return []
+        except av.FFmpegError as error:  # a damaged packet: note it, go on with the next
+            self.errors.append(str(error))
+            return []
+
+
+class SegmentEncoder:
+    """Encodes frames into a closed-GOP piece: a small file in memory."""
+
+    def __init__(self, stream: VideoStreamInfo, output: OutputFrame) -> None:
+        settings = output.encoder
+        self._buffer = io.BytesIO()
+        self._container = av.open(self._buffer, "w", format=settings.piece_format)
+        self._stream = self._container.add_stream(settings.encoder, rate=stream.rate)
+        self._stream.time_base = stream.time_base
+        self._time_base = stream.time_base
+        context = self._stream.codec_context
+        context.width, context.height = output.width, output.height
+        context.pix_fmt = settings.pixel_format
+        context.time_base = stream.time_base
+        context.framerate = stream.rate
+        context.thread_count = 1
+        if stream.sample_aspect_ratio:
+            context.sample_aspect_ratio = stream.sample_aspect_ratio
+        context.color_range = 2 if stream.full_range else max(1, stream.color.range)
+        context.color_primaries = stream.color.primaries
+        context.color_trc = stream.color.transfer
+        context.colorspace = stream.color.matrix
+        context.options = dict(settings.options)
+
+    def encode(self, frame: av.VideoFrame, pts: int) -> None:
+        """Take the next frame, in the order of showing."""
+        frame.pts = pts
+        frame.time_base = self._time_base
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> bytes:
+        """Drain the encoder and return the piece."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return self._buffer.getvalue()
+
+
+def yuv_encoding(stream: VideoStreamInfo) -> YuvEncoding:
+    """How the stream's numbers mean colours; untagged is BT.709 in high definition, else BT.601."""
+    untagged: Matrix = "bt709" if stream.high_definition else "bt601"
+    return YuvEncoding(_MATRICES.get(stream.color.matrix, untagged), stream.full_range)
+
+
+def _decoder(stream: VideoStreamInfo, threads: int) -> av.VideoCodecContext:
+    context = av.VideoCodecContext.create(stream.codec, "r")
+    if stream.extradata:
+        context.extradata = stream.extradata
+    context.width, context.height = stream.width, stream.height
+    context.pix_fmt = stream.pixel_format
+    if len(stream.codec_tag) == 4 and stream.codec_tag.isascii() and stream.codec_tag.isprintable():
+        context.codec_tag = stream.codec_tag
+    if stream.bits_per_coded_sample:
+        context.bits_per_coded_sample = stream.bits_per_coded_sample
+    context.thread_type = "SLICE" if threads == 1 else "AUTO"
+    context.thread_count = threads
+    return context
+
+
+def _av_packet(packet: EncodedPacket, stream: VideoStreamInfo) -> av.Packet:
+    # av.Packet(data) would share the bytes without the padding that decoders read beyond the end.
+    result = av.Packet(len(packet.data))
+    result.update(packet.data)
+    result.pts, result.dts = packet.pts, packet.dts
+    result.time_base = stream.time_base
+    result.duration = packet.duration
+    result.is_keyframe = packet.is_keyframe
+    return result
+
+
+def _batches(frames: Iterator[av.VideoFrame]) -> Iterator[list[av.VideoFrame]]:
+    batch: list[av.VideoFrame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == _FRAMES_PER_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+

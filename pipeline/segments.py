@@ -1,0 +1,88 @@
+"""Cutting a video into segments: a pure function of the packet index.
+
+A *segment* is the frames that one task owns. The ownership rule: segment i owns the frames shown
+from cut i up to cut i+1 (exclusive); its packets start at the last keyframe from which all of
+them can be decoded and end at the last packet that any of them needs. That one rule covers
+closed GOPs, the leading pictures of open GOPs (they follow the next keyframe in the file and are
+shown before it) and cuts within a long GOP (the packets before the cut are pre-roll).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.source_video import PacketIndex
+
+_KEYFRAME_REACH = 0.5
+"""A keyframe within this fraction of a segment's length attracts the cut."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One task's share of a video."""
+
+    number: int
+    """From 0, in the order of showing."""
+    first_packet: int
+    end_packet: int
+    """Exclusive."""
+    owned_pts: tuple[int, ...]
+    """PTS of the frames that this segment must deliver, ascending."""
+
+    def __post_init__(self) -> None:
+        assert self.owned_pts, "a segment without frames"
+        assert self.first_packet < self.end_packet
+
+    @property
+    def name(self) -> str:
+        """Its name in records and file names: ``00042``."""
+        return f"{self.number:05d}"
+
+
+def plan_segments(packets: PacketIndex, *, time_base: Fraction, seconds: float) -> list[Segment]:
+    """Cut into segments of about ``seconds``; every shown frame is owned exactly once.
+
+    The plan depends on nothing but the arguments: never on the number of workers.
+    """
+    shown = packets.shown_pts
+    if not len(shown):
+        return []
+    cuts = _cuts(packets, shown, length=max(1, round(Fraction(seconds) / time_base)))
+    bounds = np.searchsorted(shown, cuts).tolist() + [len(shown)]
+    return [
+        _segment(packets, number, shown[start:end])
+        for number, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False))
+    ]
+
+
+def _cuts(packets: PacketIndex, shown: NDArray[np.int64], *, length: int) -> list[int]:
+    """PTS at which segments begin: at keyframes where one is near, else at any frame."""
+    keyframes = np.sort(packets.pts[packets.is_keyframe & packets.is_shown])
+    cuts = [int(shown[0])]
+    end = int(shown[-1])
+    reach = max(1, int(length * _KEYFRAME_REACH))
+    while cuts[-1] + length + reach <= end:  # what is left would make more than one segment
+        target = cuts[-1] + length
+        near = keyframes[(keyframes >= target - reach) & (keyframes <= target + reach)]
+        if len(near):
+            cut = int(near[np.argmin(np.abs(near - target))])
+        else:
+            cut = int(shown[np.searchsorted(shown, target)])
+        cuts.append(cut)
+    return cuts
+
+
+def _segment(packets: PacketIndex, number: int, owned: NDArray[np.int64]) -> Segment:
+    needed = np.flatnonzero((packets.pts >= owned[0]) & (packets.pts <= owned[-1]))
+    first, last = int(needed[0]), int(needed[-1])
+    starts = np.flatnonzero(packets.is_keyframe[: first + 1] & (packets.pts[: first + 1] <= owned[0]))
+    return Segment(
+        number=number,
+        first_packet=int(starts[-1]) if len(starts) else 0,
+        end_packet=last + 1,
+        owned_pts=tuple(owned.tolist()),
+    )
