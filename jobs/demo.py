@@ -56,7 +56,9 @@ def run_demo(
         on_progress,
     )
     if videos.inputs[0].status != "done":
-        raise NstError(f"the demo's clip came out {videos.inputs[0].status}: {videos.inputs[0].error}")
+        raise NstError(
+            f"the demo's clip came out {videos.inputs[0].status}: {videos.inputs[0].error}"
+        )
     images = stylize_images(
         StylizeImages(
             sources=(str(picture),),
@@ -71,8 +73,14 @@ def run_demo(
     stylized_picture = folder / "stylized" / picture.name
     before_after = folder / "before-after.png"
     _before_after(clip, stylized_clip, picture, stylized_picture).save(before_after)
-    paths = (clip, stylized_clip, picture, stylized_picture, before_after)
-    return DemoReport(*(str(path) for path in paths), style=style)
+    return DemoReport(
+        clip=str(clip),
+        stylized_clip=str(stylized_clip),
+        picture=str(picture),
+        stylized_picture=str(stylized_picture),
+        before_after=str(before_after),
+        style=style,
+    )
 
 
 def _before_after(
@@ -87,7 +95,8 @@ def _still(path: Path, seconds: float) -> Image.Image:
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
             if frame.time is not None and frame.time >= seconds:
-                return frame.to_image()
+                image: Image.Image = frame.to_image()
+                return image
     raise NstError(f"{path}: it ends before {seconds} s")
 
 

@@ -108,8 +108,10 @@ def _sea(draw: ImageDraw.ImageDraw, width: int, height: int, seconds: float) -> 
 def _boat(draw: ImageDraw.ImageDraw, x: float, y: float, size: float, seconds: float) -> None:
     y += size * 0.12 * math.sin(seconds * 2.5)
     hull = [(x - size * 0.7, y - size * 0.25), (x + size * 0.75, y - size * 0.3)]
-    draw.polygon([*hull, (x + size * 0.5, y + size * 0.2), (x - size * 0.5, y + size * 0.2)],
-                 fill=(140, 44, 36))
+    draw.polygon(
+        [*hull, (x + size * 0.5, y + size * 0.2), (x - size * 0.5, y + size * 0.2)],
+        fill=(140, 44, 36),
+    )
     draw.line([(x, y - size * 0.25), (x, y - size * 1.5)], fill=(70, 46, 30), width=8)
     draw.polygon(
         [(x + 8, y - size * 1.45), (x + size * 0.65, y - size * 0.4), (x + 8, y - size * 0.4)],
@@ -132,7 +134,8 @@ def _tune() -> NDArray[np.float32]:
     notes = (time * 2).astype(int)
     hertz = np.array(_TUNE_HERTZ)[notes % len(_TUNE_HERTZ)]
     fading = np.exp(-3 * (time * 2 - notes))
-    return (0.3 * fading * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
+    tune: NDArray[np.float32] = (0.3 * fading * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
+    return tune
 
 
 def _sound(tune: NDArray[np.float32], start: int) -> av.AudioFrame:

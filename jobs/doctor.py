@@ -96,7 +96,9 @@ def _styles_and_engines() -> Iterator[Finding]:
         return
     path = find_style(names[0]).path
     assert path is not None
-    yield _attempt("engine torch", lambda: _run(make_engine(load_generator(path)[0], engine="torch")))
+    yield _attempt(
+        "engine torch", lambda: _run(make_engine(load_generator(path)[0], engine="torch"))
+    )
     yield _attempt(
         "engine openvino",
         lambda: _run(make_engine(load_generator(path)[0], engine="openvino", device="cpu")),
@@ -149,7 +151,9 @@ def _loss_network() -> Finding:
 def _cluster() -> Finding:
     address = os.environ.get("NST_ADDRESS")
     if not address:
-        return Finding("cluster", True, "none named (NST_ADDRESS); work runs on this machine", False)
+        return Finding(
+            "cluster", True, "none named (NST_ADDRESS); work runs on this machine", False
+        )
     from cluster.connection import ray_session
 
     def connect() -> str:

@@ -61,9 +61,7 @@ def stylize_images(
     report = StylizeImagesReport(total=len(tasks))
     waiting = _waiting(tasks, job, records, report)
     if waiting:
-        with stylizing_pool(
-            ImageWorker, job.style, job.pool, depth=_WAITING_PER_WORKER
-        ) as pool:
+        with stylizing_pool(ImageWorker, job.style, job.pool, depth=_WAITING_PER_WORKER) as pool:
             for _ in _run(waiting, pool, records, report):
                 done = report.done + report.reused + report.failed
                 on_progress(Progress(done, report.total, "pictures"))
@@ -78,7 +76,6 @@ def _run(
     tasks: list[ImageTask], pool: WorkerPool, records: ImageRecords, report: StylizeImagesReport
 ) -> Iterator[Outcome[None]]:
     for outcome in pool.run(Unit(number, task) for number, task in enumerate(tasks)):
-        assert isinstance(outcome.key, int)
         task = tasks[outcome.key]
         if outcome.error is None:
             records.add(task)
@@ -97,7 +94,9 @@ def _waiting(
         if job.resume and records.is_done(task):
             report.reused += 1
         elif task.output.exists() and not job.overwrite:
-            report.fail(task, f"{task.output} exists and was made otherwise; --overwrite replaces it")
+            report.fail(
+                task, f"{task.output} exists and was made otherwise; --overwrite replaces it"
+            )
         else:
             waiting.append(task)
     return waiting

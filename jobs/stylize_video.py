@@ -46,8 +46,7 @@ def stylize_videos(
     style = find_style(job.style.style)
     outputs = _output_paths(job)
     runs = [
-        VideoRun(path, output, job, style)
-        for path, output in zip(job.inputs, outputs, strict=True)
+        VideoRun(path, output, job, style) for path, output in zip(job.inputs, outputs, strict=True)
     ]
     for run in runs:
         run.scan()
@@ -70,7 +69,7 @@ def _run(runs: list[VideoRun], pool: WorkerPool, on_progress: OnProgress) -> Non
     with ThreadPoolExecutor(1, thread_name_prefix="reassembly") as writer:
         finishing += [writer.submit(run.finish) for run in runs if run.complete]
         for outcome in pool.run(_units(runs)):
-            key, _ = outcome.key  # type: ignore[misc]  # as made by VideoRun.units
+            key, _ = outcome.key
             run = runs[key]
             run.accept(outcome)
             if run.complete:

@@ -131,15 +131,16 @@ class VideoRun:
                 yield Unit((key, segment.number), task)
 
     def _task(self, plan: _Plan, segment: Segment, reader: PacketReader) -> SegmentTask | None:
+        task = None
         with self._errors_reported():
-            return SegmentTask(segment, plan.source.info, plan.output, reader.read(segment))
-        return None
+            task = SegmentTask(segment, plan.source.info, plan.output, reader.read(segment))
+        return task  # noqa: RET504 - None where an error has been reported
 
     def accept(self, outcome: Outcome[StylizedSegment]) -> None:
         """Keep a finished segment, or note why it failed."""
         assert self._plan is not None
         assert self._first_task is not None
-        _, number = outcome.key  # type: ignore[misc]  # as made in units()
+        _, number = outcome.key
         self.report.segments["retried"] += outcome.attempts > 1
         self.report.seconds["stylize"] = round(time.monotonic() - self._first_task, 3)
         if outcome.result is None:
@@ -207,9 +208,7 @@ class VideoRun:
         source = probe(self._path)
         if self._output.exists() and self._output.samefile(self._path):
             raise InputError(f"{self._output}: the output would replace its own input")
-        frame = output_frame(
-            source.info.width, source.info.height, encoder, max_side=job.max_side
-        )
+        frame = output_frame(source.info.width, source.info.height, encoder, max_side=job.max_side)
         self.report.warnings += _announcements(source, frame)
         segments = plan_segments(
             source.packets, time_base=source.info.time_base, seconds=job.segment_seconds

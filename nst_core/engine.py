@@ -35,9 +35,8 @@ class TorchEngine:
         self.name = f"torch {device} {precision}"
         self.device = torch.device(device)
         self._dtype: torch.dtype = getattr(torch, precision)
-        self._generator = generator.eval().to(
-            self.device, self._dtype, memory_format=torch.channels_last
-        )
+        self._generator = generator.eval().to(self.device, self._dtype)
+        self._generator.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def run(self, images: Tensor) -> Tensor:
@@ -65,7 +64,9 @@ def make_engine(
     chosen_device = choose_device(device)
     if engine == "openvino" and chosen_device == "cuda":
         if device == "cuda":
-            raise InputError("--engine openvino runs on the CPU; use --device cpu or --engine torch")
+            raise InputError(
+                "--engine openvino runs on the CPU; use --device cpu or --engine torch"
+            )
         chosen_device = "cpu"
     if engine == "auto":
         openvino = chosen_device == "cpu" and find_spec("openvino") is not None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 from urllib.error import URLError
 
 import torch
@@ -199,7 +199,7 @@ def _download(name: LossNetworkName) -> LossNetworkWeights:
     mean, std = _IMAGENET_MEAN, _IMAGENET_STD
     if name == "vgg16":
         weights = VGG16_Weights.IMAGENET1K_FEATURES  # the Caffe scale, as the papers'
-        mean = cast("tuple[float, float, float]", (0.48235, 0.45882, 0.40784))
+        mean = (0.48235, 0.45882, 0.40784)
         std = (1 / 255, 1 / 255, 1 / 255)
     else:
         weights = VGG19_Weights.IMAGENET1K_V1

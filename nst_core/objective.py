@@ -9,13 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from nst_core.loss_network import LossNetwork, LossNetworkName, LossNetworkWeights
 from nst_core.losses import (
     feature_reconstruction_loss,
     gram_matrix,
     style_reconstruction_loss,
     total_variation,
 )
-from nst_core.loss_network import LossNetwork, LossNetworkName, LossNetworkWeights
 
 Scaling = Literal["paper", "relative"]
 

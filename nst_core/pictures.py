@@ -1,4 +1,4 @@
-"""Pictures between files and tensors: reading, shrinking, cropping, sheets for people to look at."""
+"""Pictures between files and tensors: reading, shrinking, sheets for people to look at."""
 
 from __future__ import annotations
 

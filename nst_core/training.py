@@ -65,8 +65,8 @@ class GeneratorTrainer:
     ) -> None:
         self.settings = settings
         self.device = device
-        self.generator = generator.to(device, memory_format=torch.channels_last).train()
-        self.objective = objective.to(device, memory_format=torch.channels_last)
+        self.generator = generator.to(device).to(memory_format=torch.channels_last).train()
+        self.objective = objective.to(device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=settings.learning_rate)
         self.steps_done = 0
         self._forward = self.generator

@@ -86,7 +86,13 @@ class StepSampler(Sampler[list[int]]):
     """
 
     def __init__(
-        self, *, first_step: int, last_step: int, batch_size: int, rank: int = 0, world_size: int = 1
+        self,
+        *,
+        first_step: int,
+        last_step: int,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.steps = range(first_step, last_step)
         self.batch_size = batch_size

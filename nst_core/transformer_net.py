@@ -101,7 +101,7 @@ def _pad_to_multiple(image: Tensor) -> Tensor:
     """
     height, width = image.shape[-2:]
     bottom, right = -height % _STRIDE, -width % _STRIDE
-    if not torch.jit.is_tracing():
+    if not torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
         bottom = max(bottom, MIN_SIDE - height)
         right = max(right, MIN_SIDE - width)
     return F.pad(image, (0, right, 0, bottom), mode="replicate")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import av
 import numpy as np
 import torch
@@ -30,9 +32,7 @@ _EXACT = (
 )
 
 
-def to_yuv420(
-    frame: av.VideoFrame, stream: VideoStreamInfo, output: OutputFrame
-) -> av.VideoFrame:
+def to_yuv420(frame: av.VideoFrame, stream: VideoStreamInfo, output: OutputFrame) -> av.VideoFrame:
     """Bring a decoded frame to 8-bit 4:2:0 of the size shown, its matrix and range unchanged."""
     same_size = (frame.width, frame.height) == (output.shown_width, output.shown_height)
     if same_size and frame.format.name in _NO_CONVERSION:
@@ -95,8 +95,9 @@ def frame_from_yuv(yuv: Yuv420, output: OutputFrame) -> av.VideoFrame:
 def _plane(frame: av.VideoFrame, number: int) -> NDArray[np.uint8]:
     """Copy a plane without the padding at the end of its lines."""
     plane = frame.planes[number]
-    lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    return lines[: plane.height, : plane.width].copy()
+    lines = np.frombuffer(cast("Any", plane), np.uint8).reshape(-1, plane.line_size)
+    result: NDArray[np.uint8] = lines[: plane.height, : plane.width].copy()
+    return result
 
 
 def _fill(plane: av.video.plane.VideoPlane, pixels: NDArray[np.uint8]) -> None:
@@ -109,5 +110,7 @@ def _pad(planes: Tensor, height: int, width: int) -> Tensor:
     bottom, right = height - planes.shape[-2], width - planes.shape[-1]
     if not bottom and not right:
         return planes
-    padded = F.pad(planes.float().reshape(1, -1, *planes.shape[-2:]), (0, right, 0, bottom), "replicate")
+    padded = F.pad(
+        planes.float().reshape(1, -1, *planes.shape[-2:]), (0, right, 0, bottom), "replicate"
+    )
     return padded.to(torch.uint8).reshape(*planes.shape[:-2], height, width)

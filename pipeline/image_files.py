@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nst_core.errors import InputError, MediaError
 from nst_core.pictures import PICTURE_SUFFIXES
@@ -102,7 +102,7 @@ def read_picture(path: Path, *, max_side: int | None = None) -> Picture:
             image = image.convert("RGBA" if has_alpha else "RGB")
     except FileNotFoundError as error:
         raise MediaError(f"{path}: no such file") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise MediaError(f"{path}: not a picture in a known format") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path}: cannot be read ({error})") from error
@@ -115,9 +115,7 @@ def read_picture(path: Path, *, max_side: int | None = None) -> Picture:
     )
 
 
-def write_picture(
-    path: Path, rgb: NDArray[np.uint8], original: Picture, *, quality: int
-) -> None:
+def write_picture(path: Path, rgb: NDArray[np.uint8], original: Picture, *, quality: int) -> None:
     """Write whole, in the format of the path's ending; alpha and EXIF go along where they can."""
     image = Image.fromarray(rgb)
     file_format = _PILLOW_FORMATS[path.suffix.lower()]

@@ -39,7 +39,7 @@ class PacketReader:
     def __init__(self, source: SourceVideo) -> None:
         self._source = source
         self._resources = ExitStack()
-        self._packets: Iterator[av.Packet] | None = None
+        self._packets: Iterator[av.Packet[Any]] | None = None
         self._position = 0
         self._kept: dict[int, EncodedPacket] = {}
 

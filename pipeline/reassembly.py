@@ -13,12 +13,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import av
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from nst_core.errors import MediaError, VerificationError
 from pipeline.encoders import Container, container_for
@@ -56,9 +58,9 @@ def plan_copies(source: SourceVideo, output: Path) -> CopyPlan:
             if stream.index == source.stream_index:
                 continue
             name = stream.codec_context.name if stream.codec_context else stream.type
-            if stream.type in ("audio", "subtitle", "video") and name in supported:
-                copied.append(stream.index)
-            elif stream.type == "attachment" and container.format == "matroska":
+            if (stream.type in ("audio", "subtitle", "video") and name in supported) or (
+                stream.type == "attachment" and container.format == "matroska"
+            ):
                 copied.append(stream.index)
             elif stream.type == "audio":
                 raise MediaError(
@@ -119,7 +121,7 @@ def plan_splice(pts_in_decoding_order: Sequence[int], *, last_duration: int) -> 
     step = max(1, order[1] - order[0]) if len(order) > 1 else 1
     before = [order[0] - (delay - place) * step for place in range(delay)]
     dts = (before + order)[: len(order)]
-    gaps = [after - pts for pts, after in zip(order, order[1:], strict=False)]
+    gaps = [after - pts for pts, after in pairwise(order)]
     durations = [*gaps, last_duration or (gaps[-1] if gaps else 0)]
     return SplicePlan(
         pts=tuple(pts_in_decoding_order),
@@ -137,7 +139,7 @@ def _mux(
 ) -> None:
     metadata = original.metadata.items()
     result.metadata.update({k: v for k, v in metadata if k not in _TAGS_OF_THE_CONTAINER})
-    video: Stream | None = None
+    video: VideoStream | None = None
     copied: dict[int, Stream] = {}
     for stream in original.streams:
         if stream.index == source.stream_index:
@@ -163,7 +165,7 @@ def _mux(
 
 def _add_video(
     result: OutputContainer, original: Any, source: SourceVideo, first: FinishedSegment
-) -> Stream:
+) -> VideoStream:
     with av.open(str(first.piece)) as piece:
         template = piece.streams.video[0]
         stream = result.add_stream_from_template(template, opaque=True)
@@ -173,27 +175,25 @@ def _add_video(
     stream.codec_context.framerate = source.info.rate  # the template has none
     tags = original.metadata.items()
     stream.metadata.update({k: v for k, v in tags if k not in _TAGS_OF_THE_STREAM})
-    stream.disposition = int(original.disposition)
+    stream.disposition = original.disposition
     if source.display_matrix:
         stream.set_display_matrix(list(source.display_matrix))
     return stream
 
 
 def _add_copy(result: OutputContainer, original: Any) -> Stream:
-    if original.codec_context is None:
-        stream = result.add_stream_from_template(original)
-    else:
-        stream = result.add_stream_from_template(original, opaque=True)
+    opaque = {} if original.codec_context is None else {"opaque": True}
+    stream: Stream = result.add_stream_from_template(original, **opaque)
     # A template brings neither.
     stream.metadata.update({k: v for k, v in original.metadata.items() if k != "vendor_id"})
-    stream.disposition = int(original.disposition)
+    stream.disposition = original.disposition
     return stream
 
 
 def _spliced(
-    source: SourceVideo, pieces: Sequence[FinishedSegment], stream: Stream
-) -> Iterator[tuple[Fraction, av.Packet]]:
-    """Every video packet with its DTS in seconds; two passes over the pieces, one piece at a time."""
+    source: SourceVideo, pieces: Sequence[FinishedSegment], stream: VideoStream
+) -> Iterator[tuple[Fraction, av.Packet[Any]]]:
+    """Every video packet with its DTS in seconds; two passes over the pieces, one at a time."""
     decoding_order: list[int] = []
     headers: set[bytes | None] = set()
     for piece in pieces:
@@ -234,7 +234,7 @@ def _source_pts(piece: FinishedSegment, pts_in_piece: Sequence[int | None]) -> l
 
 def _copied(
     original: InputContainer, streams: dict[int, Stream]
-) -> Iterator[tuple[Fraction, av.Packet]]:
+) -> Iterator[tuple[Fraction, av.Packet[Any]]]:
     if not streams:
         return
     last = Fraction(-(10**9))

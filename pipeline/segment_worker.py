@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 import av
 
@@ -111,7 +112,7 @@ class SegmentDecoder:
             yield from self._feed(_av_packet(packet, self._task.stream))
         yield from self._feed(None)
 
-    def _feed(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+    def _feed(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         try:
             return self._context.decode(packet)
         except av.EOFError:
@@ -128,7 +129,9 @@ class SegmentEncoder:
         settings = output.encoder
         self._buffer = io.BytesIO()
         self._container = av.open(self._buffer, "w", format=settings.piece_format)
-        self._stream = self._container.add_stream(settings.encoder, rate=stream.rate)
+        self._stream = cast(
+            "av.VideoStream", self._container.add_stream(settings.encoder, rate=stream.rate)
+        )
         self._stream.time_base = stream.time_base
         self._time_base = stream.time_base
         context = self._stream.codec_context
@@ -165,7 +168,7 @@ def yuv_encoding(stream: VideoStreamInfo) -> YuvEncoding:
 
 
 def _decoder(stream: VideoStreamInfo, threads: int) -> av.VideoCodecContext:
-    context = av.VideoCodecContext.create(stream.codec, "r")
+    context = cast("av.VideoCodecContext", av.VideoCodecContext.create(stream.codec, "r"))
     if stream.extradata:
         context.extradata = stream.extradata
     context.width, context.height = stream.width, stream.height
@@ -179,7 +182,7 @@ def _decoder(stream: VideoStreamInfo, threads: int) -> av.VideoCodecContext:
     return context
 
 
-def _av_packet(packet: EncodedPacket, stream: VideoStreamInfo) -> av.Packet:
+def _av_packet(packet: EncodedPacket, stream: VideoStreamInfo) -> av.Packet[Any]:
     # av.Packet(data) would share the bytes without the padding that decoders read beyond the end.
     result = av.Packet(len(packet.data))
     result.update(packet.data)
@@ -199,4 +202,3 @@ def _batches(frames: Iterator[av.VideoFrame]) -> Iterator[list[av.VideoFrame]]:
             batch = []
     if batch:
         yield batch
-

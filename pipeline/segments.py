@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +53,10 @@ def plan_segments(packets: PacketIndex, *, time_base: Fraction, seconds: float) 
     if not len(shown):
         return []
     cuts = _cuts(packets, shown, length=max(1, round(Fraction(seconds) / time_base)))
-    bounds = np.searchsorted(shown, cuts).tolist() + [len(shown)]
+    bounds = [*np.searchsorted(shown, cuts).tolist(), len(shown)]
     return [
         _segment(packets, number, shown[start:end])
-        for number, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False))
+        for number, (start, end) in enumerate(pairwise(bounds))
     ]
 
 
@@ -79,7 +80,9 @@ def _cuts(packets: PacketIndex, shown: NDArray[np.int64], *, length: int) -> lis
 def _segment(packets: PacketIndex, number: int, owned: NDArray[np.int64]) -> Segment:
     needed = np.flatnonzero((packets.pts >= owned[0]) & (packets.pts <= owned[-1]))
     first, last = int(needed[0]), int(needed[-1])
-    starts = np.flatnonzero(packets.is_keyframe[: first + 1] & (packets.pts[: first + 1] <= owned[0]))
+    starts = np.flatnonzero(
+        packets.is_keyframe[: first + 1] & (packets.pts[: first + 1] <= owned[0])
+    )
     return Segment(
         number=number,
         first_packet=int(starts[-1]) if len(starts) else 0,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -139,14 +139,12 @@ def probe(path: Path) -> SourceVideo:
 def main_video_stream(container: InputContainer, path: Path) -> VideoStream:
     """Find the first video stream that is not cover art. Raises MediaError."""
     for stream in container.streams.video:
-        if stream.codec_context is not None and not (
-            stream.disposition & Disposition.attached_pic
-        ):
+        if stream.codec_context is not None and not (stream.disposition & Disposition.attached_pic):
             return stream
     raise MediaError(f"{path}: no video stream in it")
 
 
-def video_packets(container: InputContainer, stream_index: int) -> Iterator[av.Packet]:
+def video_packets(container: InputContainer, stream_index: int) -> Iterator[av.Packet[Any]]:
     """Demux one stream's packets that carry data, the other streams skipped."""
     chosen = container.streams[stream_index]
     for stream in container.streams:
@@ -193,8 +191,8 @@ def _display_matrix(container: InputContainer, stream: VideoStream) -> tuple[int
     if frame is None:
         return None
     for side_data in frame.side_data:
-        if side_data.type == SideDataType.DISPLAYMATRIX:
-            numbers = np.frombuffer(bytes(side_data), dtype=np.int32)
+        if side_data.type == SideDataType.DISPLAYMATRIX:  # type: ignore[attr-defined]  # PyAV types it str
+            numbers = np.frombuffer(bytes(cast("Any", side_data)), dtype=np.int32)
             return tuple(int(number) for number in numbers)
     return None
 

@@ -57,9 +57,7 @@ def verify(
     # mkv counts in milliseconds: an exact tick of the source may not exist there.
     exact = tick <= source.info.time_base
     tolerance = Fraction(0) if exact else tick / 2
-    pts = count and all(
-        abs(a - b) <= tolerance for a, b in zip(found, expected, strict=True)
-    )
+    pts = count and all(abs(a - b) <= tolerance for a, b in zip(found, expected, strict=True))
     originals = _read_streams(source.path, payload_not_of=source.stream_index)
     before = [
         originals[index] for index in copies.stream_indices if originals[index].kind != "attachment"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 class Unit(Generic[Task]):
     """One piece of work, repeatable: it may run twice when a worker dies."""
 
-    key: Hashable
+    key: Any
     task: Task
 
 
@@ -24,7 +24,7 @@ class Unit(Generic[Task]):
 class Outcome(Generic[Result]):
     """How a unit ended: with a result, or with an error in words."""
 
-    key: Hashable
+    key: Any
     result: Result | None
     error: str | None = None
     attempts: int = 1

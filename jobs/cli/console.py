@@ -62,9 +62,7 @@ def shown_progress() -> Iterator[OnProgress]:
 
         def show(progress: Progress) -> None:
             description = f"{progress.unit} {progress.note}".rstrip()
-            bar.update(
-                task, total=progress.total, completed=progress.done, description=description
-            )
+            bar.update(task, total=progress.total, completed=progress.done, description=description)
 
         yield show
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from jobs.cli import console, options, stylize, styles, train
+from jobs.cli import console, options, styles, stylize, train
 from jobs.specs import PoolSpec
 from nst_core import __version__
 from nst_core.errors import EnvironmentProblem, InputError, NstError

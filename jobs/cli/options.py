@@ -27,9 +27,7 @@ Strength = Annotated[
 ]
 KeepColors = Annotated[
     bool,
-    typer.Option(
-        "--keep-colors", help="Keep the colours of the source.", rich_help_panel=_STYLE
-    ),
+    typer.Option("--keep-colors", help="Keep the colours of the source.", rich_help_panel=_STYLE),
 ]
 Engine = Annotated[
     EngineChoice, typer.Option(help="What computes the network.", rich_help_panel=_POOL)
@@ -63,9 +61,7 @@ GpusPerWorker = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 Resume = Annotated[
     bool,
-    typer.Option(
-        "--resume/--no-resume", help="Use what an earlier, interrupted run has finished."
-    ),
+    typer.Option("--resume/--no-resume", help="Use what an earlier, interrupted run has finished."),
 ]
 MaxSide = Annotated[
     int | None,
@@ -75,4 +71,3 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 
 DEFAULT_STYLE = StyleSpec("identity")
 DEFAULT_POOL = PoolSpec()
-

@@ -85,8 +85,8 @@ def video(
             console.note(f"error: {one.error}")
         elif not json:
             console.say(
-                f"{one.output}: {one.frames_out} of {one.frames_in} frames, {one.status}, verified, "
-                f"{one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
+                f"{one.output}: {one.status}, {one.frames_out} of {one.frames_in} frames, "
+                f"verified, {one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
             )
     if report.nothing_started:
         raise typer.Exit(console.WRONG_USE)

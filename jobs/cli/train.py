@@ -66,7 +66,9 @@ def style(
     ] = TrainStyle.checkpoint_every,
     run_dir: Annotated[
         Path | None,
-        typer.Option(help="Metrics, previews, checkpoints; default OUTPUT.run.", rich_help_panel=_RUN),
+        typer.Option(
+            help="Metrics, previews, checkpoints; default OUTPUT.run.", rich_help_panel=_RUN
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the run folder.")
