@@ -11,12 +11,21 @@ from nst_core.errors import EnvironmentProblem
 LOCAL = "local"
 _OBJECT_STORE_BYTES = 1 << 30
 _ENVIRONMENT_BEFORE_IMPORT = {
-    # Ray reads these once, when it is imported.
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # `ray.train.report` waits for this poll
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
+
+
+def prepare_environment(address: str = LOCAL) -> None:
+    """Set what Ray reads once, when it is first imported: call it before any ``import ray``."""
+    for name, value in _ENVIRONMENT_BEFORE_IMPORT.items():
+        os.environ.setdefault(name, value)
+    if address == LOCAL:
+        # The name is Ray's; on Linux, too, 0 keeps every server on 127.0.0.1.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
 
 @contextmanager
@@ -27,12 +36,7 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     loopback only, or the address of a running cluster. Already connected: that connection is
     used, and left open. Raises EnvironmentProblem when there is no connection to be had.
     """
-    for name, value in _ENVIRONMENT_BEFORE_IMPORT.items():
-        os.environ.setdefault(name, value)
-    if address == LOCAL:
-        # The name is Ray's; on Linux, too, 0 keeps every server on 127.0.0.1.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    prepare_environment(address)
     import ray
 
     if ray.is_initialized():
@@ -40,16 +44,10 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
         return
     try:
         if address == LOCAL:
-            ray.init(
-                address="local",
-                include_dashboard=dashboard,
-                log_to_driver=False,
-                logging_level="ERROR",
-                object_store_memory=_OBJECT_STORE_BYTES,
-            )
+            _start_embedded(dashboard)
         else:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            _connect(address)
+    except Exception as error:  # Ray raises a bare Exception when a node does not come up
         raise EnvironmentProblem(
             f"no Ray at {address} ({str(error).splitlines()[0]}); "
             "check --address, or leave it out to work on this machine"
@@ -58,3 +56,28 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
         yield
     finally:
         ray.shutdown()
+
+
+def _start_embedded(dashboard: bool) -> None:
+    import ray
+
+    for attempt in (1, 2):
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=dashboard,
+                log_to_driver=False,
+                logging_level="ERROR",
+                object_store_memory=_OBJECT_STORE_BYTES,
+            )
+            return
+        except Exception:  # a machine under load may need more than Ray's 30 s
+            ray.shutdown()
+            if attempt == 2:
+                raise
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")

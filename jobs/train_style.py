@@ -142,6 +142,7 @@ def _drop(folder: RunFolder) -> None:
 
 def _fit(job: TrainStyle, plan: TrainingPlan) -> ray.train.Result:
     import ray
+    from ray.exceptions import RayError
     from ray.train import (
         CheckpointConfig,
         FailureConfig,
@@ -180,7 +181,7 @@ def _fit(job: TrainStyle, plan: TrainingPlan) -> ray.train.Result:
     )
     try:
         return trainer.fit()
-    except TrainingFailedError as error:
+    except (TrainingFailedError, RayError) as error:
         cause = _root_cause(error)
         raise TrainingFailed(
             f"training stopped: {cause}; what was reached is kept, --resume goes on with it"

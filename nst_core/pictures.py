@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from nst_core.errors import MediaError
@@ -15,22 +15,40 @@ from nst_core.errors import MediaError
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
 
 
-def read_rgb(path: Path, *, shrink_towards: int | None = None) -> Image.Image:
-    """Read a picture as RGB, turned upright as its EXIF says.
+def read_upright(path: Path, *, shrink_towards: int | None = None) -> Image.Image:
+    """Read a picture of any mode as 8-bit RGB, or RGBA where it has transparency.
 
-    ``shrink_towards`` lets a JPEG decode at a half, quarter or eighth, as long as no side falls
-    below that many pixels: much faster for training. Raises MediaError.
+    It is turned upright as its EXIF says. ``shrink_towards`` lets a JPEG decode at a half,
+    quarter or eighth, as long as no side falls below that many pixels: much faster for training.
+    Raises MediaError.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path) as file:
             if shrink_towards is not None:
-                image.draft("RGB", (shrink_towards, shrink_towards))
-            upright = ImageOps.exif_transpose(image)
-            return upright.convert("RGB")
+                file.draft("RGB", (shrink_towards, shrink_towards))
+            image = _eight_bits(ImageOps.exif_transpose(file))
+            return image.convert("RGBA" if image.has_transparency_data else "RGB")
     except FileNotFoundError as error:
-        raise MediaError(f"picture {path}: no such file") from error
+        raise MediaError(f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise MediaError(f"{path}: not a picture in a known format") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MediaError(f"picture {path}: cannot be read ({error})") from error
+        raise MediaError(f"{path}: cannot be read ({error})") from error
+
+
+def read_rgb(path: Path, *, shrink_towards: int | None = None) -> Image.Image:
+    """Read a picture as RGB, upright; transparency is dropped. Raises MediaError."""
+    return read_upright(path, shrink_towards=shrink_towards).convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey: Pillow's own conversion clips it, and nearly all becomes white."""
+    if not image.mode.startswith("I"):
+        return image
+    grey = np.asarray(image, dtype=np.float64)
+    scaled = Image.fromarray((grey / 257).round().clip(0, 255).astype(np.uint8))
+    scaled.info = image.info
+    return scaled
 
 
 def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:

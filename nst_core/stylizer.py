@@ -68,7 +68,7 @@ class Stylizer:
         if self._engine is None:
             return pictures.copy()
         batch = pictures[None] if pictures.ndim == 3 else pictures
-        source = torch.from_numpy(np.ascontiguousarray(batch)).to(self._engine.device)
+        source = torch.from_numpy(np.array(batch)).to(self._engine.device)  # may be read-only
         rgb = source.permute(0, 3, 1, 2).float() / 255
         output = self._blend(self._engine.run(rgb), rgb)
         if self.keep_colors:

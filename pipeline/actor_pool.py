@@ -169,14 +169,13 @@ class ActorPool:
         self._seats.remove(seat)
         if "The actor died because of an error raised in its creation task" in str(error):
             raise EnvironmentProblem(f"a worker could not start: {_words(error)}") from error
-        for place, attempt in enumerate(seat.calls.values()):
-            # Only the oldest call was running; the others just waited behind it.
-            number = attempt.number + (place == 0)
-            if number > MAX_ATTEMPTS:
+        # Which of its calls was running cannot be told: all are suspects, each is tried alone.
+        for attempt in seat.calls.values():
+            if attempt.number == MAX_ATTEMPTS:
                 words = f"its worker died {MAX_ATTEMPTS} times; given up"
                 yield Outcome(attempt.unit.key, None, words, attempt.number)
             else:
-                again.append(_Attempt(attempt.unit, number))
+                again.append(_Attempt(attempt.unit, attempt.number + 1))
 
 
 def _words(error: Exception) -> str:

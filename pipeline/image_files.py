@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from nst_core.errors import InputError, MediaError
-from nst_core.pictures import PICTURE_SUFFIXES
+from nst_core.pictures import PICTURE_SUFFIXES, read_upright
 
 OutputFormat = Literal["same", "png", "jpeg", "webp"]
 
@@ -31,7 +31,6 @@ _PILLOW_FORMATS = {
 }
 _WITH_ALPHA = frozenset({"PNG", "WEBP", "TIFF"})
 _WITH_EXIF = frozenset({"JPEG", "PNG", "WEBP", "TIFF"})
-_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -92,26 +91,14 @@ def output_path(relative: Path, output_format: OutputFormat) -> Path:
 
 def read_picture(path: Path, *, max_side: int | None = None) -> Picture:
     """Read and turn upright; ``max_side`` shrinks the longer side. Raises MediaError."""
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            exif = image.getexif()
-            exif.pop(_ORIENTATION, None)  # it has been applied
-            exif_bytes = exif.tobytes() if len(exif) else b""
-            has_alpha = image.has_transparency_data
-            image = image.convert("RGBA" if has_alpha else "RGB")
-    except FileNotFoundError as error:
-        raise MediaError(f"{path}: no such file") from error
-    except UnidentifiedImageError as error:
-        raise MediaError(f"{path}: not a picture in a known format") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MediaError(f"{path}: cannot be read ({error})") from error
+    image = read_upright(path)
+    exif = image.getexif()
     if max_side is not None and max(image.size) > max_side:
         image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     return Picture(
         rgb=np.asarray(image.convert("RGB"), dtype=np.uint8),
-        alpha=image.getchannel("A") if has_alpha else None,
-        exif=exif_bytes,
+        alpha=image.getchannel("A") if image.mode == "RGBA" else None,
+        exif=exif.tobytes() if len(exif) else b"",
     )
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import av
+import torch
 
 from nst_core.color import Matrix, YuvEncoding
 from nst_core.stylizer import Stylizer
-from pipeline.encoders import OutputFrame
+from pipeline.encoders import EncoderSettings, OutputFrame
 from pipeline.frames import frame_from_yuv, join_yuv, split_yuv, to_yuv420, yuv_of_frame
 from pipeline.packet_reader import EncodedPacket
 from pipeline.segments import Segment
@@ -99,11 +100,13 @@ class SegmentDecoder:
     def frames(self) -> Iterator[av.VideoFrame]:
         """Owned frames, in the order of showing."""
         wanted = set(self._task.segment.owned_pts)
+        last = min(wanted) - 1
         for frame in self._decoded():
             frame.time_base = self._task.stream.time_base
-            if frame.pts not in wanted:
+            # A decoder that lost its place gives frames twice or late: encoders take neither.
+            if frame.pts not in wanted or frame.pts <= last:
                 continue
-            wanted.remove(frame.pts)  # a damaged stream may give a frame twice
+            last = frame.pts
             self.corrupt_frames += frame.is_corrupt
             yield frame
 
@@ -146,7 +149,7 @@ class SegmentEncoder:
         context.color_primaries = stream.color.primaries
         context.color_trc = stream.color.transfer
         context.colorspace = stream.color.matrix
-        context.options = dict(settings.options)
+        context.options = _repeatable(settings)
 
     def encode(self, frame: av.VideoFrame, pts: int) -> None:
         """Take the next frame, in the order of showing."""
@@ -165,6 +168,18 @@ def yuv_encoding(stream: VideoStreamInfo) -> YuvEncoding:
     """How the stream's numbers mean colours; untagged is BT.709 in high definition, else BT.601."""
     untagged: Matrix = "bt709" if stream.high_definition else "bt601"
     return YuvEncoding(_MATRICES.get(stream.color.matrix, untagged), stream.full_range)
+
+
+def _repeatable(settings: EncoderSettings) -> dict[str, str]:
+    """Options under which the same frames give the same bytes, run for run.
+
+    x264's AVX-512 code does not (seen with small frames: other decisions at every run, none with
+    ``asm=AVX2``), and the bytes of its other instruction sets are all the same.
+    """
+    options = dict(settings.options)
+    if settings.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+        options["x264-params"] += ":asm=AVX2"
+    return options
 
 
 def _decoder(stream: VideoStreamInfo, threads: int) -> av.VideoCodecContext:

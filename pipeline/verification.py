@@ -22,9 +22,9 @@ class Verified:
     frame_count: bool
     """As many frames as the pieces had."""
     pts: bool
-    """Every frame at the time of its source frame, exact within one tick of the output."""
+    """Every frame at the time of its source frame, to the nearest tick of the output."""
     copied_streams: bool
-    """Every copied stream with the bytes of the source, packet for packet."""
+    """Every copied stream with the bytes and times of the source, packet for packet."""
 
     @property
     def everything(self) -> bool:
@@ -37,53 +37,87 @@ class _Stream:
     """One stream as a reader finds it."""
 
     kind: str
+    time_base: Fraction
     packets: int = 0
-    pts_seconds: list[Fraction] = field(default_factory=list)
+    pts: list[int] = field(default_factory=list)
+    """In ticks, in the order of the file; packets without one are left out."""
     digest: Any = field(default_factory=hashlib.sha256)
+
+    def seconds(self) -> list[Fraction]:
+        return [pts * self.time_base for pts in self.pts]
 
 
 def verify(
     source: SourceVideo, expected_pts: Sequence[int], copies: CopyPlan, output: Path
 ) -> Verified:
-    """Compare ``output`` with its source; ``expected_pts`` are the frames it should show."""
+    """Compare ``output`` with its source; ``expected_pts`` are the frames it should show.
+
+    A container that cannot hold times before zero (mkv) may let all streams start later by one
+    and the same span; then they still keep their times among each other.
+    """
     with open_source(output) as container:
         video_index = main_video_stream(container, output).index
-        tick = container.streams[video_index].time_base or Fraction(0)
     written = _read_streams(output, payload_not_of=video_index)
-    video = written.pop(video_index)
-    expected = [pts * source.info.time_base for pts in sorted(expected_pts)]
-    found = sorted(video.pts_seconds)
-    count = len(found) == len(expected) == video.packets
-    # mkv counts in milliseconds: an exact tick of the source may not exist there.
-    exact = tick <= source.info.time_base
-    tolerance = Fraction(0) if exact else tick / 2
-    pts = count and all(abs(a - b) <= tolerance for a, b in zip(found, expected, strict=True))
     originals = _read_streams(source.path, payload_not_of=source.stream_index)
-    before = [
-        originals[index] for index in copies.stream_indices if originals[index].kind != "attachment"
-    ]
+    video = written.pop(video_index)
     after = [stream for stream in written.values() if stream.kind != "attachment"]
-    same = len(before) == len(after) and all(
-        (a.kind, a.packets, a.digest.digest()) == (b.kind, b.packets, b.digest.digest())
-        for a, b in zip(before, after, strict=True)
+    before = [originals[index] for index in copies.stream_indices]
+    before = [stream for stream in before if stream.kind != "attachment"]
+
+    expected = [pts * source.info.time_base for pts in sorted(expected_pts)]
+    first = min([*expected[:1], *(min(s.seconds()) for s in before if s.pts)], default=Fraction(0))
+    shift = _shift(expected, sorted(video.seconds()), earliest=first)
+    return Verified(
+        frame_count=len(video.pts) == len(expected) == video.packets,
+        pts=_same_times(expected, sorted(video.seconds()), shift, video.time_base),
+        copied_streams=len(before) == len(after)
+        and all(_same_stream(a, b, shift) for a, b in zip(before, after, strict=True)),
     )
-    return Verified(frame_count=count, pts=pts, copied_streams=same)
+
+
+def _shift(expected: list[Fraction], found: list[Fraction], *, earliest: Fraction) -> Fraction:
+    """How much later everything may be: what lay before zero, if it has been moved to zero."""
+    if not expected or not found or earliest >= 0:
+        return Fraction(0)
+    moved = abs(found[0] - expected[0]) > -earliest / 2
+    return -earliest if moved else Fraction(0)
+
+
+def _same_times(
+    expected: list[Fraction], found: list[Fraction], shift: Fraction, tick: Fraction
+) -> bool:
+    """Equal to the nearest tick of the output; a shift is itself rounded to one."""
+    tolerance = tick if shift else tick / 2
+    return len(expected) == len(found) and all(
+        abs(b - a - shift) <= tolerance for a, b in zip(expected, found, strict=True)
+    )
+
+
+def _same_stream(original: _Stream, copy: _Stream, shift: Fraction) -> bool:
+    return (
+        (original.kind, original.packets) == (copy.kind, copy.packets)
+        and original.digest.digest() == copy.digest.digest()
+        and _same_times(original.seconds(), copy.seconds(), shift, copy.time_base)
+    )
 
 
 def _read_streams(path: Path, *, payload_not_of: int) -> dict[int, _Stream]:
     """Every stream of a file; the payload of one of them is not hashed."""
     with open_source(path) as container:
-        streams = {stream.index: _Stream(stream.type) for stream in container.streams}
+        streams = {
+            stream.index: _Stream(stream.type, stream.time_base or Fraction(1))
+            for stream in container.streams
+        }
         try:
             for packet in container.demux():
                 if not packet.size:
                     continue
                 stream = streams[packet.stream_index]
                 stream.packets += 1
+                if packet.pts is not None:
+                    stream.pts.append(packet.pts)
                 if packet.stream_index != payload_not_of:
                     stream.digest.update(bytes(packet))
-                elif packet.pts is not None and packet.time_base is not None:
-                    stream.pts_seconds.append(packet.pts * packet.time_base)
         except av.FFmpegError:
             pass  # cut short: what is missing shows in the numbers
     return streams

@@ -1,0 +1,109 @@
+"""Fixtures: real data where it is at hand, tiny media made on the spot, one Ray for all tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from cluster.connection import prepare_environment, ray_session
+from nst_core.checkpoint import CheckpointInfo, save_generator
+from nst_core.loss_network import LossNetworkWeights
+from nst_core.style_library import Style, find_style
+from nst_core.transformer_net import TransformerNet
+from tests.media import make_clip, random_vgg
+
+prepare_environment()  # before any test module imports Ray
+
+DATA = Path(os.environ.get("NST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither read nor fill the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NST_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("NST_ADDRESS", raising=False)
+        patch.delenv("NST_LOSS_NETWORK_WEIGHTS", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Photos, paintings, weights and videos; absent from a stranger's clone."""
+    if not DATA.is_dir():
+        message = f"needs the data folder {DATA} (or the one named by NST_DATA)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def style(tmp_path_factory: pytest.TempPathFactory) -> Style:
+    """A generator of width 4 with fixed random weights: fast, and no frame stays as it was."""
+    path = tmp_path_factory.mktemp("style") / "random.safetensors"
+    torch.manual_seed(3)
+    save_generator(path, TransformerNet(4), CheckpointInfo("johnson", {"width": 4}))
+    return find_style(str(path))
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of 96x64 H.264 with B-frames and AAC sound, keyframes half a second apart."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    make_clip(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def vgg19() -> LossNetworkWeights:
+    """A VGG-19 with random weights: a real network, without a download."""
+    return random_vgg("vgg19")
+
+
+@pytest.fixture(scope="session")
+def vgg19_file(vgg19: LossNetworkWeights, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The random VGG-19 as a file."""
+    path = tmp_path_factory.mktemp("vgg") / "random.safetensors"
+    tensors = {name: tensor.half() for name, tensor in vgg19.tensors.items()}
+    save_file(tensors, path, metadata={"architecture": "vgg19"})
+    return path
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten small pictures in two folders, of different sizes."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for number in range(10):
+        size = (60 + 8 * number, 100 - 4 * number)
+        coarse = random.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+        path = folder / ("even" if number % 2 == 0 else "odd") / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        picture.save(path, quality=95)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[None]:
+    """The one embedded Ray of the test run."""
+    with ray_session(dashboard=True):
+        yield
+
+
+@pytest.fixture
+def cuda() -> torch.device:
+    """A CUDA device: a laptop may lack one, a machine with NST_REQUIRE_GPU=1 may not."""
+    if not torch.cuda.is_available():
+        if os.environ.get("NST_REQUIRE_GPU") == "1":
+            pytest.fail("NST_REQUIRE_GPU=1, but torch sees no CUDA device")
+        pytest.skip("needs a CUDA device")
+    return torch.device("cuda")

@@ -1,0 +1,130 @@
+"""Training as a user runs it: Ray Train, two workers, stopped and gone on with."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from jobs.progress import Progress
+from jobs.run_folder import RunFolder
+from jobs.specs import TrainStyle
+from jobs.train_style import train_style
+from nst_core.checkpoint import load_generator
+from nst_core.errors import InputError
+from nst_core.style_library import find_style
+from nst_core.stylizer import Stylizer
+from tests.media import moving_picture
+
+
+@pytest.fixture
+def job(photos: Path, vgg19_file: Path, tmp_path: Path) -> TrainStyle:
+    style_image = tmp_path / "painting.png"
+    Image.fromarray(moving_picture(0)).save(style_image)
+    return TrainStyle(
+        style_image=style_image,
+        content=photos,
+        output=tmp_path / "painting.safetensors",
+        width=4,
+        steps=6,
+        batch_size=2,
+        image_size=32,
+        style_size=32,
+        loss_network_weights=vgg19_file,
+        device="cpu",
+        cpus_per_worker=1,
+        checkpoint_every=3,
+    )
+
+
+def test_a_style_is_trained_stopped_and_gone_on_with(
+    job: TrainStyle, ray_here: None, tmp_path: Path
+) -> None:
+    """One test for the whole life of a run: each start of Ray Train takes many seconds."""
+    two_workers = dataclasses.replace(job, workers=2)
+    seen: list[Progress] = []
+    report = train_style(two_workers, seen.append)
+    assert (report.steps, report.workers, report.resumed_from_step) == (6, 2, 0)
+    run = Path(report.run_dir)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(6))
+    assert all(line["images"] == 4 for line in lines)
+    assert sorted(p.name for p in (run / "preview").iterdir()) == [
+        "step-000003.png",
+        "step-000006.png",
+    ]
+    assert list((run / "tensorboard").glob("events*"))
+    style = find_style(report.checkpoint)
+    assert style.info is not None
+    assert style.info.training["style_image"] == "painting.png"
+    assert Stylizer(style).stylize(moving_picture(1)).shape == (64, 96, 3)
+    assert seen
+    assert seen[-1].total == 6
+
+    # Finished already: going on does nothing, and says so.
+    before = Path(report.checkpoint).read_bytes()
+    again = train_style(dataclasses.replace(two_workers, resume=True))
+    assert again.resumed_from_step == 6
+    assert Path(report.checkpoint).read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_run_stopped_with_ctrl_c_ends_with_the_weights_of_an_undisturbed_one(
+    photos: Path, vgg19_file: Path, tmp_path: Path
+) -> None:
+    style_image = tmp_path / "painting.png"
+    Image.fromarray(moving_picture(0)).save(style_image)
+    command = [
+        *(sys.executable, "-m", "jobs.cli", "train", "style", str(style_image)),
+        *("--content", str(photos), "--loss-network-weights", str(vgg19_file)),
+        *("--width", "4", "--steps", "60", "--image-size", "64", "--batch-size", "2"),
+        *("--checkpoint-every", "10", "--json"),
+    ]
+    undisturbed, output = tmp_path / "undisturbed.safetensors", tmp_path / "out.safetensors"
+    subprocess.run([*command, "-o", str(undisturbed)], check=True, capture_output=True)
+
+    run = RunFolder(output.with_suffix(".run"))
+    process = subprocess.Popen(
+        [*command, "-o", str(output)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while len(run.read_metrics()) < 25:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, stderr
+    assert "interrupted" in stderr
+    assert not output.exists()
+
+    resumed = subprocess.run(
+        [*command, "-o", str(output), "--resume"], check=True, capture_output=True, text=True
+    )
+    report = json.loads(resumed.stdout)
+    assert report["resumed_from_step"] in (20, 30, 40, 50)
+    assert [line["step"] for line in run.read_metrics()] == list(range(60))
+    ours, theirs = (load_generator(path)[0].parameters() for path in (output, undisturbed))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+def test_a_run_is_not_overwritten_or_mixed_by_mistake(job: TrainStyle) -> None:
+    job.run_folder.mkdir()
+    (job.run_folder / "settings.json").write_text('{"photos": 3}')
+    with pytest.raises(InputError, match="--resume goes on"):
+        train_style(job)
+    with pytest.raises(InputError, match="other settings"):
+        train_style(dataclasses.replace(job, resume=True))
+    with pytest.raises(InputError, match="no run in"):
+        train_style(dataclasses.replace(job, resume=True, run_dir=job.run_folder / "nowhere"))
+    job.output.write_text("precious")
+    with pytest.raises(InputError, match="--overwrite"):
+        train_style(dataclasses.replace(job, run_dir=job.run_folder / "new"))
+    assert job.output.read_text() == "precious"

@@ -1,0 +1,77 @@
+"""Videos and pictures over Ray actors: the same result with any number of workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jobs.progress import Progress
+from jobs.specs import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from jobs.stylize_images import stylize_images
+from jobs.stylize_video import stylize_videos
+from nst_core.style_library import Style
+
+
+def _video(clip: Path, output: Path, style: Style, workers: int) -> StylizeVideo:
+    return StylizeVideo(
+        (clip,), output, StyleSpec(str(style.path)), PoolSpec(workers=workers), segment_seconds=0.5
+    )
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_the_bytes_do_not_depend_on_the_number_of_workers(
+    clip: Path, style: Style, tmp_path: Path
+) -> None:
+    outputs = []
+    for workers in (0, 1, 2):
+        output = tmp_path / f"{workers}.mp4"
+        report = stylize_videos(_video(clip, output, style, workers))
+        assert report.inputs[0].status == "done", report.inputs[0].error
+        assert report.workers == workers
+        assert report.engine.startswith("openvino")
+        outputs.append(output.read_bytes())
+    assert outputs[0] == outputs[1] == outputs[2]
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_killed_worker_costs_nothing_but_time(clip: Path, style: Style, tmp_path: Path) -> None:
+    undisturbed = tmp_path / "undisturbed.mp4"
+    stylize_videos(_video(clip, undisturbed, style, 0))
+    killed: list[int] = []
+
+    def kill_one(progress: Progress) -> None:
+        if killed:
+            return
+        for process in psutil.Process().children(recursive=True):
+            if "ray::_Host" in " ".join(process.cmdline()):
+                os.kill(process.pid, signal.SIGKILL)
+                killed.append(process.pid)
+                return
+
+    output = tmp_path / "out.mp4"
+    report = stylize_videos(_video(clip, output, style, 1), kill_one)
+    assert killed
+    assert report.inputs[0].status == "done", report.inputs[0].error
+    assert report.inputs[0].segments["retried"] >= 1
+    assert output.read_bytes() == undisturbed.read_bytes()
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_pictures_over_two_workers_are_all_there(
+    photos: Path, style: Style, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    job = StylizeImages(
+        (str(photos), str(tmp_path / "broken.jpg")),
+        tmp_path / "out",
+        StyleSpec(str(style.path)),
+        PoolSpec(workers=2),
+    )
+    report = stylize_images(job)
+    assert (report.total, report.done, report.failed, report.workers) == (11, 10, 1, 2)
+    assert "broken.jpg" in report.failures[0]["error"]
+    assert len(list((tmp_path / "out").rglob("*.jpg"))) == 10

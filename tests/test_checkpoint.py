@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from nst_core.checkpoint import (
+    CheckpointInfo,
+    build_generator,
+    load_generator,
+    read_info,
+    save_generator,
+)
+from nst_core.errors import CheckpointError
+from nst_core.transformer_net import TransformerNet
+
+INFO = CheckpointInfo("johnson", {"width": 4}, {"steps": 7, "style_image": "wave.jpg"})
+
+
+def test_a_generator_comes_back_as_it_was(tmp_path: Path) -> None:
+    generator = TransformerNet(4)
+    path = tmp_path / "deep" / "style.safetensors"
+    save_generator(path, generator, INFO)
+    loaded, info = load_generator(path)
+    image = torch.rand(1, 3, 20, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(image), generator.eval()(image), rtol=0, atol=0)
+    assert info == INFO
+    assert read_info(path) == INFO
+    assert [p.name for p in path.parent.iterdir()] == [path.name]  # nothing temporary is left
+
+
+def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+
+    class Malicious:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (marker,)
+
+    path = tmp_path / "style.safetensors"
+    path.write_bytes(pickle.dumps(Malicious()))
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        load_generator(path)
+    assert not marker.exists()
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "style.safetensors"
+    save_generator(path, TransformerNet(4), INFO)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"style\.safetensors"):
+        load_generator(path)
+
+
+def test_a_foreign_safetensors_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(2)}, path)
+    with pytest.raises(CheckpointError, match="nst train"):
+        read_info(path)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        ('{"format": 99, "architecture": "johnson", "arguments": {}}', "format 99"),
+        ('{"format": 1, "architecture": "cubist", "arguments": {}}', "cubist"),
+        ('{"format": 1}', "damaged"),
+    ],
+)
+def test_strange_metadata_is_refused(tmp_path: Path, metadata: str, words: str) -> None:
+    path = tmp_path / "style.safetensors"
+    save_file({"x": torch.zeros(2)}, path, metadata={"nst": metadata})
+    with pytest.raises(CheckpointError, match=words):
+        read_info(path)
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "style.safetensors"
+    save_generator(path, TransformerNet(8), INFO)  # the metadata says width 4
+    with pytest.raises(CheckpointError, match="do not fit"):
+        load_generator(path)
+
+
+def test_arguments_that_the_network_does_not_know_are_refused() -> None:
+    with pytest.raises(CheckpointError, match="depth"):
+        build_generator(CheckpointInfo("johnson", {"depth": 3}))

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import nst_core.openvino_engine
+from nst_core.checkpoint import load_generator
+from nst_core.engine import choose_device, make_engine
+from nst_core.errors import EnvironmentProblem, InputError
+from nst_core.style_library import Style, bundled_styles, find_style
+from nst_core.transformer_net import TransformerNet
+from tests.media import psnr
+
+
+def _generator(style: Style) -> torch.nn.Module:
+    assert style.path is not None
+    return load_generator(style.path)[0]
+
+
+@pytest.mark.parametrize("size", [(64, 96), (61, 90), (18, 17)])
+def test_openvino_computes_what_torch_computes(style: Style, size: tuple[int, int]) -> None:
+    images = torch.rand(3, 3, *size)
+    reference = make_engine(_generator(style), engine="torch", device="cpu").run(images)
+    exact = make_engine(_generator(style), engine="openvino", precision="float32").run(images)
+    assert psnr(exact.numpy(), reference.numpy(), peak=1) > 80
+    chosen = make_engine(_generator(style), engine="openvino").run(images)
+    assert psnr(chosen.numpy(), reference.numpy(), peak=1) >= 40
+
+
+@pytest.mark.parametrize("name", bundled_styles())
+def test_bundled_styles_stay_within_40_db_on_real_frames(name: str, data: Path) -> None:
+    import av
+
+    with av.open(str(data / "video" / "bunny.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    batch = torch.from_numpy(np.stack(frames[::48])).permute(0, 3, 1, 2).float() / 255
+    assert len(batch) == 5
+    reference = make_engine(_generator(find_style(name)), engine="torch", device="cpu").run(batch)
+    fast = make_engine(_generator(find_style(name)), device="cpu").run(batch)
+    for number in range(len(batch)):
+        assert psnr(fast[number].numpy(), reference[number].numpy(), peak=1) >= 40
+
+
+def test_pixels_do_not_depend_on_the_number_of_threads(style: Style) -> None:
+    images = torch.rand(4, 3, 72, 88)
+    one, two = (
+        make_engine(_generator(style), engine="openvino", threads=threads).run(images)
+        for threads in (1, 2)
+    )
+    assert torch.equal(one, two)
+
+
+def test_a_second_start_reads_what_the_first_traced(
+    style: Style, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NST_CACHE_DIR", str(tmp_path))
+    images = torch.rand(1, 3, 32, 32)
+    first = make_engine(_generator(style), engine="openvino").run(images)
+
+    def traced_again(*_: object, **__: object) -> None:
+        raise AssertionError("traced again")
+
+    monkeypatch.setattr(nst_core.openvino_engine.openvino, "convert_model", traced_again)
+    assert torch.equal(make_engine(_generator(style), engine="openvino").run(images), first)
+    with pytest.raises(AssertionError, match="traced again"):  # other weights, other file
+        make_engine(TransformerNet(4), engine="openvino")
+
+
+def test_a_damaged_cache_is_made_anew(
+    style: Style, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NST_CACHE_DIR", str(tmp_path))
+    images = torch.rand(1, 3, 32, 32)
+    first = make_engine(_generator(style), engine="openvino").run(images)
+    for file in tmp_path.rglob("*.xml"):
+        file.write_text("<net")
+    assert torch.equal(make_engine(_generator(style), engine="openvino").run(images), first)
+
+
+def test_float16_on_the_cpu_is_refused(style: Style) -> None:
+    with pytest.raises(InputError, match="float16"):
+        make_engine(_generator(style), engine="openvino", device="cpu", precision="float16")
+
+
+def test_openvino_on_cuda_is_refused(style: Style, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(InputError, match="openvino"):
+        make_engine(_generator(style), engine="openvino", device="cuda")
+
+
+def test_cuda_without_a_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == "cpu"
+    with pytest.raises(EnvironmentProblem, match="--device cpu"):
+        choose_device("cuda")
+
+
+@pytest.mark.gpu
+def test_cuda_stays_within_40_db(style: Style, cuda: torch.device) -> None:
+    images = torch.rand(2, 3, 61, 90)
+    reference = make_engine(_generator(style), engine="torch", device="cpu").run(images)
+    half = make_engine(_generator(style), device="cuda").run(images).cpu()
+    assert psnr(half.numpy(), reference.numpy(), peak=1) >= 40

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from nst_core.errors import LossNetworkError
+from nst_core.loss_network import (
+    LossNetwork,
+    LossNetworkName,
+    LossNetworkWeights,
+    activation_indices,
+    load_loss_network_weights,
+)
+from tests.media import random_vgg
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+def test_activations_equal_those_of_torchvisions_network(name: LossNetworkName) -> None:
+    weights = random_vgg(name)
+    reference = getattr(torchvision.models, name)(weights=None).features.eval()
+    reference.load_state_dict({k.removeprefix("features."): v for k, v in weights.tensors.items()})
+    image = torch.rand(1, 3, 48, 48)
+    network = LossNetwork(weights, ["relu1_2", "relu3_3", "relu4_2"])
+    mean, std = torch.tensor(weights.mean), torch.tensor(weights.std)
+    features = (image - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
+    # Named by counting convolutions and poolings, independent of the code under test.
+    block, conv = 1, 0
+    expected = {}
+    for module in reference:
+        features = module(features)
+        if isinstance(module, torch.nn.ReLU):
+            conv += 1
+            expected[f"relu{block}_{conv}"] = features.clone()
+        elif isinstance(module, torch.nn.MaxPool2d):
+            block, conv = block + 1, 0
+    for layer, activation in network(image).items():
+        torch.testing.assert_close(activation, expected[layer])
+
+
+def test_a_network_ends_at_the_deepest_layer_asked_for(vgg19: LossNetworkWeights) -> None:
+    network = LossNetwork(vgg19, ["relu2_1"])
+    assert len(network.features) == activation_indices("vgg19")["relu2_1"] + 1
+    assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_a_caffe_scaled_file_is_read_with_its_own_mean(tmp_path: Path) -> None:
+    weights = random_vgg("vgg19")
+    path = tmp_path / "caffe.safetensors"
+    save_file(
+        {name: tensor.half() for name, tensor in weights.tensors.items()},
+        path,
+        metadata={"mean": "123.68,116.779,103.939", "std": "1,1,1", "architecture": "vgg19"},
+    )
+    loaded = load_loss_network_weights("vgg19", path)
+    network = LossNetwork(loaded, ["relu1_1"])
+    image = torch.rand(1, 3, 8, 8)
+    by_hand = image * 255 - torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)
+    conv = torch.nn.functional.conv2d(
+        by_hand,
+        weights.tensors["features.0.weight"].half().float(),
+        weights.tensors["features.0.bias"].half().float(),
+        padding=1,
+    )
+    torch.testing.assert_close(network(image)["relu1_1"], conv.relu(), rtol=1e-4, atol=1e-2)
+
+
+def test_a_plain_torch_state_dict_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "vgg19.pth"
+    torch.save(random_vgg("vgg19").tensors, path)
+    assert len(load_loss_network_weights("vgg19", path).tensors) == 32
+
+
+def test_weights_of_the_other_network_are_refused(vgg19_file: Path) -> None:
+    with pytest.raises(LossNetworkError, match="--loss-network vgg19"):
+        load_loss_network_weights("vgg16", vgg19_file)
+
+
+def test_missing_tensors_are_named(vgg19: LossNetworkWeights) -> None:
+    tensors = {k: v for k, v in vgg19.tensors.items() if not k.startswith("features.5.")}
+    partial = LossNetworkWeights("vgg19", tensors, vgg19.mean, vgg19.std, "partial")
+    with pytest.raises(LossNetworkError, match=r"features\.5\.bias"):
+        LossNetwork(partial, ["relu3_1"])
+    LossNetwork(partial, ["relu1_2"])  # what is not asked for may be missing
+
+
+def test_an_unknown_layer_is_refused(vgg19: LossNetworkWeights) -> None:
+    with pytest.raises(LossNetworkError, match="relu9_9"):
+        LossNetwork(vgg19, ["relu9_9"])
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights at all"])
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(LossNetworkError, match=name):
+        load_loss_network_weights("vgg19", path)
+
+
+def test_no_weights_and_no_network_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", unreachable)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    with pytest.raises(LossNetworkError) as caught:
+        load_loss_network_weights("vgg19")
+    assert "--loss-network-weights" in str(caught.value)
+    assert "internet" in str(caught.value)
+
+
+def test_the_environment_names_the_weights(
+    vgg19_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NST_LOSS_NETWORK_WEIGHTS", str(vgg19_file))
+    assert load_loss_network_weights("vgg19").source == vgg19_file.name

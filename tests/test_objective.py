@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nst_core.loss_network import LossNetworkWeights
+from nst_core.losses import gram_matrix, total_variation
+from nst_core.objective import ObjectiveSettings, PerceptualObjective
+
+
+@pytest.fixture
+def style_image() -> torch.Tensor:
+    torch.manual_seed(0)
+    return torch.rand(1, 3, 40, 56)
+
+
+def test_the_style_image_itself_has_no_style_loss(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    objective = PerceptualObjective(vgg19, style_image, ObjectiveSettings())
+    losses = objective(style_image, torch.rand(1, 3, 40, 56))
+    assert losses.style.item() < 1e-8
+    assert losses.content.item() > 0.01
+
+
+def test_the_content_itself_has_no_content_loss(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    objective = PerceptualObjective(vgg19, style_image, ObjectiveSettings())
+    content = torch.rand(2, 3, 40, 40)
+    losses = objective(content, content)
+    assert losses.content.item() < 1e-8
+    assert losses.style.item() > 0
+
+
+def test_the_total_is_the_weighted_sum(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    settings = ObjectiveSettings(2.0, 3.0, 0.5)
+    objective = PerceptualObjective(vgg19, style_image, settings)
+    stylized = torch.rand(1, 3, 32, 32)
+    losses = objective(stylized, torch.rand(1, 3, 32, 32))
+    expected = 2 * losses.content + 3 * losses.style + 0.5 * total_variation(stylized)
+    torch.testing.assert_close(losses.total, expected)
+
+
+def test_paper_scaling_is_the_plain_formulas(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    objective = PerceptualObjective(vgg19, style_image, ObjectiveSettings(scaling="paper"))
+    stylized, content = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    losses = objective(stylized, content)
+    ours, styles, contents = (
+        objective.network(image) for image in (stylized, style_image, content)
+    )
+    style = sum(
+        (gram_matrix(ours[layer]) - gram_matrix(styles[layer])).square().sum()
+        for layer in ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+    )
+    torch.testing.assert_close(losses.style, style)
+    content_loss = (ours["relu4_2"] - contents["relu4_2"]).square().mean()
+    torch.testing.assert_close(losses.content, content_loss)
+
+
+def test_relative_scaling_does_not_depend_on_the_scale_of_the_loss_network(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    # The same network with 50 times larger activations, as Caffe's are beside torchvision's.
+    first = dict(vgg19.tensors)
+    first["features.0.weight"] = first["features.0.weight"] * 50
+    biases = {k: v * 50 for k, v in first.items() if k.endswith("bias")}
+    scaled = LossNetworkWeights("vgg19", first | biases, vgg19.mean, vgg19.std, "scaled")
+    stylized, content = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    a, b = (
+        PerceptualObjective(weights, style_image, ObjectiveSettings())(stylized, content)
+        for weights in (vgg19, scaled)
+    )
+    torch.testing.assert_close(a.total, b.total, rtol=1e-3, atol=0)
+
+
+def test_gradients_reach_the_picture_and_no_weight(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    objective = PerceptualObjective(vgg19, style_image, ObjectiveSettings())
+    stylized = torch.rand(1, 3, 32, 32, requires_grad=True)
+    objective(stylized, torch.rand(1, 3, 32, 32)).total.backward()
+    assert stylized.grad is not None
+    assert stylized.grad.abs().sum() > 0
+    assert all(p.grad is None for p in objective.parameters())
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_impossible_weights_are_refused(weight: float) -> None:
+    with pytest.raises(ValueError, match="style_weight"):
+        ObjectiveSettings(style_weight=weight)

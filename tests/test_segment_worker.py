@@ -1,0 +1,119 @@
+"""Decoding in segments against decoding from start to end; what is written is what was shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nst_core.style_library import Style, find_style
+from nst_core.stylizer import Stylizer
+from pipeline.encoders import choose_encoder, output_frame
+from pipeline.packet_reader import PacketReader
+from pipeline.segment_worker import SegmentTask, SegmentWorker, StylizedSegment
+from pipeline.segments import plan_segments
+from pipeline.source_video import probe
+from tests.media import decoded_frames, make_clip, psnr
+
+
+def _tasks(path: Path, *, seconds: float = 0.4, codec: str = "ffv1") -> list[SegmentTask]:
+    source = probe(path)
+    encoder = choose_encoder(Path("out.mkv"), codec=codec)  # type: ignore[arg-type]
+    frame = output_frame(source.info.width, source.info.height, encoder)
+    segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=seconds)
+    with PacketReader(source) as reader:
+        return [SegmentTask(s, source.info, frame, reader.read(s)) for s in segments]
+
+
+def _decoded(results: list[StylizedSegment], folder: Path) -> list[np.ndarray]:
+    frames = []
+    for result in results:
+        path = folder / f"{result.number}.nut"
+        path.write_bytes(result.piece)
+        frames += [luma for _, luma in decoded_frames(path)]
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("closed.mp4", "libx264", {"g": "12", "bf": "2"}),
+        ("open.mp4", "libx264", {"g": "12", "bf": "3", "x264-params": "open-gop=1"}),
+        ("one-gop.mp4", "libx264", {"g": "1000", "bf": "3", "sc_threshold": "0"}),
+        ("hevc.mkv", "libx265", {"x265-params": "keyint=12:open-gop=1:log-level=none"}),
+        ("vp9.webm", "libvpx-vp9", {"g": "12", "deadline": "realtime", "cpu-used": "8"}),
+    ],
+)
+def test_segments_lose_no_frame_and_change_no_pixel(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    path = tmp_path / name
+    make_clip(path, codec=codec, options=options, sound=False)
+    worker = SegmentWorker(Stylizer(find_style("identity")))
+    tasks = _tasks(path)
+    assert len(tasks) >= 3
+    results = [worker.process(task) for task in tasks]
+    assert [result.missing_pts for result in results] == [()] * len(tasks)
+    expected = decoded_frames(path)
+    time_base = tasks[0].stream.time_base
+    pts = [p * time_base for result in results for p in result.pts]
+    assert pts == [seconds for seconds, _ in expected]
+    for found, (_, luma) in zip(_decoded(results, tmp_path), expected, strict=True):
+        np.testing.assert_array_equal(found, luma)
+
+
+def test_frames_are_stylized_as_the_stylizer_does(clip: Path, style: Style, tmp_path: Path) -> None:
+    task = _tasks(clip, seconds=60)[0]
+    plain, styled = (
+        _decoded([SegmentWorker(Stylizer(s)).process(task)], tmp_path)
+        for s in (find_style("identity"), style)
+    )
+    assert len(plain) == len(styled) == 48
+    assert all(psnr(a, b) < 30 for a, b in zip(plain, styled, strict=True))
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "prores"])
+def test_every_codec_writes_a_piece_near_the_source(clip: Path, codec: str, tmp_path: Path) -> None:
+    task = _tasks(clip, seconds=60, codec=codec)[0]
+    result = SegmentWorker(Stylizer(find_style("identity"))).process(task)
+    path = tmp_path / "piece"
+    path.write_bytes(result.piece)
+    frames = decoded_frames(path)
+    assert len(frames) == 48
+    if codec != "prores":  # its samples have 10 bits
+        for (_, found), (_, expected) in zip(frames, decoded_frames(clip), strict=True):
+            assert psnr(found[:64, :96], expected) > 30
+
+
+def test_a_packet_that_was_lost_is_reported_by_the_frames_it_costs(clip: Path) -> None:
+    task = _tasks(clip, seconds=60)[0]
+    key = next(n for n, packet in enumerate(task.packets) if n and packet.is_keyframe)
+    damaged = dataclasses.replace(task, packets=task.packets[:key] + task.packets[key + 1 :])
+    result = SegmentWorker(Stylizer(find_style("identity"))).process(damaged)
+    assert task.packets[key].pts in result.missing_pts
+    assert len(result.pts) + len(result.missing_pts) == 48
+
+
+def test_garbage_gives_an_empty_piece_and_every_frame_missing(clip: Path) -> None:
+    task = _tasks(clip, seconds=60)[0]
+    garbage = tuple(dataclasses.replace(p, data=b"\xaa" * 50) for p in task.packets)
+    result = SegmentWorker(Stylizer(find_style("identity"))).process(
+        dataclasses.replace(task, packets=garbage)
+    )
+    assert result.piece == b""
+    assert result.missing_pts == task.segment.owned_pts
+    assert result.errors
+
+
+def test_odd_sizes_are_padded_for_codecs_that_need_even_ones(tmp_path: Path) -> None:
+    path = tmp_path / "odd.mkv"
+    make_clip(path, codec="ffv1", width=95, height=63, sound=False, frames=4)
+    task = _tasks(path, codec="h264")[0]
+    assert (task.output.width, task.output.height) == (96, 64)
+    result = SegmentWorker(Stylizer(find_style("identity"))).process(task)
+    piece = tmp_path / "piece"
+    piece.write_bytes(result.piece)
+    for (_, found), (_, expected) in zip(decoded_frames(piece), decoded_frames(path), strict=True):
+        assert psnr(found[:63, :95], expected) > 30

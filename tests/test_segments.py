@@ -1,0 +1,121 @@
+"""The ownership rule, on packet orders that real encoders write and on random ones."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.segments import plan_segments
+from pipeline.source_video import PacketIndex
+
+TIME_BASE = Fraction(1, 24)
+
+
+def _index(pts: list[int], keyframes: set[int], hidden: set[int] = frozenset()) -> PacketIndex:  # type: ignore[assignment]
+    return PacketIndex(
+        pts=np.array(pts, dtype=np.int64),
+        duration=np.ones(len(pts), dtype=np.int64),
+        is_keyframe=np.array([p in keyframes for p in pts]),
+        is_shown=np.array([p not in hidden for p in pts]),
+    )
+
+
+def _closed_gops(gops: int, length: int) -> PacketIndex:
+    """I P B B P B B ... in decoding order; every GOP decodes by itself."""
+    pts = []
+    for gop in range(gops):
+        start = gop * length
+        pts.append(start)
+        for p in range(3, length, 3):
+            pts += [start + p, start + p - 2, start + p - 1]
+        pts += [start + rest for rest in range(length - (length - 1) % 3, length)]
+    return _index(pts, {gop * length for gop in range(gops)})
+
+
+def test_cuts_fall_on_keyframes_where_some_are_near() -> None:
+    packets = _closed_gops(10, 24)
+    segments = plan_segments(packets, time_base=TIME_BASE, seconds=2.2)
+    starts = [segment.owned_pts[0] for segment in segments]
+    assert starts == [0, 48, 96, 144, 192]
+    assert all(packets.is_keyframe[segment.first_packet] for segment in segments)
+    # Closed GOPs need no packet twice.
+    assert sum(s.end_packet - s.first_packet for s in segments) == len(packets)
+
+
+def test_one_long_gop_is_cut_anyway_with_pre_roll() -> None:
+    packets = _closed_gops(1, 240)
+    segments = plan_segments(packets, time_base=TIME_BASE, seconds=3)
+    assert len(segments) == 3
+    assert all(segment.first_packet == 0 for segment in segments)
+    assert segments[0].end_packet < segments[1].end_packet < segments[2].end_packet
+
+
+def test_leading_pictures_of_an_open_gop_belong_to_the_segment_before() -> None:
+    # Keyframe 24 comes before its leading pictures 22 and 23 in decoding order.
+    first = [0, *range(1, 22)]
+    packets = _index([*first, 24, 22, 23, *range(25, 48)], {0, 24})
+    before, after = plan_segments(packets, time_base=TIME_BASE, seconds=1)
+    assert before.owned_pts[-1] == 23
+    assert before.end_packet == len(first) + 3  # 24, 22, 23 included: 22 and 23 refer to 24
+    assert after.owned_pts[0] == 24
+    assert packets.pts[after.first_packet] == 24
+
+
+def test_a_cut_among_leading_pictures_starts_at_the_keyframe_before() -> None:
+    first = [0, *range(1, 20)]
+    packets = _index([*first, 40, *range(20, 40), *range(41, 60)], {0, 40})
+    segments = plan_segments(packets, time_base=TIME_BASE, seconds=Fraction(22, 24))
+    for segment in segments:
+        if segment.owned_pts[0] < 40:
+            assert segment.first_packet == 0
+
+
+def test_frames_that_an_edit_list_hides_are_owned_by_nobody() -> None:
+    packets = _index(list(range(10)), {0}, hidden={0, 1, 2})
+    (segment,) = plan_segments(packets, time_base=TIME_BASE, seconds=5)
+    assert segment.owned_pts == tuple(range(3, 10))
+    assert segment.first_packet == 0  # decoded all the same: the others refer to them
+
+
+def test_nothing_shown_gives_no_segment() -> None:
+    packets = _index([0, 1], {0}, hidden={0, 1})
+    assert plan_segments(packets, time_base=TIME_BASE, seconds=5) == []
+
+
+def test_a_short_rest_stays_with_the_last_segment() -> None:
+    segments = plan_segments(_closed_gops(1, 30), time_base=TIME_BASE, seconds=1)
+    assert [len(segment.owned_pts) for segment in segments] == [30]
+
+
+@st.composite
+def _random_index(draw: st.DrawFn) -> PacketIndex:
+    count = draw(st.integers(1, 120))
+    gaps = draw(st.lists(st.integers(1, 40), min_size=count, max_size=count))
+    shown_order = np.cumsum(gaps).tolist()
+    pts = []
+    while shown_order:  # mini-GOPs: the last of a group is decoded first
+        size = draw(st.integers(1, 4))
+        group, shown_order = shown_order[:size], shown_order[size:]
+        pts += [group[-1], *group[:-1]]
+    keyframes = {pts[0]} | set(draw(st.sets(st.sampled_from(pts), max_size=6)))
+    hidden = set(draw(st.sets(st.sampled_from(pts), max_size=3)))
+    return _index(pts, keyframes, hidden)
+
+
+@given(_random_index(), st.floats(0.1, 20))
+@settings(max_examples=150, deadline=None)
+def test_every_shown_frame_is_owned_once_and_its_packet_is_there(
+    packets: PacketIndex, seconds: float
+) -> None:
+    segments = plan_segments(packets, time_base=TIME_BASE, seconds=seconds)
+    owned = [pts for segment in segments for pts in segment.owned_pts]
+    assert owned == packets.shown_pts.tolist()
+    for number, segment in enumerate(segments):
+        assert segment.number == number
+        sent = packets.pts[segment.first_packet : segment.end_packet]
+        assert set(segment.owned_pts) <= set(sent.tolist())
+        start = segment.first_packet
+        assert start == 0 or packets.is_keyframe[start]

@@ -1,0 +1,219 @@
+"""The video job in this process, without Ray: what goes in, what comes out, what is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jobs.video_run
+from jobs.progress import Progress
+from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
+from jobs.stylize_video import stylize_videos
+from nst_core.errors import InputError
+from nst_core.style_library import Style
+from pipeline.work_folder import HIDDEN_PARENT, WorkFolder
+from tests.media import decoded_frames, make_clip, psnr, stream_packets
+
+HERE = PoolSpec(workers=0)
+
+
+def _job(clip: Path, output: Path, style: str = "identity", **options: object) -> StylizeVideo:
+    spec = StylizeVideo((clip,), output, StyleSpec(style), HERE, segment_seconds=0.5)
+    return dataclasses.replace(spec, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_frames_keep_their_times_and_sound_its_bytes(
+    clip: Path, tmp_path: Path, suffix: str
+) -> None:
+    output = tmp_path / f"out{suffix}"
+    (report,) = stylize_videos(_job(clip, output)).inputs
+    assert report.status == "done", report.error
+    assert (report.frames_in, report.frames_out) == (48, 48)
+    assert report.verified is not None
+    assert report.verified.everything
+    assert report.segments == {"total": 4, "done": 4, "reused": 0, "retried": 0}
+    # mkv counts milliseconds, and has no times before zero, where AAC's first packet is.
+    shift, tolerance = (Fraction(1024, 48_000), 0.001) if suffix == ".mkv" else (0, 0)
+    for (a, frame), (b, copy) in zip(decoded_frames(clip), decoded_frames(output), strict=True):
+        assert abs(b - a - shift) <= tolerance
+        assert psnr(frame, copy) > 33
+    before, after = stream_packets(clip, "audio"), stream_packets(output, "audio")
+    assert [data for _, data in before] == [data for _, data in after]
+    for (a, _), (b, _) in zip(before, after, strict=True):
+        assert abs(b - a - shift) <= tolerance
+    assert not (tmp_path / HIDDEN_PARENT).exists()
+
+
+def test_vp9_with_opus_becomes_webm(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.webm", tmp_path / "out.webm"
+    make_clip(source, codec="libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"})
+    (report,) = stylize_videos(_job(source, output)).inputs
+    assert report.status == "done", report.error
+    assert stream_packets(source, "audio") == stream_packets(output, "audio")
+
+
+def test_hevc_in_mp4_is_tagged_for_every_player(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    (report,) = stylize_videos(_job(clip, output, codec="hevc")).inputs
+    assert report.status == "done", report.error
+    import av
+
+    with av.open(str(output)) as container:
+        assert container.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+def test_segments_are_spliced_without_a_seam(clip: Path, style: Style, tmp_path: Path) -> None:
+    # ffv1 loses nothing: cutting into pieces must not change a single pixel.
+    one, many = tmp_path / "one.mkv", tmp_path / "many.mkv"
+    for output, seconds in ((one, 60), (many, 0.3)):
+        job = _job(clip, output, str(style.path), codec="ffv1", segment_seconds=seconds)
+        assert stylize_videos(job).inputs[0].status == "done"
+    for (_, a), (_, b) in zip(decoded_frames(one), decoded_frames(many), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_sound_that_does_not_fit_is_refused_before_any_work(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.webm"
+    report = stylize_videos(_job(clip, output))
+    assert report.nothing_started
+    assert "aac" in str(report.inputs[0].error)
+    assert ".mkv" in str(report.inputs[0].error)
+    assert not output.exists()
+
+
+def test_an_interrupted_run_goes_on_with_what_is_finished(
+    clip: Path, style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed, output = tmp_path / "undisturbed.mp4", tmp_path / "out.mp4"
+    stylize_videos(_job(clip, undisturbed, str(style.path)))
+
+    def interrupt(progress: Progress) -> None:
+        if progress.done >= 24:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stylize_videos(_job(clip, output, str(style.path)), interrupt)
+    assert not output.exists()
+    (report,) = stylize_videos(_job(clip, output, str(style.path))).inputs
+    assert report.segments == {"total": 4, "done": 2, "reused": 2, "retried": 0}
+    assert output.read_bytes() == undisturbed.read_bytes()
+
+
+def test_nothing_is_reused_once_the_style_has_changed(
+    clip: Path, style: Style, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.mp4"
+
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stylize_videos(_job(clip, output, "identity"), interrupt)
+    (report,) = stylize_videos(_job(clip, output, str(style.path))).inputs
+    assert report.segments["reused"] == 0
+
+
+def test_a_run_stopped_just_before_its_end_only_writes(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.mp4"
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.video_run, "reassemble", full_disk)
+        (report,) = stylize_videos(_job(clip, output)).inputs
+    assert report.status == "failed"
+    assert "No space left" in str(report.error)
+    assert list(tmp_path.glob(".out*")) == []
+    again = stylize_videos(_job(clip, output))
+    assert again.inputs[0].segments["reused"] == 4
+    assert again.inputs[0].status == "done"
+    assert again.workers == 0
+
+
+def test_an_output_that_fails_its_proof_is_not_kept(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.mp4"
+
+    class Forgetful(WorkFolder):
+        def record(self, result):  # type: ignore[no-untyped-def]
+            finished = super().record(result)
+            if result.number != 1:
+                return finished
+            return dataclasses.replace(finished, piece=None)  # its piece is forgotten in the splice
+
+    monkeypatch.setattr(jobs.video_run, "WorkFolder", Forgetful)
+    (report,) = stylize_videos(_job(clip, output)).inputs
+    assert report.status == "failed"
+    assert "not whole" in str(report.error)
+    assert not output.exists()
+
+
+def test_one_bad_input_does_not_stop_the_others(clip: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("this is no film")
+    missing = tmp_path / "missing.mp4"
+    job = StylizeVideo((bad, clip, missing), tmp_path / "out", StyleSpec("identity"), HERE)
+    report = stylize_videos(job)
+    assert [video.status for video in report.inputs] == ["failed", "done", "failed"]
+    assert not report.nothing_started
+    assert [file.name for file in (tmp_path / "out").iterdir()] == [clip.name]
+
+
+def test_an_existing_output_is_replaced_only_when_told(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    output.write_text("precious")
+    (report,) = stylize_videos(_job(clip, output)).inputs
+    assert report.status == "skipped"
+    assert output.read_text() == "precious"
+    (report,) = stylize_videos(_job(clip, output, overwrite=True)).inputs
+    assert report.status == "done"
+
+
+def test_an_output_equal_to_its_input_is_refused(clip: Path, tmp_path: Path) -> None:
+    source = tmp_path / "film.mp4"
+    source.write_bytes(clip.read_bytes())
+    (report,) = stylize_videos(_job(source, source, overwrite=True)).inputs
+    assert "own input" in str(report.error)
+    assert source.read_bytes() == clip.read_bytes()
+
+
+def test_two_inputs_of_one_name_are_refused(clip: Path, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere" / clip.name
+    other.parent.mkdir()
+    other.write_bytes(clip.read_bytes())
+    job = StylizeVideo((clip, other), tmp_path / "out", StyleSpec("identity"), HERE)
+    with pytest.raises(InputError, match="would both become"):
+        stylize_videos(job)
+
+
+def test_max_side_shrinks_the_frames(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / "small.mp4"
+    stylize_videos(_job(clip, output, max_side=48))
+    assert decoded_frames(output)[0][1].shape == (32, 48)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("out.xyz", {}, "xyz"),
+        ("out.webm", {"codec": "h264"}, "--codec h264"),
+        ("nowhere/out.mp4", {}, "no such folder"),
+        ("out.mkv", {"codec": "ffv1", "crf": 18}, "--crf"),
+    ],
+)
+def test_impossible_outputs_are_refused_in_one_line(
+    clip: Path, tmp_path: Path, name: str, options: dict[str, Any], words: str
+) -> None:
+    report = stylize_videos(_job(clip, tmp_path / name, **options))
+    assert report.nothing_started
+    assert words in str(report.inputs[0].error)
