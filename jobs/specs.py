@@ -5,11 +5,12 @@ Nothing heavy is imported here, so that the command line can show the defaults a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from nst_core.errors import InputError
+from nst_core.settings import ObjectiveSettings, TrainingSettings
 
 EngineChoice = Literal["auto", "torch", "openvino"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
@@ -127,16 +128,12 @@ class TrainStyle:
     style_image: Path
     content: Path
     output: Path
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     width: int = 32
-    steps: int = 2000
-    batch_size: int = 4
-    image_size: int = 256
-    learning_rate: float = 1e-3
-    content_weight: float = 1.0
-    style_weight: float = 5.0
-    tv_weight: float = 0.0
+    """Channels of the generator's first layer."""
     style_size: int = 384
-    """Shorter side of the style image in pixels; larger gives finer strokes."""
+    """Shorter side of the style image in pixels; larger gives broader strokes."""
     loss_network: LossNetworkChoice = "vgg19"
     loss_network_weights: Path | None = None
     device: DeviceChoice = "auto"
@@ -149,7 +146,6 @@ class TrainStyle:
     """None: beside the output, its name with the ending ``.run``."""
     resume: bool = False
     overwrite: bool = False
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.workers < 1:

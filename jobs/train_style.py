@@ -21,9 +21,7 @@ from nst_core import __version__
 from nst_core.checkpoint import CheckpointInfo, build_generator, save_generator
 from nst_core.errors import EnvironmentProblem, InputError, TrainingFailed
 from nst_core.loss_network import load_loss_network_weights
-from nst_core.objective import ObjectiveSettings
 from nst_core.pictures import read_rgb, resize_shorter_side
-from nst_core.training import TrainingSettings
 from nst_core.training_photos import find_photos
 
 if TYPE_CHECKING:
@@ -81,23 +79,12 @@ def make_plan(job: TrainStyle) -> TrainingPlan:
     """Read and check everything that training needs, so that no worker finds it missing."""
     if job.output.is_dir():
         raise InputError(f"-o {job.output}: a folder; name the checkpoint file to write")
-    try:
-        settings = TrainingSettings(
-            steps=job.steps,
-            batch_size=job.batch_size,
-            image_size=job.image_size,
-            learning_rate=job.learning_rate,
-            seed=job.seed,
-        )
-        objective = ObjectiveSettings(job.content_weight, job.style_weight, job.tv_weight)
-    except ValueError as error:
-        raise InputError(str(error)) from error
     style_image = resize_shorter_side(read_rgb(job.style_image), job.style_size)
     photos = tuple(path.absolute() for path in find_photos(job.content))
     return TrainingPlan(
         info=CheckpointInfo("johnson", {"width": job.width}),
-        settings=settings,
-        objective=objective,
+        settings=job.training,
+        objective=job.objective,
         style_image=style_image,
         photos=photos,
         weights=load_loss_network_weights(job.loss_network, job.loss_network_weights),

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from jobs.run_folder import RunFolder
 from nst_core.checkpoint import CheckpointInfo, build_generator
 from nst_core.loss_network import LossNetworkWeights
-from nst_core.objective import Losses, ObjectiveSettings, PerceptualObjective
+from nst_core.objective import Losses, PerceptualObjective
 from nst_core.pictures import read_rgb, resize_shorter_side, sheet, to_picture, to_tensor
-from nst_core.training import GeneratorTrainer, TrainingSettings, learning_rate_at
+from nst_core.settings import ObjectiveSettings, TrainingSettings
+from nst_core.training import GeneratorTrainer, learning_rate_at
 from nst_core.training_photos import PhotoCrops, StepSampler, photo_loader
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -204,7 +205,8 @@ def _download(name: LossNetworkName) -> LossNetworkWeights:
     else:
         weights = VGG19_Weights.IMAGENET1K_V1
     try:
-        with _socket_timeout(_DOWNLOAD_TIMEOUT_SECONDS):
+        # torch.hub announces the download on stdout, which belongs to results.
+        with _socket_timeout(_DOWNLOAD_TIMEOUT_SECONDS), redirect_stdout(sys.stderr):
             tensors = weights.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
         raise LossNetworkError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,33 +15,13 @@ from nst_core.losses import (
     style_reconstruction_loss,
     total_variation,
 )
-
-Scaling = Literal["paper", "relative"]
+from nst_core.settings import ObjectiveSettings, Scaling
 
 STYLE_LAYERS: Mapping[LossNetworkName, tuple[str, ...]] = {
     "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),  # Johnson et al., section 4.1
     "vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),  # Ulyanov et al. 2017
 }
 CONTENT_LAYER: Mapping[LossNetworkName, str] = {"vgg16": "relu3_3", "vgg19": "relu4_2"}
-
-
-@dataclass(frozen=True)
-class ObjectiveSettings:
-    """Weights of the three terms and how each term is scaled."""
-
-    content_weight: float = 1.0
-    style_weight: float = 5.0
-    tv_weight: float = 0.0
-    scaling: Scaling = "relative"
-    """``paper``: the terms as Johnson et al. write them. ``relative`` (this project's): each style
-    layer's error is divided by its target's squared norm and the layers are averaged, the content
-    error is divided by the content's own mean square; one pair of weights then serves every
-    style and both scales (torchvision's and Caffe's) of the loss network."""
-
-    def __post_init__(self) -> None:
-        for name in ("content_weight", "style_weight", "tv_weight"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} {getattr(self, name)}: a number of 0 or more is needed")
 
 
 @dataclass(frozen=True)

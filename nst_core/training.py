@@ -1,10 +1,9 @@
-"""Fitting a generator: settings, the learning-rate schedule and one optimisation step."""
+"""Fitting a generator: the learning-rate schedule and one optimisation step."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,34 +11,7 @@ from torch import Tensor, nn
 
 from nst_core.errors import TrainingFailed
 from nst_core.objective import Losses, PerceptualObjective
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How long and how fast a generator is fitted."""
-
-    steps: int = 2000
-    batch_size: int = 4
-    """Crops a step, for each worker."""
-    image_size: int = 256
-    """Side of the square crops, in pixels."""
-    learning_rate: float = 1e-3
-    """Of Adam, after the warm-up (Johnson et al., section 4.1)."""
-    warmup_steps: int = 20
-    final_rate: float = 0.05
-    """Fraction of the learning rate that the cosine ends at."""
-    seed: int = 0
-    mixed_precision: bool = True
-    """bfloat16 autocast of generator and loss network; Gram matrices and losses stay float32."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: at least 1 is needed")
-        if self.image_size < 32:
-            raise ValueError(f"image_size {self.image_size}: at least 32 pixels are needed")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate {self.learning_rate}: more than 0 is needed")
+from nst_core.settings import TrainingSettings
 
 
 def learning_rate_at(step: int, settings: TrainingSettings) -> float:

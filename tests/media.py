@@ -114,5 +114,5 @@ def random_vgg(name: LossNetworkName) -> LossNetworkWeights:
 
 def psnr(first: NDArray[Any], second: NDArray[Any], *, peak: float = 255) -> float:
     """Peak signal-to-noise ratio in dB."""
-    error = np.mean((first.astype(np.float64) - second.astype(np.float64)) ** 2)
+    error = float(np.mean((first.astype(np.float64) - second.astype(np.float64)) ** 2))
     return float(10 * np.log10(peak**2 / max(error, 1e-12)))

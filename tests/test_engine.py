@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-import nst_core.openvino_engine
 from nst_core.checkpoint import load_generator
 from nst_core.engine import choose_device, make_engine
 from nst_core.errors import EnvironmentProblem, InputError
@@ -63,7 +62,7 @@ def test_a_second_start_reads_what_the_first_traced(
     def traced_again(*_: object, **__: object) -> None:
         raise AssertionError("traced again")
 
-    monkeypatch.setattr(nst_core.openvino_engine.openvino, "convert_model", traced_again)
+    monkeypatch.setattr("openvino.convert_model", traced_again)
     assert torch.equal(make_engine(_generator(style), engine="openvino").run(images), first)
     with pytest.raises(AssertionError, match="traced again"):  # other weights, other file
         make_engine(TransformerNet(4), engine="openvino")

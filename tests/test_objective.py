@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from nst_core.errors import InputError
 from nst_core.loss_network import LossNetworkWeights
 from nst_core.losses import gram_matrix, total_variation
-from nst_core.objective import ObjectiveSettings, PerceptualObjective
+from nst_core.objective import PerceptualObjective
+from nst_core.settings import ObjectiveSettings
 
 
 @pytest.fixture
@@ -91,5 +93,5 @@ def test_gradients_reach_the_picture_and_no_weight(
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 def test_impossible_weights_are_refused(weight: float) -> None:
-    with pytest.raises(ValueError, match="style_weight"):
+    with pytest.raises(InputError, match="style_weight"):
         ObjectiveSettings(style_weight=weight)

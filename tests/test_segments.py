@@ -67,7 +67,7 @@ def test_leading_pictures_of_an_open_gop_belong_to_the_segment_before() -> None:
 def test_a_cut_among_leading_pictures_starts_at_the_keyframe_before() -> None:
     first = [0, *range(1, 20)]
     packets = _index([*first, 40, *range(20, 40), *range(41, 60)], {0, 40})
-    segments = plan_segments(packets, time_base=TIME_BASE, seconds=Fraction(22, 24))
+    segments = plan_segments(packets, time_base=TIME_BASE, seconds=22 / 24)
     for segment in segments:
         if segment.owned_pts[0] < 40:
             assert segment.first_packet == 0

@@ -6,10 +6,11 @@ from itertools import pairwise
 import pytest
 import torch
 
-from nst_core.errors import TrainingFailed
+from nst_core.errors import InputError, TrainingFailed
 from nst_core.loss_network import LossNetworkWeights
-from nst_core.objective import ObjectiveSettings, PerceptualObjective
-from nst_core.training import GeneratorTrainer, TrainingSettings, learning_rate_at
+from nst_core.objective import PerceptualObjective
+from nst_core.settings import ObjectiveSettings, TrainingSettings
+from nst_core.training import GeneratorTrainer, learning_rate_at
 from nst_core.transformer_net import TransformerNet
 
 
@@ -71,5 +72,5 @@ def test_the_learning_rate_warms_up_and_ends_low() -> None:
     ("field", "value"), [("steps", 0), ("batch_size", 0), ("image_size", 8), ("learning_rate", 0)]
 )
 def test_impossible_settings_are_refused(field: str, value: float) -> None:
-    with pytest.raises(ValueError, match=field):
+    with pytest.raises(InputError, match=field):
         TrainingSettings(**{field: value})  # type: ignore[arg-type]

@@ -72,6 +72,10 @@ def video(
         allow_damaged=allow_damaged,
         overwrite=overwrite,
     )
+    _stylize_videos(job, json)
+
+
+def _stylize_videos(job: StylizeVideo, json: bool) -> None:
     from jobs.stylize_video import stylize_videos
 
     with console.shown_progress() as show:
@@ -90,7 +94,7 @@ def video(
             )
     if report.nothing_started:
         raise typer.Exit(console.WRONG_USE)
-    accepted = {"done", "damaged"} if allow_damaged else {"done"}
+    accepted = {"done", "damaged"} if job.allow_damaged else {"done"}
     if any(one.status not in accepted for one in report.inputs):
         raise typer.Exit(console.SOME_FAILED)
 
@@ -137,6 +141,10 @@ def images(
         resume=resume,
         overwrite=overwrite,
     )
+    _stylize_images(job, json)
+
+
+def _stylize_images(job: StylizeImages, json: bool) -> None:
     from jobs.stylize_images import stylize_images
 
     with console.shown_progress() as show:
@@ -147,7 +155,7 @@ def images(
         console.print_json(asdict(report))
     else:
         console.say(
-            f"{output}: {report.done} pictures done, {report.reused} reused, "
+            f"{job.output}: {report.done} pictures done, {report.reused} reused, "
             f"{report.failed} failed, {report.seconds:.1f} s "
             f"({report.images_per_second:.1f} pictures/s)"
         )

@@ -10,6 +10,7 @@ import typer
 
 from jobs.cli import console, options
 from jobs.specs import DeviceChoice, LossNetworkChoice, TrainStyle
+from nst_core.settings import ObjectiveSettings, TrainingSettings
 
 app = typer.Typer(no_args_is_help=True, help="Train generators.")
 
@@ -28,24 +29,26 @@ def style(
     content: Annotated[Path, typer.Option(help="Folder of photographs to learn on.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint to write.")],
     width: Annotated[int, typer.Option(help="Channels of the first layer.")] = TrainStyle.width,
-    steps: Annotated[int, typer.Option(help="Optimisation steps.")] = TrainStyle.steps,
+    steps: Annotated[int, typer.Option(help="Optimisation steps.")] = TrainingSettings.steps,
     batch_size: Annotated[
         int, typer.Option(help="Photographs a step, for each worker.")
-    ] = TrainStyle.batch_size,
+    ] = TrainingSettings.batch_size,
     image_size: Annotated[
         int, typer.Option(help="Side of the training crops, pixels.")
-    ] = TrainStyle.image_size,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = TrainStyle.learning_rate,
+    ] = TrainingSettings.image_size,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = TrainingSettings.learning_rate,
     style_size: Annotated[
         int, typer.Option(help="Shorter side of the style image: larger, broader strokes.")
     ] = TrainStyle.style_size,
     content_weight: Annotated[float, typer.Option(rich_help_panel=_WEIGHTS)] = (
-        TrainStyle.content_weight
+        ObjectiveSettings.content_weight
     ),
     style_weight: Annotated[float, typer.Option(rich_help_panel=_WEIGHTS)] = (
-        TrainStyle.style_weight
+        ObjectiveSettings.style_weight
     ),
-    tv_weight: Annotated[float, typer.Option(rich_help_panel=_WEIGHTS)] = TrainStyle.tv_weight,
+    tv_weight: Annotated[
+        float, typer.Option(rich_help_panel=_WEIGHTS)
+    ] = ObjectiveSettings.tv_weight,
     loss_network: Annotated[
         LossNetworkChoice, typer.Option(help="The VGG that judges.")
     ] = TrainStyle.loss_network,
@@ -74,7 +77,7 @@ def style(
         bool, typer.Option("--resume", help="Go on with the run in the run folder.")
     ] = TrainStyle.resume,
     overwrite: options.Overwrite = False,
-    seed: Annotated[int, typer.Option(rich_help_panel=_RUN)] = TrainStyle.seed,
+    seed: Annotated[int, typer.Option(rich_help_panel=_RUN)] = TrainingSettings.seed,
     json: options.Json = False,
 ) -> None:
     """Train a style from one picture on a folder of photographs.
@@ -85,14 +88,15 @@ def style(
         style_image=style_image,
         content=content,
         output=output,
+        training=TrainingSettings(
+            steps=steps,
+            batch_size=batch_size,
+            image_size=image_size,
+            learning_rate=learning_rate,
+            seed=seed,
+        ),
+        objective=ObjectiveSettings(content_weight, style_weight, tv_weight),
         width=width,
-        steps=steps,
-        batch_size=batch_size,
-        image_size=image_size,
-        learning_rate=learning_rate,
-        content_weight=content_weight,
-        style_weight=style_weight,
-        tv_weight=tv_weight,
         style_size=style_size,
         loss_network=loss_network,
         loss_network_weights=loss_network_weights,
@@ -104,14 +108,17 @@ def style(
         run_dir=run_dir,
         resume=resume,
         overwrite=overwrite,
-        seed=seed,
     )
+    _train(job, json)
+
+
+def _train(job: TrainStyle, json: bool) -> None:
     from jobs.train_style import train_style
 
     with console.shown_progress() as show:
         report = train_style(job, show)
     if json:
         console.print_json(asdict(report))
-    else:
-        losses = ", ".join(f"{name} {value:.4g}" for name, value in report.losses.items())
-        console.say(f"{report.checkpoint}: {report.steps} steps, {losses}; run in {report.run_dir}")
+        return
+    losses = ", ".join(f"{name} {value:.4g}" for name, value in report.losses.items())
+    console.say(f"{report.checkpoint}: {report.steps} steps, {losses}; run in {report.run_dir}")

@@ -20,6 +20,7 @@ from jobs.specs import TrainStyle
 from jobs.train_style import train_style
 from nst_core.checkpoint import load_generator
 from nst_core.errors import InputError
+from nst_core.settings import TrainingSettings
 from nst_core.style_library import find_style
 from nst_core.stylizer import Stylizer
 from tests.media import moving_picture
@@ -33,10 +34,8 @@ def job(photos: Path, vgg19_file: Path, tmp_path: Path) -> TrainStyle:
         style_image=style_image,
         content=photos,
         output=tmp_path / "painting.safetensors",
+        training=TrainingSettings(steps=6, batch_size=2, image_size=32),
         width=4,
-        steps=6,
-        batch_size=2,
-        image_size=32,
         style_size=32,
         loss_network_weights=vgg19_file,
         device="cpu",

@@ -1,0 +1,41 @@
+"""The commands of the README are real: every `nst` line in it parses."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from jobs.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+
+
+def _commands() -> list[str]:
+    commands = []
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for block in re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL):
+            lines = block.replace("\\\n", " ").splitlines()
+            commands += [line for line in lines if line.split("#")[0].strip().startswith("nst ")]
+    return commands
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_a_documented_command_parses(command: str) -> None:
+    arguments = shlex.split(command, comments=True)[1:]
+    group = typer.main.get_command(app)
+    context = group.make_context("nst", list(arguments))
+    while hasattr(group, "resolve_command"):
+        remaining = [*context._protected_args, *context.args]
+        name, group, rest = group.resolve_command(context, remaining)
+        context = group.make_context(name, list(rest), parent=context)
+    assert context.command.callback is not None
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([\w-]+)", (ROOT / "README.md").read_text(), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
