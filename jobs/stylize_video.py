@@ -14,6 +14,7 @@ from jobs.video_run import VideoReport, VideoRun
 from jobs.workers import stylizing_pool
 from nst_core.errors import InputError
 from nst_core.style_library import find_style
+from pipeline.encoders import CONTAINERS
 from pipeline.segment_worker import SegmentTask, SegmentWorker
 from pipeline.worker_pool import Unit, WorkerPool
 
@@ -86,7 +87,10 @@ def _units(runs: list[VideoRun]) -> Iterator[Unit[SegmentTask]]:
 
 
 def _output_paths(job: StylizeVideo) -> list[Path]:
-    """One output for each input; a folder keeps the names. Raises InputError."""
+    """One output for each input; a folder keeps the names. Raises InputError.
+
+    An ending that cannot be written (``.avi``, ``.ts``) becomes ``.mkv``, which holds everything.
+    """
     asked = job.output
     is_folder = len(job.inputs) > 1 or asked.is_dir()
     if not is_folder:
@@ -94,7 +98,11 @@ def _output_paths(job: StylizeVideo) -> list[Path]:
     if asked.exists() and not asked.is_dir():
         raise InputError(f"-o {asked}: a file; several inputs need a folder")
     asked.mkdir(parents=True, exist_ok=True)
-    outputs = [asked / path.name for path in job.inputs]
+    names = [
+        path.name if path.suffix.lower() in CONTAINERS else f"{path.stem}.mkv"
+        for path in job.inputs
+    ]
+    outputs = [asked / name for name in names]
     seen: dict[Path, Path] = {}
     for path, output in zip(job.inputs, outputs, strict=True):
         if output in seen:

@@ -15,6 +15,11 @@ from pipeline.reassembly import CopyPlan
 from pipeline.source_video import SourceVideo, main_video_stream, open_source
 
 
+_COPIED_KINDS = frozenset({"audio", "subtitle", "video"})
+"""Not data: mp4 and mov write streams of their own for chapters and timecode. Not attachments:
+they have no packets."""
+
+
 @dataclass(frozen=True)
 class Verified:
     """What the written file, read again, was found to have."""
@@ -60,9 +65,9 @@ def verify(
     written = _read_streams(output, payload_not_of=video_index)
     originals = _read_streams(source.path, payload_not_of=source.stream_index)
     video = written.pop(video_index)
-    after = [stream for stream in written.values() if stream.kind != "attachment"]
     before = [originals[index] for index in copies.stream_indices]
-    before = [stream for stream in before if stream.kind != "attachment"]
+    before = [stream for stream in before if stream.kind in _COPIED_KINDS]
+    after = [stream for stream in written.values() if stream.kind in _COPIED_KINDS]
 
     expected = [pts * source.info.time_base for pts in sorted(expected_pts)]
     first = min([*expected[:1], *(min(s.seconds()) for s in before if s.pts)], default=Fraction(0))

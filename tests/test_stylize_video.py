@@ -158,6 +158,42 @@ def test_an_output_that_fails_its_proof_is_not_kept(
     assert not output.exists()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "01_h264_bframes_aac.mp4",
+        "02b_h264_opengop.mkv",
+        "03_hevc_opengop.mp4",
+        "05_vfr.mp4",
+        "06_rot90.mp4",
+        "09_audio_late.mp4",
+        "10_multi.mkv",
+        "10b_multi.mp4",
+        "11_vp9.webm",
+        "16c_video_cover.mp4",
+        "20_editlist_ss.mp4",
+        "25_onegop.mp4",
+        "29_tmcd.mov",
+    ],
+)
+def test_real_files_lose_neither_frames_nor_sound(data: Path, tmp_path: Path, name: str) -> None:
+    source = data / "hostile" / name
+    (report,) = stylize_videos(_job(source, tmp_path / name, segment_seconds=1)).inputs
+    assert report.status == "done", report.error
+    expected = [seconds for seconds, _ in decoded_frames(source)]
+    found = [seconds for seconds, _ in decoded_frames(tmp_path / name)]
+    assert found == expected
+
+
+def test_an_ending_that_cannot_be_written_becomes_mkv(clip: Path, tmp_path: Path) -> None:
+    source = tmp_path / "old.avi"
+    make_clip(source, codec="mjpeg", sound=False, pixel_format="yuvj420p", frames=6)
+    job = StylizeVideo((source, clip), tmp_path / "out", StyleSpec("identity"), HERE)
+    report = stylize_videos(job)
+    assert [video.status for video in report.inputs] == ["done", "done"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["clip.mp4", "old.mkv"]
+
+
 def test_one_bad_input_does_not_stop_the_others(clip: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_text("this is no film")

@@ -1,0 +1,71 @@
+"""Draws the pictures of README and docs/styles.md anew.
+
+    python docs/gallery.py DATA
+
+DATA holds ``photos/``, ``styles/`` and ``video/bunny.mp4``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from jobs.demo_clip import draw_frame
+from nst_core.pictures import read_rgb, sheet
+from nst_core.style_library import bundled_styles, find_style
+from nst_core.stylizer import Stylizer
+
+_IMAGES = Path(__file__).with_name("images")
+_PHOTOS = ("118031", "161045", "69000", "81095")
+_LARGEST_FILE = 290_000
+
+
+def main() -> None:
+    """Write gallery.jpg, demo.jpg and film-STYLE.jpg into docs/images."""
+    data = Path(sys.argv[1])
+    stylizers = {name: Stylizer(find_style(name)) for name in bundled_styles()}
+    film = _film_frames(data / "video" / "bunny.mp4", (1.0, 2.5, 4.0, 5.5, 7.0, 8.5))
+    photos = [read_rgb(path) for path in _photo_paths(data / "photos")]
+    sources = [*photos, film[0], film[3]]
+    rows = [[source, *(_apply(s, source) for s in stylizers.values())] for source in sources]
+    _save(sheet(rows, cell_height=200), "gallery.jpg")
+    demo = draw_frame(2.5)
+    _save(sheet([[demo, _apply(stylizers["wave"], demo)]], cell_height=270), "demo.jpg")
+    for name, stylizer in stylizers.items():
+        frames = [_apply(stylizer, frame) for frame in film]
+        _save(sheet([frames[:3], frames[3:]], cell_height=200), f"film-{name}.jpg")
+
+
+def _photo_paths(folder: Path) -> list[Path]:
+    chosen = [folder / f"{name}.jpg" for name in _PHOTOS]
+    return [path for path in chosen if path.exists()]
+
+
+def _film_frames(path: Path, moments: tuple[float, ...]) -> list[Image.Image]:
+    frames: list[Image.Image] = []
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            if len(frames) < len(moments) and frame.time >= moments[len(frames)]:
+                frames.append(frame.to_image())
+    return frames
+
+
+def _apply(stylizer: Stylizer, picture: Image.Image) -> Image.Image:
+    return Image.fromarray(stylizer.stylize(np.asarray(picture)))
+
+
+def _save(picture: Image.Image, name: str) -> None:
+    """Save with the best quality that keeps the file light."""
+    _IMAGES.mkdir(exist_ok=True)
+    for quality in (88, 80, 72, 64, 55, 45):
+        picture.save(_IMAGES / name, quality=quality, optimize=True)
+        if (_IMAGES / name).stat().st_size < _LARGEST_FILE:
+            return
+
+
+if __name__ == "__main__":
+    main()
