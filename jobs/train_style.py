@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -167,12 +168,26 @@ def _fit(job: TrainStyle, plan: TrainingPlan) -> ray.train.Result:
         ),
     )
     try:
-        return trainer.fit()
+        with _ctrl_c_raises():
+            return trainer.fit()
     except (TrainingFailedError, RayError) as error:
         cause = _root_cause(error)
         raise TrainingFailed(
             f"training stopped: {cause}; what was reached is kept, --resume goes on with it"
         ) from error
+
+
+@contextmanager
+def _ctrl_c_raises() -> Iterator[None]:
+    """Turn Ray Train's way to stop at Ctrl-C (its own handler, which exits) into the usual one."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def _root_cause(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from nst_core.errors import CheckpointError
@@ -61,7 +61,8 @@ def save_generator(path: Path, generator: nn.Module, info: CheckpointInfo) -> No
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(metadata)})
+        # save_file would make a file that only its owner can read.
+        temporary.write_bytes(save(tensors, metadata={_METADATA_KEY: json.dumps(metadata)}))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
