@@ -14,7 +14,6 @@ import av
 from pipeline.reassembly import CopyPlan
 from pipeline.source_video import SourceVideo, main_video_stream, open_source
 
-
 _COPIED_KINDS = frozenset({"audio", "subtitle", "video"})
 """Not data: mp4 and mov write streams of their own for chapters and timecode. Not attachments:
 they have no packets."""
