@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -42,6 +44,7 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     if ray.is_initialized():
         yield
         return
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if address == LOCAL:
             _start_embedded(dashboard)
@@ -52,6 +55,8 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
             f"no Ray at {address} ({str(error).splitlines()[0]}); "
             "check --address, or leave it out to work on this machine"
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own dumps its stack on stderr
     try:
         yield
     finally:

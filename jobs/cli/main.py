@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from dataclasses import asdict
@@ -32,10 +33,11 @@ app.add_typer(styles.app, name="styles")
 def main() -> None:
     """Entry point of the console script."""
     debug = _take_debug(sys.argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: work is kept
     try:
         code = app(standalone_mode=False) or console.ALL_DONE
     except (Abort, KeyboardInterrupt):
-        code = _interrupted()
+        code = console.INTERRUPTED
     except TyperException as error:
         code = _wrong_use(error)
     except NstError as error:
@@ -48,6 +50,10 @@ def main() -> None:
             traceback.print_exc()
         console.note(f"error: {error.filename or 'system'}: {error.strerror or error}")
         code = console.WRONG_USE
+    if code == console.INTERRUPTED:  # Typer turns Ctrl-C into this code by itself
+        console.note(
+            "interrupted; what is finished is kept: run again to go on (training: --resume)"
+        )
     sys.stdout.flush()
     sys.exit(code)
 
@@ -124,11 +130,6 @@ def _take_debug(arguments: list[str]) -> bool:
         arguments.remove("--debug")
         return True
     return bool(os.environ.get("NST_DEBUG"))
-
-
-def _interrupted() -> int:
-    console.note("interrupted; what is finished is kept, and the same command goes on from there")
-    return console.INTERRUPTED
 
 
 def _wrong_use(error: TyperException) -> int:
