@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,8 @@ from pipeline.image_files import ImageTask, find_images, output_path
 from pipeline.image_records import ImageRecords
 from pipeline.image_worker import ImageWorker
 from pipeline.worker_pool import Outcome, Unit, WorkerPool
+
+_log = logging.getLogger(__name__)
 
 _WAITING_PER_WORKER = 4
 
@@ -68,7 +71,10 @@ def stylize_images(
             report.engine, report.workers = pool.engine() or "none", pool.workers
     report.seconds = round(time.monotonic() - start, 3)
     report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
-    _write_report(job.output / "report.json", report)
+    try:
+        _write_report(job.output / "report.json", report)
+    except OSError as error:
+        _log.warning("report.json cannot be written: %s", error.strerror)
     return report
 
 
@@ -77,11 +83,16 @@ def _run(
 ) -> Iterator[Outcome[None]]:
     for outcome in pool.run(Unit(number, task) for number, task in enumerate(tasks)):
         task = tasks[outcome.key]
-        if outcome.error is None:
-            records.add(task)
+        error = outcome.error
+        if error is None:
+            try:
+                records.add(task)
+            except OSError as problem:  # a full disk: it will be done again
+                error = f"{task.output}: written, but not recorded ({problem.strerror})"
+        if error is None:
             report.done += 1
         else:
-            report.fail(task, outcome.error)
+            report.fail(task, error)
         yield outcome
 
 

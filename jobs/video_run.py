@@ -23,7 +23,7 @@ from pipeline.encoders import (
 )
 from pipeline.packet_reader import PacketReader
 from pipeline.reassembly import CopyPlan, plan_copies, reassemble
-from pipeline.segment_worker import SegmentTask, StylizedSegment
+from pipeline.segment_worker import SegmentTask, StylizedSegment, check_encoder
 from pipeline.segments import Segment, plan_segments
 from pipeline.source_video import SourceVideo, probe
 from pipeline.verification import Verified, verify
@@ -209,6 +209,7 @@ class VideoRun:
         if self._output.exists() and self._output.samefile(self._path):
             raise InputError(f"{self._output}: the output would replace its own input")
         frame = output_frame(source.info.width, source.info.height, encoder, max_side=job.max_side)
+        check_encoder(source.info, frame)
         self.report.warnings += _announcements(source, frame)
         segments = plan_segments(
             source.packets, time_base=source.info.time_base, seconds=job.segment_seconds

@@ -117,5 +117,7 @@ def photo_loader(
         batch_sampler=sampler,
         num_workers=processes,
         persistent_workers=processes > 0,
+        # A worker of Ray has threads: a forked copy of it may hang.
+        multiprocessing_context="spawn" if processes else None,
         pin_memory=torch.cuda.is_available(),
     )

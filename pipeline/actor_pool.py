@@ -94,8 +94,8 @@ class ActorPool:
         if fit < (workers or 1):
             raise EnvironmentProblem(
                 f"{workers or 1} workers of {resources.cpus:g} CPUs and {resources.gpus:g} GPUs "
-                f"each: there is room for {fit}; lower --workers, --cpus-per-worker or "
-                "--gpus-per-worker"
+                f"each: there is room for {fit} ({_capacity()}); lower --workers, "
+                "--cpus-per-worker or --gpus-per-worker"
             )
         self.workers = workers or fit
         self._factory = factory
@@ -176,6 +176,11 @@ class ActorPool:
                 yield Outcome(attempt.unit.key, None, words, attempt.number)
             else:
                 again.append(_Attempt(attempt.unit, attempt.number + 1))
+
+
+def _capacity() -> str:
+    total = ray.cluster_resources()
+    return f"{total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs"
 
 
 def _words(error: Exception) -> str:

@@ -11,6 +11,7 @@ import av
 import torch
 
 from nst_core.color import Matrix, YuvEncoding
+from nst_core.errors import InputError
 from nst_core.stylizer import Stylizer
 from pipeline.encoders import EncoderSettings, OutputFrame
 from pipeline.frames import frame_from_yuv, join_yuv, split_yuv, to_yuv420, yuv_of_frame
@@ -162,6 +163,23 @@ class SegmentEncoder:
         self._container.mux(self._stream.encode(None))
         self._container.close()
         return self._buffer.getvalue()
+
+
+def check_encoder(stream: VideoStreamInfo, output: OutputFrame) -> None:
+    """Encode one black frame, so that a setting the encoder refuses is told before any work.
+
+    Raises InputError.
+    """
+    try:
+        encoder = SegmentEncoder(stream, output)
+        encoder.encode(av.VideoFrame(output.width, output.height, output.encoder.pixel_format), 0)
+        encoder.finish()
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{output.encoder.encoder} does not open for {output.width}x{output.height} with "
+            f"{dict(output.encoder.options)} ({reason}); try another --preset, --crf or --codec"
+        ) from error
 
 
 def yuv_encoding(stream: VideoStreamInfo) -> YuvEncoding:

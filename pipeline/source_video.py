@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from nst_core.errors import MediaError
 
+# FFmpeg writes to stderr by itself; what goes wrong is told by exceptions and reports instead.
+av.logging.set_level(av.logging.PANIC)
+
 _TALL_ENOUGH_FOR_709 = 720
 """Untagged video of at least this height is BT.709 by custom, below it BT.601."""
 
