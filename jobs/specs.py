@@ -93,8 +93,6 @@ class StylizeVideo:
                 f"--segment-seconds {self.segment_seconds}: 0.1 to 3600 is allowed; try 5"
             )
         _check_max_side(self.max_side)
-        if self.crf is not None and not 0 <= self.crf <= 63:
-            raise InputError(f"--crf {self.crf}: 0 (best) to 63 is allowed; try 18")
 
 
 @dataclass(frozen=True)

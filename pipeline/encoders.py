@@ -60,7 +60,20 @@ class OutputFrame:
 
 
 _DEFAULT_CRF: dict[Codec, int] = {"h264": 18, "hevc": 20, "av1": 28, "vp9": 28}
+_LARGEST_CRF: dict[Codec, int] = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
 _DEFAULT_PRESET: dict[Codec, str] = {"h264": "fast", "hevc": "fast", "av1": "8"}
+_X26X_PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow", "placebo"),
+)
+_PRESETS: dict[Codec, tuple[str, ...]] = {
+    "h264": _X26X_PRESETS,
+    "hevc": _X26X_PRESETS,
+    "av1": tuple(str(number) for number in range(14)),
+    "vp9": tuple(str(number) for number in range(9)),  # libvpx calls it cpu-used
+    "ffv1": (),
+    "prores": tuple(str(number) for number in range(6)),  # the profile: proxy to 4444 XQ
+}
 _ENCODERS: dict[Codec, str] = {
     "h264": "libx264",
     "hevc": "libx265",
@@ -95,6 +108,9 @@ def choose_encoder(
             f"--codec {chosen}: {path.suffix} holds {', '.join(container.codecs)}; "
             "choose one of them, or name the output .mkv"
         )
+    if preset is not None and preset not in _PRESETS[chosen]:
+        allowed = ", ".join(_PRESETS[chosen]) or "none: leave it out"
+        raise InputError(f"--preset {preset}: for {chosen} there is {allowed}")
     options = _options(chosen, crf, preset)
     return EncoderSettings(
         codec=chosen,
@@ -109,8 +125,13 @@ def _options(codec: Codec, crf: int | None, preset: str | None) -> dict[str, str
     """Closed GOPs, one thread (the bytes must not depend on the machine), equal headers."""
     quality = str(_DEFAULT_CRF.get(codec, 0) if crf is None else crf)
     speed = preset or _DEFAULT_PRESET.get(codec, "")
-    if codec in ("ffv1", "prores") and crf is not None:
+    if crf is not None and codec not in _LARGEST_CRF:
         raise InputError(f"--crf {crf}: {codec} has no rate factor; leave it out")
+    if crf is not None and not 0 <= crf <= _LARGEST_CRF[codec]:
+        raise InputError(
+            f"--crf {crf}: {codec} takes 0 (best) to {_LARGEST_CRF[codec]}; "
+            f"try {_DEFAULT_CRF[codec]}"
+        )
     match codec:
         case "h264":
             return {"preset": speed, "crf": quality, "x264-params": "stitchable=1:open-gop=0"}

@@ -245,7 +245,9 @@ def test_max_side_shrinks_the_frames(clip: Path, tmp_path: Path) -> None:
         ("out.webm", {"codec": "h264"}, "--codec h264"),
         ("nowhere/out.mp4", {}, "no such folder"),
         ("out.mkv", {"codec": "ffv1", "crf": 18}, "--crf"),
-        ("out.mp4", {"preset": "bogus"}, "--preset"),
+        ("out.mp4", {"preset": "bogus"}, "medium"),
+        ("out.mp4", {"crf": 60}, "0 (best) to 51"),
+        ("out.mp4", {"codec": "av1", "max_side": 16}, "does not open"),
     ],
 )
 def test_impossible_outputs_are_refused_in_one_line(
