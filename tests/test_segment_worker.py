@@ -8,11 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nst_core.errors import InputError
 from nst_core.style_library import Style, find_style
 from nst_core.stylizer import Stylizer
 from pipeline.encoders import choose_encoder, output_frame
 from pipeline.packet_reader import PacketReader
-from pipeline.segment_worker import SegmentTask, SegmentWorker, StylizedSegment
+from pipeline.segment_worker import (
+    SegmentTask,
+    SegmentWorker,
+    StylizedSegment,
+    check_encoder,
+)
 from pipeline.segments import plan_segments
 from pipeline.source_video import probe
 from tests.media import decoded_frames, make_clip, psnr
@@ -105,6 +111,14 @@ def test_garbage_gives_an_empty_piece_and_every_frame_missing(clip: Path) -> Non
     assert result.piece == b""
     assert result.missing_pts == task.segment.owned_pts
     assert result.errors
+
+
+def test_an_encoder_that_does_not_open_is_told_before_any_work(clip: Path) -> None:
+    task = _tasks(clip, codec="h264")[0]
+    check_encoder(task.stream, task.output)
+    settings = dataclasses.replace(task.output.encoder, pixel_format="rgb48le")
+    with pytest.raises(InputError, match="does not open"):
+        check_encoder(task.stream, dataclasses.replace(task.output, encoder=settings))
 
 
 def test_odd_sizes_are_padded_for_codecs_that_need_even_ones(tmp_path: Path) -> None:
