@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -193,7 +194,7 @@ def _ctrl_c_raises() -> Iterator[None]:
 def _root_cause(error: BaseException) -> str:
     """Ray wraps the worker's error in a traceback as text: its last line says what happened."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return re.sub(r"^[\w.]+: ", "", lines[-1]) if lines else type(error).__name__
 
 
 @contextmanager

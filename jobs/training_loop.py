@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from jobs.run_folder import RunFolder
 from nst_core.checkpoint import CheckpointInfo, build_generator
+from nst_core.errors import MediaError
 from nst_core.loss_network import LossNetworkWeights
 from nst_core.objective import Losses, PerceptualObjective
 from nst_core.pictures import read_rgb, resize_shorter_side, sheet, to_picture, to_tensor
@@ -135,6 +136,8 @@ class TrainingRecords:
 
     def preview(self, steps_done: int, generator: nn.Module) -> None:
         """Write a sheet of the fixed photos beside their stylized versions."""
+        if not self.photos:
+            return
         rows = []
         parameter = next(generator.parameters())
         for photo in self.photos:
@@ -151,9 +154,17 @@ class TrainingRecords:
 
 
 def _preview_photos(paths: Sequence[Path]) -> list[Image.Image]:
+    """A few photos from all over the list; one that cannot be read gives way to the next."""
     stride = max(1, len(paths) // _PREVIEW_PHOTOS)
-    chosen = paths[::stride][:_PREVIEW_PHOTOS]
-    return [resize_shorter_side(read_rgb(path), _PREVIEW_SIDE) for path in chosen]
+    photos: list[Image.Image] = []
+    for path in (*paths[::stride], *paths):
+        if len(photos) == min(_PREVIEW_PHOTOS, len(paths)):
+            break
+        try:
+            photos.append(resize_shorter_side(read_rgb(path), _PREVIEW_SIDE))
+        except MediaError as error:
+            _log.warning("no preview of it: %s", error)
+    return photos
 
 
 def _loader_processes(device: torch.device) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from nst_core.errors import EnvironmentProblem
 from pipeline.worker_pool import Outcome, Unit, Worker, WorkerFactory
@@ -67,11 +67,8 @@ class _Host:
     def __init__(self, factory: WorkerFactory) -> None:
         self._worker: Worker = factory()
 
-    def process(self, task: Any) -> Any:
-        return self._worker.process(task)
-
-    def engine(self) -> str:
-        return self._worker.engine
+    def process(self, task: Any) -> tuple[Any, str]:
+        return self._worker.process(task), self._worker.engine
 
 
 class ActorPool:
@@ -151,16 +148,14 @@ class ActorPool:
             seat = calls[call]
             attempt = seat.calls[call]
             try:
-                result = ray.get(call)
+                result, self._engine = ray.get(call)
             except RayTaskError as error:  # the unit itself failed: its worker is fine
                 del seat.calls[call]
                 yield Outcome(attempt.unit.key, None, _words(error), attempt.number)
-            except (RayActorError, ObjectLostError) as error:
+            except RayError as error:  # its worker or its node is gone
                 yield from self._replace(seat, error, again)
             else:
                 del seat.calls[call]
-                if self._engine is None:
-                    self._engine = ray.get(seat.actor.engine.remote())
                 yield Outcome(attempt.unit.key, result, None, attempt.number)
 
     def _replace(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from nst_core.errors import NstError
+
+_log = logging.getLogger(__name__)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -75,7 +78,7 @@ class InProcessPool:
         self._worker: Worker | None = None
 
     def run(self, units: Iterable[Unit[Any]]) -> Iterator[Outcome[Any]]:
-        """Do one unit after the other; an NstError ends a unit, any other error the run."""
+        """Do one unit after the other; an error ends a unit, not the run."""
         for unit in units:
             if self._worker is None:
                 self._worker = self._factory()
@@ -83,6 +86,9 @@ class InProcessPool:
                 yield Outcome(unit.key, self._worker.process(unit.task))
             except NstError as error:
                 yield Outcome(unit.key, None, str(error))
+            except Exception as error:
+                _log.debug("unit %s failed", unit.key, exc_info=True)
+                yield Outcome(unit.key, None, f"{type(error).__name__}: {error}")
 
     def engine(self) -> str | None:
         """What computes; None as long as no worker was needed."""
