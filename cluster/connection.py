@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from nst_core.errors import EnvironmentProblem
 
 LOCAL = "local"
 _OBJECT_STORE_BYTES = 1 << 30
+_CONNECT_SECONDS = 5.0
 _ENVIRONMENT_BEFORE_IMPORT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -83,6 +85,11 @@ def _start_embedded(dashboard: bool) -> None:
 
 
 def _connect(address: str) -> None:
+    """Connect within seconds or not at all: Ray itself tries a dead address for many minutes."""
     import ray
 
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if port.isdigit():
+        with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS):
+            pass
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")

@@ -13,7 +13,7 @@ from jobs.progress import OnProgress, ignore_progress
 from jobs.specs import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
 from jobs.stylize_images import stylize_images
 from jobs.stylize_video import stylize_videos
-from nst_core.errors import NstError
+from nst_core.errors import InputError, NstError
 from nst_core.pictures import sheet
 from nst_core.style_library import bundled_styles
 
@@ -35,11 +35,12 @@ def run_demo(
 ) -> DemoReport:
     """Make a clip with sound, stylize it and a still of it, and draw a before/after sheet.
 
-    Files of an earlier demo in ``folder`` are replaced. Raises NstError.
+    Files of an earlier demo in ``folder`` are replaced. Raises NstError, InputError for a folder
+    with files of other origin.
     """
     pool = pool or PoolSpec()
     style = _demo_style()
-    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder)
     clip, stylized_clip = folder / "clip.mp4", folder / "clip-stylized.mp4"
     make_clip(clip)
     picture = folder / "picture.png"
@@ -81,6 +82,17 @@ def run_demo(
         before_after=str(before_after),
         style=style,
     )
+
+
+def _claim(folder: Path) -> None:
+    """Make the folder ours: nobody's ``clip.mp4`` but an earlier demo's is replaced."""
+    marker = folder / ".nst-demo"
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"-o {folder}: a file; name a folder")
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
+        raise InputError(f"-o {folder}: not empty, and not from an earlier demo; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    marker.touch()
 
 
 def _before_after(

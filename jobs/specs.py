@@ -67,7 +67,7 @@ class StylizeVideo:
 
     inputs: tuple[Path, ...]
     output: Path
-    """A file for one input; a folder for several, or where it exists or ends in a slash."""
+    """A file for one input; a folder for several, or where one of that name exists."""
     style: StyleSpec
     pool: PoolSpec = PoolSpec()
     segment_seconds: float = 5.0

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def stylize_images(
 def _run(
     tasks: list[ImageTask], pool: WorkerPool, records: ImageRecords, report: StylizeImagesReport
 ) -> Iterator[Outcome[None]]:
-    for outcome in pool.run(Unit(number, task) for number, task in enumerate(tasks)):
+    for outcome in pool.run(_units(tasks, records)):
         task = tasks[outcome.key]
         error = outcome.error
         if error is None:
@@ -96,6 +97,13 @@ def _run(
         yield outcome
 
 
+def _units(tasks: list[ImageTask], records: ImageRecords) -> Iterator[Unit[ImageTask]]:
+    for number, task in enumerate(tasks):
+        with suppress(OSError):  # a full disk: the worker will say so for this very picture
+            records.begin(task)
+        yield Unit(number, task)
+
+
 def _waiting(
     tasks: list[ImageTask], job: StylizeImages, records: ImageRecords, report: StylizeImagesReport
 ) -> list[ImageTask]:
@@ -104,7 +112,7 @@ def _waiting(
     for task in tasks:
         if job.resume and records.is_done(task):
             report.reused += 1
-        elif task.output.exists() and not job.overwrite:
+        elif task.output.exists() and not (job.overwrite or records.may_replace(task)):
             report.fail(
                 task, f"{task.output} exists and was made otherwise; --overwrite replaces it"
             )
@@ -114,22 +122,50 @@ def _waiting(
 
 
 def _plan(job: StylizeImages) -> list[ImageTask]:
-    """Pair sources with outputs. Raises InputError where two would share one output."""
+    """Pair sources with outputs; what earlier runs left in the output folder is no source.
+
+    Raises InputError where two would share one output, or an output would replace an input.
+    """
+    folder = job.output.absolute()
+    found = [
+        (source, relative)
+        for source, relative in find_images(job.sources)
+        if not _is_earlier_output(source, relative, folder.resolve())
+    ]
+    inputs = {source.resolve() for source, _ in found}
     sources: dict[Path, Path] = {}
-    for source, relative in find_images(job.sources):
-        output = (job.output / output_path(relative, job.format)).absolute()
+    for source, relative in found:
+        output = folder / output_path(relative, job.format)
+        if output.resolve() in inputs:
+            raise InputError(
+                f"{output}: the output would replace an input, {output.resolve()}; "
+                "choose another folder with -o"
+            )
         if output in sources:
             raise InputError(
                 f"{sources[output]} and {source} would both become {output}; "
                 "stylize them into different folders"
             )
-        if output == source.absolute():
-            raise InputError(f"{source}: the output would replace its own input; choose another -o")
         sources[output] = source
     return [
-        ImageTask(source.absolute(), output, job.quality, job.max_side)
+        ImageTask(source.absolute(), output, job.quality, job.max_side, _state(source))
         for output, source in sources.items()
     ]
+
+
+def _is_earlier_output(source: Path, relative: Path, output: Path) -> bool:
+    """Whether a source lies in the output folder, and that folder below the one searched."""
+    searched = source.absolute().parents[len(relative.parts) - 1].resolve()
+    nested = output != searched and output.is_relative_to(searched)
+    return nested and source.resolve().is_relative_to(output)
+
+
+def _state(source: Path) -> tuple[int, int]:
+    try:
+        status = source.stat()
+    except OSError:
+        return (0, 0)  # a dangling link: reading it will say so
+    return (status.st_size, status.st_mtime_ns)
 
 
 def _identity(job: StylizeImages) -> str:

@@ -89,7 +89,7 @@ def _units(runs: list[VideoRun]) -> Iterator[Unit[SegmentTask]]:
 def _output_paths(job: StylizeVideo) -> list[Path]:
     """One output for each input; a folder keeps the names. Raises InputError.
 
-    An ending that cannot be written (``.avi``, ``.ts``) becomes ``.mkv``, which holds everything.
+    An ending that cannot be written (``.avi``, ``.ts``) becomes ``.mkv``, which holds most.
     """
     asked = job.output
     is_folder = len(job.inputs) > 1 or asked.is_dir()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +19,10 @@ from jobs.run_folder import RunFolder
 from jobs.specs import TrainStyle
 from jobs.training_loop import TrainingPlan, describe, read_trainer_state, training_loop
 from nst_core import __version__
-from nst_core.checkpoint import CheckpointInfo, build_generator, save_generator
+from nst_core.checkpoint import CheckpointInfo, build_generator, read_info, save_generator
 from nst_core.errors import EnvironmentProblem, InputError, TrainingFailed
-from nst_core.loss_network import load_loss_network_weights
+from nst_core.loss_network import LossNetwork, load_loss_network_weights
+from nst_core.objective import layers_of
 from nst_core.pictures import read_rgb, resize_shorter_side
 from nst_core.training_photos import find_photos
 
@@ -68,7 +68,6 @@ def train_style(job: TrainStyle, on_progress: OnProgress = ignore_progress) -> T
     training = describe(plan) | {
         "style_image": job.style_image.name,
         "content": job.content.name,
-        "workers": job.workers,
         "losses": report.losses,
         "nst": __version__,
     }
@@ -81,6 +80,8 @@ def make_plan(job: TrainStyle) -> TrainingPlan:
     """Read and check everything that training needs, so that no worker finds it missing."""
     if job.output.is_dir():
         raise InputError(f"-o {job.output}: a folder; name the checkpoint file to write")
+    weights = load_loss_network_weights(job.loss_network, job.loss_network_weights)
+    LossNetwork(weights, layers_of(weights.name))  # says here, and not in a worker, what is wrong
     style_image = resize_shorter_side(read_rgb(job.style_image), job.style_size)
     photos = tuple(path.absolute() for path in find_photos(job.content))
     return TrainingPlan(
@@ -89,10 +90,11 @@ def make_plan(job: TrainStyle) -> TrainingPlan:
         objective=job.objective,
         style_image=style_image,
         photos=photos,
-        weights=load_loss_network_weights(job.loss_network, job.loss_network_weights),
+        weights=weights,
         run_folder=RunFolder(job.run_folder),
         checkpoint_every=job.checkpoint_every,
-        threads=job.cpus_per_worker or max(1, (os.cpu_count() or 1) // job.workers),
+        workers=job.workers,
+        threads=job.cpus_per_worker,
     )
 
 
@@ -107,6 +109,8 @@ def _prepare_run_folder(job: TrainStyle, plan: TrainingPlan) -> None:
                 f"--resume: the run in {folder.path} has other settings (see its settings.json); "
                 "repeat them, or train anew with --overwrite"
             )
+        if job.output.exists() and not job.overwrite:
+            read_info(job.output)  # a checkpoint of ours is replaced, anything else refused
     else:
         if job.output.exists() and not job.overwrite:
             raise InputError(f"{job.output} exists; --overwrite replaces it")
@@ -148,18 +152,19 @@ def _fit(job: TrainStyle, plan: TrainingPlan) -> ray.train.Result:
         )
     use_gpu = job.device != "cpu" and gpus >= job.workers
     cpus = ray.cluster_resources().get("CPU", 0)
-    if job.workers * plan.threads > cpus:
+    threads = plan.threads or max(1, int(cpus) // job.workers)
+    if job.workers * threads > cpus:
         raise EnvironmentProblem(
-            f"{job.workers} workers of {plan.threads} CPUs need {job.workers * plan.threads}, "
+            f"{job.workers} workers of {threads} CPUs need {job.workers * threads}, "
             f"there are {cpus:g}; lower --workers or --cpus-per-worker"
         )
     trainer = TorchTrainer(
         training_loop,
-        train_loop_config={"plan": plan},
+        train_loop_config={"plan": replace(plan, threads=threads)},
         scaling_config=ScalingConfig(
             num_workers=job.workers,
             use_gpu=use_gpu,
-            resources_per_worker={"CPU": plan.threads, **({"GPU": 1} if use_gpu else {})},
+            resources_per_worker={"CPU": threads, **({"GPU": 1} if use_gpu else {})},
         ),
         run_config=RunConfig(
             name=plan.run_folder.ray.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -49,8 +50,9 @@ class TrainingPlan:
     weights: LossNetworkWeights
     run_folder: RunFolder
     checkpoint_every: int
-    threads: int
-    """Torch threads of a CPU worker."""
+    workers: int
+    threads: int | None
+    """Torch threads of a CPU worker; None until the cluster is known."""
 
 
 def training_loop(config: dict[str, Any]) -> None:
@@ -61,7 +63,7 @@ def training_loop(config: dict[str, Any]) -> None:
     plan: TrainingPlan = config["plan"]
     context = ray.train.get_context()
     device = ray.train.torch.get_device()
-    if device.type == "cpu":
+    if device.type == "cpu" and plan.threads is not None:
         torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.settings.seed)
     trainer = build_trainer(plan, device)
@@ -215,6 +217,14 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
         "objective": asdict(plan.objective),
         "loss_network": plan.weights.name,
         "loss_network_weights": plan.weights.source,
+        "loss_network_sha256": plan.weights.fingerprint(),
         "photos": len(plan.photos),
+        "photos_sha256": _sha256("\n".join(map(str, plan.photos)).encode()),
         "style_size": list(plan.style_image.size),
+        "style_sha256": _sha256(plan.style_image.tobytes()),
+        "workers": plan.workers,
     }
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+import av
 
 from jobs.specs import StylizeVideo
 from nst_core import __version__
@@ -191,14 +194,13 @@ class VideoRun:
         self.report.missing_pts_seconds = [round(float(pts * time_base), 6) for pts in missing]
         errors = [error for piece in pieces for error in piece.errors]
         corrupt = sum(piece.corrupt_frames for piece in pieces)
-        if not (missing or errors or corrupt):
-            self.report.status = "done"
-            return
-        self.report.status = "damaged"
-        self.report.warnings.append(
-            f"the source is damaged: {len(missing)} frames missing, {corrupt} frames corrupt, "
-            f"{len(errors)} packets that could not be decoded"
-        )
+        self.report.status = "done" if plan.source.is_whole else "damaged"
+        if missing or errors or corrupt:
+            self.report.status = "damaged"
+            self.report.warnings.append(
+                f"the source is damaged: {len(missing)} frames missing, {corrupt} frames corrupt, "
+                f"{len(errors)} packets that could not be decoded"
+            )
 
     def _make_plan(self) -> _Plan:
         job = self._job
@@ -217,7 +219,11 @@ class VideoRun:
         if not segments:
             raise MediaError(f"{self._path}: no frame in it is meant to be shown")
         base = job.work_dir or self._output.parent / HIDDEN_PARENT
-        folder = WorkFolder(base / self._output.name, self._identity(encoder, frame))
+        # The hash tells outputs of one name apart when several runs share a --work-dir.
+        place = hashlib.sha256(str(self._output.absolute()).encode()).hexdigest()[:8]
+        folder = WorkFolder(
+            base / f"{self._output.name}-{place}.work", self._identity(encoder, frame)
+        )
         return _Plan(source, frame, plan_copies(source, self._output), segments, folder)
 
     def _identity(self, encoder: EncoderSettings, frame: OutputFrame) -> dict[str, object]:
@@ -237,6 +243,8 @@ class VideoRun:
             yield
         except (InputError, VerificationError) as error:
             self.report.error = str(error)
+        except av.FFmpegError as error:
+            self.report.error = f"{self._path}: {error.strerror or error}"
         except OSError as error:  # a full disk, a folder without permission
             self.report.error = f"{error.filename or self._output}: {error.strerror or error}"
 

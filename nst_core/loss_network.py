@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import sys
@@ -48,6 +49,14 @@ class LossNetworkWeights:
     """Divides what is left; 1/255 where the weights expect the scale 0..255 (Caffe)."""
     source: str
     """Where they came from, for the records."""
+
+    def fingerprint(self) -> str:
+        """Tells weights apart by their content."""
+        digest = hashlib.sha256(repr((self.mean, self.std)).encode())
+        for name in sorted(self.tensors):
+            digest.update(name.encode())
+            digest.update(self.tensors[name].contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def __repr__(self) -> str:
         return f"LossNetworkWeights({self.name}, {len(self.tensors)} tensors, {self.source})"
@@ -156,8 +165,16 @@ def _read_file(name: LossNetworkName, path: Path) -> LossNetworkWeights:
         raise LossNetworkError(
             f"loss-network weights {path}: not a safetensors file nor a plain torch state dict"
         ) from error
+    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
+        raise LossNetworkError(f"loss-network weights {path}: not a state dict of tensors")
     # torchvision's files, its .pth included, expect ImageNet's mean and standard deviation.
-    return LossNetworkWeights(name, tensors, _IMAGENET_MEAN, _IMAGENET_STD, path.name)
+    features = _features_only(tensors)
+    return LossNetworkWeights(name, features, _IMAGENET_MEAN, _IMAGENET_STD, path.name)
+
+
+def _features_only(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out the classifier: nine tenths of the file, and of what would travel to workers."""
+    return {name: tensor for name, tensor in tensors.items() if name.startswith("features.")}
 
 
 def _read_safetensors(name: LossNetworkName, path: Path) -> LossNetworkWeights:
@@ -213,7 +230,7 @@ def _download(name: LossNetworkName) -> LossNetworkWeights:
             f"no weights for the loss network {name}: the download failed ({error}); connect to "
             f"the internet, or name a file with --loss-network-weights FILE or {WEIGHTS_VARIABLE}"
         ) from error
-    return LossNetworkWeights(name, tensors, mean, std, f"torchvision {weights}")
+    return LossNetworkWeights(name, _features_only(tensors), mean, std, f"torchvision {weights}")
 
 
 @contextmanager

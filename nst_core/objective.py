@@ -24,6 +24,11 @@ STYLE_LAYERS: Mapping[LossNetworkName, tuple[str, ...]] = {
 CONTENT_LAYER: Mapping[LossNetworkName, str] = {"vgg16": "relu3_3", "vgg19": "relu4_2"}
 
 
+def layers_of(name: LossNetworkName) -> tuple[str, ...]:
+    """All activations that the objective looks at."""
+    return (*STYLE_LAYERS[name], CONTENT_LAYER[name])
+
+
 @dataclass(frozen=True)
 class Losses:
     """The terms of the objective, each before its weight, and their weighted total: scalars."""
@@ -68,7 +73,7 @@ class PerceptualObjective(nn.Module):
         self.settings = settings
         self.content_layer = CONTENT_LAYER[weights.name]
         style_layers = STYLE_LAYERS[weights.name]
-        self.network = LossNetwork(weights, (*style_layers, self.content_layer))
+        self.network = LossNetwork(weights, layers_of(weights.name))
         with torch.no_grad():
             features = self.network(style_image)
             self.style_losses = nn.ModuleDict(

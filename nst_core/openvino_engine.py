@@ -11,15 +11,18 @@ import hashlib
 import logging
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import openvino
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nst_core import __version__
 from nst_core.errors import EnvironmentProblem, InputError
+from nst_core.transformer_net import MIN_SIDE
 
 _PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _EXAMPLE_SHAPE = (1, 3, 64, 96)
@@ -48,19 +51,40 @@ class OpenVinoEngine:
                 "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": threads,
                 "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[chosen],
+                # Kernels are kept for each size met: without a bound, memory grows with sizes.
+                "CPU_RUNTIME_CACHE_CAPACITY": "64",
             },
         )
-        self._queue = openvino.AsyncInferQueue(compiled, threads)
-        self._queue.set_callback(_keep_output)
+        self._new_queue = partial(_inference_queue, compiled, threads)
+        self._queue = self._new_queue()
 
     def run(self, images: Tensor) -> Tensor:
-        """Map N x 3 x H x W float32 in [0, 1] to the same."""
-        frames = images.detach().float().contiguous().numpy()
+        """Map N x 3 x H x W float32 in [0, 1] to the same. Raises EnvironmentProblem."""
+        height, width = images.shape[-2:]
+        # The traced network pads to a multiple, and not to the least size that it can compute.
+        padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
+        padded = F.pad(images.detach().float(), padding, mode="replicate")
+        frames = padded.contiguous().numpy()
         outputs: list[Tensor | None] = [None] * len(frames)
-        for number in range(len(frames)):
-            self._queue.start_async({0: frames[number : number + 1]}, (outputs, number))
-        self._queue.wait_all()
-        return torch.cat([output for output in outputs if output is not None])
+        try:
+            for number in range(len(frames)):
+                self._queue.start_async({0: frames[number : number + 1]}, (outputs, number))
+            self._queue.wait_all()
+        except RuntimeError as error:
+            self._queue = self._new_queue()  # a queue repeats its first error for ever
+            reason = str(error).strip().splitlines()[-1]
+            raise EnvironmentProblem(
+                f"OpenVINO cannot compute {width}x{height} pixels ({reason}); "
+                "try --engine torch or --max-side"
+            ) from error
+        result = torch.cat([output for output in outputs if output is not None])
+        return result[..., :height, :width]
+
+
+def _inference_queue(compiled: Any, threads: int) -> Any:
+    queue = openvino.AsyncInferQueue(compiled, threads)
+    queue.set_callback(_keep_output)
+    return queue
 
 
 def _keep_output(request: Any, userdata: tuple[list[Tensor | None], int]) -> None:

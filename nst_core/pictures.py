@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from nst_core.errors import MediaError
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
 
 
+_MODES_OF_RGB_PROFILES = frozenset({"RGB", "RGBA", "P"})
+
+
 def read_upright(path: Path, *, shrink_towards: int | None = None) -> Image.Image:
     """Read a picture of any mode as 8-bit RGB, or RGBA where it has transparency.
 
@@ -26,7 +30,9 @@ def read_upright(path: Path, *, shrink_towards: int | None = None) -> Image.Imag
         with Image.open(path) as file:
             if shrink_towards is not None:
                 file.draft("RGB", (shrink_towards, shrink_towards))
-            image = _eight_bits(ImageOps.exif_transpose(file))
+            image = _eight_bits(_upright(file))
+            if image.mode not in _MODES_OF_RGB_PROFILES:
+                image.info.pop("icc_profile", None)  # it would be wrong for RGB
             return image.convert("RGBA" if image.has_transparency_data else "RGB")
     except FileNotFoundError as error:
         raise MediaError(f"{path}: no such file") from error
@@ -39,6 +45,14 @@ def read_upright(path: Path, *, shrink_towards: int | None = None) -> Image.Imag
 def read_rgb(path: Path, *, shrink_towards: int | None = None) -> Image.Image:
     """Read a picture as RGB, upright; transparency is dropped. Raises MediaError."""
     return read_upright(path, shrink_towards=shrink_towards).convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except (struct.error, AttributeError, TypeError, ValueError):
+        image.load()
+        return image  # EXIF against the rules tells no orientation
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -30,11 +30,13 @@ class Resources:
     gpus: float = 0.0
 
     def workers_that_fit(self) -> int:
-        """How many such workers the connected cluster can hold."""
-        total = ray.cluster_resources()
-        fits = [int(total.get("CPU", 0) / self.cpus)]
+        """How many such workers the nodes of the connected cluster can hold, each for itself."""
+        return sum(self._fit_into(node["Resources"]) for node in ray.nodes() if node["Alive"])
+
+    def _fit_into(self, node: dict[str, float]) -> int:
+        fits = [int(node.get("CPU", 0) / self.cpus)]
         if self.gpus:
-            fits.append(int(total.get("GPU", 0) / self.gpus))
+            fits.append(int(node.get("GPU", 0) / self.gpus))
         return min(fits)
 
 

@@ -1,9 +1,10 @@
-"""Pictures in folders: what to read, what to write, and how both are done without loss."""
+"""Pictures in folders: what to read, what to write, and how both are done."""
 
 from __future__ import annotations
 
 import glob
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,9 @@ _PILLOW_FORMATS = {
     ".gif": "GIF",
 }
 _WITH_ALPHA = frozenset({"PNG", "WEBP", "TIFF"})
-_WITH_EXIF = frozenset({"JPEG", "PNG", "WEBP", "TIFF"})
+_LARGEST_EXIF = 65_000
+"""JPEG has no room for more."""
+_WITH_METADATA = frozenset({"JPEG", "PNG", "WEBP", "TIFF"})
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class ImageTask:
     output: Path
     quality: int
     max_side: int | None
+    source_state: tuple[int, int]
+    """Size in bytes and time of change in nanoseconds, when the job was planned."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,6 +56,7 @@ class Picture:
     """H x W x 3."""
     alpha: Image.Image | None
     exif: bytes
+    icc_profile: bytes | None
 
     def __repr__(self) -> str:
         height, width, _ = self.rgb.shape
@@ -83,8 +89,16 @@ def find_images(sources: Sequence[str]) -> Iterator[tuple[Path, Path]]:
 
 
 def output_path(relative: Path, output_format: OutputFormat) -> Path:
-    """Where a picture goes in the output folder; the name stays, the ending may not."""
+    """Where a picture goes in the output folder; the name stays, the ending may not.
+
+    Raises InputError for a name whose ending says no format.
+    """
     if output_format == "same":
+        if relative.suffix.lower() not in _PILLOW_FORMATS:
+            raise InputError(
+                f"{relative}: no format is known by the ending {relative.suffix or '(none)'}; "
+                "choose one with --format png"
+            )
         return relative
     return relative.with_suffix(_SUFFIX_OF_FORMAT[output_format])
 
@@ -92,13 +106,13 @@ def output_path(relative: Path, output_format: OutputFormat) -> Path:
 def read_picture(path: Path, *, max_side: int | None = None) -> Picture:
     """Read and turn upright; ``max_side`` shrinks the longer side. Raises MediaError."""
     image = read_upright(path)
-    exif = image.getexif()
     if max_side is not None and max(image.size) > max_side:
         image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     return Picture(
         rgb=np.asarray(image.convert("RGB"), dtype=np.uint8),
         alpha=image.getchannel("A") if image.mode == "RGBA" else None,
-        exif=exif.tobytes() if len(exif) else b"",
+        exif=_exif_bytes(image),
+        icc_profile=image.info.get("icc_profile"),
     )
 
 
@@ -113,17 +127,28 @@ def write_picture(path: Path, rgb: NDArray[np.uint8], original: Picture, *, qual
         options["quality"] = quality
     if file_format == "JPEG":
         options["subsampling"] = 0 if quality >= 90 else 2  # brush strokes are coloured edges
-    if original.exif and file_format in _WITH_EXIF:
-        options["exif"] = original.exif
+    if file_format in _WITH_METADATA:
+        options["icc_profile"] = original.icc_profile
+        if 0 < len(original.exif) <= _LARGEST_EXIF:
+            options["exif"] = original.exif
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         image.save(temporary, format=file_format, **options)
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise MediaError(f"{path}: cannot be written ({error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _exif_bytes(image: Image.Image) -> bytes:
+    """EXIF as it can be written again; what a camera wrote against the rules is left out."""
+    exif = image.getexif()
+    try:
+        return exif.tobytes() if len(exif) else b""
+    except (struct.error, AttributeError, TypeError, ValueError):
+        return b""
 
 
 def _pictures_below(folder: Path) -> Iterator[Path]:

@@ -25,24 +25,37 @@ class ImageRecords:
 
     def is_done(self, task: ImageTask) -> bool:
         """Whether the output is there, made from this very source under this identity."""
-        return task.output.exists() and self._known.get(self._name(task)) == self._record(task)
+        known = self._known.get(self._name(task))
+        return task.output.exists() and known == self._record(task, done=True)
+
+    def may_replace(self, task: ImageTask) -> bool:
+        """Whether an existing output is our own: made, or begun, from this source in this way."""
+        known = self._known.get(self._name(task), {})
+        ours = self._record(task, done=False)
+        return all(known.get(key) == ours[key] for key in ("source", "identity"))
+
+    def begin(self, task: ImageTask) -> None:
+        """Note an output that is about to be written: a kill may come before ``add``."""
+        self._append(task, done=False)
 
     def add(self, task: ImageTask) -> None:
         """Note an output that has just been written."""
-        line = {"output": self._name(task), **self._record(task)}
+        self._append(task, done=True)
+
+    def _append(self, task: ImageTask, *, done: bool) -> None:
+        line = {"output": self._name(task), **self._record(task, done=done)}
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
     def _name(self, task: ImageTask) -> str:
         return str(task.output.relative_to(self._folder))
 
-    def _record(self, task: ImageTask) -> dict[str, Any]:
-        status = task.source.stat()
+    def _record(self, task: ImageTask, *, done: bool) -> dict[str, Any]:
         return {
             "source": str(task.source),
-            "size": status.st_size,
-            "mtime_ns": status.st_mtime_ns,
+            "state": list(task.source_state),
             "identity": self._identity,
+            "done": done,
         }
 
     def _read(self) -> dict[str, dict[str, Any]]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from nst_core.errors import MediaError, VerificationError
@@ -58,9 +58,7 @@ def plan_copies(source: SourceVideo, output: Path) -> CopyPlan:
             if stream.index == source.stream_index:
                 continue
             name = stream.codec_context.name if stream.codec_context else stream.type
-            if (stream.type in ("audio", "subtitle", "video") and name in supported) or (
-                stream.type == "attachment" and container.format == "matroska"
-            ):
+            if _fits(stream, name, container, supported):
                 copied.append(stream.index)
             elif stream.type == "audio":
                 raise MediaError(
@@ -94,7 +92,7 @@ def reassemble(
     with (
         open_source(source.path) as original,
         av.open(
-            str(destination),
+            str(destination.absolute()),
             "w",
             format=container.format,
             container_options=_muxer_options(container, source),
@@ -102,6 +100,23 @@ def reassemble(
         ) as result,
     ):
         _mux(source, original, pieces, result, copies)
+
+
+def _fits(stream: Any, codec: str, container: Container, supported: set[str]) -> bool:
+    """Whether the container takes the stream: asked of the muxer itself, with a trial header."""
+    if stream.type == "attachment":
+        return container.format == "matroska"
+    if stream.disposition & Disposition.attached_pic and container.format != "mp4":
+        return False  # other muxers make a film of the cover
+    if stream.type not in ("audio", "subtitle", "video") or codec not in supported:
+        return False
+    try:
+        with av.open(os.devnull, "w", format=container.format) as trial:
+            trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ from pipeline.packet_reader import EncodedPacket
 from pipeline.segments import Segment
 from pipeline.source_video import VideoStreamInfo
 
-_FRAMES_PER_BATCH = 8
+_MOST_FRAMES_PER_BATCH = 8
+_PIXELS_PER_BATCH = 4_000_000
+"""Bounds the memory of large frames: 4 at 720p, 1 at 4K, and as many as there are threads."""
 _MATRICES: dict[int, Matrix] = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
 
 
@@ -70,7 +72,9 @@ class SegmentWorker:
         decoder = SegmentDecoder(task, threads=self._threads)
         encoder = SegmentEncoder(task.stream, task.output)
         pts: list[int] = []
-        for batch in _batches(decoder.frames()):
+        pixels = task.output.shown_width * task.output.shown_height
+        size = max(self._threads, min(_MOST_FRAMES_PER_BATCH, _PIXELS_PER_BATCH // pixels))
+        for batch in _batches(decoder.frames(), size):
             planes = [to_yuv420(frame, task.stream, task.output) for frame in batch]
             source = join_yuv([yuv_of_frame(frame) for frame in planes])
             stylized = self._stylizer.stylize_yuv(source, yuv_encoding(task.stream))
@@ -210,6 +214,9 @@ def _decoder(stream: VideoStreamInfo, threads: int) -> av.VideoCodecContext:
         context.codec_tag = stream.codec_tag
     if stream.bits_per_coded_sample:
         context.bits_per_coded_sample = stream.bits_per_coded_sample
+    if stream.codec == "h264":
+        # Streams that do not say how far they reorder: wait for the most, rather than drop frames.
+        context.options = {"strict": "1"}
     context.thread_type = "SLICE" if threads == 1 else "AUTO"
     context.thread_count = threads
     return context
@@ -226,11 +233,11 @@ def _av_packet(packet: EncodedPacket, stream: VideoStreamInfo) -> av.Packet[Any]
     return result
 
 
-def _batches(frames: Iterator[av.VideoFrame]) -> Iterator[list[av.VideoFrame]]:
+def _batches(frames: Iterator[av.VideoFrame], size: int) -> Iterator[list[av.VideoFrame]]:
     batch: list[av.VideoFrame] = []
     for frame in frames:
         batch.append(frame)
-        if len(batch) == _FRAMES_PER_BATCH:
+        if len(batch) == size:
             yield batch
             batch = []
     if batch:

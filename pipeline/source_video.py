@@ -22,6 +22,8 @@ from nst_core.errors import MediaError
 # FFmpeg writes to stderr by itself; what goes wrong is told by exceptions and reports instead.
 av.logging.set_level(av.logging.PANIC)
 
+_DECLARED_TOO_MANY = 1
+"""Some writers of AVI count one frame more than there is."""
 _TALL_ENOUGH_FOR_709 = 720
 """Untagged video of at least this height is BT.709 by custom, below it BT.601."""
 
@@ -98,6 +100,8 @@ class SourceVideo:
     display_matrix: tuple[int, ...] | None
     """Nine numbers in 16.16 and 2.30 fixed point: rotation and mirroring for the player."""
     warnings: tuple[str, ...]
+    is_whole: bool = True
+    """False where the file ends before the frames that it declares."""
 
     @property
     def last_duration(self) -> int:
@@ -109,8 +113,9 @@ class SourceVideo:
 def open_source(path: Path) -> Iterator[InputContainer]:
     """Open a media file for reading. Raises MediaError for one that cannot be opened."""
     try:
-        # Strict, the default, raises UnicodeDecodeError at the first Latin-1 tag.
-        container = av.open(str(path), metadata_errors="surrogateescape")
+        # Absolute, for FFmpeg takes what is before a colon for a protocol. Strict, the default,
+        # raises UnicodeDecodeError at the first Latin-1 tag.
+        container = av.open(str(path.absolute()), metadata_errors="surrogateescape")
     except FileNotFoundError as error:
         raise MediaError(f"{path}: no such file") from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -134,9 +139,11 @@ def probe(path: Path) -> SourceVideo:
         index, declared = stream.index, stream.frames
         matrix = _display_matrix(container, stream)
     packets, warnings = _index_packets(path, index)
-    if declared and declared != len(packets):
+    whole = not warnings
+    if declared > len(packets) + _DECLARED_TOO_MANY:
+        whole = False
         warnings = (*warnings, f"the file declares {declared} frames and holds {len(packets)}")
-    return SourceVideo(path, index, info, packets, matrix, warnings)
+    return SourceVideo(path, index, info, packets, matrix, warnings, whole)
 
 
 def main_video_stream(container: InputContainer, path: Path) -> VideoStream:

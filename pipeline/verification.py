@@ -41,6 +41,7 @@ class _Stream:
     """One stream as a reader finds it."""
 
     kind: str
+    codec: str
     time_base: Fraction
     packets: int = 0
     pts: list[int] = field(default_factory=list)
@@ -109,7 +110,11 @@ def _read_streams(path: Path, *, payload_not_of: int) -> dict[int, _Stream]:
     """Every stream of a file; the payload of one of them is not hashed."""
     with open_source(path) as container:
         streams = {
-            stream.index: _Stream(stream.type, stream.time_base or Fraction(1))
+            stream.index: _Stream(
+                stream.type,
+                stream.codec_context.name if stream.codec_context else "",
+                stream.time_base or Fraction(1),
+            )
             for stream in container.streams
         }
         try:
@@ -121,7 +126,15 @@ def _read_streams(path: Path, *, payload_not_of: int) -> dict[int, _Stream]:
                 if packet.pts is not None:
                     stream.pts.append(packet.pts)
                 if packet.stream_index != payload_not_of:
-                    stream.digest.update(bytes(packet))
+                    stream.digest.update(_payload(bytes(packet), stream.codec))
         except av.FFmpegError:
             pass  # cut short: what is missing shows in the numbers
     return streams
+
+
+def _payload(data: bytes, codec: str) -> bytes:
+    """The packet without its ADTS header, which MPEG-TS has and mp4 and mkv leave out."""
+    is_adts = codec == "aac" and data[:1] == b"\xff" and data[1] & 0xF6 == 0xF0
+    if not is_adts:
+        return data
+    return data[7:] if data[1] & 1 else data[9:]  # the last bit says that there is no checksum

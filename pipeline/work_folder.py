@@ -40,7 +40,7 @@ class WorkFolder:
     """
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
-        self.path = path
+        self.path = path.absolute()
         self._identity = json.dumps(identity, sort_keys=True)
 
     def open(self, *, resume: bool) -> None:

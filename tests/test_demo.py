@@ -4,11 +4,13 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 from PIL import Image
 
 from jobs.demo import run_demo
 from jobs.demo_clip import HEIGHT, RATE, SECONDS, WIDTH, draw_frame
 from jobs.specs import PoolSpec
+from nst_core.errors import InputError
 from tests.media import psnr, stream_packets
 
 
@@ -27,3 +29,10 @@ def test_the_demo_leaves_a_playable_clip_and_a_sheet(tmp_path: Path) -> None:
     with Image.open(report.before_after) as page:
         assert page.size[0] > 2 * 400
     run_demo(tmp_path / "demo", pool=PoolSpec(workers=0))  # a second time is no error
+
+
+def test_the_demo_does_not_touch_a_folder_of_other_origin(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_text("precious")
+    with pytest.raises(InputError, match="not empty"):
+        run_demo(tmp_path, pool=PoolSpec(workers=0))
+    assert (tmp_path / "clip.mp4").read_text() == "precious"

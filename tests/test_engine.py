@@ -19,7 +19,7 @@ def _generator(style: Style) -> torch.nn.Module:
     return load_generator(style.path)[0]
 
 
-@pytest.mark.parametrize("size", [(64, 96), (61, 90), (18, 17)])
+@pytest.mark.parametrize("size", [(64, 96), (61, 90), (18, 17), (9, 40), (5, 3), (1, 1)])
 def test_openvino_computes_what_torch_computes(style: Style, size: tuple[int, int]) -> None:
     images = torch.rand(3, 3, *size)
     reference = make_engine(_generator(style), engine="torch", device="cpu").run(images)
@@ -50,6 +50,15 @@ def test_pixels_do_not_depend_on_the_number_of_threads(style: Style) -> None:
         for threads in (1, 2)
     )
     assert torch.equal(one, two)
+
+
+def test_one_error_does_not_poison_the_engine(style: Style) -> None:
+    engine = make_engine(_generator(style), engine="openvino")
+    good = torch.rand(1, 3, 32, 32)
+    expected = engine.run(good)
+    with pytest.raises(EnvironmentProblem, match="cannot compute"):
+        engine.run(torch.rand(1, 5, 32, 32))  # five channels
+    assert torch.equal(engine.run(good), expected)
 
 
 def test_a_second_start_reads_what_the_first_traced(

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from nst_core.errors import InputError, MediaError
 from pipeline.image_files import find_images, output_path, read_picture, write_picture
@@ -124,3 +125,25 @@ def test_a_picture_appears_whole_or_not_at_all(
 def test_the_ending_follows_the_format() -> None:
     assert output_path(Path("a/b.tif"), "same") == Path("a/b.tif")
     assert output_path(Path("a/b.tif"), "jpeg") == Path("a/b.jpg")
+
+
+def test_the_colour_profile_goes_along(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.png", tmp_path / "out.jpg"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(moving_picture(0)).save(path, icc_profile=profile)
+    picture = read_picture(path)
+    write_picture(out, picture.rgb, picture, quality=95)
+    with Image.open(out) as written:
+        assert written.info["icc_profile"] == profile
+
+
+def test_exif_against_the_rules_does_not_cost_the_picture(tmp_path: Path) -> None:
+    path = tmp_path / "strange.jpg"
+    # One entry: Orientation as a text of four bytes, where a number is due.
+    entry = struct.pack("<HHI4s", ORIENTATION, 2, 4, b"odd\0")
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
+    Image.fromarray(moving_picture(0)).save(path, exif=exif)
+    picture = read_picture(path)
+    assert picture.rgb.shape == (64, 96, 3)
+    write_picture(tmp_path / "out.jpg", picture.rgb, picture, quality=95)
+    assert (tmp_path / "out.jpg").exists()

@@ -17,6 +17,7 @@ from jobs.stylize_images import stylize_images
 from nst_core.errors import InputError
 from nst_core.style_library import Style
 from nst_core.stylizer import Stylizer
+from pipeline.image_records import ImageRecords
 from tests.media import moving_picture
 
 
@@ -108,10 +109,71 @@ def test_two_pictures_for_one_name_are_refused_before_any_work(tmp_path: Path) -
 def test_writing_into_the_source_folder_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "a.png"
     Image.fromarray(moving_picture(0)).save(source)
-    with pytest.raises(InputError, match="own input"):
+    with pytest.raises(InputError, match="replace an input"):
         stylize_images(_job(source, tmp_path, "identity", overwrite=True))
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no pictures"):
         stylize_images(_job(tmp_path, tmp_path / "out", "identity"))
+
+
+@pytest.mark.parametrize("disguise", ["dots", "link"])
+def test_inputs_are_never_replaced_whatever_the_folder_is_called(
+    tmp_path: Path, disguise: str
+) -> None:
+    source = tmp_path / "pictures" / "a.png"
+    source.parent.mkdir()
+    Image.fromarray(moving_picture(0)).save(source)
+    before = source.read_bytes()
+    if disguise == "dots":
+        (tmp_path / "other").mkdir()
+        output = tmp_path / "other" / ".." / "pictures"
+    else:
+        output = tmp_path / "link"
+        output.symlink_to(source.parent, target_is_directory=True)
+    with pytest.raises(InputError, match="replace an input"):
+        stylize_images(_job(source.parent, output, "identity", overwrite=True))
+    assert source.read_bytes() == before
+
+
+def test_an_output_folder_inside_the_source_is_no_source(tmp_path: Path) -> None:
+    Image.fromarray(moving_picture(0)).save(tmp_path / "a.png")
+    for run in range(2):
+        report = stylize_images(_job(tmp_path, tmp_path / "styled", "identity"))
+        assert (report.total, report.reused) == (1, run)
+    assert _tree(tmp_path) == {"a.png", "styled/a.png"}
+
+
+def test_a_kill_between_writing_and_recording_costs_nothing(
+    photos: Path, style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageRecords, "add", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            stylize_images(_job(photos, output, str(style.path)))
+    assert len(_tree(output)) == 1
+    report = stylize_images(_job(photos, output, str(style.path)))
+    assert (report.done, report.failed) == (10, 0)
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_unknown_ending_asks_for_a_format(tmp_path: Path) -> None:
+    source = tmp_path / "a.jfif"
+    Image.fromarray(moving_picture(0)).save(source, format="JPEG")
+    with pytest.raises(InputError, match="--format"):
+        stylize_images(_job(source, tmp_path / "out", "identity"))
+    assert stylize_images(_job(source, tmp_path / "out", "identity", format="png")).done == 1
+
+
+def test_pictures_of_any_size_share_a_worker(style: Style, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for side in (64, 3, 1, 40):
+        Image.fromarray(moving_picture(0)).resize((side, side)).save(source / f"{side}.png")
+    report = stylize_images(_job(source, tmp_path / "out", str(style.path)))
+    assert (report.done, report.failed) == (4, 0)

@@ -185,6 +185,41 @@ def test_real_files_lose_neither_frames_nor_sound(data: Path, tmp_path: Path, na
     assert found == expected
 
 
+def test_a_file_that_ends_too_early_is_damaged(data: Path, tmp_path: Path) -> None:
+    source = data / "hostile" / "14_trunc_faststart.mp4"
+    (report,) = stylize_videos(_job(source, tmp_path / "out.mp4")).inputs
+    assert report.status == "damaged"
+    assert "declares 144" in report.warnings[0]
+
+
+def test_sound_that_the_muxer_refuses_is_told_before_any_work(tmp_path: Path) -> None:
+    source = tmp_path / "opus.webm"
+    make_clip(source, codec="libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"})
+    report = stylize_videos(_job(source, tmp_path / "out.mov"))
+    assert report.nothing_started
+    assert "opus" in str(report.inputs[0].error)
+
+
+def test_cover_art_is_left_out_with_a_warning_where_it_does_not_fit(
+    data: Path, tmp_path: Path
+) -> None:
+    source = data / "hostile" / "16c_video_cover.mp4"
+    (report,) = stylize_videos(_job(source, tmp_path / "out.mkv")).inputs
+    assert report.status == "done", report.error
+    assert "left out" in report.warnings[0]
+
+
+def test_names_with_colons_and_a_work_folder_beside_the_output(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "12:30.mp4").write_bytes(clip.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    job = _job(Path("12:30.mp4"), Path("13:00.mp4"), work_dir=Path())
+    (report,) = stylize_videos(job).inputs
+    assert report.status == "done", report.error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["12:30.mp4", "13:00.mp4"]
+
+
 def test_an_ending_that_cannot_be_written_becomes_mkv(clip: Path, tmp_path: Path) -> None:
     source = tmp_path / "old.avi"
     make_clip(source, codec="mjpeg", sound=False, pixel_format="yuvj420p", frames=6)

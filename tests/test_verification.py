@@ -114,3 +114,10 @@ def test_an_output_cut_short_is_noticed(clip: Path, tmp_path: Path, kept: float)
     _remux(clip, output, lambda packet, _: packet)
     output.write_bytes(output.read_bytes()[: int(output.stat().st_size * kept)])
     assert not _verify(clip, output).everything
+
+
+def test_sound_that_loses_only_its_adts_headers_is_the_same(clip: Path, tmp_path: Path) -> None:
+    stream, output = tmp_path / "in.ts", tmp_path / "out.mkv"
+    _remux(clip, stream, lambda packet, _: packet)  # MPEG-TS: every AAC packet gets a header
+    _remux(stream, output, lambda packet, _: packet)
+    assert _verify(stream, output).copied_streams

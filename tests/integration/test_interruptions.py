@@ -31,8 +31,8 @@ def test_a_stopped_run_is_gone_on_with(tmp_path: Path, number: signal.Signals, c
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    records = tmp_path / HIDDEN_PARENT / output.name
-    while len(list(records.glob("0*.json"))) < _SEGMENTS_BEFORE_THE_SIGNAL:
+    records = tmp_path / HIDDEN_PARENT
+    while len(list(records.glob("*/0*.json"))) < _SEGMENTS_BEFORE_THE_SIGNAL:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     os.kill(process.pid, number)

@@ -17,7 +17,8 @@ from PIL import Image
 from jobs.progress import Progress
 from jobs.run_folder import RunFolder
 from jobs.specs import TrainStyle
-from jobs.train_style import train_style
+from jobs.train_style import _prepare_run_folder, make_plan, train_style
+from jobs.training_loop import _preview_photos
 from nst_core.checkpoint import load_generator
 from nst_core.errors import InputError
 from nst_core.settings import TrainingSettings
@@ -127,3 +128,37 @@ def test_a_run_is_not_overwritten_or_mixed_by_mistake(job: TrainStyle) -> None:
     with pytest.raises(InputError, match="--overwrite"):
         train_style(dataclasses.replace(job, run_dir=job.run_folder / "new"))
     assert job.output.read_text() == "precious"
+
+
+def test_a_resumed_run_must_be_of_the_same_painting_photos_and_workers(
+    job: TrainStyle, photos: Path
+) -> None:
+    _prepare_run_folder(job, make_plan(job))
+    again = dataclasses.replace(job, resume=True)
+    _prepare_run_folder(again, make_plan(again))
+    more = dataclasses.replace(again, workers=2)
+    with pytest.raises(InputError, match="other settings"):
+        _prepare_run_folder(more, make_plan(more))
+    Image.fromarray(moving_picture(9)).save(job.style_image)  # of the same size
+    with pytest.raises(InputError, match="other settings"):
+        _prepare_run_folder(again, make_plan(again))
+
+
+def test_weights_that_do_not_fit_are_refused_before_ray_starts(
+    job: TrainStyle, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.pth"
+    for content, words in (
+        ([1, 2], "not a state dict"),
+        ({"features.0.bias": torch.ones(64)}, "no tensor"),
+    ):
+        torch.save(content, wrong)
+        with pytest.raises(InputError, match=words):
+            train_style(dataclasses.replace(job, loss_network_weights=wrong))
+
+
+def test_a_corrupt_photo_does_not_stop_a_preview(photos: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "._first.jpg"
+    bad.write_bytes(b"no picture")
+    assert len(_preview_photos([bad, *sorted(photos.rglob("*.jpg"))])) == 4
+    assert _preview_photos([bad]) == []
