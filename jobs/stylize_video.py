@@ -49,18 +49,26 @@ def stylize_videos(
     runs = [
         VideoRun(path, output, job, style) for path, output in zip(job.inputs, outputs, strict=True)
     ]
-    for run in runs:
-        run.scan()
+    try:
+        for run in runs:
+            run.scan()
+        engine, workers = _stylize(runs, job, on_progress)
+    finally:
+        for run in runs:
+            run.close()
+    return StylizeVideoReport(engine, workers, [run.report for run in runs])
+
+
+def _stylize(runs: list[VideoRun], job: StylizeVideo, on_progress: OnProgress) -> tuple[str, int]:
+    """Bring every run to its end; returns the engine and the number of workers."""
     if any(run.waiting for run in runs):
         with stylizing_pool(SegmentWorker, job.style, job.pool) as pool:
             _run(runs, pool, on_progress)
-            engine, workers = pool.engine() or "none", pool.workers
-    else:
-        engine, workers = "none", 0
-        for run in runs:
-            if run.complete:  # an earlier run was stopped just before it wrote its output
-                run.finish()
-    return StylizeVideoReport(engine, workers, [run.report for run in runs])
+            return pool.engine() or "none", pool.workers
+    for run in runs:
+        if run.complete:  # an earlier run was stopped just before it wrote its output
+            run.finish()
+    return "none", 0
 
 
 def _run(runs: list[VideoRun], pool: WorkerPool, on_progress: OnProgress) -> None:

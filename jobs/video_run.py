@@ -170,6 +170,11 @@ class VideoRun:
         if seconds["total"]:
             self.report.frames_per_second = round(self.report.frames_out / seconds["total"], 2)
 
+    def close(self) -> None:
+        """Leave the work folder to others; what is finished stays for the next run."""
+        if self._plan:
+            self._plan.folder.close()
+
     def _write(self, plan: _Plan, temporary: Path) -> None:
         pieces = [self._finished[segment.number] for segment in plan.segments]
         container = container_for(self._output)

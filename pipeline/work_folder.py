@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from nst_core.errors import InputError
 from pipeline.segment_worker import StylizedSegment
 from pipeline.segments import Segment
+
+_log = logging.getLogger(__name__)
 
 HIDDEN_PARENT = ".nst-work"
 """Made beside the outputs, unless the user names a folder."""
 
+_LOCK_NAME = "lock"
 _RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_frames", "errors")
 
 
@@ -42,15 +48,28 @@ class WorkFolder:
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path = path.absolute()
         self._identity = json.dumps(identity, sort_keys=True)
+        self._lock: IO[bytes] | None = None
 
     def open(self, *, resume: bool) -> None:
-        """Make the folder ready; without ``resume``, or under another identity, empty it."""
+        """Make the folder ready; without ``resume``, or under another identity, empty it.
+
+        Raises InputError while another process works in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = self._lock or self._take_lock()
         identity_file = self.path / "identity.json"
         same = identity_file.exists() and identity_file.read_text() == self._identity
         if not (resume and same):
-            self.remove()
-        self.path.mkdir(parents=True, exist_ok=True)
+            for file in self.path.iterdir():
+                if file.name != _LOCK_NAME:
+                    file.unlink()
         _write_whole(identity_file, self._identity.encode())
+
+    def close(self) -> None:
+        """Let other processes in; what is finished stays."""
+        if self._lock:
+            self._lock.close()
+            self._lock = None
 
     def finished(self, segment: Segment) -> FinishedSegment | None:
         """Find the segment's record, if its piece is there with the bytes that were written."""
@@ -76,10 +95,24 @@ class WorkFolder:
 
     def remove(self) -> None:
         """Remove the folder, and the hidden parent once no other output is in work."""
+        self.close()
         shutil.rmtree(self.path, ignore_errors=True)
         parent = self.path.parent
         if parent.name == HIDDEN_PARENT and parent.exists() and not any(parent.iterdir()):
             parent.rmdir()
+
+    def _take_lock(self) -> IO[bytes]:
+        lock = (self.path / _LOCK_NAME).open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise InputError(
+                f"{self.path}: another run is at work on the same output; wait for its end"
+            ) from error
+        except OSError:
+            _log.debug("no locks on the file system of %s", self.path)
+        return lock
 
     def _piece(self, number: int) -> Path:
         return self.path / f"{number:05d}.piece"

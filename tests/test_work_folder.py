@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from nst_core.errors import InputError
 from pipeline.segment_worker import StylizedSegment
 from pipeline.segments import Segment
 from pipeline.work_folder import HIDDEN_PARENT, WorkFolder
@@ -46,6 +47,7 @@ def test_a_piece_without_its_record_is_not_used(folder: WorkFolder) -> None:
 
 def test_pieces_made_otherwise_are_dropped(folder: WorkFolder) -> None:
     folder.record(RESULT)
+    folder.close()
     other = WorkFolder(folder.path, {"input": "film.mp4", "crf": 23})
     other.open(resume=True)
     assert other.finished(SEGMENT) is None
@@ -73,3 +75,13 @@ def test_removing_leaves_the_folders_of_other_outputs(folder: WorkFolder) -> Non
     assert other.path.exists()
     other.remove()
     assert not other.path.parent.exists()
+
+
+def test_a_second_run_at_the_same_time_is_refused_and_harms_nothing(folder: WorkFolder) -> None:
+    recorded = folder.record(RESULT)
+    twin = WorkFolder(folder.path, {"input": "film.mp4", "crf": 23})
+    with pytest.raises(InputError, match="another run"):
+        twin.open(resume=False)
+    assert folder.finished(SEGMENT) == recorded
+    folder.close()
+    twin.open(resume=False)
