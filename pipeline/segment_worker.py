@@ -195,8 +195,8 @@ def yuv_encoding(stream: VideoStreamInfo) -> YuvEncoding:
 def _repeatable(settings: EncoderSettings) -> dict[str, str]:
     """Options under which the same frames give the same bytes, run for run.
 
-    x264's AVX-512 code does not (seen with small frames: other decisions at every run, none with
-    ``asm=AVX2``), and the bytes of its other instruction sets are all the same.
+    x264's AVX-512 code does not repeat itself (seen with frames up to 320x192: other decisions
+    at every run, and none with ``asm=AVX2``). Older CPUs may still give other bytes than newer.
     """
     options = dict(settings.options)
     if settings.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
