@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_LONGER_THAN_TWO_LINES = 4096
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -56,6 +58,15 @@ class RunFolder:
             return []
         lines = self.metrics.read_text().split("\n")
         return [json.loads(line) for line in lines[:-1]]
+
+    def last_metrics(self) -> dict[str, Any] | None:
+        """The last whole line, without reading those before it."""
+        if not self.metrics.exists():
+            return None
+        with self.metrics.open("rb") as file:
+            file.seek(max(0, self.metrics.stat().st_size - _LONGER_THAN_TWO_LINES))
+            lines = file.read().decode().split("\n")
+        return json.loads(lines[-2]) if len(lines) > 1 else None
 
     def forget_metrics_from(self, step: int) -> None:
         """Drop the lines of steps that will be done again (``step`` and later, from 0)."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.specs import StylizeVideo
@@ -31,10 +30,6 @@ class StylizeVideoReport:
     def nothing_started(self) -> bool:
         """Whether not one input got past scanning."""
         return all(video.error and not video.segments["total"] for video in self.inputs)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def stylize_videos(

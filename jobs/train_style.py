@@ -210,10 +210,10 @@ def _progress_of(plan: TrainingPlan, on_progress: OnProgress) -> Iterator[None]:
     def watch() -> None:
         told = -1
         while not stop.wait(_POLL_SECONDS):
-            lines = plan.run_folder.read_metrics()
-            if lines and lines[-1]["step"] != told:
-                told = lines[-1]["step"]
-                on_progress(_progress(lines[-1], plan.settings.steps))
+            line = plan.run_folder.last_metrics()
+            if line and line["step"] != told:
+                told = line["step"]
+                on_progress(_progress(line, plan.settings.steps))
 
     thread = threading.Thread(target=watch, name="training-progress", daemon=True)
     thread.start()

@@ -57,7 +57,7 @@ def make_worker(worker_class: WorkerClass, style: Style, spec: StyleSpec, thread
         precision=spec.precision,
         threads=threads,
     )
-    return worker_class(stylizer, threads=threads)
+    return worker_class(stylizer)
 
 
 def _resources(style: StyleSpec, pool: PoolSpec) -> Resources:

@@ -45,6 +45,7 @@ class Stylizer:
             raise ValueError(f"strength {strength}: a number from 0 to 1 is needed")
         if threads is not None:
             torch.set_num_threads(threads)  # colours are converted in torch beside any engine
+        self.threads = threads or 1
         self.strength = strength
         self.keep_colors = keep_colors
         self._engine: Engine | None = None

@@ -9,9 +9,8 @@ from pipeline.image_files import ImageTask, read_picture, write_picture
 class ImageWorker:
     """Reads, stylizes and writes pictures with one Stylizer."""
 
-    def __init__(self, stylizer: Stylizer, *, threads: int = 1) -> None:
+    def __init__(self, stylizer: Stylizer) -> None:
         self._stylizer = stylizer
-        self._threads = threads
 
     @property
     def engine(self) -> str:

@@ -58,9 +58,8 @@ class StylizedSegment:
 class SegmentWorker:
     """Stylizes segments, one after the other, with one Stylizer."""
 
-    def __init__(self, stylizer: Stylizer, *, threads: int = 1) -> None:
+    def __init__(self, stylizer: Stylizer) -> None:
         self._stylizer = stylizer
-        self._threads = threads
 
     @property
     def engine(self) -> str:
@@ -69,11 +68,11 @@ class SegmentWorker:
 
     def process(self, task: SegmentTask) -> StylizedSegment:
         """Decode, stylize and encode. Damage is reported in the result, not raised."""
-        decoder = SegmentDecoder(task, threads=self._threads)
+        decoder = SegmentDecoder(task, threads=self._stylizer.threads)
         encoder = SegmentEncoder(task.stream, task.output)
         pts: list[int] = []
         pixels = task.output.shown_width * task.output.shown_height
-        size = max(self._threads, min(_MOST_FRAMES_PER_BATCH, _PIXELS_PER_BATCH // pixels))
+        size = max(self._stylizer.threads, min(_MOST_FRAMES_PER_BATCH, _PIXELS_PER_BATCH // pixels))
         for batch in _batches(decoder.frames(), size):
             planes = [to_yuv420(frame, task.stream, task.output) for frame in batch]
             source = join_yuv([yuv_of_frame(frame) for frame in planes])
