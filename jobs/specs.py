@@ -5,12 +5,13 @@ Nothing heavy is imported here, so that the command line can show the defaults a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from nst_core.errors import InputError
-from nst_core.settings import ObjectiveSettings, TrainingSettings
+from nst_core.settings import GATYS_CONTENT_LAYER, GATYS_STYLE_LAYERS, ObjectiveSettings
 
 EngineChoice = Literal["auto", "torch", "openvino"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
@@ -18,6 +19,9 @@ PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]
 CodecChoice = Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores"]
 FormatChoice = Literal["same", "png", "jpeg", "webp"]
 LossNetworkChoice = Literal["vgg16", "vgg19"]
+InitChoice = Literal["content", "noise"]
+ApplyingCommand = Literal["stylize", "upscale"]
+SYNTHESIZED_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,19 @@ class StyleSpec:
     engine: EngineChoice = "auto"
     device: DeviceChoice = "auto"
     precision: PrecisionChoice = "auto"
+    command: ApplyingCommand = "stylize"
+    """Which kind of checkpoint is meant: ``upscale`` takes super-resolution networks."""
+    match_histogram: bool = False
+    """Give every output the histogram of its source (Johnson et al. 2016, section 4.2)."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise InputError(f"--strength {self.strength}: a number from 0 to 1 is needed")
+        if self.command == "upscale" and (self.strength != 1 or self.keep_colors):
+            raise InputError(
+                "--strength and --keep-colors mix a picture with its source, and an upscaled one "
+                "is larger than that; leave them out"
+            )
 
 
 @dataclass(frozen=True)
@@ -120,47 +133,195 @@ class StylizeImages:
 
 
 @dataclass(frozen=True)
-class TrainStyle:
-    """Train a generator for one style image on a folder of photographs."""
+class Upscale:
+    """Enlarge pictures and videos with a super-resolution network."""
 
-    style_image: Path
-    content: Path
+    sources: tuple[str, ...]
+    """Pictures, videos, folders (with all of both below them) and globs."""
     output: Path
-    training: TrainingSettings = field(default_factory=TrainingSettings)
-    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    width: int = 32
-    """Channels of the generator's first layer."""
-    style_size: int = 384
-    """Shorter side of the style image in pixels; larger gives broader strokes."""
-    loss_network: LossNetworkChoice = "vgg19"
-    loss_network_weights: Path | None = None
+    """A folder: pictures keep their tree, videos their names."""
+    model: str
+    """Path of a checkpoint."""
+    match_histogram: bool = False
+    """Give every output the histogram of its source (Johnson et al. 2016, section 4.2)."""
+    pool: PoolSpec = PoolSpec()
+    engine: EngineChoice = "auto"
     device: DeviceChoice = "auto"
-    workers: int = 1
-    cpus_per_worker: int | None = None
-    """None: an equal share of this machine's."""
-    address: str = "local"
-    checkpoint_every: int = 100
-    run_dir: Path | None = None
-    """None: beside the output, its name with the ending ``.run``."""
-    resume: bool = False
+    precision: PrecisionChoice = "auto"
+    format: FormatChoice = StylizeImages.format
+    quality: int = StylizeImages.quality
+    segment_seconds: float = StylizeVideo.segment_seconds
+    codec: CodecChoice | None = None
+    crf: int | None = None
+    preset: str | None = None
+    resume: bool = True
+    allow_damaged: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise InputError(f"--workers {self.workers}: training needs at least 1")
-        if self.cpus_per_worker is not None and self.cpus_per_worker < 1:
-            raise InputError(f"--cpus-per-worker {self.cpus_per_worker}: at least 1 is needed")
-        if self.checkpoint_every < 1:
-            raise InputError(f"--checkpoint-every {self.checkpoint_every}: at least 1 is needed")
-        if not 32 <= self.style_size <= 4096:
-            raise InputError(f"--style-size {self.style_size}: 32 to 4096 pixels are allowed")
-        if not 4 <= self.width <= 256:
-            raise InputError(f"--width {self.width}: 4 to 256 is allowed; the paper has 32")
+        if not self.sources:
+            raise InputError("no input: name at least one picture, video or folder")
+        self.of_images(self.sources)  # checked at birth, both
+        self.of_videos([self.output])
 
     @property
-    def run_folder(self) -> Path:
-        """Absolute: Ray's workers have another working folder."""
-        return (self.run_dir or self.output.with_suffix(".run")).absolute()
+    def style(self) -> StyleSpec:
+        """The network, as what the pictures and videos go through."""
+        return StyleSpec(
+            self.model,
+            engine=self.engine,
+            device=self.device,
+            precision=self.precision,
+            command="upscale",
+            match_histogram=self.match_histogram,
+        )
+
+    def of_images(self, sources: Sequence[str]) -> StylizeImages:
+        """The part of the job that pictures are."""
+        return StylizeImages(
+            sources=tuple(sources),
+            output=self.output,
+            style=self.style,
+            pool=self.pool,
+            format=self.format,
+            quality=self.quality,
+            resume=self.resume,
+            overwrite=self.overwrite,
+        )
+
+    def of_videos(self, inputs: Sequence[Path]) -> StylizeVideo:
+        """The part of the job that videos are."""
+        return StylizeVideo(
+            inputs=tuple(inputs),
+            output=self.output,
+            style=self.style,
+            pool=self.pool,
+            segment_seconds=self.segment_seconds,
+            codec=self.codec,
+            crf=self.crf,
+            preset=self.preset,
+            resume=self.resume,
+            allow_damaged=self.allow_damaged,
+            overwrite=self.overwrite,
+        )
+
+
+@dataclass(frozen=True)
+class Synthesize:
+    """Make a picture of a learnt texture, of any size."""
+
+    checkpoint: str
+    """Path of a checkpoint."""
+    output: Path
+    """Its ending says the format: one of SYNTHESIZED_SUFFIXES."""
+    height: int
+    """In pixels, as ``width``."""
+    width: int
+    seed: int = 0
+    """Of the noise: each gives another picture."""
+    device: DeviceChoice = "auto"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for side in (self.height, self.width):
+            if not 16 <= side <= 8192:
+                raise InputError(
+                    f"--size {self.height}x{self.width}: sides of 16 to 8192 pixels are allowed"
+                )
+        if self.output.suffix.lower() not in SYNTHESIZED_SUFFIXES:
+            raise InputError(
+                f"-o {self.output}: the ending says the format; "
+                f"use one of {', '.join(SYNTHESIZED_SUFFIXES)}"
+            )
+        _check_seed(self.seed)
+
+
+OPTIMIZE_OBJECTIVE = ObjectiveSettings(
+    style_weight=100.0, content_layer=GATYS_CONTENT_LAYER, style_layers=GATYS_STYLE_LAYERS
+)
+"""Gatys et al.'s layers. 100 is much style; 20 keeps more of the content."""
+
+
+@dataclass(frozen=True)
+class Optimize:
+    """Optimise the pixels of one picture: Gatys, Ecker and Bethge's own method."""
+
+    content: Path
+    style_image: Path
+    output: Path
+    steps: int = 500
+    """Iterations of L-BFGS."""
+    init: InitChoice = "content"
+    """What the picture is before the first step: the content, or noise."""
+    objective: ObjectiveSettings = OPTIMIZE_OBJECTIVE
+    image_size: int = 512
+    """Longer side of the result in pixels."""
+    style_size: int | None = None
+    """Shorter side of the style image in pixels; None: that of the result."""
+    loss_network: LossNetworkChoice = "vgg19"
+    loss_network_weights: Path | None = None
+    device: DeviceChoice = "auto"
+    seed: int = 0
+    """Of the noise."""
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        _check_at_least(1, "--steps", self.steps)
+        _check_pixels("--image-size", self.image_size)
+        if self.style_size is not None:
+            _check_pixels("--style-size", self.style_size)
+        _check_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class EvaluateGenerator:
+    """Compare a generator with optimising every picture on the generator's own objective."""
+
+    checkpoint: str
+    """Name of a bundled style, or the path of a checkpoint."""
+    content: Path
+    """Folder of photographs that the generator has not seen."""
+    style_image: Path
+    """The picture that the generator has learnt from."""
+    against_iterations: int = 200
+    """Iterations of L-BFGS on each photograph."""
+    image_size: int = 256
+    """Side of the square crops, in pixels."""
+    max_images: int | None = None
+    """Of the folder, in sorted order; None: all."""
+    init: InitChoice = "content"
+    """What a picture is before the first iteration: the content, or noise."""
+    loss_network: LossNetworkChoice | None = None
+    """None: the one that the checkpoint was trained with."""
+    loss_network_weights: Path | None = None
+    device: DeviceChoice = "auto"
+    threads: int | None = None
+    """CPU threads; None: all."""
+    mixed_precision: bool = False
+    """bfloat16 in the loss network while L-BFGS runs: half the time on CPUs that have it."""
+
+    def __post_init__(self) -> None:
+        _check_at_least(1, "--against-iterations", self.against_iterations)
+        _check_pixels("--image-size", self.image_size)
+        if self.max_images is not None:
+            _check_at_least(1, "--max-images", self.max_images)
+        if self.threads is not None:
+            _check_at_least(1, "--threads", self.threads)
+
+
+def _check_at_least(least: int, option: str, value: int) -> None:
+    if value < least:
+        raise InputError(f"{option} {value}: at least {least} is needed")
+
+
+def _check_pixels(option: str, side: int) -> None:
+    if not 32 <= side <= 4096:
+        raise InputError(f"{option} {side}: 32 to 4096 pixels are allowed")
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**63:  # what torch's generators take, without the negative numbers
+        raise InputError(f"--seed {seed}: a whole number from 0 to {2**63 - 1} is needed")
 
 
 def _check_max_side(max_side: int | None) -> None:

@@ -14,10 +14,9 @@ from typing import Any
 
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.specs import StylizeImages
-from jobs.workers import stylizing_pool
+from jobs.workers import find_checked, stylizing_pool
 from nst_core import __version__
 from nst_core.errors import InputError
-from nst_core.style_library import find_style
 from pipeline.image_files import ImageTask, find_images, output_path
 from pipeline.image_records import ImageRecords
 from pipeline.image_worker import ImageWorker
@@ -130,7 +129,7 @@ def _plan(job: StylizeImages) -> list[ImageTask]:
     found = [
         (source, relative)
         for source, relative in find_images(job.sources)
-        if not _is_earlier_output(source, relative, folder.resolve())
+        if not is_earlier_output(source, relative, folder.resolve())
     ]
     inputs = {source.resolve() for source, _ in found}
     sources: dict[Path, Path] = {}
@@ -153,7 +152,7 @@ def _plan(job: StylizeImages) -> list[ImageTask]:
     ]
 
 
-def _is_earlier_output(source: Path, relative: Path, output: Path) -> bool:
+def is_earlier_output(source: Path, relative: Path, output: Path) -> bool:
     """Whether a source lies in the output folder, and that folder below the one searched."""
     searched = source.absolute().parents[len(relative.parts) - 1].resolve()
     nested = output != searched and output.is_relative_to(searched)
@@ -171,7 +170,7 @@ def _state(source: Path) -> tuple[int, int]:
 def _identity(job: StylizeImages) -> str:
     """Everything beside the source that decides an output, as a hash."""
     settings = {
-        "style": [find_style(job.style.style).fingerprint, asdict(job.style)],
+        "style": [find_checked(job.style).fingerprint, asdict(job.style)],
         "quality": job.quality,
         "max_side": job.max_side,
         "version": __version__,

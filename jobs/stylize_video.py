@@ -10,9 +10,8 @@ from pathlib import Path
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.specs import StylizeVideo
 from jobs.video_run import VideoReport, VideoRun
-from jobs.workers import stylizing_pool
+from jobs.workers import find_checked, stylizing_pool
 from nst_core.errors import InputError
-from nst_core.style_library import find_style
 from pipeline.encoders import CONTAINERS
 from pipeline.segment_worker import SegmentTask, SegmentWorker
 from pipeline.worker_pool import Unit, WorkerPool
@@ -39,8 +38,8 @@ def stylize_videos(
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    style = find_style(job.style.style)
-    outputs = _output_paths(job)
+    style = find_checked(job.style)
+    outputs = output_paths(job)
     runs = [
         VideoRun(path, output, job, style) for path, output in zip(job.inputs, outputs, strict=True)
     ]
@@ -89,7 +88,7 @@ def _units(runs: list[VideoRun]) -> Iterator[Unit[SegmentTask]]:
         yield from run.units(key)
 
 
-def _output_paths(job: StylizeVideo) -> list[Path]:
+def output_paths(job: StylizeVideo) -> list[Path]:
     """One output for each input; a folder keeps the names. Raises InputError.
 
     An ending that cannot be written (``.avi``, ``.ts``) becomes ``.mkv``, which holds most.

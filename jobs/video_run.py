@@ -215,7 +215,13 @@ class VideoRun:
         source = probe(self._path)
         if self._output.exists() and self._output.samefile(self._path):
             raise InputError(f"{self._output}: the output would replace its own input")
-        frame = output_frame(source.info.width, source.info.height, encoder, max_side=job.max_side)
+        frame = output_frame(
+            source.info.width,
+            source.info.height,
+            encoder,
+            max_side=job.max_side,
+            scale=self._style.scale,
+        )
         check_encoder(source.info, frame)
         self.report.warnings += _announcements(source, frame)
         segments = plan_segments(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from cluster.connection import ray_session
 from jobs.specs import PoolSpec, StyleSpec
-from nst_core.style_library import Style, find_style
+from nst_core.engine import torch_for_noise
+from nst_core.style_library import Style, find_for
 from nst_core.stylizer import Stylizer
 from pipeline.image_worker import ImageWorker
 from pipeline.segment_worker import SegmentWorker
@@ -27,7 +28,7 @@ def stylizing_pool(
     worker_class: WorkerClass, style: StyleSpec, pool: PoolSpec, *, depth: int = 2
 ) -> Iterator[WorkerPool]:
     """Open a pool whose workers apply ``style``; it closes with the block."""
-    found = find_style(style.style)
+    found = find_checked(style)
     if pool.workers == 0:
         threads = len(os.sched_getaffinity(0))
         factory = partial(make_worker, worker_class, found, style, threads)
@@ -46,12 +47,24 @@ def stylizing_pool(
             actors.close()
 
 
+def find_checked(spec: StyleSpec) -> Style:
+    """Find the checkpoint and see that it goes with the rest of ``spec``, before any work.
+
+    Raises InputError, and what find_for raises.
+    """
+    style = find_for(spec.command, spec.style)
+    if style.draws_noise:
+        torch_for_noise(spec.engine)
+    return style
+
+
 def make_worker(worker_class: WorkerClass, style: Style, spec: StyleSpec, threads: int) -> Worker:
     """Build a worker where it will live."""
     stylizer = Stylizer(
         style,
         strength=spec.strength,
         keep_colors=spec.keep_colors,
+        match_histogram=spec.match_histogram,
         engine=spec.engine,
         device=spec.device,
         precision=spec.precision,

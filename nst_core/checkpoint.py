@@ -18,11 +18,23 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from nst_core.errors import CheckpointError
+from nst_core.fast_style_transfer_net import FastStyleTransferNet
+from nst_core.johnson_net import JohnsonNet
+from nst_core.pytorch_examples_net import PytorchExamplesNet
+from nst_core.super_resolution_net import SuperResolutionNet
+from nst_core.texture_net import TextureNet
 from nst_core.transformer_net import TransformerNet
 
 FORMAT = 1
 _METADATA_KEY = "nst"
-ARCHITECTURES: dict[str, type[nn.Module]] = {"johnson": TransformerNet}
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "johnson": TransformerNet,
+    "johnson-paper": JohnsonNet,
+    "texture": TextureNet,
+    "super-resolution": SuperResolutionNet,
+    "pytorch-examples": PytorchExamplesNet,
+    "fast-style-transfer": FastStyleTransferNet,
+}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,26 +24,54 @@ class Engine(Protocol):
     """Where the tensors go in and come out."""
 
     def run(self, images: Tensor) -> Tensor:
-        """Map N x 3 x H x W float32 in [0, 1] to the same."""
+        """Map N x 3 x H x W float32 in [0, 1] to N x 3 x scale*H x scale*W of the same."""
+        ...
+
+
+class NoiseDrawing(Protocol):
+    """A generator that draws noise, and says so by its attribute ``draws_noise``."""
+
+    def seed_noise(self, seed: int) -> None:
+        """Start a sequence of noise that depends on ``seed`` alone."""
         ...
 
 
 class TorchEngine:
-    """PyTorch itself: the reference on the CPU, half precision and channels-last on CUDA."""
+    """PyTorch itself: the reference on the CPU, half precision and channels-last on CUDA.
 
-    def __init__(self, generator: nn.Module, *, device: Device, precision: Precision) -> None:
+    A generator that draws noise computes picture by picture, each time from the start of the
+    noise of ``seed``: a picture's pixels depend neither on the batch nor on what came before.
+    """
+
+    def __init__(
+        self, generator: nn.Module, *, device: Device, precision: Precision, seed: int = 0
+    ) -> None:
         self.name = f"torch {device} {precision}"
         self.device = torch.device(device)
         self._dtype: torch.dtype = getattr(torch, precision)
         self._generator = generator.eval().to(self.device, self._dtype)
         self._generator.to(memory_format=torch.channels_last)
+        self._seed = seed
 
     @torch.inference_mode()
     def run(self, images: Tensor) -> Tensor:
-        """Map N x 3 x H x W float32 in [0, 1] to the same."""
+        """Map N x 3 x H x W float32 in [0, 1] to N x 3 x scale*H x scale*W."""
         images = images.to(self.device, self._dtype, memory_format=torch.channels_last)
+        if draws_noise(self._generator):
+            numbers = range(len(images))
+            return torch.cat([self._with_fresh_noise(images[n : n + 1]) for n in numbers])
         output: Tensor = self._generator(images)
         return output.float()
+
+    def _with_fresh_noise(self, image: Tensor) -> Tensor:
+        cast("NoiseDrawing", self._generator).seed_noise(self._seed)
+        output: Tensor = self._generator(image)
+        return output.float()
+
+
+def draws_noise(generator: nn.Module) -> bool:
+    """Whether the generator's pixels depend on noise beside its input."""
+    return bool(getattr(generator, "draws_noise", False))
 
 
 def make_engine(
@@ -53,15 +81,19 @@ def make_engine(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     threads: int | None = None,
+    seed: int = 0,
 ) -> Engine:
     """Choose and build an engine.
 
     ``auto`` is CUDA where there is a device, else OpenVINO where it is installed, else torch; in
     half precision where the device computes it. ``threads`` bounds OpenVINO's threads (None: all);
-    torch has its own setting.
+    torch has its own setting. A generator that draws noise, from ``seed``, runs on torch: a traced
+    graph would keep the noise that it was traced with.
     Raises EnvironmentProblem for what this machine lacks, InputError for what does not combine.
     """
     chosen_device = choose_device(device)
+    if draws_noise(generator):
+        engine = torch_for_noise(engine)
     if engine == "openvino" and chosen_device == "cuda":
         if device == "cuda":
             raise InputError(
@@ -77,7 +109,17 @@ def make_engine(
         return OpenVinoEngine(generator, precision=precision, threads=threads)
     if precision == "auto":
         precision = "float16" if chosen_device == "cuda" else "float32"
-    return TorchEngine(generator, device=chosen_device, precision=precision)
+    return TorchEngine(generator, device=chosen_device, precision=precision, seed=seed)
+
+
+def torch_for_noise(engine: Literal["auto", "torch", "openvino"]) -> Literal["torch"]:
+    """Choose the one engine that draws noise. Raises InputError where another is asked for."""
+    if engine == "openvino":
+        raise InputError(
+            "--engine openvino: it cannot draw the noise that a texture network needs; "
+            "use --engine auto or torch"
+        )
+    return "torch"
 
 
 def choose_device(device: Literal["auto", "cpu", "cuda"]) -> Device:

@@ -24,9 +24,10 @@ STYLE_LAYERS: Mapping[LossNetworkName, tuple[str, ...]] = {
 CONTENT_LAYER: Mapping[LossNetworkName, str] = {"vgg16": "relu3_3", "vgg19": "relu4_2"}
 
 
-def layers_of(name: LossNetworkName) -> tuple[str, ...]:
-    """All activations that the objective looks at."""
-    return (*STYLE_LAYERS[name], CONTENT_LAYER[name])
+def layers_of(name: LossNetworkName, settings: ObjectiveSettings) -> tuple[tuple[str, ...], str]:
+    """Style layers and content layer of an objective."""
+    style_layers = settings.style_layers or STYLE_LAYERS[name]
+    return tuple(style_layers), settings.content_layer or CONTENT_LAYER[name]
 
 
 @dataclass(frozen=True)
@@ -51,19 +52,43 @@ class StyleLoss(nn.Module):
     def __init__(self, target: Tensor, scaling: Scaling) -> None:
         super().__init__()
         self.register_buffer("target", target)
-        self.scale = 1.0
-        if scaling == "relative":
-            self.scale = 1.0 / float(target.square().sum().clamp_min(1e-12))
+        channels = target.shape[-1]
+        scales = {
+            "relative": 1.0 / float(target.square().sum().clamp_min(1e-12)),
+            "paper": 1.0,
+            "authors": 1.0 / channels**2,
+            "gatys": 0.25,  # 1/(4 C^2 M^2) of F F^T is 1/4 of F F^T / (C M), M = H W
+        }
+        self.scale = scales[scaling]
 
     def forward(self, features: Tensor) -> Tensor:
         """Scalar for features of N x C x H x W."""
         return self.scale * style_reconstruction_loss(gram_matrix(features), self.target)
 
 
+class ContentLoss(nn.Module):
+    """Feature reconstruction at one layer."""
+
+    def __init__(self, scaling: Scaling) -> None:
+        super().__init__()
+        self.scaling = scaling
+
+    def forward(self, features: Tensor, target: Tensor) -> Tensor:
+        """Scalar for features and target of N x C x H x W."""
+        loss = feature_reconstruction_loss(features, target)
+        if self.scaling == "relative":
+            return loss / target.square().mean().clamp_min(1e-12)
+        if self.scaling == "gatys":
+            return loss * (0.5 * target[0].numel())
+        return loss
+
+
 class PerceptualObjective(nn.Module):
     """Content, style and total-variation loss of stylized pictures, seen by the loss network.
 
     ``style_image`` is 1 x 3 x H x W in [0, 1]; its Gram matrices are computed once, here.
+    With a content weight of 0 (textures) the content is not looked at.
+    Raises LossNetworkError for layers that the network or the weights do not have.
     """
 
     def __init__(
@@ -71,9 +96,10 @@ class PerceptualObjective(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings
-        self.content_layer = CONTENT_LAYER[weights.name]
-        style_layers = STYLE_LAYERS[weights.name]
-        self.network = LossNetwork(weights, layers_of(weights.name))
+        style_layers, self.content_layer = layers_of(weights.name, settings)
+        content_layers = [self.content_layer] if settings.content_weight else []
+        self.network = LossNetwork(weights, (*style_layers, *content_layers))
+        self.content_loss = ContentLoss(settings.scaling)
         with torch.no_grad():
             features = self.network(style_image)
             self.style_losses = nn.ModuleDict(
@@ -85,15 +111,13 @@ class PerceptualObjective(nn.Module):
 
     def forward(self, stylized: Tensor, content: Tensor) -> Losses:
         """Losses of N x 3 x H x W stylized pictures against their contents, both in [0, 1]."""
-        with torch.no_grad():
-            target = self.network(content)[self.content_layer].float()
         features = self.network(stylized)
-        content_loss = feature_reconstruction_loss(features[self.content_layer], target)
-        layer_losses = [loss(features[layer]) for layer, loss in self.style_losses.items()]
-        style_loss = torch.stack(layer_losses).sum()
-        if self.settings.scaling == "relative":
-            content_loss = content_loss / target.square().mean().clamp_min(1e-12)
-            style_loss = style_loss / len(layer_losses)
+        content_loss = self._content_loss(features, content)
+        style_loss = torch.stack(
+            [loss(features[layer]) for layer, loss in self.style_losses.items()]
+        ).sum()
+        if self.settings.scaling in ("relative", "gatys"):
+            style_loss = style_loss / len(self.style_losses)
         tv_loss = total_variation(stylized)
         total = (
             self.settings.content_weight * content_loss
@@ -101,6 +125,14 @@ class PerceptualObjective(nn.Module):
             + self.settings.tv_weight * tv_loss
         )
         return Losses(content_loss, style_loss, tv_loss, total)
+
+    def _content_loss(self, features: dict[str, Tensor], content: Tensor) -> Tensor:
+        if not self.settings.content_weight:
+            return content.new_zeros(())
+        with torch.no_grad():
+            target = self.network(content)[self.content_layer].float()
+        loss: Tensor = self.content_loss(features[self.content_layer], target)
+        return loss
 
     def describe(self) -> dict[str, object]:
         """What the objective was, for a checkpoint's metadata."""

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from nst_core import __version__
 from nst_core.errors import EnvironmentProblem, InputError
-from nst_core.transformer_net import MIN_SIDE
 
 _PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _EXAMPLE_SHAPE = (1, 3, 64, 96)
@@ -40,6 +39,8 @@ class OpenVinoEngine:
         threads: int | None = None,
     ) -> None:
         self.device = torch.device("cpu")
+        self._scale = int(getattr(generator, "scale", 1))
+        self._min_side = int(getattr(generator, "min_side", 1))
         core = openvino.Core()
         chosen = _choose_precision(core, precision)
         self.name = f"openvino cpu {chosen}"
@@ -59,10 +60,13 @@ class OpenVinoEngine:
         self._queue = self._new_queue()
 
     def run(self, images: Tensor) -> Tensor:
-        """Map N x 3 x H x W float32 in [0, 1] to the same. Raises EnvironmentProblem."""
+        """Map N x 3 x H x W float32 in [0, 1] to N x 3 x scale*H x scale*W.
+
+        Raises EnvironmentProblem.
+        """
         height, width = images.shape[-2:]
         # The traced network pads to a multiple, and not to the least size that it can compute.
-        padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
+        padding = (0, max(0, self._min_side - width), 0, max(0, self._min_side - height))
         padded = F.pad(images.detach().float(), padding, mode="replicate")
         frames = padded.contiguous().numpy()
         outputs: list[Tensor | None] = [None] * len(frames)
@@ -78,7 +82,7 @@ class OpenVinoEngine:
                 "try --engine torch or --max-side"
             ) from error
         result = torch.cat([output for output in outputs if output is not None])
-        return result[..., :height, :width]
+        return result[..., : self._scale * height, : self._scale * width]
 
 
 def _inference_queue(compiled: Any, threads: int) -> Any:

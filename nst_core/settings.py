@@ -7,26 +7,56 @@ from typing import Literal
 
 from nst_core.errors import InputError
 
-Scaling = Literal["paper", "relative"]
+Scaling = Literal["relative", "paper", "authors", "gatys"]
+ReconstructionLoss = Literal["feature", "pixel"]
+
+GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+"""Of Gatys et al. 2016 and, for textures, of Ulyanov et al. 2016."""
+GATYS_CONTENT_LAYER = "relu4_2"
 
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """Weights of the three terms and how each term is scaled."""
+    """Weights of the three terms, the layers they look at, and how each term is scaled."""
 
     content_weight: float = 1.0
     style_weight: float = 5.0
     tv_weight: float = 0.0
     scaling: Scaling = "relative"
-    """``paper``: the terms as Johnson et al. write them. ``relative`` (this project's): each style
-    layer's error is divided by its target's squared norm and the layers are averaged, the content
-    error is divided by the content's own mean square; one pair of weights then serves every
-    style and both scales (torchvision's and Caffe's) of the loss network."""
+    """``relative`` (this project's): each style layer's error is divided by its target's squared
+    norm and the layers are averaged, the content error is divided by the content's own mean
+    square; one pair of weights then serves every style and both scales (torchvision's and
+    Caffe's) of the loss network.
+    ``paper``: as Johnson et al. 2016 write them; content / (C H W), the style layers' squared
+    Frobenius norms of G = F F^T / (C H W) summed.
+    ``authors``: as Johnson et al.'s released code has them; the mean over the C^2 entries of the
+    Gram difference instead of the sum. Its weights content 1, style 5 belong to this one.
+    ``gatys``: as Gatys et al. 2016 write them (equations 1, 4, 5) for pictures of one size;
+    content 1/2 the sum of squares, style 1/(4 C^2 (H W)^2) the squared norm of the difference of
+    F F^T, the layers averaged. Their ratio content / style is 1e-3 to 1e-4."""
+    content_layer: str | None = None
+    """None: relu3_3 of VGG-16, relu4_2 of VGG-19."""
+    style_layers: tuple[str, ...] | None = None
+    """None: relu1_2 to relu4_3 of VGG-16, relu1_1 to relu4_1 of VGG-19."""
 
     def __post_init__(self) -> None:
         for name in ("content_weight", "style_weight", "tv_weight"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"{name} {getattr(self, name)}: a number of 0 or more is needed")
+
+
+@dataclass(frozen=True)
+class ReconstructionSettings:
+    """What a super-resolution network is trained to lower."""
+
+    loss: ReconstructionLoss = "feature"
+    """``feature``: the feature reconstruction loss at relu2_2 (Johnson et al. 2016, section 4.2).
+    ``pixel``: the mean squared difference of the pixels, to compare with."""
+    tv_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tv_weight < float("inf"):
+            raise InputError(f"tv_weight {self.tv_weight}: a number of 0 or more is needed")
 
 
 @dataclass(frozen=True)

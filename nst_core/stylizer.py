@@ -1,4 +1,4 @@
-"""The friendly object: pictures in, stylized pictures out."""
+"""The friendly object: pictures in, stylized or enlarged pictures out."""
 
 from __future__ import annotations
 
@@ -20,14 +20,23 @@ from nst_core.color import (
 )
 from nst_core.engine import Engine, make_engine
 from nst_core.style_library import Style
+from nst_core.tiled_engine import TiledEngine, tiles_exactly
 
 
 class Stylizer:
-    """Applies a style to 8-bit pictures and video frames.
+    """Applies a generator to 8-bit pictures and video frames; they come out ``scale`` times larger.
 
     Owns engine, device, precision, strength and the keeping of colours. ``strength`` 1 is the
-    generator's own output, 0 the source; ``keep_colors`` takes only luma from the output.
-    ``threads`` bounds the CPU threads (None: all). Raises what make_engine raises.
+    generator's own output, 0 the source; ``keep_colors`` takes only luma from the output; both
+    need a ``scale`` of 1. ``match_histogram`` gives every output the histogram of its source,
+    which for super-resolution is the low-resolution input (Johnson et al. 2016, section 4.2).
+
+    ``seed`` is of the noise that texture networks draw. It is restarted for every picture and
+    frame (``nst_core.texture_net`` and the papers draw anew each time): a frame then has the same
+    pixels on any worker, and a film does not flicker for the noise alone.
+
+    ``threads`` bounds the CPU threads (None: all). Raises ValueError for what does not combine,
+    and what make_engine raises.
     """
 
     def __init__(
@@ -36,6 +45,8 @@ class Stylizer:
         *,
         strength: float = 1.0,
         keep_colors: bool = False,
+        match_histogram: bool = False,
+        seed: int = 0,
         engine: Literal["auto", "torch", "openvino"] = "auto",
         device: Literal["auto", "cpu", "cuda"] = "auto",
         precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
@@ -43,17 +54,31 @@ class Stylizer:
     ) -> None:
         if not 0 <= strength <= 1:
             raise ValueError(f"strength {strength}: a number from 0 to 1 is needed")
+        self.scale = style.scale
+        if self.scale != 1 and (strength < 1 or keep_colors):
+            raise ValueError(
+                f"strength {strength}, keep_colors {keep_colors}: an output {self.scale} times as "
+                "large is not mixed with its source; use strength 1 and keep_colors False"
+            )
         if threads is not None:
             torch.set_num_threads(threads)  # colours are converted in torch beside any engine
         self.threads = threads or 1
         self.strength = strength
         self.keep_colors = keep_colors
+        self.match_histogram = match_histogram
         self._engine: Engine | None = None
         if style.path is not None and strength > 0:
             generator, _ = load_generator(style.path)
             self._engine = make_engine(
-                generator, engine=engine, device=device, precision=precision, threads=threads
+                generator,
+                engine=engine,
+                device=device,
+                precision=precision,
+                threads=threads,
+                seed=seed,
             )
+            if tiles_exactly(generator):
+                self._engine = TiledEngine(self._engine, scale=self.scale)
 
     @property
     def engine(self) -> str:
@@ -61,7 +86,7 @@ class Stylizer:
         return self._engine.name if self._engine else "none"
 
     def stylize(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Map uint8 RGB, H x W x 3 or N x H x W x 3, to the same."""
+        """Map uint8 RGB, H x W x 3 or N x H x W x 3, to the same, ``scale`` times as large."""
         if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or pictures.shape[-1] != 3:
             raise ValueError(
                 f"pictures are {pictures.dtype} {pictures.shape}: uint8 [N x] H x W x 3 is needed"
@@ -71,23 +96,44 @@ class Stylizer:
         batch = pictures[None] if pictures.ndim == 3 else pictures
         source = torch.from_numpy(np.array(batch)).to(self._engine.device)  # may be read-only
         rgb = source.permute(0, 3, 1, 2).float() / 255
-        output = self._blend(self._engine.run(rgb), rgb)
+        output = self._generated(self._engine, rgb)
         if self.keep_colors:
             output = keep_rgb_colors(output, rgb)
-        pixels = (output.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        result: NDArray[np.uint8] = pixels.cpu().contiguous().numpy().reshape(pictures.shape)
-        return result
+        pixels = _to_bytes(output)
+        return pixels if pictures.ndim == 4 else pixels[0]
 
     def stylize_yuv(self, frames: Yuv420, encoding: YuvEncoding) -> Yuv420:
-        """Map 8-bit 4:2:0 frames to the same, converted on the engine's device."""
+        """Map 8-bit 4:2:0 frames to the same, ``scale`` times as large.
+
+        They are converted on the engine's device.
+        """
         if self._engine is None:
             return frames
         source = frames.to(self._engine.device)
         rgb = yuv420_to_rgb(source, encoding)
-        output = rgb_to_yuv420(self._blend(self._engine.run(rgb), rgb), encoding)
+        output = rgb_to_yuv420(self._generated(self._engine, rgb), encoding)
         if self.keep_colors:
             output = keep_chroma(output, source)
         return output.to(torch.device("cpu"))
 
-    def _blend(self, output: Tensor, source: Tensor) -> Tensor:
-        return output if self.strength == 1 else torch.lerp(source, output, self.strength)
+    def _generated(self, engine: Engine, source: Tensor) -> Tensor:
+        output = engine.run(source)
+        if self.strength < 1:
+            output = torch.lerp(source, output, self.strength)
+        return _with_histogram_of(source, output) if self.match_histogram else output
+
+
+def _with_histogram_of(source: Tensor, output: Tensor) -> Tensor:
+    """Match in 8 bits, picture by picture. N x 3 x H x W in [0, 1]; the sizes may differ."""
+    from nst_core.histogram_matching import match_histogram  # takes its time to import
+
+    pairs = zip(_to_bytes(output), _to_bytes(source), strict=True)
+    matched = np.stack([match_histogram(picture, reference) for picture, reference in pairs])
+    return torch.from_numpy(matched).to(output.device).permute(0, 3, 1, 2).float() / 255
+
+
+def _to_bytes(images: Tensor) -> NDArray[np.uint8]:
+    """N x 3 x H x W in [0, 1] to N x H x W x 3, rounded to nearest."""
+    pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+    result: NDArray[np.uint8] = pixels.cpu().contiguous().numpy()
+    return result

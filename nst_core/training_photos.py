@@ -38,13 +38,18 @@ class PhotoCrops(Dataset[Tensor]):
 
     Every len(paths) indices visit each photo once, in a new order; size, place and mirroring of
     the crop are random. Resuming is thus going on at an index, with any number of workers.
+    ``native`` crops at the photo's own resolution and enlarges only photos that are too small:
+    for super-resolution, which learns from real detail.
     A photo that cannot be read is logged, and the next one of its epoch takes its place.
     """
 
-    def __init__(self, paths: Sequence[Path], *, size: int, seed: int) -> None:
+    def __init__(
+        self, paths: Sequence[Path], *, size: int, seed: int, native: bool = False
+    ) -> None:
         self.paths = list(paths)
         self.size = size
         self.seed = seed
+        self.native = native
         self._order: tuple[int, np.ndarray] | None = None
 
     def __getitem__(self, index: int) -> Tensor:
@@ -55,12 +60,16 @@ class PhotoCrops(Dataset[Tensor]):
         for offset in range(len(order)):
             path = self.paths[order[(place + offset) % len(order)]]
             try:
-                photo = read_rgb(path, shrink_towards=int(self.size * _MAX_ZOOM))
+                photo = read_rgb(path, shrink_towards=self._shrink_towards)
             except MediaError as error:
                 _log.warning("skipped: %s", error)
                 continue
             return self._crop(photo, random)
         raise InputError("none of the content photos can be read")
+
+    @property
+    def _shrink_towards(self) -> int | None:
+        return None if self.native else int(self.size * _MAX_ZOOM)
 
     def _order_of(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:
@@ -70,6 +79,8 @@ class PhotoCrops(Dataset[Tensor]):
 
     def _crop(self, photo: Image.Image, random: np.random.Generator) -> Tensor:
         shorter = round(self.size * random.uniform(1.0, _MAX_ZOOM))
+        if self.native:
+            shorter = max(self.size, min(photo.size))
         photo = resize_shorter_side(photo, shorter)
         left = int(random.integers(photo.width - self.size + 1))
         top = int(random.integers(photo.height - self.size + 1))
@@ -77,6 +88,17 @@ class PhotoCrops(Dataset[Tensor]):
         if random.random() < 0.5:
             crop = ImageOps.mirror(crop)
         return to_tensor(crop)[0]
+
+
+class BlankPictures(Dataset[Tensor]):
+    """Pictures whose size alone counts: what a texture generator is given."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __getitem__(self, index: int) -> Tensor:
+        """3 x size x size of zeros."""
+        return torch.zeros(3, self.size, self.size)
 
 
 class StepSampler(Sampler[list[int]]):
@@ -108,12 +130,12 @@ class StepSampler(Sampler[list[int]]):
             yield list(range(first, first + self.batch_size))
 
 
-def photo_loader(
-    photos: PhotoCrops, sampler: StepSampler, *, processes: int = 0
+def picture_loader(
+    pictures: Dataset[Tensor], sampler: StepSampler, *, processes: int = 0
 ) -> torch.utils.data.DataLoader[Tensor]:
     """Batches of B x 3 x size x size; ``processes`` decode beside the training (0: within it)."""
     return torch.utils.data.DataLoader(
-        photos,
+        pictures,
         batch_sampler=sampler,
         num_workers=processes,
         persistent_workers=processes > 0,

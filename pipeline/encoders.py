@@ -57,6 +57,13 @@ class OutputFrame:
     """Of the stylized picture; what is beyond repeats its last column."""
     shown_height: int
     encoder: EncoderSettings
+    scale: int = 1
+    """How many times wider and higher the stylized picture is than what the network takes."""
+
+    @property
+    def taken_size(self) -> tuple[int, int]:
+        """Width and height of the frames that the network takes."""
+        return self.shown_width // self.scale, self.shown_height // self.scale
 
 
 _DEFAULT_CRF: dict[Codec, int] = {"h264": 18, "hevc": 20, "av1": 28, "vp9": 28}
@@ -150,12 +157,21 @@ def _options(codec: Codec, crf: int | None, preset: str | None) -> dict[str, str
 
 
 def output_frame(
-    width: int, height: int, encoder: EncoderSettings, *, max_side: int | None = None
+    width: int,
+    height: int,
+    encoder: EncoderSettings,
+    *,
+    max_side: int | None = None,
+    scale: int = 1,
 ) -> OutputFrame:
-    """Size of the frames to write for a source of width x height pixels."""
+    """Size of the frames to write for a source of width x height pixels.
+
+    ``max_side`` shrinks what the network takes; it comes out ``scale`` times larger.
+    """
     if max_side is not None and max(width, height) > max_side:
         factor = max_side / max(width, height)
         width, height = (max(2, round(side * factor)) for side in (width, height))
+    width, height = width * scale, height * scale
     even = 0 if encoder.codec in _CODECS_WITH_ODD_SIZES else 1
     return OutputFrame(
         width=width + (width & even),
@@ -163,4 +179,5 @@ def output_frame(
         shown_width=width,
         shown_height=height,
         encoder=encoder,
+        scale=scale,
     )

@@ -33,9 +33,9 @@ _EXACT = (
 
 
 def to_yuv420(frame: av.VideoFrame, stream: VideoStreamInfo, output: OutputFrame) -> av.VideoFrame:
-    """Bring a decoded frame to 8-bit 4:2:0 of the size shown, its matrix and range unchanged."""
-    same_size = (frame.width, frame.height) == (output.shown_width, output.shown_height)
-    if same_size and frame.format.name in _NO_CONVERSION:
+    """Bring a decoded frame to the network's size in 8-bit 4:2:0, matrix and range unchanged."""
+    width, height = output.taken_size
+    if (frame.width, frame.height) == (width, height) and frame.format.name in _NO_CONVERSION:
         return frame
     untagged = Colorspace.ITU709 if stream.high_definition else Colorspace.ITU601
     colorspace = _COLORSPACES.get(stream.color.matrix, untagged)
@@ -48,8 +48,8 @@ def to_yuv420(frame: av.VideoFrame, stream: VideoStreamInfo, output: OutputFrame
     )
     return VideoReformatter().reformat(
         frame,
-        width=output.shown_width,
-        height=output.shown_height,
+        width=width,
+        height=height,
         format="yuv420p",
         dst_colorspace=colorspace,
         dst_color_range=color_range,

@@ -117,11 +117,17 @@ def read_picture(path: Path, *, max_side: int | None = None) -> Picture:
 
 
 def write_picture(path: Path, rgb: NDArray[np.uint8], original: Picture, *, quality: int) -> None:
-    """Write whole, in the format of the path's ending; alpha and EXIF go along where they can."""
+    """Write whole, in the format of the path's ending; alpha and EXIF go along where they can.
+
+    ``rgb`` may be larger than the original: alpha is then enlarged to its size (bicubic).
+    """
     image = Image.fromarray(rgb)
     file_format = _PILLOW_FORMATS[path.suffix.lower()]
     if original.alpha is not None and file_format in _WITH_ALPHA:
-        image.putalpha(original.alpha)
+        alpha = original.alpha
+        if alpha.size != image.size:
+            alpha = alpha.resize(image.size, Image.Resampling.BICUBIC)
+        image.putalpha(alpha)
     options: dict[str, Any] = {}
     if file_format in ("JPEG", "WEBP"):
         options["quality"] = quality

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import av
@@ -21,7 +21,9 @@ from pipeline.source_video import VideoStreamInfo
 
 _MOST_FRAMES_PER_BATCH = 8
 _PIXELS_PER_BATCH = 4_000_000
-"""Bounds the memory of large frames: 4 at 720p, 1 at 4K, and as many as there are threads."""
+"""Bounds the memory of large frames, as they come out: 4 at 720p, 1 at 4K. Stylized frames are as
+many as there are threads at least; enlarged ones are not, for each is many times its source."""
+_UNSPECIFIED_MATRIX, _BT709, _SMPTE170M = 2, 1, 6
 _MATRICES: dict[int, Matrix] = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
 
 
@@ -71,9 +73,7 @@ class SegmentWorker:
         decoder = SegmentDecoder(task, threads=self._stylizer.threads)
         encoder = SegmentEncoder(task.stream, task.output)
         pts: list[int] = []
-        pixels = task.output.shown_width * task.output.shown_height
-        size = max(self._stylizer.threads, min(_MOST_FRAMES_PER_BATCH, _PIXELS_PER_BATCH // pixels))
-        for batch in _batches(decoder.frames(), size):
+        for batch in _batches(decoder.frames(), self._batch_size(task.output)):
             planes = [to_yuv420(frame, task.stream, task.output) for frame in batch]
             source = join_yuv([yuv_of_frame(frame) for frame in planes])
             stylized = self._stylizer.stylize_yuv(source, yuv_encoding(task.stream))
@@ -90,6 +90,11 @@ class SegmentWorker:
             corrupt_frames=decoder.corrupt_frames,
             errors=tuple(decoder.errors),
         )
+
+    def _batch_size(self, output: OutputFrame) -> int:
+        pixels = output.shown_width * output.shown_height
+        least = self._stylizer.threads if output.scale == 1 else 1
+        return max(least, min(_MOST_FRAMES_PER_BATCH, _PIXELS_PER_BATCH // pixels))
 
 
 class SegmentDecoder:
@@ -152,7 +157,7 @@ class SegmentEncoder:
         context.color_range = 2 if stream.full_range else max(1, stream.color.range)
         context.color_primaries = stream.color.primaries
         context.color_trc = stream.color.transfer
-        context.colorspace = stream.color.matrix
+        context.colorspace = _matrix_tag(stream, output)
         context.options = _repeatable(settings)
 
     def encode(self, frame: av.VideoFrame, pts: int) -> None:
@@ -189,6 +194,16 @@ def yuv_encoding(stream: VideoStreamInfo) -> YuvEncoding:
     """How the stream's numbers mean colours; untagged is BT.709 in high definition, else BT.601."""
     untagged: Matrix = "bt709" if stream.high_definition else "bt601"
     return YuvEncoding(_MATRICES.get(stream.color.matrix, untagged), stream.full_range)
+
+
+def _matrix_tag(stream: VideoStreamInfo, output: OutputFrame) -> int:
+    """Say the matrix of an untagged source where its new size would let players guess another."""
+    shown = replace(stream, width=output.shown_width, height=output.shown_height)
+    if stream.color.matrix != _UNSPECIFIED_MATRIX or (
+        shown.high_definition == stream.high_definition
+    ):
+        return stream.color.matrix
+    return _BT709 if stream.high_definition else _SMPTE170M
 
 
 def _repeatable(settings: EncoderSettings) -> dict[str, str]:

@@ -63,7 +63,13 @@ def test_help_imports_nothing_heavy() -> None:
         ("train", "style"),
         ("styles", "list"),
         ("styles", "show"),
+        ("styles", "import"),
+        ("styles", "export"),
+        ("upscale",),
+        ("synthesize",),
+        ("optimize",),
         ("demo",),
+        ("evaluate",),
         ("doctor",),
     ],
 )

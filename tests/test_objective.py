@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from nst_core.errors import InputError
-from nst_core.loss_network import LossNetworkWeights
+from nst_core.loss_network import LossNetwork, LossNetworkWeights
 from nst_core.losses import gram_matrix, total_variation
 from nst_core.objective import PerceptualObjective
-from nst_core.settings import ObjectiveSettings
+from nst_core.settings import GATYS_STYLE_LAYERS, ObjectiveSettings, Scaling
 
 
 @pytest.fixture
@@ -95,3 +96,58 @@ def test_gradients_reach_the_picture_and_no_weight(
 def test_impossible_weights_are_refused(weight: float) -> None:
     with pytest.raises(InputError, match="style_weight"):
         ObjectiveSettings(style_weight=weight)
+
+
+@pytest.mark.parametrize("scaling", ["paper", "authors", "gatys", "relative"])
+def test_every_scaling_is_its_formula_in_float64(
+    scaling: Scaling, vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    settings = ObjectiveSettings(
+        scaling=scaling, content_layer="relu4_2", style_layers=GATYS_STYLE_LAYERS
+    )
+    objective = PerceptualObjective(vgg19, style_image, settings)
+    stylized, content = torch.rand(1, 3, 40, 56), torch.rand(1, 3, 40, 56)
+    with torch.no_grad():
+        losses = objective(stylized, content)
+        network = LossNetwork(vgg19, (*GATYS_STYLE_LAYERS, "relu4_2"))
+        ours, styles, contents = (
+            {k: v[0].double().numpy() for k, v in network(image).items()}
+            for image in (stylized, style_image, content)
+        )
+    errors = [_style_error(ours[k], styles[k], scaling) for k in GATYS_STYLE_LAYERS]
+    style = np.mean(errors) if scaling in ("gatys", "relative") else np.sum(errors)
+    difference = (ours["relu4_2"] - contents["relu4_2"]) ** 2
+    content_error = {
+        "paper": difference.sum() / difference.size,
+        "authors": difference.sum() / difference.size,
+        "gatys": 0.5 * difference.sum(),
+        "relative": difference.sum() / (contents["relu4_2"] ** 2).sum(),
+    }[scaling]
+    np.testing.assert_allclose(losses.style.item(), style, rtol=1e-5)
+    np.testing.assert_allclose(losses.content.item(), content_error, rtol=1e-5)
+    np.testing.assert_allclose(losses.total.item(), content_error + 5 * style, rtol=1e-5)
+
+
+def _style_error(ours: np.ndarray, style: np.ndarray, scaling: Scaling) -> float:
+    """Of one layer, C x H x W in float64, as each author writes it."""
+    channels, size = ours.shape[0], ours.shape[1] * ours.shape[2]
+    a, b = (f.reshape(channels, -1) @ f.reshape(channels, -1).T for f in (ours, style))
+    if scaling == "gatys":  # equation 4, on Gram matrices without a normalisation
+        return float(((a - b) ** 2).sum() / (4 * channels**2 * size**2))
+    a, b = a / (channels * size), b / (channels * size)
+    squared = float(((a - b) ** 2).sum())
+    divisors = {"paper": 1.0, "authors": channels**2, "relative": float((b**2).sum())}
+    return float(squared / divisors[scaling])
+
+
+def test_without_a_content_weight_the_content_is_not_looked_at(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    shallow = dict(list(vgg19.tensors.items())[:4])  # conv1_1 and conv1_2 only
+    weights = LossNetworkWeights("vgg19", shallow, vgg19.mean, vgg19.std, "shallow")
+    settings = ObjectiveSettings(content_weight=0.0, style_layers=("relu1_1",))
+    losses = PerceptualObjective(weights, style_image, settings)(
+        torch.rand(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
+    )
+    assert losses.content == 0
+    assert losses.total == 5 * losses.style > 0

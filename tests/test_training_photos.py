@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nst_core.errors import InputError
-from nst_core.training_photos import PhotoCrops, StepSampler, find_photos, photo_loader
+from nst_core.training_photos import PhotoCrops, StepSampler, find_photos, picture_loader
 
 
 def test_every_picture_below_the_folder_is_found(photos: Path) -> None:
@@ -79,7 +79,7 @@ def test_workers_share_a_step_without_overlap_or_gap() -> None:
 def test_loading_in_processes_gives_the_same_batches(photos: Path) -> None:
     crops = PhotoCrops(find_photos(photos), size=32, seed=0)
     sampler = StepSampler(first_step=0, last_step=3, batch_size=2)
-    here = list(photo_loader(crops, sampler))
-    elsewhere = list(photo_loader(crops, sampler, processes=1))
+    here = list(picture_loader(crops, sampler))
+    elsewhere = list(picture_loader(crops, sampler, processes=1))
     for first, second in zip(here, elsewhere, strict=True):
         assert torch.equal(first, second)

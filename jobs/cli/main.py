@@ -13,7 +13,17 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from jobs.cli import console, options, styles, stylize, train
+from jobs.cli import (
+    console,
+    evaluate,
+    optimize,
+    options,
+    styles,
+    stylize,
+    synthesize,
+    train,
+    upscale,
+)
 from jobs.specs import PoolSpec
 from nst_core import __version__
 from nst_core.errors import EnvironmentProblem, InputError, NstError
@@ -27,6 +37,10 @@ app = typer.Typer(
 )
 app.add_typer(stylize.app, name="stylize")
 app.add_typer(train.app, name="train")
+app.command()(upscale.upscale)
+app.command()(synthesize.synthesize)
+app.command()(optimize.optimize)
+app.command()(evaluate.evaluate)
 app.add_typer(styles.app, name="styles")
 
 

@@ -1,9 +1,10 @@
-"""`nst styles list` and `nst styles show`."""
+"""`nst styles list`, `show`, `import` and `export`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -57,6 +58,90 @@ def show(
         return
     for line in _lines(fields):
         console.say(line)
+
+
+@app.command(name="import")
+def import_style(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A state dict (.pth, .safetensors) or an .npz.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The style to write.")
+    ],
+    format: Annotated[
+        Literal["auto", "pytorch-examples", "fast-style-transfer"],
+        typer.Option(help="Whose checkpoint it is; auto tells by the names in it."),
+    ] = "auto",
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Make a style of another program's checkpoint; nothing in it is run.
+
+    Example: nst styles import candy.pth -o candy.safetensors
+    """
+    _check_output(output, file, overwrite)
+    from nst_core.checkpoint import save_generator
+    from nst_core.checkpoint_import import import_checkpoint
+
+    generator, info = import_checkpoint(file, format=format)
+    save_generator(output, generator, info)
+    if json:
+        console.print_json({"output": str(output), **asdict(info)})
+        return
+    width = info.arguments["width"]
+    console.say(
+        f"{output}: {info.architecture} of width {width} from {file.name}; "
+        f"apply it with --style {output}"
+    )
+
+
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(help="A bundled style or a checkpoint file.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to write.")
+    ],
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Write a style as ONNX, for other programs; batch, height and width stay free.
+
+    Example: nst styles export wave -o wave.onnx
+    """
+    from nst_core.errors import InputError
+    from nst_core.style_library import find_style
+
+    style = find_style(name)
+    if style.path is None:
+        raise InputError(f"{name} passes frames through and has no network; name another style")
+    _check_output(output, style.path, overwrite)
+    from nst_core.checkpoint import load_generator
+    from nst_core.onnx_export import INPUT_NAME, export_onnx
+
+    report = export_onnx(*load_generator(style.path), output)
+    if json:
+        console.print_json(asdict(report) | {"path": str(report.path), "input_name": INPUT_NAME})
+        return
+    checked = (
+        "not checked: onnxruntime is not installed"
+        if report.largest_error is None
+        else f"checked by onnxruntime to {report.largest_error:.1g}"
+    )
+    console.say(
+        f"{output}: {INPUT_NAME} -> {report.output_name}, RGB in [0, 1], "
+        f"batch x 3 x height x width, sides of {report.min_side} or more; {checked}"
+    )
+
+
+def _check_output(output: Path, source: Path, overwrite: bool) -> None:
+    from nst_core.errors import InputError
+
+    if output.is_dir():
+        raise InputError(f"{output} is a folder; name a file")
+    if output.exists() and source.exists() and output.samefile(source):
+        raise InputError(f"{output}: the output would replace its input; name another file")
+    if output.exists() and not overwrite:
+        raise InputError(f"{output} exists; --overwrite replaces it")
 
 
 def _lines(fields: dict[str, Any], indent: str = "") -> list[str]:

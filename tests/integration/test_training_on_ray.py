@@ -16,9 +16,10 @@ from PIL import Image
 
 from jobs.progress import Progress
 from jobs.run_folder import RunFolder
-from jobs.specs import TrainStyle
-from jobs.train_style import _prepare_run_folder, make_plan, train_style
-from jobs.training_loop import _preview_photos
+from jobs.train import _prepare_run_folder, train
+from jobs.training_plan import make_plan
+from jobs.training_records import _preview_photos
+from jobs.training_specs import TrainStyle
 from nst_core.checkpoint import load_generator
 from nst_core.errors import InputError
 from nst_core.settings import TrainingSettings
@@ -51,7 +52,7 @@ def test_a_style_is_trained_stopped_and_gone_on_with(
     """One test for the whole life of a run: each start of Ray Train takes many seconds."""
     two_workers = dataclasses.replace(job, workers=2)
     seen: list[Progress] = []
-    report = train_style(two_workers, seen.append)
+    report = train(two_workers, seen.append)
     assert (report.steps, report.workers, report.resumed_from_step) == (6, 2, 0)
     run = Path(report.run_dir)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -71,7 +72,7 @@ def test_a_style_is_trained_stopped_and_gone_on_with(
 
     # Finished already: going on does nothing, and says so.
     before = Path(report.checkpoint).read_bytes()
-    again = train_style(dataclasses.replace(two_workers, resume=True))
+    again = train(dataclasses.replace(two_workers, resume=True))
     assert again.resumed_from_step == 6
     assert Path(report.checkpoint).read_bytes() == before
 
@@ -119,14 +120,14 @@ def test_a_run_is_not_overwritten_or_mixed_by_mistake(job: TrainStyle) -> None:
     job.run_folder.mkdir()
     (job.run_folder / "settings.json").write_text('{"photos": 3}')
     with pytest.raises(InputError, match="--resume goes on"):
-        train_style(job)
+        train(job)
     with pytest.raises(InputError, match="other settings"):
-        train_style(dataclasses.replace(job, resume=True))
+        train(dataclasses.replace(job, resume=True))
     with pytest.raises(InputError, match="no run in"):
-        train_style(dataclasses.replace(job, resume=True, run_dir=job.run_folder / "nowhere"))
+        train(dataclasses.replace(job, resume=True, run_dir=job.run_folder / "nowhere"))
     job.output.write_text("precious")
     with pytest.raises(InputError, match="--overwrite"):
-        train_style(dataclasses.replace(job, run_dir=job.run_folder / "new"))
+        train(dataclasses.replace(job, run_dir=job.run_folder / "new"))
     assert job.output.read_text() == "precious"
 
 
@@ -154,7 +155,7 @@ def test_weights_that_do_not_fit_are_refused_before_ray_starts(
     ):
         torch.save(content, wrong)
         with pytest.raises(InputError, match=words):
-            train_style(dataclasses.replace(job, loss_network_weights=wrong))
+            train(dataclasses.replace(job, loss_network_weights=wrong))
 
 
 def test_a_corrupt_photo_does_not_stop_a_preview(photos: Path, tmp_path: Path) -> None:

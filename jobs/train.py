@@ -1,4 +1,4 @@
-"""Training a style: check everything here, train on Ray Train, write the checkpoint."""
+"""Training a generator: check everything here, train on Ray Train, write the checkpoint."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ from typing import TYPE_CHECKING, Any
 from cluster.connection import ray_session
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.run_folder import RunFolder
-from jobs.specs import TrainStyle
-from jobs.training_loop import TrainingPlan, describe, read_trainer_state, training_loop
+from jobs.training_loop import read_trainer_state, training_loop
+from jobs.training_plan import TrainingPlan, describe, make_plan
+from jobs.training_specs import TrainGenerator
 from nst_core import __version__
 from nst_core.checkpoint import CheckpointInfo, build_generator, read_info, save_generator
 from nst_core.errors import EnvironmentProblem, InputError, TrainingFailed
-from nst_core.loss_network import LossNetwork, load_loss_network_weights
-from nst_core.objective import layers_of
-from nst_core.pictures import read_rgb, resize_shorter_side
-from nst_core.training_photos import find_photos
 
 if TYPE_CHECKING:
     import ray.train
@@ -49,7 +46,7 @@ class TrainingReport:
     run_dir: str
 
 
-def train_style(job: TrainStyle, on_progress: OnProgress = ignore_progress) -> TrainingReport:
+def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> TrainingReport:
     """Train, or go on training, and write ``job.output``.
 
     Raises InputError, EnvironmentProblem or TrainingFailed.
@@ -65,40 +62,26 @@ def train_style(job: TrainStyle, on_progress: OnProgress = ignore_progress) -> T
     with result.checkpoint.as_directory() as folder:
         generator.load_state_dict(read_trainer_state(Path(folder))["generator"])
     report = _report(job, plan)
-    training = describe(plan) | {
-        "style_image": job.style_image.name,
-        "content": job.content.name,
-        "losses": report.losses,
-        "nst": __version__,
-    }
+    training = (
+        describe(plan)
+        | _sources(job)
+        | {
+            "losses": report.losses,
+            "nst": __version__,
+        }
+    )
     info = CheckpointInfo(plan.info.architecture, plan.info.arguments, training)
     save_generator(job.output, generator, info)
     return report
 
 
-def make_plan(job: TrainStyle) -> TrainingPlan:
-    """Read and check everything that training needs, so that no worker finds it missing."""
-    if job.output.is_dir():
-        raise InputError(f"-o {job.output}: a folder; name the checkpoint file to write")
-    weights = load_loss_network_weights(job.loss_network, job.loss_network_weights)
-    LossNetwork(weights, layers_of(weights.name))  # says here, and not in a worker, what is wrong
-    style_image = resize_shorter_side(read_rgb(job.style_image), job.style_size)
-    photos = tuple(path.absolute() for path in find_photos(job.content))
-    return TrainingPlan(
-        info=CheckpointInfo("johnson", {"width": job.width}),
-        settings=job.training,
-        objective=job.objective,
-        style_image=style_image,
-        photos=photos,
-        weights=weights,
-        run_folder=RunFolder(job.run_folder),
-        checkpoint_every=job.checkpoint_every,
-        workers=job.workers,
-        threads=job.cpus_per_worker,
-    )
+def _sources(job: TrainGenerator) -> dict[str, str]:
+    """Names of what was learnt from."""
+    names = ("style_image", "texture_image", "content")
+    return {name: getattr(job, name).name for name in names if hasattr(job, name)}
 
 
-def _prepare_run_folder(job: TrainStyle, plan: TrainingPlan) -> None:
+def _prepare_run_folder(job: TrainGenerator, plan: TrainingPlan) -> None:
     folder = plan.run_folder
     settings = json.dumps(describe(plan), indent=1)
     if job.resume:
@@ -133,7 +116,7 @@ def _drop(folder: RunFolder) -> None:
         file.unlink(missing_ok=True)
 
 
-def _fit(job: TrainStyle, plan: TrainingPlan) -> ray.train.Result:
+def _fit(job: TrainGenerator, plan: TrainingPlan) -> ray.train.Result:
     import ray
     from ray.exceptions import RayError
     from ray.train import (
@@ -232,7 +215,7 @@ def _progress(line: dict[str, Any], steps: int) -> Progress:
     return Progress(line["step"] + 1, steps, "steps", note)
 
 
-def _report(job: TrainStyle, plan: TrainingPlan) -> TrainingReport:
+def _report(job: TrainGenerator, plan: TrainingPlan) -> TrainingReport:
     lines = plan.run_folder.read_metrics()
     first_step = json.loads(plan.run_folder.session.read_text())["first_step"]
     timed = [line for line in lines if line["step"] > first_step]  # the first step warms up

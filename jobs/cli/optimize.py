@@ -1,0 +1,103 @@
+"""`nst optimize`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.cli import console, options
+from jobs.specs import DeviceChoice, InitChoice, LossNetworkChoice, Optimize
+from nst_core.settings import ObjectiveSettings, Scaling
+
+_OBJECTIVE = "The objective"
+
+
+def optimize(
+    content: Annotated[Path, typer.Argument(help="The picture to stylize.")],
+    style: Annotated[
+        Path, typer.Option("--style", metavar="IMAGE", help="The picture whose style is taken.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")],
+    steps: Annotated[int, typer.Option(help="Iterations of L-BFGS.")] = Optimize.steps,
+    init: Annotated[
+        InitChoice, typer.Option(help="What the picture is before the first of them.")
+    ] = Optimize.init,
+    image_size: Annotated[
+        int, typer.Option(help="Longer side of the result, pixels.")
+    ] = Optimize.image_size,
+    style_size: Annotated[
+        int | None,
+        typer.Option(help="Shorter side of the style image: larger, broader strokes."),
+    ] = Optimize.style_size,
+    content_weight: Annotated[float, typer.Option(rich_help_panel=_OBJECTIVE)] = (
+        ObjectiveSettings.content_weight
+    ),
+    style_weight: Annotated[float, typer.Option(rich_help_panel=_OBJECTIVE)] = (
+        ObjectiveSettings.style_weight
+    ),
+    tv_weight: Annotated[
+        float, typer.Option(rich_help_panel=_OBJECTIVE)
+    ] = ObjectiveSettings.tv_weight,
+    scaling: Annotated[
+        Scaling,
+        typer.Option(
+            help="How the terms are scaled: what weights mean depends on it.",
+            rich_help_panel=_OBJECTIVE,
+        ),
+    ] = ObjectiveSettings.scaling,
+    loss_network: Annotated[
+        LossNetworkChoice, typer.Option(help="The VGG that judges.", rich_help_panel=_OBJECTIVE)
+    ] = Optimize.loss_network,
+    loss_network_weights: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="NST_LOSS_NETWORK_WEIGHTS",
+            help="Its weights; default torchvision's download.",
+            rich_help_panel=_OBJECTIVE,
+        ),
+    ] = None,
+    device: Annotated[DeviceChoice, typer.Option(help="Where it computes.")] = Optimize.device,
+    seed: Annotated[int, typer.Option(help="Of the noise that --init noise begins with.")] = (
+        Optimize.seed
+    ),
+    overwrite: options.Overwrite = Optimize.overwrite,
+    json: options.Json = False,
+) -> None:
+    """Stylize one picture by optimising its pixels: slow, for any style (Gatys et al. 2016).
+
+    Example: nst optimize photo.jpg --style wave.jpg -o photo-wave.png
+    """
+    job = Optimize(
+        content=content,
+        style_image=style,
+        output=output,
+        steps=steps,
+        init=init,
+        objective=ObjectiveSettings(content_weight, style_weight, tv_weight, scaling),
+        image_size=image_size,
+        style_size=style_size,
+        loss_network=loss_network,
+        loss_network_weights=loss_network_weights,
+        device=device,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    _optimize(job, json)
+
+
+def _optimize(job: Optimize, json: bool) -> None:
+    from jobs.optimize import optimize as run
+
+    with console.shown_progress() as show:
+        report = run(job, show)
+    if json:
+        console.print_json(asdict(report))
+        return
+    losses = ", ".join(
+        f"{name} {report.losses_before[name]:.4g} -> {value:.4g}"
+        for name, value in report.losses.items()
+    )
+    console.say(f"{report.output}: {report.steps} steps, {report.seconds:.1f} s, {losses}")

@@ -1,0 +1,156 @@
+"""`nst upscale`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobs.cli import console, options
+from jobs.specs import CodecChoice, FormatChoice, PoolSpec, Upscale
+
+if TYPE_CHECKING:
+    from jobs.stylize_images import StylizeImagesReport
+    from jobs.stylize_video import StylizeVideoReport
+    from jobs.upscale import UpscaleReport
+
+_POOL = options.DEFAULT_POOL
+_VIDEOS = "Videos"
+_PICTURES = "Pictures"
+
+
+def upscale(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SRC...", help="Pictures, videos, folders of both, globs."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write into.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE", help="A network that `nst train super-resolution` wrote: x4 or x8."
+        ),
+    ],
+    match_histogram: Annotated[
+        bool,
+        typer.Option(
+            "--match-histogram", help="Give each output the colours of its source, by histogram."
+        ),
+    ] = Upscale.match_histogram,
+    format: Annotated[
+        FormatChoice, typer.Option(help="Of the pictures written.", rich_help_panel=_PICTURES)
+    ] = Upscale.format,
+    quality: Annotated[
+        int, typer.Option(help="Of JPEG and WebP, 1 to 100.", rich_help_panel=_PICTURES)
+    ] = Upscale.quality,
+    segment_seconds: Annotated[
+        float,
+        typer.Option(help="Length of the pieces that workers take.", rich_help_panel=_VIDEOS),
+    ] = Upscale.segment_seconds,
+    codec: Annotated[
+        CodecChoice | None,
+        typer.Option(help="Default: what the container usually holds.", rich_help_panel=_VIDEOS),
+    ] = None,
+    crf: Annotated[
+        int | None, typer.Option(help="Rate factor; lower is better.", rich_help_panel=_VIDEOS)
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Speed preset of the encoder.", rich_help_panel=_VIDEOS)
+    ] = None,
+    allow_damaged: Annotated[
+        bool,
+        typer.Option(
+            "--allow-damaged", help="Exit 0 though frames are missing.", rich_help_panel=_VIDEOS
+        ),
+    ] = Upscale.allow_damaged,
+    resume: options.Resume = Upscale.resume,
+    overwrite: options.Overwrite = Upscale.overwrite,
+    address: options.Address = _POOL.address,
+    workers: options.Workers = _POOL.workers,
+    cpus_per_worker: options.CpusPerWorker = None,
+    gpus_per_worker: options.GpusPerWorker = None,
+    engine: options.Engine = Upscale.engine,
+    device: options.Device = Upscale.device,
+    precision: options.Precision = Upscale.precision,
+    json: options.Json = False,
+) -> None:
+    """Enlarge pictures and videos, four or eight times, with a super-resolution network.
+
+    Example: nst upscale photos film.mp4 -o large --model x4.safetensors
+    """
+    job = Upscale(
+        sources=tuple(sources),
+        output=output,
+        model=model,
+        match_histogram=match_histogram,
+        pool=PoolSpec(address, workers, cpus_per_worker, gpus_per_worker),
+        engine=engine,
+        device=device,
+        precision=precision,
+        format=format,
+        quality=quality,
+        segment_seconds=segment_seconds,
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        resume=resume,
+        allow_damaged=allow_damaged,
+        overwrite=overwrite,
+    )
+    _upscale(job, json)
+
+
+def _upscale(job: Upscale, json: bool) -> None:
+    from jobs.upscale import upscale as run
+
+    with console.shown_progress() as show:
+        report = run(job, show)
+    _note_problems(report)
+    if json:
+        console.print_json(asdict(report))
+    else:
+        if report.images:
+            _say_images(report.images, job.output)
+        if report.videos:
+            _say_videos(report.videos)
+    if report.nothing_started:
+        raise typer.Exit(console.WRONG_USE)
+    if _something_failed(report, allow_damaged=job.allow_damaged):
+        raise typer.Exit(console.SOME_FAILED)
+
+
+def _note_problems(report: UpscaleReport) -> None:
+    for failure in report.images.failures if report.images else ():
+        console.note(f"error: {failure['error']}")
+    for one in report.videos.inputs if report.videos else ():
+        for warning in one.warnings:
+            console.note(f"warning: {one.input}: {warning}")
+        if one.error:
+            console.note(f"error: {one.error}")
+
+
+def _say_images(images: StylizeImagesReport, output: Path) -> None:
+    console.say(
+        f"{output}: {images.done} pictures done, {images.reused} reused, "
+        f"{images.failed} failed, {images.seconds:.1f} s "
+        f"({images.images_per_second:.1f} pictures/s)"
+    )
+
+
+def _say_videos(videos: StylizeVideoReport) -> None:
+    for one in videos.inputs:
+        if not one.error:
+            console.say(
+                f"{one.output}: {one.status}, {one.frames_out} of {one.frames_in} frames, "
+                f"verified, {one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
+            )
+
+
+def _something_failed(report: UpscaleReport, *, allow_damaged: bool) -> bool:
+    accepted = {"done", "damaged"} if allow_damaged else {"done"}
+    videos = report.videos.inputs if report.videos else []
+    return bool(report.images and report.images.failed) or any(
+        one.status not in accepted for one in videos
+    )

@@ -1,0 +1,212 @@
+"""A generator against L-BFGS on the generator's own objective (Johnson et al. 2016, section 4.1).
+
+Their claim: on pictures it has not seen, the generator does as well as 50 to 100 iterations.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any
+
+import torch
+from PIL import ImageOps
+from torch import Tensor, nn
+
+from jobs.progress import OnProgress, Progress, ignore_progress
+from jobs.specs import EvaluateGenerator, LossNetworkChoice
+from nst_core.checkpoint import CheckpointInfo, load_generator
+from nst_core.engine import choose_device
+from nst_core.errors import InputError
+from nst_core.loss_network import load_loss_network_weights
+from nst_core.objective import PerceptualObjective
+from nst_core.optimization import optimize_picture
+from nst_core.pictures import read_rgb, resize_shorter_side, to_tensor
+from nst_core.settings import ObjectiveSettings
+from nst_core.style_library import find_style
+from nst_core.training_photos import find_photos
+
+ITERATIONS_SHOWN = (0, 10, 25, 50, 100, 200, 300, 400, 500)
+_FORWARDS_TIMED = 10
+
+
+@dataclass(frozen=True)
+class GeneratorEvaluation:
+    """Means over the pictures; the fields of the command's JSON."""
+
+    images: int
+    image_size: int
+    init: str
+    generator: dict[str, float]
+    """Content, style, tv and total of the generator's pictures."""
+    lbfgs: dict[str, float]
+    """Total after so many iterations, the start (0) included."""
+    equal_iterations: float | None
+    """L-BFGS iterations after which its mean objective is the generator's; None: not reached."""
+    images_at_or_below: dict[str, int]
+    """Pictures on which the generator is at or below L-BFGS after so many iterations."""
+    seconds_per_forward: float
+    seconds_per_100_iterations: float
+    speed_ratio: float
+    """100 iterations against one forward pass, on the same device, in the same run."""
+    device: str
+    loss_network: str
+
+    def lines(self) -> list[str]:
+        """For people."""
+        generator = ", ".join(f"{name} {value:.4g}" for name, value in self.generator.items())
+        table = [
+            f"L-BFGS {iterations:>4} iterations {total:10.4f}   "
+            f"generator at or below on {self.images_at_or_below[iterations]} of {self.images}"
+            for iterations, total in self.lbfgs.items()
+        ]
+        equal = (
+            "the generator's mean is not reached"
+            if self.equal_iterations is None
+            else f"the generator does as well as {self.equal_iterations:.1f} iterations"
+        )
+        return [
+            f"{self.images} pictures of {self.image_size} px, started from {self.init}",
+            f"generator: {generator}",
+            *table,
+            equal,
+            f"on {self.device} one forward {self.seconds_per_forward * 1000:.1f} ms, "
+            f"100 iterations {self.seconds_per_100_iterations:.1f} s: {self.speed_ratio:.0f} times",
+        ]
+
+
+def evaluate_generator(
+    job: EvaluateGenerator, on_progress: OnProgress = ignore_progress
+) -> GeneratorEvaluation:
+    """Run both on every picture. Raises InputError or EnvironmentProblem."""
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
+    device = torch.device(choose_device(job.device))
+    style = find_style(job.checkpoint)
+    if style.path is None or style.info is None:
+        raise InputError("--checkpoint identity: it has no objective; name a trained style")
+    generator, info = load_generator(style.path)
+    generator.to(device).to(memory_format=torch.channels_last)
+    objective = objective_of(info, job).to(device).to(memory_format=torch.channels_last)
+    contents = _contents(job)
+    totals: list[dict[str, float]] = []
+    curves: list[list[float]] = []
+    forward_seconds, iteration_seconds = [], []
+    for number, content in enumerate(contents):
+        losses, seconds = _of_generator(generator, objective, content.to(device))
+        totals.append(losses)
+        forward_seconds.append(seconds)
+        curve, seconds = _of_lbfgs(objective, content.to(device), job)
+        curves.append(curve)
+        iteration_seconds.append(seconds)
+        on_progress(Progress(number + 1, len(contents), "pictures"))
+    forward, iterations = median(forward_seconds), 100 * median(iteration_seconds)
+    return GeneratorEvaluation(
+        images=len(contents),
+        image_size=job.image_size,
+        init=job.init,
+        generator={name: fmean(losses[name] for losses in totals) for name in totals[0]},
+        seconds_per_forward=forward,
+        seconds_per_100_iterations=iterations,
+        speed_ratio=iterations / forward,
+        device=str(device),
+        loss_network=info.training.get("loss_network_weights", ""),
+        **_comparison([losses["total"] for losses in totals], curves),
+    )
+
+
+def objective_of(info: CheckpointInfo, job: EvaluateGenerator) -> PerceptualObjective:
+    """The objective that the checkpoint says it was trained on, with the weights given now."""
+    training = info.training
+    if not isinstance(training.get("objective"), dict) or "style_size" not in training:
+        raise InputError(
+            f"checkpoint {job.checkpoint}: its metadata has no style objective; "
+            "only styles trained by `nst train style` can be evaluated"
+        )
+    fields: dict[str, Any] = dict(training["objective"])
+    if fields.get("style_layers"):
+        fields["style_layers"] = tuple(fields["style_layers"])
+    name: LossNetworkChoice = job.loss_network or training.get("loss_network", "vgg19")
+    weights = load_loss_network_weights(name, job.loss_network_weights)
+    trained_on = training.get("loss_network_sha256")
+    if trained_on and trained_on != weights.fingerprint():
+        raise InputError(
+            f"checkpoint {job.checkpoint} was trained with other loss-network weights, "
+            f"{training.get('loss_network_weights')}; name them with --loss-network-weights"
+        )
+    style = resize_shorter_side(read_rgb(job.style_image), min(training["style_size"]))
+    return PerceptualObjective(weights, to_tensor(style), ObjectiveSettings(**fields))
+
+
+def _contents(job: EvaluateGenerator) -> list[Tensor]:
+    """Square crops from the centre, 1 x 3 x size x size."""
+    paths = find_photos(job.content)[: job.max_images]
+    size = (job.image_size, job.image_size)
+    return [to_tensor(ImageOps.fit(read_rgb(path), size)) for path in paths]
+
+
+def _of_generator(
+    generator: nn.Module, objective: nn.Module, content: Tensor
+) -> tuple[dict[str, float], float]:
+    """Losses of the generator's picture, and the seconds of one forward pass."""
+    with torch.inference_mode():
+        content = content.contiguous(memory_format=torch.channels_last)
+        stylized = generator(content)  # warms up, too
+        seconds = []
+        for _ in range(_FORWARDS_TIMED):
+            start = time.perf_counter()
+            generator(content)
+            _wait(content.device)
+            seconds.append(time.perf_counter() - start)
+        return objective(stylized, content).as_floats(), median(seconds)
+
+
+def _of_lbfgs(
+    objective: nn.Module, content: Tensor, job: EvaluateGenerator
+) -> tuple[list[float], float]:
+    """Totals from the start on, and the seconds of one iteration."""
+    totals: list[float] = []
+    last = optimize_picture(
+        objective,
+        content,
+        iterations=job.against_iterations,
+        init=job.init,
+        mixed_precision=job.mixed_precision,
+        on_iterate=lambda iterate: totals.append(iterate.losses.total.item()),
+    )
+    missing = job.against_iterations + 1 - len(totals)  # no step lowered it any more
+    return totals + missing * totals[-1:], last.seconds / max(1, last.iteration)
+
+
+def _comparison(totals: list[float], curves: list[list[float]]) -> dict[str, Any]:
+    mean = fmean(totals)
+    mean_curve = [fmean(values) for values in zip(*curves, strict=True)]
+    last = len(mean_curve) - 1
+    shown = [i for i in ITERATIONS_SHOWN if i < last] + [last]
+    return {
+        "lbfgs": {str(i): mean_curve[i] for i in shown},
+        "equal_iterations": _crossing(mean_curve, mean),
+        "images_at_or_below": {
+            str(i): sum(total <= curve[i] for total, curve in zip(totals, curves, strict=True))
+            for i in shown
+        },
+    }
+
+
+def _crossing(curve: list[float], value: float) -> float | None:
+    """Where a falling curve reaches ``value``, between two iterations by straight line."""
+    lowest = [min(curve[: i + 1]) for i in range(len(curve))]
+    place = bisect_left(lowest, -value, key=lambda total: -total)
+    if place == len(lowest):
+        return None
+    if place == 0:
+        return 0.0
+    before, after = lowest[place - 1], lowest[place]
+    return place - (value - after) / (before - after)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

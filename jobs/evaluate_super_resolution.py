@@ -1,0 +1,159 @@
+"""Measuring a super-resolution network: PSNR and SSIM on luma, beside bicubic enlargement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from PIL import Image
+
+from jobs.progress import OnProgress, Progress, ignore_progress
+from jobs.specs import DeviceChoice, EngineChoice, PrecisionChoice
+from nst_core.checkpoint import build_generator, read_info
+from nst_core.degradation import crop_to_multiple, downscale, upscale_bicubic
+from nst_core.errors import CheckpointError, InputError, MediaError
+from nst_core.histogram_matching import match_histogram
+from nst_core.image_quality import LEAST_SIDE, psnr_y, ssim_y
+from nst_core.pictures import read_rgb
+from nst_core.style_library import Style
+from nst_core.stylizer import Stylizer
+from pipeline.image_files import find_images
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How near an enlarged picture is to the original, on luma."""
+
+    psnr: float | None
+    """dB; None for equal pictures, where it is infinite."""
+    ssim: float
+    """1 for equal pictures."""
+
+
+@dataclass(frozen=True)
+class PictureQuality:
+    """One picture: the network beside bicubic."""
+
+    picture: str
+    """Its path in the folder."""
+    width: int
+    """Of the original, cropped to a multiple of the scale."""
+    height: int
+    bicubic: Quality
+    model: Quality
+
+
+@dataclass(frozen=True)
+class SuperResolutionEvaluation:
+    """What the comparison came to; the fields of the command's JSON."""
+
+    checkpoint: str
+    scale: int
+    match_histogram: bool
+    """Whether the network's pictures took the histogram of their inputs."""
+    engine: str
+    pictures: tuple[PictureQuality, ...]
+    bicubic: Quality
+    """Mean over the pictures, those of infinite PSNR left out of its mean."""
+    model: Quality
+    failures: tuple[dict[str, str], ...]
+    """``path`` and ``error`` of each picture that could not be measured."""
+
+
+def evaluate_super_resolution(
+    model: Path,
+    images: Path,
+    *,
+    scale: int | None = None,
+    match_histogram: bool = False,
+    engine: EngineChoice = "auto",
+    device: DeviceChoice = "auto",
+    precision: PrecisionChoice = "auto",
+    threads: int | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> SuperResolutionEvaluation:
+    """Shrink the high-resolution pictures of a folder, enlarge them again, compare.
+
+    Pictures are cropped to a multiple of the scale and shrunk by antialiased bicubic (see
+    nst_core/degradation.py); borders count. ``match_histogram`` is the post-processing of Johnson
+    et al. (section 4.2). A picture that cannot be read, or is too small, is among the failures.
+    Raises CheckpointError for a file that is no super-resolution model of this scale, InputError
+    for a folder without pictures, and MediaError where no picture could be measured.
+    """
+    style, scale = _load(model, scale)
+    files = [path for path, _ in find_images((str(images),))]
+    stylizer = Stylizer(style, engine=engine, device=device, precision=precision, threads=threads)
+    rows: list[PictureQuality] = []
+    failures: list[dict[str, str]] = []
+    for path in files:
+        try:
+            name = str(path.relative_to(images)) if images.is_dir() else path.name
+            rows.append(_measure(path, name, stylizer, scale, match=match_histogram))
+        except MediaError as error:
+            failures.append({"path": str(path), "error": str(error)})
+        on_progress(Progress(len(rows) + len(failures), len(files), "pictures", path.name))
+    if not rows:
+        raise MediaError(f"{images}: none of its pictures can be measured; {failures[0]['error']}")
+    return SuperResolutionEvaluation(
+        checkpoint=str(model),
+        scale=scale,
+        match_histogram=match_histogram,
+        engine=stylizer.engine,
+        pictures=tuple(rows),
+        bicubic=_mean([row.bicubic for row in rows]),
+        model=_mean([row.model for row in rows]),
+        failures=tuple(failures),
+    )
+
+
+def _load(model: Path, scale: int | None) -> tuple[Style, int]:
+    info = read_info(model)
+    own_scale = int(getattr(build_generator(info), "scale", 1))
+    if own_scale == 1:
+        raise CheckpointError(
+            f"checkpoint {model}: {info.architecture} does not enlarge pictures; "
+            "name a model written by `nst train super-resolution`"
+        )
+    if scale is not None and scale != own_scale:
+        raise InputError(
+            f"--scale {scale}: {model} enlarges by {own_scale}; leave --scale out, or name another"
+        )
+    return Style(model.stem, model.absolute(), info), own_scale
+
+
+def _measure(
+    path: Path, name: str, stylizer: Stylizer, scale: int, *, match: bool
+) -> PictureQuality:
+    picture = read_rgb(path)
+    if min(picture.size) // scale * scale < LEAST_SIDE:
+        raise MediaError(
+            f"{path}: {picture.width}x{picture.height} pixels; "
+            f"at scale {scale} sides of {-(-LEAST_SIDE // scale) * scale} or more are needed"
+        )
+    original = crop_to_multiple(picture, scale)
+    small = downscale(picture, scale)
+    enlarged = stylizer.stylize(np.asarray(small, dtype=np.uint8))
+    if match:
+        enlarged = match_histogram(enlarged, np.asarray(small, dtype=np.uint8))
+    return PictureQuality(
+        picture=name,
+        width=original.width,
+        height=original.height,
+        bicubic=_quality(upscale_bicubic(small, scale), original),
+        model=_quality(Image.fromarray(enlarged), original),
+    )
+
+
+def _quality(picture: Image.Image, original: Image.Image) -> Quality:
+    pixels, reference = (np.asarray(image, dtype=np.uint8) for image in (picture, original))
+    psnr = psnr_y(pixels, reference)
+    return Quality(psnr if math.isfinite(psnr) else None, ssim_y(pixels, reference))
+
+
+def _mean(rows: Sequence[Quality]) -> Quality:
+    finite = [row.psnr for row in rows if row.psnr is not None]
+    return Quality(fmean(finite) if finite else None, fmean(row.ssim for row in rows))

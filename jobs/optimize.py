@@ -1,0 +1,113 @@
+"""`nst optimize`: one picture by Gatys' method, from files to a file."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from jobs.progress import OnProgress, Progress, ignore_progress
+from jobs.specs import Optimize
+from nst_core.engine import choose_device
+from nst_core.errors import InputError
+from nst_core.loss_network import load_loss_network_weights
+from nst_core.objective import PerceptualObjective
+from nst_core.optimization import Iterate, optimize_picture
+from nst_core.pictures import read_rgb, resize_shorter_side, to_picture, to_tensor
+
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+
+
+@dataclass(frozen=True)
+class OptimizeReport:
+    """What an optimisation came to; the fields of the command's JSON."""
+
+    output: str
+    steps: int
+    seconds: float
+    losses_before: dict[str, float]
+    """Of the picture that the optimisation started from."""
+    losses: dict[str, float]
+    """Of the picture that was written."""
+
+
+def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> OptimizeReport:
+    """Optimise and write ``job.output``. Raises InputError, EnvironmentProblem, TrainingFailed."""
+    _check_output(job)
+    device = torch.device(choose_device(job.device))
+    content = to_tensor(_fit(read_rgb(job.content), job.image_size))
+    style = read_rgb(job.style_image)
+    style = resize_shorter_side(style, job.style_size or min(content.shape[-2:]))
+    weights = load_loss_network_weights(job.loss_network, job.loss_network_weights)
+    objective = PerceptualObjective(weights, to_tensor(style), job.objective)
+    objective.to(device).to(memory_format=torch.channels_last)
+    start = time.monotonic()
+    iterates: list[Iterate] = []
+
+    def watch(iterate: Iterate) -> None:
+        iterates[1:] = [iterate]  # the first and the last
+        on_progress(Progress(iterate.iteration, job.steps, "iterations", _note(iterate)))
+
+    last = optimize_picture(
+        objective,
+        content.to(device),
+        iterations=job.steps,
+        init=job.init,
+        seed=job.seed,
+        on_iterate=watch,
+    )
+    _write(job.output, last.image)
+    return OptimizeReport(
+        output=str(job.output),
+        steps=last.iteration,
+        seconds=round(time.monotonic() - start, 3),
+        losses_before=iterates[0].losses.as_floats(),
+        losses=last.losses.as_floats(),
+    )
+
+
+def _check_output(job: Optimize) -> None:
+    if job.output.suffix.lower() not in _FORMATS:
+        raise InputError(
+            f"-o {job.output}: {', '.join(_FORMATS)} are the endings that can be written"
+        )
+    if not job.output.parent.is_dir():
+        raise InputError(f"-o {job.output}: no such folder to write into")
+    if job.output.exists():
+        for source in (job.content, job.style_image):
+            if source.exists() and source.samefile(job.output):
+                raise InputError(f"-o {job.output}: the output would replace its own input")
+        if not job.overwrite:
+            raise InputError(f"{job.output} exists; --overwrite replaces it")
+
+
+def _fit(picture: Image.Image, longer_side: int) -> Image.Image:
+    factor = longer_side / max(picture.size)
+    width, height = (max(1, round(side * factor)) for side in picture.size)
+    if min(width, height) < 32:
+        raise InputError(
+            f"a picture of {picture.width}x{picture.height} becomes {width}x{height} pixels; "
+            "at least 32 a side are needed: raise --image-size"
+        )
+    return picture.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _note(iterate: Iterate) -> str:
+    losses = iterate.losses.as_floats()
+    return (
+        f"content {losses['content']:.4g} style {losses['style']:.4g} total {losses['total']:.4g}"
+    )
+
+
+def _write(path: Path, image: Tensor) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        to_picture(image).save(temporary, format=_FORMATS[path.suffix.lower()], quality=95)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

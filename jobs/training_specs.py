@@ -1,0 +1,169 @@
+"""Training jobs: what was asked for, checked at birth, with the defaults of the program.
+
+Nothing heavy is imported here, so that the command line can show the defaults at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from jobs.specs import DeviceChoice, LossNetworkChoice
+from nst_core.errors import InputError
+from nst_core.settings import (
+    GATYS_STYLE_LAYERS,
+    ObjectiveSettings,
+    ReconstructionSettings,
+    TrainingSettings,
+)
+
+ArchitectureChoice = Literal["johnson", "johnson-paper", "texture"]
+NormChoice = Literal["instance", "batch"]
+PaddingChoice = Literal["reflect", "zeros"]
+ScaleChoice = Literal[4, 8]
+
+_STYLES_LARGEST_SIDE = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainGenerator:
+    """What every training run has."""
+
+    output: Path
+    """The checkpoint to write."""
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    norm: NormChoice = "instance"
+    loss_network: LossNetworkChoice = "vgg19"
+    loss_network_weights: Path | None = None
+    device: DeviceChoice = "auto"
+    workers: int = 1
+    cpus_per_worker: int | None = None
+    """None: an equal share of this machine's."""
+    address: str = "local"
+    checkpoint_every: int = 100
+    run_dir: Path | None = None
+    """None: beside the output, its name with the ending ``.run``."""
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise InputError(f"--workers {self.workers}: training needs at least 1")
+        if self.cpus_per_worker is not None and self.cpus_per_worker < 1:
+            raise InputError(f"--cpus-per-worker {self.cpus_per_worker}: at least 1 is needed")
+        if self.checkpoint_every < 1:
+            raise InputError(f"--checkpoint-every {self.checkpoint_every}: at least 1 is needed")
+
+    @property
+    def run_folder(self) -> Path:
+        """Absolute: Ray's workers have another working folder."""
+        return (self.run_dir or self.output.with_suffix(".run")).absolute()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainStyle(TrainGenerator):
+    """Train a generator for one style image on a folder of photographs."""
+
+    style_image: Path
+    content: Path
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    architecture: ArchitectureChoice = "johnson"
+    """``johnson`` is the everyday variant, ``johnson-paper`` the paper's own network, ``texture``
+    the multi-scale g(y, z) of Ulyanov et al. 2016."""
+    width: int = 32
+    """Channels of the first layer; not of texture networks, whose widths are fixed."""
+    padding: PaddingChoice = "reflect"
+    """Of the everyday variant's convolutions."""
+    style_size: int = 384
+    """Shorter side of the style image in pixels; larger gives broader strokes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_style_size("--style-size", self.style_size)
+        _check_width(self.width)
+        if self.padding != "reflect" and self.architecture != "johnson":
+            raise InputError(
+                f"--padding {self.padding}: only --architecture johnson lets it be chosen"
+            )
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        """Of the architecture's class."""
+        if self.architecture == "texture":
+            return {"norm": self.norm, "stylizes": True}
+        arguments: dict[str, object] = {"width": self.width, "norm": self.norm}
+        return arguments | ({"padding": self.padding} if self.architecture == "johnson" else {})
+
+
+def _texture_training() -> TrainingSettings:
+    return TrainingSettings(steps=1500, batch_size=4, learning_rate=1e-2)
+
+
+def _texture_objective() -> ObjectiveSettings:
+    return ObjectiveSettings(content_weight=0.0, style_weight=1.0, style_layers=GATYS_STYLE_LAYERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTexture(TrainGenerator):
+    """Train a texture network g(z) on one picture of a texture."""
+
+    texture_image: Path
+    training: TrainingSettings = field(default_factory=_texture_training)
+    objective: ObjectiveSettings = field(default_factory=_texture_objective)
+    scales: int = 5
+    """Levels of noise; each more doubles the size of what the network can make up."""
+    texture_size: int | None = None
+    """Shorter side of the texture image in pixels; None: as it is."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.scales <= 8:
+            raise InputError(f"--scales {self.scales}: 1 to 8 are allowed; the papers have 5 or 6")
+        if self.texture_size is not None:
+            _check_style_size("--texture-size", self.texture_size)
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        """Of the architecture's class."""
+        return {"scales": self.scales, "norm": self.norm, "stylizes": False}
+
+
+def _super_resolution_training() -> TrainingSettings:
+    return TrainingSettings(image_size=288)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSuperResolution(TrainGenerator):
+    """Train a super-resolution network on a folder of photographs."""
+
+    content: Path
+    training: TrainingSettings = field(default_factory=_super_resolution_training)
+    objective: ReconstructionSettings = field(default_factory=ReconstructionSettings)
+    norm: NormChoice = "batch"
+    scale: ScaleChoice = 4
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_width(self.width)
+        if self.training.image_size % self.scale:
+            raise InputError(
+                f"--image-size {self.training.image_size}: a multiple of the scale, {self.scale}, "
+                "is needed; the paper has 288"
+            )
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        """Of the architecture's class."""
+        return {"scale": self.scale, "width": self.width, "norm": self.norm}
+
+
+def _check_style_size(option: str, size: int) -> None:
+    if not 32 <= size <= _STYLES_LARGEST_SIDE:
+        raise InputError(f"{option} {size}: 32 to {_STYLES_LARGEST_SIDE} pixels are allowed")
+
+
+def _check_width(width: int) -> None:
+    if not 4 <= width <= 256:
+        raise InputError(f"--width {width}: 4 to 256 is allowed")

@@ -1,0 +1,142 @@
+"""Enlarging pictures and videos: sources of both kinds are sorted, then done as stylizing does."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from cluster.connection import ray_session
+from jobs.progress import OnProgress, ignore_progress
+from jobs.specs import Upscale
+from jobs.stylize_images import StylizeImagesReport, is_earlier_output, stylize_images
+from jobs.stylize_video import StylizeVideoReport, output_paths, stylize_videos
+from jobs.workers import find_checked
+from nst_core.errors import InputError
+from nst_core.pictures import PICTURE_SUFFIXES
+
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts"),
+        *(".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".vob"),
+    }
+)
+"""What is taken for a video in a folder; a file named by itself may end as it likes."""
+
+
+@dataclass(frozen=True)
+class UpscaleReport:
+    """What an upscaling job came to; the fields of the command's JSON."""
+
+    images: StylizeImagesReport | None
+    """None where no picture was among the sources."""
+    videos: StylizeVideoReport | None
+    """None where no video was among the sources."""
+
+    @property
+    def nothing_started(self) -> bool:
+        """Whether not one input got past the first look at it."""
+        return self.images is None and (self.videos is None or self.videos.nothing_started)
+
+
+@dataclass(frozen=True)
+class SortedSources:
+    """Sources by their kind."""
+
+    pictures: tuple[str, ...]
+    """Files and folders; a folder stands for all pictures below it."""
+    videos: tuple[Path, ...]
+
+
+def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleReport:
+    """Enlarge every picture and every video; what fails is told in the report, the rest goes on.
+
+    Raises InputError or EnvironmentProblem where the job as a whole cannot start.
+    """
+    find_checked(job.style)
+    if job.output.exists() and not job.output.is_dir():
+        raise InputError(f"-o {job.output}: a file; upscaled pictures and videos go into a folder")
+    sources = sort_sources(job.sources, job.output)
+    job.output.mkdir(parents=True, exist_ok=True)
+    pictures = job.of_images(sources.pictures) if sources.pictures else None
+    videos = job.of_videos(sources.videos) if sources.videos else None
+    if videos:
+        output_paths(videos)  # two of one name are told before the pictures are begun
+    both = pictures is not None and videos is not None
+    with _one_session(job) if both else nullcontext():
+        return UpscaleReport(
+            images=stylize_images(pictures, on_progress) if pictures else None,
+            videos=stylize_videos(videos, on_progress) if videos else None,
+        )
+
+
+def sort_sources(sources: Sequence[str], output: Path) -> SortedSources:
+    """Tell pictures from videos, by their endings in folders, else by a look into the file too.
+
+    What earlier runs left in ``output`` is no source. Raises InputError for a source that does
+    not exist, or a folder with neither.
+    """
+    pictures: list[str] = []
+    videos: list[Path] = []
+    for source in sources:
+        if Path(source).is_dir():
+            found = list(_below(Path(source), output.absolute().resolve()))
+            below = sorted(path for path in found if path.suffix.lower() in VIDEO_SUFFIXES)
+            has_pictures = len(below) < len(found)
+            if not found:
+                raise InputError(f"{source}: neither a picture nor a video in this folder")
+            pictures += [source] if has_pictures else []
+            videos += below
+            continue
+        for file in _files(source):
+            if _is_picture(file):
+                pictures.append(str(file))
+            else:
+                videos.append(file)
+    return SortedSources(tuple(pictures), tuple(videos))
+
+
+def _below(folder: Path, output: Path) -> Iterator[Path]:
+    """Pictures and videos by their endings. Links to folders are not followed: they may loop."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            if path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES and not (
+                is_earlier_output(path, path.relative_to(folder), output)
+            ):
+                yield path
+
+
+def _files(source: str) -> list[Path]:
+    path = Path(source)
+    if path.is_file():
+        return [path]
+    matches = sorted(Path(name) for name in glob.glob(source, recursive=True))  # noqa: PTH207
+    files = [match for match in matches if match.is_file()]
+    if not files:
+        raise InputError(f"{source}: no such file or folder, and no match as a glob")
+    return files
+
+
+def _is_picture(path: Path) -> bool:
+    """A file that is neither is taken for a video: the report will say what it is not."""
+    suffix = path.suffix.lower()
+    if suffix in PICTURE_SUFFIXES | VIDEO_SUFFIXES:
+        return suffix in PICTURE_SUFFIXES
+    try:
+        with Image.open(path):
+            return True
+    except Image.DecompressionBombError:
+        return True
+    except (UnidentifiedImageError, OSError):
+        return False
+
+
+def _one_session(job: Upscale) -> AbstractContextManager[None]:
+    """Start Ray once for pictures and videos."""
+    return nullcontext() if job.pool.workers == 0 else ray_session(job.pool.address)

@@ -1,0 +1,25 @@
+"""Histogram matching: a picture given the colours of another, channel by channel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.exposure import match_histograms
+
+
+def match_histogram(picture: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Map every channel so that its histogram becomes that of ``reference``.
+
+    Both are uint8 RGB, H x W x 3, of any sizes. Johnson et al. (section 4.2) do so with the
+    network's output and its low-resolution input: a feature loss leaves the mean colours free.
+    Raises ValueError for other arrays.
+    """
+    for array in (picture, reference):
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3:
+            raise ValueError(f"a picture is {array.dtype} {array.shape}: uint8 H x W x 3 is needed")
+    # One channel at a time: with channel_axis, skimage cuts its numbers to bytes, half a step dark.
+    channels = [
+        match_histograms(picture[..., channel], reference[..., channel]) for channel in range(3)
+    ]
+    result: NDArray[np.uint8] = np.stack(channels, axis=-1).round().clip(0, 255).astype(np.uint8)
+    return result

@@ -1,0 +1,82 @@
+"""Large pictures in tiles, without a seam: for networks whose pixels depend on their surroundings.
+
+A super-resolution network with batch normalisation is one: at test time its norms are constants,
+so that a pixel depends on those within ``REACH`` of it and on nothing else. A 12-megapixel photo
+enlarged four times would need 49 GB for a single layer of 64 channels; a tile needs 0.4.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+
+from nst_core.engine import Engine
+from nst_core.super_resolution_net import SuperResolutionNet
+
+REACH = 16
+"""Pixels of the input. A 9x9 and eight 3x3 convolutions at its size are 12 of them; a 3x3 for each
+doubling, at growing sizes, and the last 9x9 at full size are less than 3."""
+
+_OUTPUT_SIDE = 1280
+"""Of a tile, in pixels."""
+
+
+class TiledEngine:
+    """Runs an engine on overlapping tiles of one size; what is near an inner edge is thrown away.
+
+    Equal to the engine's own output but for the rounding of sums. Pictures within one tile go
+    through as they are. ``tile_side`` is in pixels of the input.
+    """
+
+    def __init__(self, engine: Engine, *, scale: int, tile_side: int | None = None) -> None:
+        self.name = engine.name
+        self.device = engine.device
+        self._engine = engine
+        self._scale = scale
+        self._side = tile_side or _OUTPUT_SIDE // scale
+
+    def run(self, images: Tensor) -> Tensor:
+        """Map N x 3 x H x W float32 in [0, 1] to N x 3 x scale*H x scale*W."""
+        height, width = images.shape[-2:]
+        if max(height, width) <= self._side:
+            return self._engine.run(images)
+        rows, columns = windows(height, self._side), windows(width, self._side)
+        size = (len(images), 3, self._scale * height, self._scale * width)
+        result = torch.empty(size, device=self.device)
+        for image, enlarged in zip(images, result, strict=True):
+            for row, column in product(rows, columns):
+                tile = self._engine.run(image[None, :, row, column])[0]
+                self._place(tile, enlarged, row, column)
+        return result
+
+    def _place(self, tile: Tensor, result: Tensor, row: slice, column: slice) -> None:
+        """Copy the tile without its margins, save where the picture itself ends."""
+        height, width = (side // self._scale for side in result.shape[-2:])
+        whole_row, own_row = self._own(row, height)
+        whole_column, own_column = self._own(column, width)
+        result[:, whole_row, whole_column] = tile[:, own_row, own_column]
+
+    def _own(self, window: slice, length: int) -> tuple[slice, slice]:
+        """Where a window's own pixels lie in the enlarged picture, and in its tile."""
+        start = window.start + (REACH if window.start > 0 else 0)
+        stop = window.stop - (REACH if window.stop < length else 0)
+        scale, first = self._scale, window.start
+        return (
+            slice(scale * start, scale * stop),
+            slice(scale * (start - first), scale * (stop - first)),
+        )
+
+
+def windows(length: int, side: int) -> list[slice]:
+    """Cover ``length`` pixels by windows of ``side`` that overlap by two margins or more."""
+    if length <= side:
+        return [slice(0, length)]
+    starts = [*range(0, length - side, side - 2 * REACH), length - side]
+    return [slice(start, start + side) for start in starts]
+
+
+def tiles_exactly(generator: nn.Module) -> bool:
+    """Whether the generator's pixels depend on their surroundings alone, within REACH."""
+    return isinstance(generator, SuperResolutionNet) and generator.norm == "batch"
