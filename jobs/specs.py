@@ -6,7 +6,7 @@ Nothing heavy is imported here, so that the command line can show the defaults a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 

@@ -125,8 +125,9 @@ def _reference_of_fast_style_transfer(arrays: Arrays, image: NDArray[Any]) -> ND
 
     def norm(name: str, x: NDArray[Any]) -> NDArray[Any]:
         mean, variance = x.mean(axis=(0, 1)), x.var(axis=(0, 1))
-        normal: NDArray[Any] = (x - mean) / np.sqrt(variance + 1e-3)
-        return arrays[f"{name}.in_scale"] * normal + arrays[f"{name}.in_shift"]
+        normal = (x - mean) / np.sqrt(variance + 1e-3)
+        scaled: NDArray[Any] = arrays[f"{name}.in_scale"] * normal + arrays[f"{name}.in_shift"]
+        return scaled
 
     def conv(name: str, x: NDArray[Any], stride: int = 1) -> NDArray[Any]:
         kernel = arrays[f"{name}.weight"].astype(np.float64)

@@ -10,9 +10,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from jobs.cli.main import app
@@ -22,6 +24,7 @@ from jobs.progress import OnProgress, Progress
 from jobs.specs import EvaluateGenerator
 from nst_core.checkpoint import CheckpointInfo, load_generator, save_generator
 from nst_core.errors import CheckpointError, InputError, MediaError
+from nst_core.histogram_matching import match_histogram
 from nst_core.image_quality import psnr_y, ssim_y
 from nst_core.pictures import read_rgb, to_picture, to_tensor
 from nst_core.style_library import Style
@@ -42,24 +45,40 @@ def enlarger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def _panning(number: int) -> NDArray[np.uint8]:
+    """Pan over coloured blobs, two pixels to the right a frame."""
+    coarse = np.random.default_rng(2).integers(0, 256, (11, 20, 3), dtype=np.uint8)
+    picture = Image.fromarray(coarse).resize((120, 64), Image.Resampling.BICUBIC)
+    return np.asarray(picture.crop((2 * number, 0, 2 * number + 96, 64)), dtype=np.uint8)
+
+
+def _write(path: Path, pictures: list[NDArray[np.uint8]]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv444p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("film") / "film.mkv"
-    make_clip(path, frames=8, codec="ffv1", sound=False, pixel_format="yuv444p")
-    return path
+    folder = tmp_path_factory.mktemp("film")
+    return _write(folder / "film.mkv", [_panning(number) for number in range(8)])
 
 
 def _run(*arguments: str | Path) -> None:
     app(["evaluate", *map(str, arguments)], standalone_mode=False)
 
 
-def test_a_film_measured_against_itself_is_its_own_floor(film: Path, clip: Path) -> None:
+def test_a_film_measured_against_itself_is_its_own_floor(film: Path) -> None:
     report = evaluate_video(film, film)
     assert (report.frames, report.pairs, report.cuts) == (8, 7, 0)
     assert (report.width, report.height) == (96, 64)
     assert report.warping_error == report.source_warping_error > 0
     assert report.ratio == 1
-    assert 0.2 < report.visible_fraction <= 1
+    assert 0.8 < report.visible_fraction < 1
 
 
 def test_films_of_different_lengths_are_compared_as_far_as_both_go(film: Path, clip: Path) -> None:
@@ -71,21 +90,14 @@ def test_films_of_different_lengths_are_compared_as_far_as_both_go(film: Path, c
 
 
 def test_a_flickering_film_is_told_from_a_steady_one(film: Path, tmp_path: Path) -> None:
-    import av
-
-    flickering = tmp_path / "flickering.mkv"
-    with av.open(str(flickering), "w") as container:
-        stream: Any = container.add_stream("ffv1", rate=24)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv444p"
-        for number in range(8):
-            picture = (moving_picture(number) // 2 + 40 * (number % 2)).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
-        container.mux(stream.encode(None))
-    report = evaluate_video(film, flickering)
-    # Brightness jumps by 40: its square, and what the steady film has besides.
-    assert report.warping_error > (40 / 255) ** 2 * 0.9
-    assert report.ratio is not None
-    assert report.ratio > 5
+    steady = [_panning(number) // 2 for number in range(8)]
+    flickering = [picture + np.uint8(40 * (i % 2)) for i, picture in enumerate(steady)]
+    calm = evaluate_video(film, _write(tmp_path / "steady.mkv", steady))
+    restless = evaluate_video(film, _write(tmp_path / "flickering.mkv", flickering))
+    # Brightness jumps by 40: its square, and the little that the steady film has.
+    assert restless.warping_error == pytest.approx((40 / 255) ** 2, rel=0.05)
+    assert calm.warping_error < 0.02 * restless.warping_error
+    assert restless.ratio == pytest.approx(restless.warping_error / calm.source_warping_error)
 
 
 def test_a_single_frame_has_no_pairs(film: Path, tmp_path: Path) -> None:
@@ -108,10 +120,14 @@ def test_the_lines_and_the_json_of_a_video(
     assert "the first 8 are compared" in captured.err
 
 
+@pytest.mark.parametrize("match", [False, True])
 def test_super_resolution_rows_are_what_pillow_and_the_network_give(
-    enlarger: Path, photos: Path
+    match: bool, enlarger: Path, photos: Path
 ) -> None:
-    report = evaluate_super_resolution(enlarger, photos, engine="torch", device="cpu")
+    report = evaluate_super_resolution(
+        enlarger, photos, match_histogram=match, engine="torch", device="cpu"
+    )
+    assert report.match_histogram == match
     assert (report.scale, report.failures, len(report.pictures)) == (4, (), 10)
     row = report.pictures[0]
     picture = read_rgb(photos / row.picture)
@@ -125,27 +141,19 @@ def test_super_resolution_rows_are_what_pillow_and_the_network_give(
     generator, _ = load_generator(enlarger)
     with torch.no_grad():
         expected = np.asarray(to_picture(generator(to_tensor(small))))
+    if match:
+        expected = match_histogram(expected, np.asarray(small))
     # A byte may be rounded otherwise here and there.
     assert row.model.psnr == pytest.approx(psnr_y(expected, np.asarray(original)), abs=0.01)
     psnrs = [one.model.psnr for one in report.pictures]
     assert report.model.psnr == pytest.approx(np.mean([psnr for psnr in psnrs if psnr is not None]))
 
 
-def test_matched_histograms_bring_a_blind_network_nearer(enlarger: Path, photos: Path) -> None:
-    plain = evaluate_super_resolution(enlarger, photos, scale=4, device="cpu")
-    matched = evaluate_super_resolution(enlarger, photos, device="cpu", match_histogram=True)
-    assert matched.match_histogram
-    assert matched.bicubic == plain.bicubic
-    assert plain.model.psnr is not None
-    assert matched.model.psnr is not None
-    assert matched.model.psnr > plain.model.psnr + 1
-
-
 def test_bicubic_of_a_plain_picture_is_infinitely_near_and_json_can_say_so(
     enlarger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("RGB", (48, 48), (80, 90, 100)).save(tmp_path / "plain.png")
-    _run("--super-resolution", enlarger, "--images", tmp_path, "--json")
+    _run("--super-resolution", enlarger, "--images", tmp_path, "--engine", "torch", "--json")
     report = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert report["bicubic"] == {"psnr": None, "ssim": pytest.approx(1)}
 
@@ -157,7 +165,10 @@ def test_pictures_that_cannot_be_measured_are_named_and_the_rest_goes_on(
     Image.new("RGB", (11, 60)).save(tmp_path / "narrow.png")
     Image.fromarray(moving_picture(0)).save(tmp_path / "whole.png")
     code = app(
-        ["evaluate", "--super-resolution", str(enlarger), "--images", str(tmp_path)],
+        [
+            *("evaluate", "--super-resolution", str(enlarger), "--images", str(tmp_path)),
+            *("--scale", "4", "--engine", "torch"),
+        ],
         standalone_mode=False,
     )
     captured = capsys.readouterr()
@@ -169,14 +180,14 @@ def test_pictures_that_cannot_be_measured_are_named_and_the_rest_goes_on(
     assert "narrow.png: 11x60 pixels; at scale 4 sides of 12 or more" in errors[1]
     (tmp_path / "whole.png").unlink()
     with pytest.raises(MediaError, match="none of its pictures"):
-        evaluate_super_resolution(enlarger, tmp_path)
+        evaluate_super_resolution(enlarger, tmp_path, engine="torch")
 
 
 def test_models_that_do_not_fit_are_refused(enlarger: Path, style: Style, photos: Path) -> None:
     assert style.path is not None
     with pytest.raises(CheckpointError, match="does not enlarge"):
         evaluate_super_resolution(style.path, photos)
-    with pytest.raises(InputError, match="--scale 8: .* enlarges by 4"):
+    with pytest.raises(InputError, match=r"--scale 8: .* enlarges by 4"):
         evaluate_super_resolution(enlarger, photos, scale=8)
     with pytest.raises(CheckpointError, match="no such file"):
         evaluate_super_resolution(photos / "none.safetensors", photos)
@@ -239,7 +250,7 @@ def test_a_checkpoint_is_handed_to_the_job_with_all_options(
     [
         ("", "nothing to measure"),
         ("--images a", "nothing to measure"),
-        ("--video a b --checkpoint c", "--checkpoint and --video: exactly one"),
+        ("--video a b --checkpoint c", "--video and --checkpoint: exactly one"),
         ("--video a b --scale 4", "--scale with --video: no option but --json"),
         ("--video a b --threads 2", "--threads with --video"),
         ("--checkpoint a --content b --style c --scale 4", "--scale with --checkpoint"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange, Colorspace
 
 from nst_core.errors import MediaError
 from pipeline.paired_frames import open_pair
-from tests.media import HEIGHT, WIDTH, decoded_frames, make_clip, moving_picture, psnr
+from tests.media import HEIGHT, RATE, WIDTH, decoded_frames, make_clip, moving_picture, psnr
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +53,30 @@ def test_the_column_that_an_encoder_adds_to_an_odd_width_is_cut(tmp_path: Path) 
         assert psnr(frame.output, moving_picture(number)[:-1, :-1]) > 45
 
 
-def test_colours_are_read_as_each_file_is_tagged(data: Path) -> None:
-    # One film as usual, and in full-range BT.709.
-    limited = data / "video" / "bunny.mp4"
-    full = data / "hostile" / "18_fullrange709.mp4"
-    usual = next(iter(open_pair(limited, full).frames()))
-    assert psnr(usual.source, usual.output) > 33  # 24 with the range misread
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize(("matrix", "tag"), [(Colorspace.ITU709, 1), (Colorspace.ITU601, 6)])
+def test_colours_are_read_as_each_file_is_tagged(
+    matrix: Colorspace, tag: int, full_range: bool, film: Path, tmp_path: Path
+) -> None:
+    tagged = tmp_path / "tagged.mkv"
+    color_range = ColorRange.JPEG if full_range else ColorRange.MPEG
+    with av.open(str(tagged), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv444p"
+        stream.codec_context.color_range = int(color_range)
+        stream.codec_context.colorspace = tag
+        frame = av.VideoFrame.from_ndarray(moving_picture(0), "rgb24").reformat(
+            format="yuv444p", dst_colorspace=matrix, dst_color_range=color_range
+        )
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    (pair,) = open_pair(film, tagged).frames()
+    assert psnr(pair.output, moving_picture(0)) > 40
+
+
+def test_frames_that_the_decoder_holds_back_come_too(clip: Path) -> None:
+    # H.264 with B-frames gives its last frames only when there is no more to come.
+    assert len(list(open_pair(clip, clip).frames())) == 48
 
 
 def test_files_that_are_no_videos_are_refused(film: Path, tmp_path: Path) -> None:

@@ -135,8 +135,7 @@ def _by_hand(network: TextureNet, noise: list[Tensor], content: Tensor) -> Tenso
         parts = (norm(doubled, f"{join}.coarse_norm"), norm(fine, f"{join}.fine_norm"))
         coarse = block(torch.cat(parts, 1), f"{join}.block")
     assert coarse is not None
-    picture = F.conv2d(coarse, state["tail.weight"], state["tail.bias"])
-    return picture
+    return F.conv2d(coarse, state["tail.weight"], state["tail.bias"])
 
 
 def test_too_many_scales_are_refused() -> None:

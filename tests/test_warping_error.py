@@ -141,7 +141,7 @@ def test_pixels_from_outside_the_picture_and_motion_boundaries_are_not_compared(
 
 def test_flows_that_do_not_return_are_not_compared() -> None:
     backward = np.full((HEIGHT, WIDTH, 2), (3, 0), np.float32)
-    # Off by 0.7 pixels is 0.49, by 0.9 is 0.81; allowed is 0.01 (9 + 9) + 0.5, a little more or less.
+    # Off by 0.7 pixels is 0.49, by 0.9 is 0.81; about 0.01 (9 + 9) + 0.5 is allowed.
     assert visible(np.full_like(backward, (-3, 0.7)), backward)[:, :-3].all()
     assert not visible(np.full_like(backward, (-3, 0.9)), backward).any()
 
