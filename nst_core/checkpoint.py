@@ -115,7 +115,8 @@ def _read(path: Path, *, with_tensors: bool) -> tuple[CheckpointInfo, dict[str, 
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"checkpoint {path}: not a safetensors file ({error}); "
-            "a style is a file written by `nst train`"
+            "a style is a file written by `nst train`; for other programs' checkpoints there is "
+            "`nst styles import`"
         ) from error
     if text is None:
         raise CheckpointError(

@@ -63,8 +63,7 @@ def export_onnx(generator: nn.Module, info: CheckpointInfo, output: Path) -> Onn
         )
     if find_spec("onnx") is None:
         raise EnvironmentProblem(
-            "ONNX export needs the package onnx; `pip install onnx onnxruntime` "
-            "(the extra nst[onnx])"
+            "ONNX export needs the package onnx; `pip install onnx onnxruntime`"
         )
     network = copy.deepcopy(generator).eval().float().cpu()
     scale = int(getattr(network, "scale", 1))
