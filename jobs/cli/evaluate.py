@@ -245,7 +245,7 @@ def _video_lines(report: VideoEvaluation) -> list[str]:
         f"warping error of the output   {report.warping_error:.3e}{ratio}",
         f"warping error of the source   {report.source_warping_error:.3e}",
         f"compared   {report.pairs} pairs of consecutive frames, {report.width}x{report.height}, "
-        f"{report.visible_fraction:.1%} of their pixels; {report.cuts} cuts left out",
+        f"{report.visible_fraction:.1%} of their pixels; cuts left out: {report.cuts}",
     ]
 
 
