@@ -2,7 +2,7 @@
 
     python docs/gallery.py DATA
 
-DATA holds ``photos/``, ``styles/`` and ``video/bunny.mp4``.
+DATA holds ``photos/``, ``sr/`` and ``video/bunny.mp4``.
 """
 
 from __future__ import annotations
@@ -12,20 +12,25 @@ from pathlib import Path
 
 import av
 import numpy as np
+import torch
 from PIL import Image
 
 from jobs.demo_clip import draw_frame
-from nst_core.pictures import read_rgb, sheet
-from nst_core.style_library import bundled_styles, find_style
+from nst_core.checkpoint import load_generator
+from nst_core.degradation import downscale, upscale_bicubic
+from nst_core.pictures import read_rgb, sheet, to_picture
+from nst_core.style_library import bundled, bundled_styles, find_for, find_style
 from nst_core.stylizer import Stylizer
 
 _IMAGES = Path(__file__).with_name("images")
 _PHOTOS = ("118031", "161045", "69000", "81095")
 _LARGEST_FILE = 290_000
+_ENLARGED = "Set5/img_003.png"
+_ENLARGED_BOX = (64, 64, 256, 256)
 
 
 def main() -> None:
-    """Write gallery.jpg, demo.jpg and film-STYLE.jpg into docs/images."""
+    """Write gallery.jpg, demo.jpg, textures-and-x4.jpg and film-STYLE.jpg into docs/images."""
     data = Path(sys.argv[1])
     stylizers = {name: Stylizer(find_style(name)) for name in bundled_styles()}
     film = _film_frames(data / "video" / "bunny.mp4", (1.0, 2.5, 4.0, 5.5, 7.0, 8.5))
@@ -35,9 +40,26 @@ def main() -> None:
     _save(sheet(rows, cell_height=200), "gallery.jpg")
     demo = draw_frame(2.5)
     _save(sheet([[demo, _apply(stylizers["wave"], demo)]], cell_height=270), "demo.jpg")
+    _save(_textures_and_x4(data), "textures-and-x4.jpg")
     for name, stylizer in stylizers.items():
         frames = [_apply(stylizer, frame) for frame in film]
         _save(sheet([frames[:3], frames[3:]], cell_height=200), f"film-{name}.jpg")
+
+
+def _textures_and_x4(data: Path) -> Image.Image:
+    """The bundled textures; below them an original, shrunk and enlarged again by both ways."""
+    textures = [_texture(name) for name in bundled("synthesize")]
+    original = read_rgb(data / "sr" / _ENLARGED)
+    low = downscale(original, 4)
+    enlarged = [upscale_bicubic(low, 4), _apply(Stylizer(find_style("x4")), low), original]
+    return sheet([textures, [p.crop(_ENLARGED_BOX) for p in enlarged]], cell_height=256)
+
+
+def _texture(name: str) -> Image.Image:
+    generator, _ = load_generator(find_for("synthesize", name).path)
+    generator.seed_noise(1)
+    with torch.no_grad():
+        return to_picture(generator(torch.zeros(1, 3, 256, 256)))
 
 
 def _photo_paths(folder: Path) -> list[Path]:

@@ -13,13 +13,12 @@ from PIL import Image
 
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.specs import DeviceChoice, EngineChoice, PrecisionChoice
-from nst_core.checkpoint import build_generator, read_info
 from nst_core.degradation import crop_to_multiple, downscale, upscale_bicubic
-from nst_core.errors import CheckpointError, InputError, MediaError
+from nst_core.errors import InputError, MediaError
 from nst_core.histogram_matching import match_histogram
 from nst_core.image_quality import LEAST_SIDE, psnr_y, ssim_y
 from nst_core.pictures import read_rgb
-from nst_core.style_library import Style
+from nst_core.style_library import Style, find_for
 from nst_core.stylizer import Stylizer
 from pipeline.image_files import find_images
 
@@ -65,7 +64,7 @@ class SuperResolutionEvaluation:
 
 
 def evaluate_super_resolution(
-    model: Path,
+    model: str | Path,
     images: Path,
     *,
     scale: int | None = None,
@@ -81,8 +80,8 @@ def evaluate_super_resolution(
     Pictures are cropped to a multiple of the scale and shrunk by antialiased bicubic (see
     nst_core/degradation.py); borders count. ``match_histogram`` is the post-processing of Johnson
     et al. (section 4.2). A picture that cannot be read, or is too small, is among the failures.
-    Raises CheckpointError for a file that is no super-resolution model of this scale, InputError
-    for a folder without pictures, and MediaError where no picture could be measured.
+    Raises InputError for a model that is no super-resolution network of this scale, or a folder
+    without pictures, and MediaError where no picture could be measured.
     """
     style, scale = _load(model, scale)
     files = [path for path, _ in find_images((str(images),))]
@@ -110,19 +109,14 @@ def evaluate_super_resolution(
     )
 
 
-def _load(model: Path, scale: int | None) -> tuple[Style, int]:
-    info = read_info(model)
-    own_scale = int(getattr(build_generator(info), "scale", 1))
-    if own_scale == 1:
-        raise CheckpointError(
-            f"checkpoint {model}: {info.architecture} does not enlarge pictures; "
-            "name a model written by `nst train super-resolution`"
-        )
-    if scale is not None and scale != own_scale:
+def _load(model: str | Path, scale: int | None) -> tuple[Style, int]:
+    style = find_for("upscale", str(model))
+    if scale is not None and scale != style.scale:
         raise InputError(
-            f"--scale {scale}: {model} enlarges by {own_scale}; leave --scale out, or name another"
+            f"--scale {scale}: {model} enlarges by {style.scale}; "
+            "leave --scale out, or name another"
         )
-    return Style(model.stem, model.absolute(), info), own_scale
+    return style, style.scale
 
 
 def _measure(

@@ -211,7 +211,7 @@ class Synthesize:
     """Make a picture of a learnt texture, of any size."""
 
     checkpoint: str
-    """Path of a checkpoint."""
+    """Name of a bundled texture, or the path of a checkpoint."""
     output: Path
     """Its ending says the format: one of SYNTHESIZED_SUFFIXES."""
     height: int

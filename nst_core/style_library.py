@@ -19,7 +19,12 @@ Command = Literal["stylize", "upscale", "synthesize"]
 IDENTITY = "identity"
 """The built-in style that passes frames through, for checking a pipeline."""
 
-_FOLDER = Path(__file__).with_name("styles")
+_FOLDERS: dict[Command, Path] = {
+    "stylize": Path(__file__).with_name("styles"),
+    "synthesize": Path(__file__).with_name("textures"),
+    "upscale": Path(__file__).with_name("super_resolution"),
+}
+"""What ships with the program, by the command that applies it."""
 _SUFFIX = ".safetensors"
 _KINDS: dict[Command, str] = {
     "stylize": "a style",
@@ -73,9 +78,14 @@ class Style:
             return build_generator(self.info)
 
 
+def bundled(command: Command) -> list[str]:
+    """Names of the checkpoints for ``command`` that ship with the program, sorted."""
+    return sorted(path.stem for path in _FOLDERS[command].glob(f"*{_SUFFIX}"))
+
+
 def bundled_styles() -> list[str]:
     """Names of the styles that ship with the program, sorted."""
-    return sorted(path.stem for path in _FOLDER.glob(f"*{_SUFFIX}"))
+    return bundled("stylize")
 
 
 def find_style(name_or_path: str) -> Style:
@@ -85,8 +95,8 @@ def find_style(name_or_path: str) -> Style:
     """
     if name_or_path == IDENTITY:
         return Style(IDENTITY, None, None)
-    path = _FOLDER / f"{name_or_path}{_SUFFIX}"
-    if name_or_path not in bundled_styles():
+    path = _bundled_path(name_or_path)
+    if path is None:
         path = Path(name_or_path)
         if not path.exists():
             known = ", ".join((*bundled_styles(), IDENTITY))
@@ -102,11 +112,12 @@ def find_for(command: Command, name_or_path: str) -> Style:
 
     Raises InputError for a checkpoint that another command applies, and what find_style raises.
     """
-    known = name_or_path in (IDENTITY, *bundled_styles())
+    known = name_or_path == IDENTITY or _bundled_path(name_or_path) is not None
     if command != "stylize" and not known and not Path(name_or_path).exists():
         raise InputError(
             f"{name_or_path}: no such file; `nst {command}` needs {_KINDS[command]}, "
-            f"a checkpoint that {_WRITTEN_BY[command]} writes"
+            f"one of {', '.join(bundled(command))} or a checkpoint that "
+            f"{_WRITTEN_BY[command]} writes"
         )
     style = find_style(name_or_path)
     if style.command != command:
@@ -115,3 +126,10 @@ def find_for(command: Command, name_or_path: str) -> Style:
             f"{_KINDS[command]}; use `nst {style.command}`"
         )
     return style
+
+
+def _bundled_path(name: str) -> Path | None:
+    for command, folder in _FOLDERS.items():
+        if name in bundled(command):
+            return folder / f"{name}{_SUFFIX}"
+    return None

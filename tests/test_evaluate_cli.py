@@ -23,7 +23,7 @@ from jobs.evaluate_video import evaluate_video
 from jobs.progress import OnProgress, Progress
 from jobs.specs import EvaluateGenerator
 from nst_core.checkpoint import CheckpointInfo, load_generator, save_generator
-from nst_core.errors import CheckpointError, InputError, MediaError
+from nst_core.errors import InputError, MediaError
 from nst_core.histogram_matching import match_histogram
 from nst_core.image_quality import psnr_y, ssim_y
 from nst_core.pictures import read_rgb, to_picture, to_tensor
@@ -185,11 +185,11 @@ def test_pictures_that_cannot_be_measured_are_named_and_the_rest_goes_on(
 
 def test_models_that_do_not_fit_are_refused(enlarger: Path, style: Style, photos: Path) -> None:
     assert style.path is not None
-    with pytest.raises(CheckpointError, match="does not enlarge"):
+    with pytest.raises(InputError, match="`nst upscale` needs a super-resolution network"):
         evaluate_super_resolution(style.path, photos)
     with pytest.raises(InputError, match=r"--scale 8: .* enlarges by 4"):
         evaluate_super_resolution(enlarger, photos, scale=8)
-    with pytest.raises(CheckpointError, match="no such file"):
+    with pytest.raises(InputError, match="no such file"):
         evaluate_super_resolution(photos / "none.safetensors", photos)
 
 

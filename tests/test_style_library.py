@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from nst_core.errors import CheckpointError, InputError
-from nst_core.style_library import IDENTITY, Style, bundled_styles, find_style
+from nst_core.style_library import (
+    IDENTITY,
+    Command,
+    Style,
+    bundled,
+    bundled_styles,
+    find_for,
+    find_style,
+)
 
 
 def test_the_bundled_styles_are_there_and_say_how_they_were_made() -> None:
@@ -18,8 +26,20 @@ def test_the_bundled_styles_are_there_and_say_how_they_were_made() -> None:
         assert style.info.training["training"]["steps"] >= 1000
 
 
-def test_bundled_styles_are_small_together() -> None:
-    paths = [find_style(name).path for name in bundled_styles()]
+def test_bundled_textures_and_enlargers_go_with_their_commands() -> None:
+    assert {"bricks", "pebble", "red-peppers"} <= set(bundled("synthesize"))
+    assert "x4" in bundled("upscale")
+    commands: tuple[Command, ...] = ("stylize", "synthesize", "upscale")
+    for command in commands:
+        for name in bundled(command):
+            style = find_for(command, name)
+            assert style.info is not None
+            assert style.info.training["training"]["steps"] >= 400
+
+
+def test_what_is_bundled_is_small_together() -> None:
+    commands: tuple[Command, ...] = ("stylize", "synthesize", "upscale")
+    paths = [find_style(name).path for command in commands for name in bundled(command)]
     assert sum(path.stat().st_size for path in paths if path) < 30_000_000
 
 

@@ -100,10 +100,10 @@ def evaluate(
         ),
     ] = None,
     super_resolution: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="A super-resolution checkpoint: its PSNR and SSIM.",
-            metavar="FILE",
+            help="A super-resolution network: its PSNR and SSIM.",
+            metavar="NAME|FILE",
             rich_help_panel=_SUPER_RESOLUTION,
         ),
     ] = None,

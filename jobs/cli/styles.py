@@ -15,15 +15,21 @@ app = typer.Typer(no_args_is_help=True, help="The styles at hand.")
 
 @app.command(name="list")
 def list_styles(json: options.Json = False) -> None:
-    """List the bundled styles.
+    """List what ships with the program: styles, textures, super-resolution networks.
 
     Example: nst styles list
     """
-    from nst_core.style_library import IDENTITY, bundled_styles, find_style
+    from nst_core.style_library import IDENTITY, bundled, bundled_styles, find_style
 
     styles = [find_style(name) for name in bundled_styles()]
     if json:
-        console.print_json({"styles": [style.name for style in styles] + [IDENTITY]})
+        console.print_json(
+            {
+                "styles": [style.name for style in styles] + [IDENTITY],
+                "textures": bundled("synthesize"),
+                "super_resolution": bundled("upscale"),
+            }
+        )
         return
     for style in styles:
         assert style.info is not None
@@ -36,6 +42,10 @@ def list_styles(json: options.Json = False) -> None:
             f"learnt from {image}"
         )
     console.say(f"{IDENTITY:16} passes frames through, for checking a pipeline")
+    for name in bundled("synthesize"):
+        console.say(f"{name:16} a texture, for `nst synthesize`")
+    for name in bundled("upscale"):
+        console.say(f"{name:16} enlarges {find_style(name).scale} times, for `nst upscale`")
 
 
 @app.command()

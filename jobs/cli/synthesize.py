@@ -15,7 +15,12 @@ from nst_core.errors import InputError
 
 
 def synthesize(
-    checkpoint: Annotated[str, typer.Argument(help="A texture that `nst train texture` wrote.")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            help="A bundled texture (see `nst styles list`), or what `nst train texture` wrote."
+        ),
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The picture: .png, .jpg or .webp.")
     ],

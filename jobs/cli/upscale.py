@@ -30,7 +30,8 @@ def upscale(
     model: Annotated[
         str,
         typer.Option(
-            metavar="FILE", help="A network that `nst train super-resolution` wrote: x4 or x8."
+            metavar="NAME|FILE",
+            help="x4, which is bundled, or what `nst train super-resolution` wrote.",
         ),
     ],
     match_histogram: Annotated[
@@ -78,7 +79,7 @@ def upscale(
 ) -> None:
     """Enlarge pictures and videos, four or eight times, with a super-resolution network.
 
-    Example: nst upscale photos film.mp4 -o large --model x4.safetensors
+    Example: nst upscale photos film.mp4 -o large --model x4
     """
     job = Upscale(
         sources=tuple(sources),
