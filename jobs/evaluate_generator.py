@@ -21,7 +21,7 @@ from nst_core.checkpoint import CheckpointInfo, load_generator
 from nst_core.engine import choose_device
 from nst_core.errors import InputError
 from nst_core.loss_network import load_loss_network_weights
-from nst_core.objective import PerceptualObjective
+from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.optimization import optimize_picture
 from nst_core.pictures import read_rgb, resize_shorter_side, to_tensor
 from nst_core.settings import ObjectiveSettings
@@ -164,12 +164,12 @@ def _of_generator(
 
 
 def _of_lbfgs(
-    objective: nn.Module, content: Tensor, job: EvaluateGenerator
+    objective: PerceptualObjective, content: Tensor, job: EvaluateGenerator
 ) -> tuple[list[float], float]:
     """Totals from the start on, and the seconds of one iteration."""
     totals: list[float] = []
     last = optimize_picture(
-        objective,
+        OneContent(objective, content),
         content,
         iterations=job.against_iterations,
         init=job.init,

@@ -16,7 +16,7 @@ from jobs.specs import Optimize
 from nst_core.engine import choose_device
 from nst_core.errors import InputError
 from nst_core.loss_network import load_loss_network_weights
-from nst_core.objective import PerceptualObjective
+from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.optimization import Iterate, optimize_picture
 from nst_core.pictures import read_rgb, resize_shorter_side, to_picture, to_tensor
 
@@ -53,9 +53,10 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
         iterates[1:] = [iterate]  # the first and the last
         on_progress(Progress(iterate.iteration, job.steps, "iterations", _note(iterate)))
 
+    content = content.to(device)
     last = optimize_picture(
-        objective,
-        content.to(device),
+        OneContent(objective, content),
+        content,
         iterations=job.steps,
         init=job.init,
         seed=job.seed,

@@ -111,8 +111,22 @@ class PerceptualObjective(nn.Module):
 
     def forward(self, stylized: Tensor, content: Tensor) -> Losses:
         """Losses of N x 3 x H x W stylized pictures against their contents, both in [0, 1]."""
+        return self.against(stylized, self.content_target(content))
+
+    def content_target(self, content: Tensor) -> Tensor | None:
+        """Activations of N x 3 x H x W contents at the content layer; None with a weight of 0."""
+        if not self.settings.content_weight:
+            return None
+        with torch.no_grad():
+            target: Tensor = self.network(content)[self.content_layer].float()
+        return target
+
+    def against(self, stylized: Tensor, target: Tensor | None) -> Losses:
+        """Losses of N x 3 x H x W stylized pictures against their contents' ``content_target``."""
         features = self.network(stylized)
-        content_loss = self._content_loss(features, content)
+        content_loss = stylized.new_zeros(())
+        if target is not None:
+            content_loss = self.content_loss(features[self.content_layer], target)
         style_loss = torch.stack(
             [loss(features[layer]) for layer, loss in self.style_losses.items()]
         ).sum()
@@ -126,17 +140,22 @@ class PerceptualObjective(nn.Module):
         )
         return Losses(content_loss, style_loss, tv_loss, total)
 
-    def _content_loss(self, features: dict[str, Tensor], content: Tensor) -> Tensor:
-        if not self.settings.content_weight:
-            return content.new_zeros(())
-        with torch.no_grad():
-            target = self.network(content)[self.content_layer].float()
-        loss: Tensor = self.content_loss(features[self.content_layer], target)
-        return loss
-
     def describe(self) -> dict[str, object]:
         """What the objective was, for a checkpoint's metadata."""
         return asdict(self.settings) | {
             "content_layer": self.content_layer,
             "style_layers": list(self.style_losses),
         }
+
+
+class OneContent(nn.Module):
+    """A perceptual objective for one content, which is then not computed at every iteration."""
+
+    def __init__(self, objective: PerceptualObjective, content: Tensor) -> None:
+        super().__init__()
+        self._objective = objective
+        self._target = objective.content_target(content)
+
+    def forward(self, stylized: Tensor, content: Tensor) -> Losses:
+        """Losses of 1 x 3 x H x W in [0, 1]; ``content`` is the one that is known already."""
+        return self._objective.against(stylized, self._target)

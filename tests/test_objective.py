@@ -7,7 +7,7 @@ import torch
 from nst_core.errors import InputError
 from nst_core.loss_network import LossNetwork, LossNetworkWeights
 from nst_core.losses import gram_matrix, total_variation
-from nst_core.objective import PerceptualObjective
+from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.settings import GATYS_STYLE_LAYERS, ObjectiveSettings, Scaling
 
 
@@ -151,3 +151,14 @@ def test_without_a_content_weight_the_content_is_not_looked_at(
     )
     assert losses.content == 0
     assert losses.total == 5 * losses.style > 0
+
+
+def test_a_known_content_gives_the_same_losses(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    objective = PerceptualObjective(vgg19, style_image, ObjectiveSettings())
+    stylized, content = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    known = OneContent(objective, content)
+    expected = objective(stylized, content)
+    found = known(stylized, torch.zeros(1))
+    assert vars(found) == vars(expected)
