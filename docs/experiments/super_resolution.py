@@ -43,7 +43,7 @@ def main() -> None:
     table: dict[str, dict[str, object]] = {}
     for test_set in ("Set5", "Set14"):
         for loss, checkpoint in checkpoints.items():
-            options = ("--images", run.data / "sr" / test_set, "--scale", SCALE, "--json")
+            options = ("--images", run.data / "sr" / test_set, "--engine", "torch", "--json")
             report = json.loads(nst("evaluate", "--super-resolution", checkpoint, *options))
             table.setdefault(test_set, {})["bicubic"] = report["bicubic"]
             table[test_set][loss] = report["model"]
@@ -61,8 +61,8 @@ def _crops(run: Experiment, checkpoints: dict[str, Path]) -> Path:
         pictures = [original, upscale_bicubic(low, SCALE)]
         pictures += [_enlarged(model, low) for model in models]
         rows.append([picture.crop(box) for picture in pictures])
-    path = PICTURES / "experiment-super-resolution.png"
-    sheet(rows, cell_height=240).save(path, optimize=True)
+    path = PICTURES / "experiment-super-resolution.jpg"
+    sheet(rows, cell_height=240).save(path, quality=92)
     return path
 
 
