@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -139,13 +139,6 @@ class PerceptualObjective(nn.Module):
             + self.settings.tv_weight * tv_loss
         )
         return Losses(content_loss, style_loss, tv_loss, total)
-
-    def describe(self) -> dict[str, object]:
-        """What the objective was, for a checkpoint's metadata."""
-        return asdict(self.settings) | {
-            "content_layer": self.content_layer,
-            "style_layers": list(self.style_losses),
-        }
 
 
 class OneContent(nn.Module):
