@@ -13,8 +13,8 @@ from runs import Experiment, experiment, last_mean, machine, nst, save_plot, smo
 
 COUNTS = (16, 380)
 RECIPE = (
-    *("--width", 16, "--steps", 400, "--batch-size", 4, "--image-size", 128, "--seed", 1),
-    *("--style-weight", 5, "--style-size", 256, "--checkpoint-every", 200),
+    *("--width", 16, "--steps", 300, "--batch-size", 4, "--image-size", 128, "--seed", 1),
+    *("--style-weight", 5, "--style-size", 256, "--checkpoint-every", 300),
 )
 
 
