@@ -25,7 +25,8 @@ from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.optimization import optimize_picture
 from nst_core.pictures import read_rgb, resize_shorter_side, to_tensor
 from nst_core.settings import ObjectiveSettings
-from nst_core.style_library import find_style
+from nst_core.style_library import find_for
+from nst_core.texture_net import TextureNet
 from nst_core.training_photos import find_photos
 
 ITERATIONS_SHOWN = (0, 10, 25, 50, 100, 200, 300, 400, 500)
@@ -84,7 +85,7 @@ def evaluate_generator(
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     device = torch.device(choose_device(job.device))
-    style = find_style(job.checkpoint)
+    style = find_for("stylize", job.checkpoint)
     if style.path is None or style.info is None:
         raise InputError("--checkpoint identity: it has no objective; name a trained style")
     generator, info = load_generator(style.path)
@@ -153,6 +154,8 @@ def _of_generator(
     """Losses of the generator's picture, and the seconds of one forward pass."""
     with torch.inference_mode():
         content = content.contiguous(memory_format=torch.channels_last)
+        if isinstance(generator, TextureNet):
+            generator.seed_noise(0)
         stylized = generator(content)  # warms up, too
         seconds = []
         for _ in range(_FORWARDS_TIMED):

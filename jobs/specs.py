@@ -141,7 +141,7 @@ class Upscale:
     output: Path
     """A folder: pictures keep their tree, videos their names."""
     model: str
-    """Path of a checkpoint."""
+    """Name of a bundled network, or the path of a checkpoint."""
     match_histogram: bool = False
     """Give every output the histogram of its source (Johnson et al. 2016, section 4.2)."""
     pool: PoolSpec = PoolSpec()

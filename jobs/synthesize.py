@@ -60,7 +60,10 @@ def synthesize(job: Synthesize) -> SynthesizeReport:
         height=job.height,
         width=job.width,
         seed=job.seed,
-        tiles=job.height % network.multiple == 0 and job.width % network.multiple == 0,
+        tiles=all(
+            side % network.multiple == 0 and side >= network.min_side
+            for side in (job.height, job.width)
+        ),
         multiple=network.multiple,
         device=device,
         seconds=round(time.monotonic() - start, 3),

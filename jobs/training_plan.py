@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from jobs.run_folder import RunFolder
-from jobs.training_specs import TrainGenerator, TrainStyle, TrainSuperResolution, TrainTexture
+from jobs.training_specs import (
+    LARGEST_TEXTURE,
+    TrainGenerator,
+    TrainStyle,
+    TrainSuperResolution,
+    TrainTexture,
+)
 from nst_core.checkpoint import CheckpointInfo, build_generator
 from nst_core.degradation import downscale_batch
 from nst_core.errors import InputError
@@ -173,7 +179,8 @@ def _texture(job: TrainTexture) -> Image.Image:
         raise InputError(
             f"{job.texture_image}: {picture.width}x{picture.height} pixels; at least 32 are needed"
         )
-    return picture if job.texture_size is None else resize_shorter_side(picture, job.texture_size)
+    size = job.texture_size or min(LARGEST_TEXTURE, *picture.size)
+    return resize_shorter_side(picture, size)
 
 
 def _low_resolution(batch: Tensor, *, scale: int) -> Tensor:

@@ -24,6 +24,8 @@ PaddingChoice = Literal["reflect", "zeros"]
 ScaleChoice = Literal[4, 8]
 
 _STYLES_LARGEST_SIDE = 4096
+LARGEST_TEXTURE = 512
+"""Shorter side in pixels that a texture image is shrunk to, unless a size is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,10 @@ class TrainStyle(TrainGenerator):
         super().__post_init__()
         _check_style_size("--style-size", self.style_size)
         _check_width(self.width)
+        if self.architecture == "texture" and self.width != TrainStyle.width:
+            raise InputError(
+                f"--width {self.width}: --architecture texture has a fixed one; leave it out"
+            )
         if self.padding != "reflect" and self.architecture != "johnson":
             raise InputError(
                 f"--padding {self.padding}: only --architecture johnson lets it be chosen"
@@ -114,7 +120,7 @@ class TrainTexture(TrainGenerator):
     scales: int = 5
     """Levels of noise; each more doubles the size of what the network can make up."""
     texture_size: int | None = None
-    """Shorter side of the texture image in pixels; None: as it is."""
+    """Shorter side of the texture image in pixels; None: its own, LARGEST_TEXTURE at most."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -50,6 +50,9 @@ class TorchEngine:
         self.device = torch.device(device)
         self._dtype: torch.dtype = getattr(torch, precision)
         self._generator = generator.eval().to(self.device, self._dtype)
+        for module in self._generator.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.float()  # a running variance may be beyond float16's 65504
         self._generator.to(memory_format=torch.channels_last)
         self._seed = seed
 

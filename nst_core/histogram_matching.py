@@ -18,8 +18,8 @@ def match_histogram(picture: NDArray[np.uint8], reference: NDArray[np.uint8]) ->
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3:
             raise ValueError(f"a picture is {array.dtype} {array.shape}: uint8 H x W x 3 is needed")
     # One channel at a time: with channel_axis, skimage cuts its numbers to bytes, half a step dark.
-    channels = [
-        match_histograms(picture[..., channel], reference[..., channel]) for channel in range(3)
-    ]
-    result: NDArray[np.uint8] = np.stack(channels, axis=-1).round().clip(0, 255).astype(np.uint8)
+    result = np.empty_like(picture)
+    for channel in range(3):
+        matched = match_histograms(picture[..., channel], reference[..., channel])
+        result[..., channel] = matched.round().clip(0, 255)
     return result

@@ -8,6 +8,7 @@ et al. 2016), and from the batch again in texture networks (Ulyanov et al. 2016,
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from torch import nn
@@ -31,9 +32,16 @@ def make_norm(name: NormName, channels: int, *, running_statistics: bool = True)
 def initialize_as_authors(network: nn.Module) -> None:
     """Start as the papers' released code does: norm weights U(0, 1), norm biases 0.
 
-    Convolutions keep torch's own start, which is theirs: U(+-1/sqrt(fan_in)).
+    Convolutions keep torch's own start, which is theirs: U(+-1/sqrt(fan_in)). For transposed ones
+    torch counts the outputs instead of the inputs; they are drawn here.
     """
     for module in network.modules():
         if isinstance(module, nn.InstanceNorm2d | nn.BatchNorm2d):
             nn.init.uniform_(module.weight)
             nn.init.zeros_(module.bias)
+        if isinstance(module, nn.ConvTranspose2d):
+            inputs, _, *kernel = module.weight.shape
+            bound = 1 / math.sqrt(inputs * math.prod(kernel))
+            nn.init.uniform_(module.weight, -bound, bound)
+            assert module.bias is not None
+            nn.init.uniform_(module.bias, -bound, bound)

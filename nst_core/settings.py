@@ -81,6 +81,8 @@ class TrainingSettings:
         for name in ("steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} {getattr(self, name)}: at least 1 is needed")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed {self.seed}: a whole number from 0 to {2**63 - 1} is needed")
         if self.image_size < 32:
             raise InputError(f"image_size {self.image_size}: at least 32 pixels are needed")
         if not 0 < self.learning_rate < 1:

@@ -114,10 +114,10 @@ def find_for(command: Command, name_or_path: str) -> Style:
     """
     known = name_or_path == IDENTITY or _bundled_path(name_or_path) is not None
     if command != "stylize" and not known and not Path(name_or_path).exists():
+        known_ones = "".join(f"{name}, " for name in bundled(command))
         raise InputError(
-            f"{name_or_path}: no such file; `nst {command}` needs {_KINDS[command]}, "
-            f"one of {', '.join(bundled(command))} or a checkpoint that "
-            f"{_WRITTEN_BY[command]} writes"
+            f"{name_or_path}: no such file; `nst {command}` needs {_KINDS[command]}: "
+            f"{known_ones}or a checkpoint that {_WRITTEN_BY[command]} writes"
         )
     style = find_style(name_or_path)
     if style.command != command:

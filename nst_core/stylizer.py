@@ -133,7 +133,13 @@ def _with_histogram_of(source: Tensor, output: Tensor) -> Tensor:
 
 
 def _to_bytes(images: Tensor) -> NDArray[np.uint8]:
-    """N x 3 x H x W in [0, 1] to N x H x W x 3, rounded to nearest."""
-    pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-    result: NDArray[np.uint8] = pixels.cpu().contiguous().numpy()
+    """N x 3 x H x W in [0, 1] to N x H x W x 3, rounded to nearest.
+
+    One channel at a time: an enlarged photograph has gigabytes.
+    """
+    count, channels, height, width = images.shape
+    result = np.empty((count, height, width, channels), dtype=np.uint8)
+    for channel in range(channels):
+        pixels = (images[:, channel].clamp(0, 1) * 255).round().to(torch.uint8)
+        result[..., channel] = pixels.cpu().numpy()
     return result

@@ -33,8 +33,8 @@ class TextureNet(nn.Module):
     ``instance`` in Ulyanov, Vedaldi and Lempitsky 2017.
 
     The noise is U[0, 1), drawn anew at every forward pass, in training and at test time;
-    ``seed_noise`` starts it again. With sides that are multiples of ``multiple`` a texture wraps
-    around without a seam; other sizes are cut from the next multiple.
+    ``seed_noise`` starts it again. With sides that are multiples of ``multiple``, ``min_side`` or
+    more, a texture wraps around without a seam; other sizes are cut from the next multiple.
     """
 
     scale = 1

@@ -30,6 +30,12 @@ def test_a_bundled_texture_wraps_around_without_a_seam(name: str, tmp_path: Path
     assert pixels.std() > 10
 
 
+@pytest.mark.parametrize(("side", "tiles"), [(16, False), (32, True), (40, False), (48, True)])
+def test_what_tiles_is_told(side: int, tiles: bool, tmp_path: Path) -> None:
+    report = synthesize(Synthesize("bricks", tmp_path / "small.png", height=side, width=64))
+    assert report.tiles == tiles
+
+
 @pytest.mark.parametrize("name", bundled("synthesize"))
 def test_two_seeds_give_two_samples_of_one_texture(name: str, tmp_path: Path) -> None:
     pictures = []

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 from nst_core.checkpoint import load_generator
 from nst_core.engine import choose_device, make_engine
 from nst_core.errors import EnvironmentProblem, InputError
+from nst_core.johnson_net import JohnsonNet
 from nst_core.style_library import Style, bundled_styles, find_style
 from nst_core.transformer_net import TransformerNet
 from tests.media import psnr
@@ -41,6 +44,23 @@ def test_bundled_styles_stay_within_40_db_on_real_frames(name: str, data: Path) 
     fast = make_engine(_generator(find_style(name)), device="cpu").run(batch)
     for number in range(len(batch)):
         assert psnr(fast[number].numpy(), reference[number].numpy(), peak=1) >= 40
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_keeps_running_variances_beyond_its_range(
+    precision: Literal["bfloat16", "float16"],
+) -> None:
+    torch.manual_seed(0)
+    network = JohnsonNet(4, "batch").eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.fill_(1e6)  # type: ignore[union-attr]
+            module.weight.data.fill_(500.0)
+    images = torch.rand(1, 3, 48, 48)
+    reference = make_engine(copy.deepcopy(network), engine="torch", device="cpu").run(images)
+    assert reference.std() > 0.01
+    half = make_engine(network, engine="torch", device="cpu", precision=precision).run(images)
+    assert psnr(half.numpy(), reference.numpy(), peak=1) > 30
 
 
 def test_pixels_do_not_depend_on_the_number_of_threads(style: Style) -> None:

@@ -99,4 +99,6 @@ def test_the_command_reports_json(job: Optimize, vgg19_file: Path) -> None:
     report = json.loads(run.stdout)
     assert report["steps"] == 3
     assert report["output"] == str(job.output)
+    by_hand = optimize(dataclasses.replace(job, steps=3, overwrite=True))
+    assert report["losses_before"] == pytest.approx(by_hand.losses_before, rel=1e-3)
     assert job.output.exists()

@@ -69,7 +69,8 @@ def test_the_learning_rate_warms_up_and_ends_low() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("steps", 0), ("batch_size", 0), ("image_size", 8), ("learning_rate", 0)]
+    ("field", "value"),
+    [("steps", 0), ("batch_size", 0), ("image_size", 8), ("learning_rate", 0), ("seed", -1)],
 )
 def test_impossible_settings_are_refused(field: str, value: float) -> None:
     with pytest.raises(InputError, match=field):

@@ -49,7 +49,7 @@ def jobs(photos: Path, vgg19_file: Path, tmp_path: Path) -> dict[str, TrainGener
     return {
         "johnson": style,
         "johnson-paper": dataclasses.replace(style, architecture="johnson-paper", norm="batch"),
-        "texture-style": dataclasses.replace(style, architecture="texture"),
+        "texture-style": dataclasses.replace(style, architecture="texture", width=32),
         "texture": TrainTexture(texture_image=picture, scales=3, **common),  # type: ignore[arg-type]
         "super-resolution": enlarging,
         "pixel": dataclasses.replace(enlarging, objective=ReconstructionSettings("pixel")),
@@ -157,6 +157,7 @@ def test_the_record_names_what_decides_the_result(jobs: dict[str, TrainGenerator
         ("pixel", {"width": 2}, "--width 2"),
         ("texture", {"scales": 9}, "--scales 9"),
         ("texture", {"texture_size": 8}, "--texture-size 8"),
+        ("texture-style", {"width": 16}, "--width 16"),
         ("johnson-paper", {"padding": "zeros"}, "--padding zeros"),
     ],
 )
@@ -165,6 +166,19 @@ def test_impossible_jobs_are_refused_at_birth(
 ) -> None:
     with pytest.raises(InputError, match=message):
         dataclasses.replace(jobs[kind], **changes)  # type: ignore[arg-type]
+
+
+def test_a_large_texture_is_shrunk_unless_a_size_is_given(
+    jobs: dict[str, TrainGenerator], tmp_path: Path
+) -> None:
+    Image.new("RGB", (1300, 600)).save(tmp_path / "large.png")
+    job = dataclasses.replace(jobs["texture"], texture_image=tmp_path / "large.png")  # type: ignore[call-arg]
+    plan = make_plan(job)
+    assert plan.style_image is not None
+    assert plan.style_image.size == (1109, 512)
+    plan = make_plan(dataclasses.replace(job, texture_size=64))  # type: ignore[call-arg]
+    assert plan.style_image is not None
+    assert plan.style_image.size == (139, 64)
 
 
 def test_a_texture_that_is_too_small_is_refused(

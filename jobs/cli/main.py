@@ -66,7 +66,8 @@ def main() -> None:
         code = console.WRONG_USE
     if code == console.INTERRUPTED:  # Typer turns Ctrl-C into this code by itself
         console.note(
-            "interrupted; what is finished is kept: run again to go on (training: --resume)"
+            "interrupted; what stylize, upscale and train have finished is kept: "
+            "run again to go on (training: --resume)"
         )
     sys.stdout.flush()
     sys.exit(code)

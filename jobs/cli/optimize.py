@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jobs.cli import console, options
-from jobs.specs import DeviceChoice, InitChoice, LossNetworkChoice, Optimize
-from nst_core.settings import ObjectiveSettings, Scaling
+from jobs.specs import (
+    OPTIMIZE_OBJECTIVE,
+    DeviceChoice,
+    InitChoice,
+    LossNetworkChoice,
+    Optimize,
+)
+from nst_core.settings import Scaling
 
 _OBJECTIVE = "The objective"
 
@@ -33,21 +39,22 @@ def optimize(
         typer.Option(help="Shorter side of the style image: larger, broader strokes."),
     ] = Optimize.style_size,
     content_weight: Annotated[float, typer.Option(rich_help_panel=_OBJECTIVE)] = (
-        ObjectiveSettings.content_weight
+        OPTIMIZE_OBJECTIVE.content_weight
     ),
     style_weight: Annotated[float, typer.Option(rich_help_panel=_OBJECTIVE)] = (
-        ObjectiveSettings.style_weight
+        OPTIMIZE_OBJECTIVE.style_weight
     ),
     tv_weight: Annotated[
         float, typer.Option(rich_help_panel=_OBJECTIVE)
-    ] = ObjectiveSettings.tv_weight,
+    ] = OPTIMIZE_OBJECTIVE.tv_weight,
     scaling: Annotated[
         Scaling,
         typer.Option(
-            help="How the terms are scaled: what weights mean depends on it.",
+            help="How the terms are scaled: what weights mean depends on it; gatys needs a style "
+            "weight of 1000 or more.",
             rich_help_panel=_OBJECTIVE,
         ),
-    ] = ObjectiveSettings.scaling,
+    ] = OPTIMIZE_OBJECTIVE.scaling,
     loss_network: Annotated[
         LossNetworkChoice, typer.Option(help="The VGG that judges.", rich_help_panel=_OBJECTIVE)
     ] = Optimize.loss_network,
@@ -76,7 +83,13 @@ def optimize(
         output=output,
         steps=steps,
         init=init,
-        objective=ObjectiveSettings(content_weight, style_weight, tv_weight, scaling),
+        objective=replace(
+            OPTIMIZE_OBJECTIVE,
+            content_weight=content_weight,
+            style_weight=style_weight,
+            tv_weight=tv_weight,
+            scaling=scaling,
+        ),
         image_size=image_size,
         style_size=style_size,
         loss_network=loss_network,

@@ -69,5 +69,5 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _near(side: int, multiple: int) -> int:
-    """The next multiple; Synthesize allows no side so large that it would be out of bounds."""
-    return -(-side // multiple) * multiple
+    """The next multiple that tiles; Synthesize allows no side so large that it is out of bounds."""
+    return max(2, -(-side // multiple)) * multiple

@@ -167,7 +167,8 @@ def texture(
         int, typer.Option(help="Levels of noise; more for larger patterns.")
     ] = _TEXTURE.scales,
     texture_size: Annotated[
-        int | None, typer.Option(help="Shorter side of the texture image; default as it is.")
+        int | None,
+        typer.Option(help="Shorter side of the texture image; default its own, 512 at most."),
     ] = None,
     steps: Steps = _TEXTURE.training.steps,
     batch_size: BatchSize = _TEXTURE.training.batch_size,
