@@ -27,8 +27,9 @@ def main() -> None:
         picture = run.work / f"gatys-{init}.png"
         record = picture.with_suffix(".json")
         if not record.exists():
-            options = ("--image-size", 256, "--steps", 200, "--init", init, "--seed", 1, "--json")
-            arguments = (content, "--style", style, "-o", picture, "--overwrite", *options)
+            options = ("--image-size", 256, "--steps", 200, "--init", init, "--seed", 1)
+            weight = ("--style-weight", 100, "--json")
+            arguments = (content, "--style", style, "-o", picture, "--overwrite", *options, *weight)
             record.write_text(nst("optimize", *arguments, *run.loss_network))
         found = json.loads(record.read_text())
         before, after = found["losses_before"]["total"], found["losses"]["total"]
