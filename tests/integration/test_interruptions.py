@@ -18,6 +18,11 @@ from tests.media import make_clip
 _SEGMENTS_BEFORE_THE_SIGNAL = 2
 
 
+def _heed_ctrl_c() -> None:
+    """Undo what a shell does to its background jobs, of which this test run may be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
 )
@@ -29,7 +34,12 @@ def test_a_stopped_run_is_gone_on_with(tmp_path: Path, number: signal.Signals, c
         *("--style", "wave", "--segment-seconds", "0.5", "--workers", "0", "--json"),
     ]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_heed_ctrl_c,
     )
     records = tmp_path / HIDDEN_PARENT
     while len(list(records.glob("*/0*.json"))) < _SEGMENTS_BEFORE_THE_SIGNAL:
