@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.specs import Optimize
@@ -19,8 +17,10 @@ from nst_core.loss_network import load_loss_network_weights
 from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.optimization import Iterate, optimize_picture
 from nst_core.pictures import read_rgb, resize_shorter_side, to_picture, to_tensor
+from pipeline.image_files import Picture, write_picture
 
-_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_QUALITY = 95
+"""Of JPEG and WebP."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
         seed=job.seed,
         on_iterate=watch,
     )
-    _write(job.output, last.image)
+    rgb = np.asarray(to_picture(last.image))
+    write_picture(job.output, rgb, Picture(rgb, None, b"", None), quality=_QUALITY)
     return OptimizeReport(
         output=str(job.output),
         steps=last.iteration,
@@ -73,10 +74,6 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
 
 
 def _check_output(job: Optimize) -> None:
-    if job.output.suffix.lower() not in _FORMATS:
-        raise InputError(
-            f"-o {job.output}: {', '.join(_FORMATS)} are the endings that can be written"
-        )
     if not job.output.parent.is_dir():
         raise InputError(f"-o {job.output}: no such folder to write into")
     if job.output.exists():
@@ -103,12 +100,3 @@ def _note(iterate: Iterate) -> str:
     return (
         f"content {losses['content']:.4g} style {losses['style']:.4g} total {losses['total']:.4g}"
     )
-
-
-def _write(path: Path, image: Tensor) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        to_picture(image).save(temporary, format=_FORMATS[path.suffix.lower()], quality=95)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ FormatChoice = Literal["same", "png", "jpeg", "webp"]
 LossNetworkChoice = Literal["vgg16", "vgg19"]
 InitChoice = Literal["content", "noise"]
 ApplyingCommand = Literal["stylize", "upscale"]
-SYNTHESIZED_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Synthesize:
     checkpoint: str
     """Name of a bundled texture, or the path of a checkpoint."""
     output: Path
-    """Its ending says the format: one of SYNTHESIZED_SUFFIXES."""
+    """Its ending says the format: one of WRITTEN_SUFFIXES."""
     height: int
     """In pixels, as ``width``."""
     width: int
@@ -228,11 +228,7 @@ class Synthesize:
                 raise InputError(
                     f"--size {self.height}x{self.width}: sides of 16 to 8192 pixels are allowed"
                 )
-        if self.output.suffix.lower() not in SYNTHESIZED_SUFFIXES:
-            raise InputError(
-                f"-o {self.output}: the ending says the format; "
-                f"use one of {', '.join(SYNTHESIZED_SUFFIXES)}"
-            )
+        _check_picture_suffix(self.output)
         _check_seed(self.seed)
 
 
@@ -267,9 +263,10 @@ class Optimize:
 
     def __post_init__(self) -> None:
         _check_at_least(1, "--steps", self.steps)
-        _check_pixels("--image-size", self.image_size)
+        check_pixels("--image-size", self.image_size)
         if self.style_size is not None:
-            _check_pixels("--style-size", self.style_size)
+            check_pixels("--style-size", self.style_size)
+        _check_picture_suffix(self.output)
         _check_seed(self.seed)
 
 
@@ -302,7 +299,7 @@ class EvaluateGenerator:
 
     def __post_init__(self) -> None:
         _check_at_least(1, "--against-iterations", self.against_iterations)
-        _check_pixels("--image-size", self.image_size)
+        check_pixels("--image-size", self.image_size)
         if self.max_images is not None:
             _check_at_least(1, "--max-images", self.max_images)
         if self.threads is not None:
@@ -314,9 +311,17 @@ def _check_at_least(least: int, option: str, value: int) -> None:
         raise InputError(f"{option} {value}: at least {least} is needed")
 
 
-def _check_pixels(option: str, side: int) -> None:
+def check_pixels(option: str, side: int) -> None:
+    """Raise InputError for a side that networks and memory do not take."""
     if not 32 <= side <= 4096:
         raise InputError(f"{option} {side}: 32 to 4096 pixels are allowed")
+
+
+def _check_picture_suffix(output: Path) -> None:
+    if output.suffix.lower() not in WRITTEN_SUFFIXES:
+        raise InputError(
+            f"-o {output}: the ending says the format; use one of {', '.join(WRITTEN_SUFFIXES)}"
+        )
 
 
 def _check_seed(seed: int) -> None:

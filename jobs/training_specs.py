@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from jobs.specs import DeviceChoice, LossNetworkChoice
+from jobs.specs import DeviceChoice, LossNetworkChoice, check_pixels
 from nst_core.errors import InputError
 from nst_core.settings import (
     GATYS_STYLE_LAYERS,
@@ -23,7 +23,6 @@ NormChoice = Literal["instance", "batch"]
 PaddingChoice = Literal["reflect", "zeros"]
 ScaleChoice = Literal[4, 8]
 
-_STYLES_LARGEST_SIDE = 4096
 LARGEST_TEXTURE = 512
 """Shorter side in pixels that a texture image is shrunk to, unless a size is given."""
 
@@ -82,7 +81,7 @@ class TrainStyle(TrainGenerator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_style_size("--style-size", self.style_size)
+        check_pixels("--style-size", self.style_size)
         _check_width(self.width)
         if self.architecture == "texture" and self.width != TrainStyle.width:
             raise InputError(
@@ -127,7 +126,7 @@ class TrainTexture(TrainGenerator):
         if not 1 <= self.scales <= 8:
             raise InputError(f"--scales {self.scales}: 1 to 8 are allowed; the papers have 5 or 6")
         if self.texture_size is not None:
-            _check_style_size("--texture-size", self.texture_size)
+            check_pixels("--texture-size", self.texture_size)
 
     @property
     def arguments(self) -> dict[str, object]:
@@ -163,11 +162,6 @@ class TrainSuperResolution(TrainGenerator):
     def arguments(self) -> dict[str, object]:
         """Of the architecture's class."""
         return {"scale": self.scale, "width": self.width, "norm": self.norm}
-
-
-def _check_style_size(option: str, size: int) -> None:
-    if not 32 <= size <= _STYLES_LARGEST_SIDE:
-        raise InputError(f"{option} {size}: 32 to {_STYLES_LARGEST_SIDE} pixels are allowed")
 
 
 def _check_width(width: int) -> None:

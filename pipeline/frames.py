@@ -24,12 +24,13 @@ _COLORSPACES = {
     7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020,
 }
-_EXACT = (
+EXACT = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
+"""How swscale converts without shortcuts that cost accuracy."""
 
 
 def to_yuv420(frame: av.VideoFrame, stream: VideoStreamInfo, output: OutputFrame) -> av.VideoFrame:
@@ -53,7 +54,7 @@ def to_yuv420(frame: av.VideoFrame, stream: VideoStreamInfo, output: OutputFrame
         format="yuv420p",
         dst_colorspace=colorspace,
         dst_color_range=color_range,
-        interpolation=_EXACT,
+        interpolation=EXACT,
         threads=1,
         **source,
     )
@@ -88,7 +89,7 @@ def frame_from_yuv(yuv: Yuv420, output: OutputFrame) -> av.VideoFrame:
     for plane, pixels in zip(frame.planes, (luma, chroma[0], chroma[1]), strict=True):
         _fill(plane, pixels)
     if output.encoder.pixel_format != "yuv420p":
-        frame = frame.reformat(format=output.encoder.pixel_format, interpolation=_EXACT)
+        frame = frame.reformat(format=output.encoder.pixel_format, interpolation=EXACT)
     return frame
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from nst_core.color import Matrix
 from nst_core.errors import MediaError
+from pipeline.frames import EXACT
 from pipeline.segment_worker import yuv_encoding
 from pipeline.source_video import (
     SourceVideo,
@@ -28,12 +29,6 @@ _COLORSPACES: dict[Matrix, Colorspace] = {
     "bt709": Colorspace.ITU709,
     "bt2020": Colorspace.BT2020,
 }
-_EXACT = (
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-)
 
 
 @dataclass(frozen=True, repr=False)
@@ -139,7 +134,7 @@ def _to_rgb(
         height=height,
         format="rgb24",
         dst_color_range=ColorRange.JPEG,
-        interpolation=_EXACT,
+        interpolation=EXACT,
         threads=1,
         **source,
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli import console, options
+from jobs.cli import console, options, reports
 from jobs.specs import CodecChoice, FormatChoice, PoolSpec, StyleSpec, StylizeImages, StylizeVideo
 
 app = typer.Typer(no_args_is_help=True, help="Stylize whole videos or folders of pictures.")
@@ -82,20 +82,10 @@ def _stylize_videos(job: StylizeVideo, json: bool) -> None:
         report = stylize_videos(job, show)
     if json:
         console.print_json(asdict(report))
-    for one in report.inputs:
-        for warning in one.warnings:
-            console.note(f"warning: {one.input}: {warning}")
-        if one.error:
-            console.note(f"error: {one.error}")
-        elif not json:
-            console.say(
-                f"{one.output}: {one.status}, {one.frames_out} of {one.frames_in} frames, "
-                f"verified, {one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
-            )
+    reports.tell_videos(report, json=json)
     if report.nothing_started:
         raise typer.Exit(console.WRONG_USE)
-    accepted = {"done", "damaged"} if job.allow_damaged else {"done"}
-    if any(one.status not in accepted for one in report.inputs):
+    if reports.videos_failed(report, allow_damaged=job.allow_damaged):
         raise typer.Exit(console.SOME_FAILED)
 
 
@@ -149,15 +139,8 @@ def _stylize_images(job: StylizeImages, json: bool) -> None:
 
     with console.shown_progress() as show:
         report = stylize_images(job, show)
-    for failure in report.failures:
-        console.note(f"error: {failure['error']}")
     if json:
         console.print_json(asdict(report))
-    else:
-        console.say(
-            f"{job.output}: {report.done} pictures done, {report.reused} reused, "
-            f"{report.failed} failed, {report.seconds:.1f} s "
-            f"({report.images_per_second:.1f} pictures/s)"
-        )
+    reports.tell_images(report, job.output, json=json)
     if report.failed:
         raise typer.Exit(console.SOME_FAILED)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from jobs.cli import console, options
+from jobs.cli import console, options, reports
 from jobs.specs import CodecChoice, FormatChoice, PoolSpec, Upscale
-
-if TYPE_CHECKING:
-    from jobs.stylize_images import StylizeImagesReport
-    from jobs.stylize_video import StylizeVideoReport
-    from jobs.upscale import UpscaleReport
 
 _POOL = options.DEFAULT_POOL
 _VIDEOS = "Videos"
@@ -108,50 +103,16 @@ def _upscale(job: Upscale, json: bool) -> None:
 
     with console.shown_progress() as show:
         report = run(job, show)
-    _note_problems(report)
     if json:
         console.print_json(asdict(report))
-    else:
-        if report.images:
-            _say_images(report.images, job.output)
-        if report.videos:
-            _say_videos(report.videos)
+    failed = False
+    if report.images:
+        reports.tell_images(report.images, job.output, json=json)
+        failed = report.images.failed > 0
+    if report.videos:
+        reports.tell_videos(report.videos, json=json)
+        failed |= reports.videos_failed(report.videos, allow_damaged=job.allow_damaged)
     if report.nothing_started:
         raise typer.Exit(console.WRONG_USE)
-    if _something_failed(report, allow_damaged=job.allow_damaged):
+    if failed:
         raise typer.Exit(console.SOME_FAILED)
-
-
-def _note_problems(report: UpscaleReport) -> None:
-    for failure in report.images.failures if report.images else ():
-        console.note(f"error: {failure['error']}")
-    for one in report.videos.inputs if report.videos else ():
-        for warning in one.warnings:
-            console.note(f"warning: {one.input}: {warning}")
-        if one.error:
-            console.note(f"error: {one.error}")
-
-
-def _say_images(images: StylizeImagesReport, output: Path) -> None:
-    console.say(
-        f"{output}: {images.done} pictures done, {images.reused} reused, "
-        f"{images.failed} failed, {images.seconds:.1f} s "
-        f"({images.images_per_second:.1f} pictures/s)"
-    )
-
-
-def _say_videos(videos: StylizeVideoReport) -> None:
-    for one in videos.inputs:
-        if not one.error:
-            console.say(
-                f"{one.output}: {one.status}, {one.frames_out} of {one.frames_in} frames, "
-                f"verified, {one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
-            )
-
-
-def _something_failed(report: UpscaleReport, *, allow_damaged: bool) -> bool:
-    accepted = {"done", "damaged"} if allow_damaged else {"done"}
-    videos = report.videos.inputs if report.videos else []
-    return bool(report.images and report.images.failed) or any(
-        one.status not in accepted for one in videos
-    )

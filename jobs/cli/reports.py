@@ -1,0 +1,44 @@
+"""What the commands that work through pictures and videos tell at their end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.cli import console
+
+if TYPE_CHECKING:
+    from jobs.stylize_images import StylizeImagesReport
+    from jobs.stylize_video import StylizeVideoReport
+
+
+def tell_images(report: StylizeImagesReport, output: Path, *, json: bool) -> None:
+    """Errors on stderr; a line of sums on stdout unless that is for JSON."""
+    for failure in report.failures:
+        console.note(f"error: {failure['error']}")
+    if not json:
+        console.say(
+            f"{output}: {report.done} pictures done, {report.reused} reused, "
+            f"{report.failed} failed, {report.seconds:.1f} s "
+            f"({report.images_per_second:.1f} pictures/s)"
+        )
+
+
+def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:
+    """Warnings and errors on stderr; a line for each video on stdout unless that is for JSON."""
+    for one in report.inputs:
+        for warning in one.warnings:
+            console.note(f"warning: {one.input}: {warning}")
+        if one.error:
+            console.note(f"error: {one.error}")
+        elif not json:
+            console.say(
+                f"{one.output}: {one.status}, {one.frames_out} of {one.frames_in} frames, "
+                f"verified, {one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
+            )
+
+
+def videos_failed(report: StylizeVideoReport, *, allow_damaged: bool) -> bool:
+    """Whether an input failed, or came out damaged where that is not allowed."""
+    accepted = {"done", "damaged"} if allow_damaged else {"done"}
+    return any(one.status not in accepted for one in report.inputs)
