@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from importlib.util import find_spec
 from typing import Literal, Protocol, cast
 
@@ -49,10 +50,7 @@ class TorchEngine:
         self.name = f"torch {device} {precision}"
         self.device = torch.device(device)
         self._dtype: torch.dtype = getattr(torch, precision)
-        self._generator = generator.eval().to(self.device, self._dtype)
-        for module in self._generator.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.float()  # a running variance may be beyond float16's 65504
+        self._generator = _in_precision(generator.eval(), self._dtype).to(self.device)
         self._generator.to(memory_format=torch.channels_last)
         self._seed = seed
 
@@ -70,6 +68,16 @@ class TorchEngine:
         cast("NoiseDrawing", self._generator).seed_noise(self._seed)
         output: Tensor = self._generator(image)
         return output.float()
+
+
+def _in_precision(generator: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Convert all but batch norms: a running variance may be beyond float16's 65504."""
+    norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    states = [copy.deepcopy(norm.state_dict()) for norm in norms]
+    generator.to(dtype)
+    for norm, state in zip(norms, states, strict=True):
+        norm.float().load_state_dict(state)
+    return generator
 
 
 def draws_noise(generator: nn.Module) -> bool:

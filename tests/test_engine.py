@@ -55,12 +55,12 @@ def test_half_precision_keeps_running_variances_beyond_its_range(
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_var.fill_(1e6)  # type: ignore[union-attr]
-            module.weight.data.fill_(500.0)
+            module.weight.data.fill_(1500.0)
     images = torch.rand(1, 3, 48, 48)
     reference = make_engine(copy.deepcopy(network), engine="torch", device="cpu").run(images)
-    assert reference.std() > 0.01
+    assert reference.std() > 0.2
     half = make_engine(network, engine="torch", device="cpu", precision=precision).run(images)
-    assert psnr(half.numpy(), reference.numpy(), peak=1) > 30
+    assert psnr(half.numpy(), reference.numpy(), peak=1) > 40
 
 
 def test_pixels_do_not_depend_on_the_number_of_threads(style: Style) -> None:
