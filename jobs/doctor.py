@@ -11,7 +11,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from nst_core.errors import NstError
-from pipeline.encoders import Codec, choose_encoder, output_frame
+from pipeline.encoders import choose_encoder
+from pipeline.output_frame import plan_output
+from pipeline.pixel_formats import Codec
 from pipeline.source_video import ColorTags, VideoStreamInfo
 
 _PACKAGES = ("torch", "torchvision", "av", "ray", "numpy", "pillow", "safetensors", "typer")
@@ -124,10 +126,10 @@ def _encoder(codec: Codec, *, needed: bool) -> Finding:
 def _encode(codec: Codec) -> str:
     import av
 
-    from pipeline.segment_worker import SegmentEncoder
+    from pipeline.segment_encoder import SegmentEncoder
 
-    settings = choose_encoder(Path("probe.mkv"), codec=codec)
-    encoder = SegmentEncoder(_PROBE_STREAM, output_frame(256, 256, settings))
+    settings = choose_encoder(Path("probe.mkv"), _PROBE_STREAM, codec=codec)
+    encoder = SegmentEncoder(_PROBE_STREAM, plan_output(_PROBE_STREAM, settings))
     encoder.encode(av.VideoFrame(256, 256, settings.pixel_format), 0)
     return f"{settings.encoder} works, {len(encoder.finish())} bytes"
 

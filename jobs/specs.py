@@ -17,6 +17,7 @@ EngineChoice = Literal["auto", "torch", "openvino"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]
 CodecChoice = Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores"]
+EncoderChoice = Literal["software", "nvenc"]
 FormatChoice = Literal["same", "png", "jpeg", "webp"]
 LossNetworkChoice = Literal["vgg16", "vgg19"]
 InitChoice = Literal["content", "noise"]
@@ -84,12 +85,18 @@ class StylizeVideo:
     style: StyleSpec
     pool: PoolSpec = PoolSpec()
     segment_seconds: float = 5.0
+    segment_deadline: float = 1800.0
+    """Seconds after which a worker that still has the same segment is taken to hang."""
     codec: CodecChoice | None = None
     """None: what the container is usually filled with."""
     crf: int | None = None
     """Constant rate factor of the encoder; lower is better and larger. None: see encoders.py."""
     preset: str | None = None
     """Speed preset of the encoder. None: see encoders.py."""
+    encoder: EncoderChoice = "software"
+    """``nvenc``: the graphics card's own encoder, where it has one."""
+    tonemap: bool = False
+    """Bring a high dynamic range down to the standard one."""
     max_side: int | None = None
     """Shrink so that the longer side has at most this many pixels."""
     work_dir: Path | None = None
@@ -104,6 +111,11 @@ class StylizeVideo:
         if not 0.1 <= self.segment_seconds <= 3600:
             raise InputError(
                 f"--segment-seconds {self.segment_seconds}: 0.1 to 3600 is allowed; try 5"
+            )
+        if not self.segment_deadline > 0:
+            raise InputError(
+                f"--segment-deadline {self.segment_deadline}: more than 0 seconds are needed; "
+                f"try {StylizeVideo.segment_deadline:g}"
             )
         _check_max_side(self.max_side)
 
@@ -151,9 +163,12 @@ class Upscale:
     format: FormatChoice = StylizeImages.format
     quality: int = StylizeImages.quality
     segment_seconds: float = StylizeVideo.segment_seconds
+    segment_deadline: float = StylizeVideo.segment_deadline
     codec: CodecChoice | None = None
     crf: int | None = None
     preset: str | None = None
+    encoder: EncoderChoice = StylizeVideo.encoder
+    tonemap: bool = StylizeVideo.tonemap
     resume: bool = True
     allow_damaged: bool = False
     overwrite: bool = False
@@ -197,9 +212,12 @@ class Upscale:
             style=self.style,
             pool=self.pool,
             segment_seconds=self.segment_seconds,
+            segment_deadline=self.segment_deadline,
             codec=self.codec,
             crf=self.crf,
             preset=self.preset,
+            encoder=self.encoder,
+            tonemap=self.tonemap,
             resume=self.resume,
             allow_damaged=self.allow_damaged,
             overwrite=self.overwrite,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.progress import OnProgress, Progress, ignore_progress
+from jobs.background import BackgroundThread, wait_for
+from jobs.progress import FileProgress, OnProgress, Pace, Progress, ignore_progress
 from jobs.specs import StylizeVideo
 from jobs.video_run import VideoReport, VideoRun
 from jobs.workers import find_checked, stylizing_pool
 from nst_core.errors import InputError
 from pipeline.encoders import CONTAINERS
-from pipeline.segment_worker import SegmentTask, SegmentWorker
-from pipeline.worker_pool import Unit, WorkerPool
+from pipeline.segment_decoder import SegmentTask
+from pipeline.segment_worker import SegmentWorker, StylizedSegment
+from pipeline.worker_pool import Deadline, Outcome, Unit
 
 
 @dataclass(frozen=True)
@@ -44,48 +47,119 @@ def stylize_videos(
         VideoRun(path, output, job, style) for path, output in zip(job.inputs, outputs, strict=True)
     ]
     try:
-        for run in runs:
-            run.scan()
-        engine, workers = _stylize(runs, job, on_progress)
+        with BackgroundThread("scan") as scanner, BackgroundThread("write") as writer:
+            engine, workers = _stylize(_Batch(runs, scanner, writer, on_progress), job)
     finally:
         for run in runs:
             run.close()
     return StylizeVideoReport(engine, workers, [run.report for run in runs])
 
 
-def _stylize(runs: list[VideoRun], job: StylizeVideo, on_progress: OnProgress) -> tuple[str, int]:
-    """Bring every run to its end; returns the engine and the number of workers."""
-    if any(run.waiting for run in runs):
-        with stylizing_pool(SegmentWorker, job.style, job.pool) as pool:
-            _run(runs, pool, on_progress)
-            return pool.engine() or "none", pool.workers
-    for run in runs:
-        if run.complete:  # an earlier run was stopped just before it wrote its output
-            run.finish()
-    return "none", 0
+def _stylize(batch: _Batch, job: StylizeVideo) -> tuple[str, int]:
+    """Bring every input to its end; returns the engine and the number of workers."""
+    engine, workers = "none", 0
+    if batch.has_work():  # else there is no need for a pool
+        # Depth 1: a segment lasts long, and must not wait at a busy worker beside an idle one.
+        with stylizing_pool(
+            SegmentWorker, job.style, job.pool, depth=1, deadline=_deadline(job)
+        ) as pool:
+            for outcome in pool.run(batch.units()):
+                batch.accept(outcome)
+            engine, workers = pool.engine() or "none", pool.workers
+    batch.wait_for_outputs()
+    return engine, workers
 
 
-def _run(runs: list[VideoRun], pool: WorkerPool, on_progress: OnProgress) -> None:
-    total = sum(run.report.frames_in for run in runs)
-    finishing: list[Future[None]] = []
-    # Outputs are written beside the stylizing of the inputs that follow.
-    with ThreadPoolExecutor(1, thread_name_prefix="reassembly") as writer:
-        finishing += [writer.submit(run.finish) for run in runs if run.complete]
-        for outcome in pool.run(_units(runs)):
-            key, _ = outcome.key
-            run = runs[key]
-            run.accept(outcome)
-            if run.complete:
-                finishing.append(writer.submit(run.finish))
-            done = sum(run.frames_done for run in runs)
-            on_progress(Progress(done, total, "frames", Path(run.report.input).name))
-    for future in finishing:
-        future.result()
+def _deadline(job: StylizeVideo) -> Deadline:
+    return Deadline(job.segment_deadline, "raise --segment-deadline or shorten --segment-seconds")
 
 
-def _units(runs: list[VideoRun]) -> Iterator[Unit[SegmentTask]]:
-    for key, run in enumerate(runs):
-        yield from run.units(key)
+class _Batch:
+    """The inputs of a job on their way: scanned ahead of the workers, written behind them."""
+
+    def __init__(
+        self,
+        runs: list[VideoRun],
+        scanner: BackgroundThread,
+        writer: BackgroundThread,
+        on_progress: OnProgress,
+    ) -> None:
+        self._runs = runs
+        self._scans = [scanner.submit(run.scan) for run in runs]
+        self._scanned: list[VideoRun] = []
+        self._writer = writer
+        self._outputs: list[Future[None]] = []
+        self._on_progress = on_progress
+        self._pace = Pace()
+
+    def has_work(self) -> bool:
+        """Wait for an input with segments to do; False when all are scanned and none has any."""
+        while not any(run.waiting for run in self._scanned):
+            if len(self._scanned) == len(self._runs):
+                return False
+            wait_for(self._scans[len(self._scanned)])
+            self._take_scanned()
+        return True
+
+    def units(self) -> Iterator[Unit[SegmentTask] | None]:
+        """Every segment to do, input by input; None while scans or outcomes may bring more."""
+        while True:
+            self._take_scanned()
+            unit = self._next_unit()
+            if unit is None and not self._more_may_come():
+                return
+            yield unit
+
+    def accept(self, outcome: Outcome[StylizedSegment]) -> None:
+        """Keep what a worker has done."""
+        key, _ = outcome.key
+        run = self._runs[key]
+        self._pace.add(run.accept(outcome), began=outcome.began)
+        if run.complete:
+            self._write(run)
+        self._on_progress(self._progress())
+
+    def wait_for_outputs(self) -> None:
+        """Wait until every output is written and verified."""
+        for output in self._outputs:
+            wait_for(output)
+
+    def _take_scanned(self) -> None:
+        while len(self._scanned) < len(self._runs) and self._scans[len(self._scanned)].done():
+            self._scans[len(self._scanned)].result()
+            run = self._runs[len(self._scanned)]
+            self._scanned.append(run)
+            if run.complete:  # an earlier run was stopped just before it wrote its output
+                self._write(run)
+
+    def _next_unit(self) -> Unit[SegmentTask] | None:
+        units = (run.next_unit(key) for key, run in enumerate(self._scanned))
+        return next((unit for unit in units if unit is not None), None)
+
+    def _more_may_come(self) -> bool:
+        return len(self._scanned) < len(self._runs) or any(run.at_work for run in self._scanned)
+
+    def _write(self, run: VideoRun) -> None:
+        """Write beside the stylizing of the inputs that follow."""
+        self._outputs.append(self._writer.submit(run.finish))
+
+    def _progress(self) -> Progress:
+        done = sum(run.frames_done for run in self._scanned)
+        total = sum(run.report.frames_in for run in self._scanned)
+        now = time.monotonic()
+        all_known = len(self._scanned) == len(self._runs)
+        return Progress(
+            done,
+            total,
+            "frames",
+            files=tuple(
+                FileProgress(run.name, run.frames_done, run.report.frames_in)
+                for run in self._scanned
+                if run.at_work
+            ),
+            per_second=self._pace.per_second(now),
+            seconds_left=self._pace.seconds_left(total - done, now) if all_known else None,
+        )
 
 
 def output_paths(job: StylizeVideo) -> list[Path]:

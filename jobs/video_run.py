@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import av
 
+from jobs.damaged_places import places_in_words
+from jobs.segment_ledger import SegmentLedger
 from jobs.specs import StylizeVideo
 from nst_core import __version__
 from nst_core.errors import InputError, MediaError, VerificationError
 from nst_core.style_library import Style
-from pipeline.encoders import (
-    EncoderSettings,
-    OutputFrame,
-    choose_encoder,
-    container_for,
-    output_frame,
-)
-from pipeline.packet_reader import PacketReader
-from pipeline.reassembly import CopyPlan, plan_copies, reassemble
-from pipeline.segment_worker import SegmentTask, StylizedSegment, check_encoder
+from pipeline.copied_streams import CopyPlan, plan_copies
+from pipeline.encoders import EncoderSettings, choose_encoder, container_for
+from pipeline.output_frame import OutputFrame, differences, plan_output
+from pipeline.reassembly import CopyReport, reassemble
+from pipeline.segment_decoder import SegmentTask
+from pipeline.segment_encoder import check_encoder
+from pipeline.segment_worker import StylizedSegment
 from pipeline.segments import Segment, plan_segments
 from pipeline.source_video import SourceVideo, probe
 from pipeline.verification import Verified, verify
-from pipeline.work_folder import HIDDEN_PARENT, FinishedSegment, WorkFolder, describe
+from pipeline.work_folder import (
+    HIDDEN_PARENT,
+    FinishedSegment,
+    WorkFolder,
+    describe,
+    short_name,
+)
 from pipeline.worker_pool import Outcome, Unit
 
+_log = logging.getLogger(__name__)
+
 Status = Literal["done", "damaged", "failed", "skipped"]
-_DEEP_FORMATS = ("10le", "10be", "12le", "12be", "p010le", "16le", "16be")
 
 
 @dataclass
@@ -48,6 +54,8 @@ class VideoReport:
     frames_in: int = 0
     frames_out: int = 0
     missing_pts_seconds: list[float] = field(default_factory=list)
+    corrupt_pts_seconds: list[float] = field(default_factory=list)
+    """Of frames that are in the output, but were damaged in the source."""
     segments: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("total", "done", "reused", "retried"), 0)
     )
@@ -68,6 +76,8 @@ class _Plan:
     copies: CopyPlan
     segments: list[Segment]
     folder: WorkFolder
+    input_state: list[object]
+    """Of the file when it was read: it must not change until the end."""
 
 
 class VideoRun:
@@ -83,23 +93,33 @@ class VideoRun:
         self._job = job
         self._style = style
         self._plan: _Plan | None = None
-        self._finished: dict[int, FinishedSegment] = {}
-        self._first_task: float | None = None
+        self._ledger: SegmentLedger | None = None
+        self._began: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The input's name without its folder."""
+        return self._path.name
 
     @property
     def waiting(self) -> bool:
-        """Whether segments are missing and none has failed."""
-        return self._plan is not None and self.report.error is None and not self.complete
+        """Whether segments wait or are at workers, and nothing has failed."""
+        return self._ledger is not None and self.report.error is None and not self.complete
+
+    @property
+    def at_work(self) -> bool:
+        """Whether segments are at workers: their outcomes will come."""
+        return self._ledger is not None and self._ledger.at_work
 
     @property
     def complete(self) -> bool:
         """Whether every segment is there."""
-        return self._plan is not None and len(self._finished) == len(self._plan.segments)
+        return self._ledger is not None and self.report.error is None and self._ledger.complete
 
     @property
     def frames_done(self) -> int:
-        """Frames in finished segments."""
-        return sum(len(done.pts) for done in self._finished.values())
+        """Frames in finished segments, the missing ones counted too."""
+        return self._ledger.frames_done if self._ledger else 0
 
     def scan(self) -> None:
         """Probe and plan, and look for segments finished by an earlier run."""
@@ -109,58 +129,53 @@ class VideoRun:
                 raise InputError(f"{self._output} exists; --overwrite replaces it")
             self._plan = plan = self._make_plan()
             plan.folder.open(resume=self._job.resume)
-            for segment in plan.segments:
-                done = plan.folder.finished(segment)
-                if done:
-                    self._finished[segment.number] = done
+            plan.folder.unfinished(self._output).unlink(missing_ok=True)
+            ledger = SegmentLedger(plan.source, plan.segments, plan.folder)
             self.report.frames_in = sum(len(segment.owned_pts) for segment in plan.segments)
-            self.report.segments |= {"total": len(plan.segments), "reused": len(self._finished)}
+            self.report.segments |= {"total": len(plan.segments), "reused": ledger.reused}
             self.report.warnings += [*plan.source.warnings, *plan.copies.warnings]
+            self._ledger = ledger
 
-    def units(self, key: int) -> Iterator[Unit[SegmentTask]]:
-        """Read and yield the unfinished segments, under keys of (key, segment number)."""
-        if self._plan is None:
-            return
-        self._first_task = time.monotonic()
-        with PacketReader(self._plan.source) as reader:
-            for segment in self._plan.segments:
-                if not self.waiting:
-                    return  # one has failed: the others would be in vain
-                if segment.number in self._finished:
-                    continue
-                task = self._task(self._plan, segment, reader)
-                if task is None:
-                    return
-                yield Unit((key, segment.number), task)
+    def next_unit(self, key: int) -> Unit[SegmentTask] | None:
+        """Read a segment that waits, under a key of (key, segment number); None: nothing waits.
 
-    def _task(self, plan: _Plan, segment: Segment, reader: PacketReader) -> SegmentTask | None:
-        task = None
+        After an error the others would be in vain.
+        """
+        if self._plan is None or self._ledger is None or self.report.error is not None:
+            return None
         with self._errors_reported():
-            task = SegmentTask(segment, plan.source.info, plan.output, reader.read(segment))
-        return task  # noqa: RET504 - None where an error has been reported
+            handed_out = self._ledger.next()
+            if handed_out:
+                segment, packets = handed_out
+                task = SegmentTask(segment, self._plan.source.info, self._plan.output, packets)
+                return Unit((key, segment.number), task)
+        return None
 
-    def accept(self, outcome: Outcome[StylizedSegment]) -> None:
-        """Keep a finished segment, or note why it failed."""
+    def accept(self, outcome: Outcome[StylizedSegment]) -> int:
+        """Keep a finished segment, or note why it failed; returns how many more frames are done."""
         assert self._plan is not None
-        assert self._first_task is not None
+        assert self._ledger is not None
         _, number = outcome.key
         self.report.segments["retried"] += outcome.attempts > 1
-        self.report.seconds["stylize"] = round(time.monotonic() - self._first_task, 3)
-        if outcome.result is None:
-            start = self._plan.segments[number].owned_pts[0] * self._plan.source.info.time_base
-            self.report.error = (
-                f"{self._path}: segment {number:05d}, at {float(start):.1f} s: {outcome.error}"
-            )
-            return
+        self._began = min(self._began or outcome.began, outcome.began)
+        self.report.seconds["stylize"] = round(time.monotonic() - self._began, 3)
         with self._errors_reported():
-            self._finished[number] = self._plan.folder.record(outcome.result)
-            self.report.segments["done"] += 1
+            if outcome.result is not None:
+                frames = self._ledger.accept(number, outcome.result)
+                self.report.segments["done"] += frames > 0
+                return frames
+            if not self._ledger.give_up(number):
+                start = self._plan.segments[number].owned_pts[0] * self._plan.source.info.time_base
+                raise InputError(
+                    f"{self._path}: segment {number:05d}, at {float(start):.1f} s: {outcome.error}"
+                )
+        return 0
 
     def finish(self) -> None:
         """Reassemble, verify, and let the output appear under its name."""
         assert self._plan is not None
         with self._errors_reported():
-            temporary = self._output.with_name(f".{self._output.name}.{os.getpid()}.part")
+            temporary = self._plan.folder.unfinished(self._output)
             try:
                 self._write(self._plan, temporary)
             finally:
@@ -172,58 +187,94 @@ class VideoRun:
 
     def close(self) -> None:
         """Leave the work folder to others; what is finished stays for the next run."""
-        if self._plan:
+        if self._ledger:
+            self._ledger.close()
+        if self._plan and self._plan.folder.is_open:
+            # `finish` removes it, unless it was interrupted in doing so.
+            with suppress(OSError):
+                self._plan.folder.unfinished(self._output).unlink()
             self._plan.folder.close()
 
     def _write(self, plan: _Plan, temporary: Path) -> None:
-        pieces = [self._finished[segment.number] for segment in plan.segments]
-        container = container_for(self._output)
+        assert self._ledger is not None
+        self._ledger.close()
+        pieces = self._ledger.pieces()
         with self._timed("mux"):
-            reassemble(plan.source, pieces, temporary, plan.copies, container=container)
+            copied = reassemble(
+                plan.source,
+                pieces,
+                temporary,
+                plan.copies,
+                container=container_for(self._output),
+                frame=plan.output,
+            )
         with self._timed("verify"):
             pts = [pts for piece in pieces for pts in piece.pts]
-            self.report.verified = verify(plan.source, pts, plan.copies, temporary)
+            self.report.verified = verify(
+                plan.source, pts, plan.copies, temporary, refused=copied.refused
+            )
         if not self.report.verified.everything:
             raise VerificationError(
                 f"{self._path}: the output, read again, is not whole ({self.report.verified}); "
                 "it was not kept, the finished segments are"
             )
+        if self._input_state() != plan.input_state:
+            raise MediaError(f"{self._path}: the file changed while it was read; run again")
+        if later := self.report.verified.later_by_seconds:
+            self.report.warnings.append(
+                f"every time is {1000 * later:.1f} ms later: "
+                f"{self._output.suffix} has no times before zero"
+            )
         temporary.replace(self._output)
         self.report.frames_out = len(pts)
-        self._note_damage(plan, pieces)
+        self.report.warnings += copied.warnings
+        self._note_damage(plan, pieces, copied)
         plan.folder.remove()
 
-    def _note_damage(self, plan: _Plan, pieces: list[FinishedSegment]) -> None:
+    def _note_damage(self, plan: _Plan, pieces: list[FinishedSegment], copied: CopyReport) -> None:
         time_base = plan.source.info.time_base
         missing = [pts for piece in pieces for pts in piece.missing_pts]
-        self.report.missing_pts_seconds = [round(float(pts * time_base), 6) for pts in missing]
+        corrupt = [pts for piece in pieces for pts in piece.corrupt_pts]
         errors = [error for piece in pieces for error in piece.errors]
-        corrupt = sum(piece.corrupt_frames for piece in pieces)
-        self.report.status = "done" if plan.source.is_whole else "damaged"
+        self.report.missing_pts_seconds = [round(float(pts * time_base), 6) for pts in missing]
+        self.report.corrupt_pts_seconds = [round(float(pts * time_base), 6) for pts in corrupt]
+        whole = plan.source.is_whole and copied.is_whole
+        self.report.status = "done" if whole else "damaged"
         if missing or errors or corrupt:
             self.report.status = "damaged"
             self.report.warnings.append(
-                f"the source is damaged: {len(missing)} frames missing, {corrupt} frames corrupt, "
+                f"the source is damaged: {_count(missing, 'missing', plan.source)}, "
+                f"{_count(corrupt, 'corrupt', plan.source)}, "
                 f"{len(errors)} packets that could not be decoded"
             )
 
     def _make_plan(self) -> _Plan:
         job = self._job
-        encoder = choose_encoder(self._output, codec=job.codec, crf=job.crf, preset=job.preset)
+        container_for(self._output)  # before anything is read
         if not self._output.parent.is_dir():
             raise InputError(f"{self._output.parent}: no such folder to write into")
+        state = self._input_state()
         source = probe(self._path)
         if self._output.exists() and self._output.samefile(self._path):
             raise InputError(f"{self._output}: the output would replace its own input")
-        frame = output_frame(
-            source.info.width,
-            source.info.height,
+        encoder = choose_encoder(
+            self._output,
+            source.info,
+            codec=job.codec,
+            crf=job.crf,
+            preset=job.preset,
+            tone_map=job.tonemap,
+            kind=job.encoder,
+        )
+        frame = plan_output(
+            source.info,
             encoder,
             max_side=job.max_side,
             scale=self._style.scale,
+            tone_map=job.tonemap,
         )
         check_encoder(source.info, frame)
-        self.report.warnings += _announcements(source, frame)
+        self.report.warnings += differences(source.info, frame)
         segments = plan_segments(
             source.packets, time_base=source.info.time_base, seconds=job.segment_seconds
         )
@@ -233,19 +284,29 @@ class VideoRun:
         # The hash tells outputs of one name apart when several runs share a --work-dir.
         place = hashlib.sha256(str(self._output.absolute()).encode()).hexdigest()[:8]
         folder = WorkFolder(
-            base / f"{self._output.name}-{place}.work", self._identity(encoder, frame)
+            base / f"{short_name(self._output)}-{place}.work",
+            self._identity(state, encoder, frame),
         )
-        return _Plan(source, frame, plan_copies(source, self._output), segments, folder)
+        copies = plan_copies(source, self._output)
+        return _Plan(source, frame, copies, segments, folder, state)
 
-    def _identity(self, encoder: EncoderSettings, frame: OutputFrame) -> dict[str, object]:
-        status = self._path.stat()
+    def _input_state(self) -> list[object]:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return []  # probing will say why, in better words
+        return [str(self._path.absolute()), status.st_size, status.st_mtime_ns]
+
+    def _identity(
+        self, state: list[object], encoder: EncoderSettings, frame: OutputFrame
+    ) -> dict[str, object]:
         return {
-            "input": [str(self._path.absolute()), status.st_size, status.st_mtime_ns],
+            "input": state,
             "style": [self._style.fingerprint, describe(self._job.style)],
             "segment_seconds": self._job.segment_seconds,
             "output": describe(frame),
             "encoder": describe(encoder),
-            "version": __version__,
+            "version": [__version__, av.__version__],
         }
 
     @contextmanager
@@ -253,11 +314,21 @@ class VideoRun:
         try:
             yield
         except (InputError, VerificationError) as error:
-            self.report.error = str(error)
+            self._fail(str(error))
         except av.FFmpegError as error:
-            self.report.error = f"{self._path}: {error.strerror or error}"
+            self._fail(f"{self._path}: {error.strerror or error}")
         except OSError as error:  # a full disk, a folder without permission
-            self.report.error = f"{error.filename or self._output}: {error.strerror or error}"
+            self._fail(
+                f"{error.filename or self._output}: {error.strerror or error}; "
+                "what is finished is kept: make room or give leave, and run again"
+            )
+        except Exception as error:  # of our own making: the other inputs go on all the same
+            _log.debug("%s failed", self._path, exc_info=True)
+            self._fail(f"{self._path}: {type(error).__name__}: {error}")
+
+    def _fail(self, words: str) -> None:
+        """The first error is the one that matters: later ones follow from it."""
+        self.report.error = self.report.error or words
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
@@ -268,14 +339,9 @@ class VideoRun:
             self.report.seconds[name] = round(time.monotonic() - start, 3)
 
 
-def _announcements(source: SourceVideo, frame: OutputFrame) -> list[str]:
-    """What will differ from the source beyond the style."""
-    lines = []
-    if source.info.pixel_format.endswith(_DEEP_FORMATS):
-        lines.append(f"its {source.info.pixel_format} frames are written with 8 bits a sample")
-    if (frame.width, frame.height) != (frame.shown_width, frame.shown_height):
-        lines.append(
-            f"its frames of {frame.shown_width}x{frame.shown_height} are padded to "
-            f"{frame.width}x{frame.height}: {frame.encoder.codec} needs even sizes"
-        )
-    return lines
+def _count(pts: list[int], what: str, source: SourceVideo) -> str:
+    if not pts:
+        return f"no frames {what}"
+    shown = source.packets.shown_pts
+    places = places_in_words(pts, shown, source.info.time_base)
+    return f"{len(pts)} frames {what} ({places})"

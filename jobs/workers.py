@@ -15,7 +15,7 @@ from nst_core.style_library import Style, find_for
 from nst_core.stylizer import Stylizer
 from pipeline.image_worker import ImageWorker
 from pipeline.segment_worker import SegmentWorker
-from pipeline.worker_pool import InProcessPool, Worker, WorkerPool
+from pipeline.worker_pool import Deadline, InProcessPool, Worker, WorkerPool
 
 if TYPE_CHECKING:
     from pipeline.actor_pool import Resources
@@ -25,9 +25,18 @@ WorkerClass = type[SegmentWorker] | type[ImageWorker]
 
 @contextmanager
 def stylizing_pool(
-    worker_class: WorkerClass, style: StyleSpec, pool: PoolSpec, *, depth: int = 2
+    worker_class: WorkerClass,
+    style: StyleSpec,
+    pool: PoolSpec,
+    *,
+    depth: int = 2,
+    deadline: Deadline | None = None,
 ) -> Iterator[WorkerPool]:
-    """Open a pool whose workers apply ``style``; it closes with the block."""
+    """Open a pool whose workers apply ``style``; it closes with the block.
+
+    ``depth`` units are at each worker at a time, each of them no longer than ``deadline``; both
+    mean nothing to a pool in this process.
+    """
     found = find_checked(style)
     if pool.workers == 0:
         threads = len(os.sched_getaffinity(0))
@@ -40,7 +49,7 @@ def stylizing_pool(
         resources = _resources(style, pool)
         threads = max(1, int(resources.cpus))
         factory = partial(make_worker, worker_class, found, style, threads)
-        actors = ActorPool(factory, resources, workers=pool.workers, depth=depth)
+        actors = ActorPool(factory, resources, workers=pool.workers, depth=depth, deadline=deadline)
         try:
             yield actors
         finally:

@@ -11,13 +11,16 @@ import hashlib
 import logging
 import os
 import warnings
-from functools import partial
+from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import openvino
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nst_core import __version__
@@ -56,8 +59,7 @@ class OpenVinoEngine:
                 "CPU_RUNTIME_CACHE_CAPACITY": "64",
             },
         )
-        self._new_queue = partial(_inference_queue, compiled, threads)
-        self._queue = self._new_queue()
+        self._requests = [compiled.create_infer_request() for _ in range(threads)]
 
     def run(self, images: Tensor) -> Tensor:
         """Map N x 3 x H x W float32 in [0, 1] to N x 3 x scale*H x scale*W.
@@ -68,33 +70,45 @@ class OpenVinoEngine:
         # The traced network pads to a multiple, and not to the least size that it can compute.
         padding = (0, max(0, self._min_side - width), 0, max(0, self._min_side - height))
         padded = F.pad(images.detach().float(), padding, mode="replicate")
-        frames = padded.contiguous().numpy()
-        outputs: list[Tensor | None] = [None] * len(frames)
         try:
-            for number in range(len(frames)):
-                self._queue.start_async({0: frames[number : number + 1]}, (outputs, number))
-            self._queue.wait_all()
+            outputs = self._outputs(padded.contiguous().numpy())
         except RuntimeError as error:
-            self._queue = self._new_queue()  # a queue repeats its first error for ever
             reason = str(error).strip().splitlines()[-1]
             raise EnvironmentProblem(
                 f"OpenVINO cannot compute {width}x{height} pixels ({reason}); "
                 "try --engine torch or --max-side"
             ) from error
-        result = torch.cat([output for output in outputs if output is not None])
-        return result[..., : self._scale * height, : self._scale * width]
+        return torch.cat(outputs)[..., : self._scale * height, : self._scale * width]
+
+    def _outputs(self, frames: NDArray[np.float32]) -> list[Tensor]:
+        """Keep every stream busy; a stream's next frame starts once its last has been fetched.
+
+        No AsyncInferQueue: it runs Python on OpenVINO's threads, which then wait for the
+        interpreter's lock, perhaps for the thread that waits for them; and it repeats its first
+        error for ever.
+        """
+        outputs: list[Tensor] = []
+        running: deque[Any] = deque()
+        try:
+            for number in range(len(frames)):
+                if len(running) == len(self._requests):
+                    outputs.append(_fetch(running[0]))
+                    running.popleft()
+                request = self._requests[number % len(self._requests)]
+                request.start_async({0: frames[number : number + 1]})
+                running.append(request)
+            outputs += map(_fetch, running)
+        finally:
+            for request in running:  # after an error: a request at work takes no other frame
+                with suppress(RuntimeError):
+                    request.wait()
+        return outputs
 
 
-def _inference_queue(compiled: Any, threads: int) -> Any:
-    queue = openvino.AsyncInferQueue(compiled, threads)
-    queue.set_callback(_keep_output)
-    return queue
-
-
-def _keep_output(request: Any, userdata: tuple[list[Tensor | None], int]) -> None:
-    outputs, number = userdata
-    # The request's memory is used again for the next frame.
-    outputs[number] = torch.from_numpy(request.get_output_tensor(0).data.copy())
+def _fetch(request: Any) -> Tensor:
+    request.wait()
+    # The request's memory is used again for its next frame.
+    return torch.from_numpy(request.get_output_tensor(0).data.copy())
 
 
 def _choose_precision(

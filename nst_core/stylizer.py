@@ -9,18 +9,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nst_core.batching import HalvingBatches
 from nst_core.checkpoint import load_generator
-from nst_core.color import (
-    Yuv420,
-    YuvEncoding,
-    keep_chroma,
-    keep_rgb_colors,
-    rgb_to_yuv420,
-    yuv420_to_rgb,
-)
+from nst_core.color import keep_rgb_colors
 from nst_core.engine import Engine, make_engine
 from nst_core.style_library import Style
 from nst_core.tiled_engine import TiledEngine, tiles_exactly
+from nst_core.tone_mapping import ToneMapping
+from nst_core.yuv import (
+    YuvEncoding,
+    YuvFrames,
+    convert_alpha,
+    join_frames,
+    rgb_to_yuv,
+    yuv_to_rgb,
+)
 
 
 class Stylizer:
@@ -67,6 +70,7 @@ class Stylizer:
         self.keep_colors = keep_colors
         self.match_histogram = match_histogram
         self._engine: Engine | None = None
+        self._batches = HalvingBatches()
         if style.path is not None and strength > 0:
             generator, _ = load_generator(style.path)
             self._engine = make_engine(
@@ -85,6 +89,11 @@ class Stylizer:
         """What computes, such as ``openvino cpu bfloat16``; ``none`` where frames pass through."""
         return self._engine.name if self._engine else "none"
 
+    @property
+    def computes(self) -> bool:
+        """Whether a network is run; False where only colours are converted, there and back."""
+        return self._engine is not None
+
     def stylize(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Map uint8 RGB, H x W x 3 or N x H x W x 3, to the same, ``scale`` times as large."""
         if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or pictures.shape[-1] != 3:
@@ -93,28 +102,68 @@ class Stylizer:
             )
         if self._engine is None:
             return pictures.copy()
+        engine = self._engine
         batch = pictures[None] if pictures.ndim == 3 else pictures
-        source = torch.from_numpy(np.array(batch)).to(self._engine.device)  # may be read-only
-        rgb = source.permute(0, 3, 1, 2).float() / 255
-        output = self._generated(self._engine, rgb)
-        if self.keep_colors:
-            output = keep_rgb_colors(output, rgb)
-        pixels = _to_bytes(output)
+        parts = self._batches.run(len(batch), lambda part: self._stylized(engine, batch[part]))
+        pixels = np.concatenate(parts)
         return pixels if pictures.ndim == 4 else pixels[0]
 
-    def stylize_yuv(self, frames: Yuv420, encoding: YuvEncoding) -> Yuv420:
-        """Map 8-bit 4:2:0 frames to the same, ``scale`` times as large.
+    def stylize_yuv(
+        self,
+        frames: YuvFrames,
+        source: YuvEncoding,
+        target: YuvEncoding | None = None,
+        *,
+        tone_mapping: ToneMapping | None = None,
+    ) -> YuvFrames:
+        """Map frames in planes to frames ``scale`` times as large, encoded as ``target``.
 
-        They are converted on the engine's device.
+        ``target`` None is as ``source``. Colours are converted on the engine's device, with
+        float32 between, identity and all; alpha passes by the network. ``tone_mapping`` brings a
+        high dynamic range down to BT.709 before the network sees it.
         """
-        if self._engine is None:
-            return frames
-        source = frames.to(self._engine.device)
-        rgb = yuv420_to_rgb(source, encoding)
-        output = rgb_to_yuv420(self._generated(self._engine, rgb), encoding)
+        target = target or source
+
+        def convert(part: slice) -> YuvFrames:
+            alpha = None if frames.alpha is None else frames.alpha[part]
+            taken = YuvFrames(frames.luma[part], frames.chroma[part], alpha)
+            return self._stylized_yuv(taken, source, target, tone_mapping)
+
+        return join_frames(self._batches.run(len(frames.luma), convert))
+
+    @torch.inference_mode()
+    def _stylized_yuv(
+        self,
+        frames: YuvFrames,
+        source: YuvEncoding,
+        target: YuvEncoding,
+        tone_mapping: ToneMapping | None,
+    ) -> YuvFrames:
+        moved = frames.to(self._engine.device) if self._engine else frames
+        rgb = yuv_to_rgb(moved, source)
+        if tone_mapping:
+            rgb = tone_mapping.to_sdr(rgb)
+        output = self._generated(self._engine, rgb) if self._engine else rgb
+        if self.keep_colors and target.matrix == "rgb":
+            output = keep_rgb_colors(output, rgb)
+        result = rgb_to_yuv(output, target)
+        if self.keep_colors and target.matrix != "rgb":
+            chroma = moved.chroma if target == source else rgb_to_yuv(rgb, target).chroma
+            result = YuvFrames(result.luma, chroma)
+        if frames.alpha is not None:
+            alpha = _enlarged(frames.alpha, self.scale)
+            alpha = convert_alpha(alpha, depth=source.depth, to_depth=target.depth)
+            result = YuvFrames(result.luma, result.chroma, alpha)
+        return result.to(torch.device("cpu"))
+
+    @torch.inference_mode()
+    def _stylized(self, engine: Engine, batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        source = torch.from_numpy(np.array(batch)).to(engine.device)  # may be read-only
+        rgb = source.permute(0, 3, 1, 2).float() / 255
+        output = self._generated(engine, rgb)
         if self.keep_colors:
-            output = keep_chroma(output, source)
-        return output.to(torch.device("cpu"))
+            output = keep_rgb_colors(output, rgb)
+        return _to_bytes(output)
 
     def _generated(self, engine: Engine, source: Tensor) -> Tensor:
         output = engine.run(source)
@@ -143,3 +192,8 @@ def _to_bytes(images: Tensor) -> NDArray[np.uint8]:
         pixels = (images[:, channel].clamp(0, 1) * 255).round().to(torch.uint8)
         result[..., channel] = pixels.cpu().numpy()
     return result
+
+
+def _enlarged(alpha: Tensor, scale: int) -> Tensor:
+    """N x H x W to N x scale*H x scale*W; each sample becomes a square: edges stay edges."""
+    return alpha.repeat_interleave(scale, 1).repeat_interleave(scale, 2) if scale > 1 else alpha

@@ -1,25 +1,40 @@
 """The fan-out over Ray actors; the only place in the pipeline that knows Ray.
 
-Ray's own restarts and retries are off: a unit whose worker dies is tried again here, alone on a
-fresh worker, at most three times, and then reported. One poisonous unit cannot stop the rest.
+Ray's own restarts and retries are off: a unit whose worker dies, or which takes longer than it
+may, is tried again here, alone on a fresh worker, at most three times, and then reported. One
+poisonous unit cannot stop the rest.
 """
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from nst_core.errors import EnvironmentProblem
-from pipeline.worker_pool import Outcome, Unit, Worker, WorkerFactory
+from pipeline.worker_pool import (
+    SECONDS_BETWEEN_QUESTIONS,
+    Deadline,
+    Outcome,
+    Unit,
+    Worker,
+    WorkerFactory,
+)
 
 MAX_ATTEMPTS = 3
+_START_UP_SECONDS = 1800.0
+"""After which a pool without a single worker gives up; an autoscaler may need many minutes."""
+_LONGEST_WAIT_SECONDS = 60.0
 _CLASS_PREFIX = re.compile(r"^[\w.]+(Error|Problem): ")
+_FAILED_TO_START = "The actor died because of an error raised in its creation task"
+_DIED = "its worker died"
 
 
 @dataclass(frozen=True)
@@ -43,24 +58,82 @@ class Resources:
 @dataclass(frozen=True)
 class _Attempt:
     unit: Unit[Any]
-    number: int
+    failures: tuple[str, ...] = ()
+    """Why the attempts before this one ended, in words."""
+
+    @property
+    def number(self) -> int:
+        return len(self.failures) + 1
 
     @property
     def is_retry(self) -> bool:
-        return self.number > 1
+        return bool(self.failures)
+
+    def failed(self, reason: str) -> _Attempt:
+        return replace(self, failures=(*self.failures, reason))
 
 
 @dataclass(eq=False)
 class _Seat:
-    """An actor and what it was given, oldest first."""
+    """An actor and what it was given, oldest first: it works on the oldest."""
 
     actor: Any
+    starting: ray.ObjectRef | None
+    """Comes once the actor has built its worker; None from then on."""
+    since: float
+    """When it began what it does now: starting, or its oldest call."""
     calls: dict[ray.ObjectRef, _Attempt] = field(default_factory=dict)
 
     def can_take(self, attempt: _Attempt, depth: int) -> bool:
+        if self.starting is not None:
+            return False
         if attempt.is_retry or any(call.is_retry for call in self.calls.values()):
             return not self.calls  # a suspect runs alone
         return len(self.calls) < depth
+
+    def give(self, attempt: _Attempt) -> None:
+        if not self.calls:
+            self.since = time.monotonic()
+        self.calls[self.actor.process.remote(attempt.unit.task)] = attempt
+
+    def take_back(self, call: ray.ObjectRef) -> tuple[_Attempt, float]:
+        """An ended call's attempt, and when it began."""
+        began, self.since = self.since, time.monotonic()
+        return self.calls.pop(call), began
+
+
+class _Queue:
+    """Units on their way to a worker: those to try again, and those drawn ahead."""
+
+    def __init__(self, units: Iterable[Unit[Any] | None]) -> None:
+        self._units = iter(units)
+        self._waiting: deque[_Attempt] = deque()
+        self.exhausted = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def first(self) -> _Attempt | None:
+        return self._waiting[0] if self._waiting or self.draw() else None
+
+    def pop(self) -> _Attempt:
+        return self._waiting.popleft()
+
+    def put_back(self, attempt: _Attempt) -> None:
+        self._waiting.appendleft(attempt)
+
+    def draw(self) -> bool:
+        """Draw a unit, if there is one by now."""
+        if self.exhausted:
+            return False
+        try:
+            unit = next(self._units)
+        except StopIteration:
+            self.exhausted = True
+            return False
+        if unit is not None:
+            self._waiting.append(_Attempt(unit))
+        return unit is not None
 
 
 class _Host:
@@ -69,6 +142,9 @@ class _Host:
     def __init__(self, factory: WorkerFactory) -> None:
         self._worker: Worker = factory()
 
+    def ready(self) -> None:
+        """Answer once the worker is built."""
+
     def process(self, task: Any) -> tuple[Any, str]:
         return self._worker.process(task), self._worker.engine
 
@@ -76,7 +152,9 @@ class _Host:
 class ActorPool:
     """A pool of Ray actors, each started when there is work for it.
 
-    ``depth`` units wait at each actor, so that the next one is there when one ends.
+    ``depth`` units are at each actor, so that with 2 or more the next one is there when one ends;
+    with 1 no unit waits at a busy worker while another is idle. A unit that takes longer than
+    ``deadline`` at its worker has the worker killed; building a worker is not counted.
     Raises EnvironmentProblem when the cluster cannot hold ``workers`` such actors: Ray itself
     would wait for ever.
     """
@@ -88,6 +166,7 @@ class ActorPool:
         *,
         workers: int | None = None,
         depth: int = 2,
+        deadline: Deadline | None = None,
     ) -> None:
         fit = resources.workers_that_fit()
         if fit < (workers or 1):
@@ -99,25 +178,30 @@ class ActorPool:
         self.workers = workers or fit
         self._factory = factory
         self._depth = depth
+        self._deadline = deadline or Deadline(math.inf)
         self._actor_class: Any = ray.remote(
             num_cpus=resources.cpus, num_gpus=resources.gpus, max_restarts=0, max_task_retries=0
         )(_Host)
         self._seats: list[_Seat] = []
+        self._deaths_while_starting = 0
         self._engine: str | None = None
 
-    def run(self, units: Iterable[Unit[Any]]) -> Iterator[Outcome[Any]]:
-        """Draw units as workers become free, and yield every unit's outcome."""
-        fresh = (_Attempt(unit, 1) for unit in units)
-        again: deque[_Attempt] = deque()
-        waiting = self._next(fresh, again)
-        while waiting or any(seat.calls for seat in self._seats):
-            while waiting and (seat := self._seat_for(waiting)):
-                call = seat.actor.process.remote(waiting.unit.task)
-                seat.calls[call] = waiting
-                waiting = self._next(fresh, again)
-            yield from self._collect(again)
-            if waiting is None:
-                waiting = self._next(fresh, again)
+    def run(self, units: Iterable[Unit[Any] | None]) -> Iterator[Outcome[Any]]:
+        """Draw units as workers become free, and yield every unit's outcome.
+
+        A freed worker has its next unit before the outcome of its last is yielded.
+        """
+        queue = _Queue(units)
+        while True:
+            self._fill(queue)
+            if len(queue) or any(seat.calls for seat in self._seats):
+                outcomes = [*self._collect(queue), *self._enforce_deadline(queue)]
+                self._hand_out(queue)
+                yield from outcomes
+            elif queue.exhausted:
+                return
+            else:
+                time.sleep(SECONDS_BETWEEN_QUESTIONS)
 
     def engine(self) -> str | None:
         """What computes; None as long as no worker was needed."""
@@ -129,50 +213,120 @@ class ActorPool:
             ray.kill(seat.actor)
         self._seats.clear()
 
-    @staticmethod
-    def _next(fresh: Iterator[_Attempt], again: deque[_Attempt]) -> _Attempt | None:
-        return again.popleft() if again else next(fresh, None)
+    def _fill(self, queue: _Queue) -> None:
+        """Give every worker its share, start workers for the rest, and draw one unit ahead."""
+        while True:
+            self._hand_out(queue)
+            starting = sum(seat.starting is not None for seat in self._seats)
+            if len(queue) > starting and len(self._seats) < self.workers:
+                self._start_worker()
+            elif len(queue) > starting or not queue.draw():
+                return
 
-    def _seat_for(self, attempt: _Attempt) -> _Seat | None:
-        """Find the least busy actor with room, or start one."""
-        free = [seat for seat in self._seats if seat.can_take(attempt, self._depth)]
-        least_busy = min(free, key=lambda seat: len(seat.calls), default=None)
-        if len(self._seats) < self.workers and (least_busy is None or least_busy.calls):
-            least_busy = _Seat(self._actor_class.remote(self._factory))
-            self._seats.append(least_busy)
-        return least_busy
+    def _hand_out(self, queue: _Queue) -> None:
+        while attempt := queue.first():
+            free = [seat for seat in self._seats if seat.can_take(attempt, self._depth)]
+            if not free:
+                return
+            seat = min(free, key=lambda seat: len(seat.calls))
+            if seat.calls and len(self._seats) < self.workers:
+                self._start_worker()  # for the units after those that wait here
+            seat.give(queue.pop())
 
-    def _collect(self, again: deque[_Attempt]) -> Iterator[Outcome[Any]]:
-        """Wait for one call to end; units of a dead actor go to ``again`` or end in an error."""
-        calls = {call: seat for seat in self._seats for call in seat.calls}
-        ready, _ = ray.wait(list(calls), num_returns=1)
-        for call in ready:
-            seat = calls[call]
-            attempt = seat.calls[call]
-            try:
-                result, self._engine = ray.get(call)
-            except RayTaskError as error:  # the unit itself failed: its worker is fine
-                del seat.calls[call]
-                yield Outcome(attempt.unit.key, None, _words(error), attempt.number)
-            except RayError as error:  # its worker or its node is gone
-                yield from self._replace(seat, error, again)
-            else:
-                del seat.calls[call]
-                yield Outcome(attempt.unit.key, result, None, attempt.number)
+    def _start_worker(self) -> None:
+        actor = self._actor_class.remote(self._factory)
+        self._seats.append(_Seat(actor, actor.ready.remote(), time.monotonic()))
 
-    def _replace(
-        self, seat: _Seat, error: Exception, again: deque[_Attempt]
-    ) -> Iterator[Outcome[Any]]:
+    def _dismiss(self, seat: _Seat) -> None:
+        """Kill an actor, dead or alive: one that lives on would keep its place in the cluster."""
         self._seats.remove(seat)
-        if "The actor died because of an error raised in its creation task" in str(error):
-            raise EnvironmentProblem(f"a worker could not start: {_words(error)}") from error
-        # Which of its calls was running cannot be told: all are suspects, each is tried alone.
-        for attempt in seat.calls.values():
-            if attempt.number == MAX_ATTEMPTS:
-                words = f"its worker died {MAX_ATTEMPTS} times; given up"
-                yield Outcome(attempt.unit.key, None, words, attempt.number)
+        ray.kill(seat.actor)  # ray.cancel would not stop a running method
+
+    def _collect(self, queue: _Queue) -> Iterator[Outcome[Any]]:
+        """Wait for a call to end; units of a dead actor are queued again or end in an error."""
+        for event in self._wait(queue):
+            seat = next(s for s in self._seats if event is s.starting or event in s.calls)
+            if event is seat.starting:
+                self._welcome(seat)
             else:
-                again.append(_Attempt(attempt.unit, attempt.number + 1))
+                yield from self._end(seat, event, queue)
+
+    def _wait(self, queue: _Queue) -> list[ray.ObjectRef]:
+        events = [call for seat in self._seats for call in seat.calls]
+        events += [seat.starting for seat in self._seats if seat.starting is not None]
+        now = time.monotonic()
+        timeouts = [seat.since + self._seconds_for(seat) - now for seat in self._seats]
+        idle = any(seat.starting is None and not seat.calls for seat in self._seats)
+        if not queue.exhausted and (idle or len(self._seats) < self.workers):
+            timeouts.append(SECONDS_BETWEEN_QUESTIONS)
+        timeout = max(0.0, min([_LONGEST_WAIT_SECONDS, *timeouts]))
+        ready, _ = ray.wait(events, num_returns=1, timeout=timeout)
+        # The very objects of ours: `is` tells a call from a start.
+        return [event for event in events if event in ready]
+
+    def _seconds_for(self, seat: _Seat) -> float:
+        if seat.starting is not None:
+            return _START_UP_SECONDS
+        return self._deadline.seconds if seat.calls else math.inf
+
+    def _welcome(self, seat: _Seat) -> None:
+        """Let an actor in that has built its worker."""
+        try:
+            ray.get(seat.starting)
+        except RayError as error:
+            self._dismiss(seat)
+            self._deaths_while_starting += 1
+            if _FAILED_TO_START in str(error) or self._deaths_while_starting == MAX_ATTEMPTS:
+                raise EnvironmentProblem(f"a worker could not start: {_words(error)}") from error
+        else:
+            self._deaths_while_starting = 0
+            seat.starting, seat.since = None, time.monotonic()
+
+    def _end(self, seat: _Seat, call: ray.ObjectRef, queue: _Queue) -> Iterator[Outcome[Any]]:
+        try:
+            result, self._engine = ray.get(call)
+        except RayTaskError as error:  # the unit itself failed: its worker is fine
+            attempt, began = seat.take_back(call)
+            yield Outcome(attempt.unit.key, None, _words(error), attempt.number, began)
+        except RayError as error:  # its worker or its node is gone
+            self._dismiss(seat)
+            reason = _DIED if isinstance(error, RayActorError) else _words(error)
+            # Which of its calls was running cannot be told: all are suspects.
+            for attempt in reversed(seat.calls.values()):
+                yield from self._try_again(attempt, reason, seat, queue)
+        else:
+            attempt, began = seat.take_back(call)
+            yield Outcome(attempt.unit.key, result, None, attempt.number, began)
+
+    def _enforce_deadline(self, queue: _Queue) -> Iterator[Outcome[Any]]:
+        now = time.monotonic()
+        for seat in [s for s in self._seats if now >= s.since + self._seconds_for(s)]:
+            if seat.starting is not None:
+                if all(other.starting is not None for other in self._seats):
+                    raise EnvironmentProblem(
+                        f"no worker has started within {_START_UP_SECONDS:g} s; "
+                        "look at the cluster with `ray status`, or lower --cpus-per-worker"
+                    )
+                continue  # others work: it may still come
+            self._dismiss(seat)
+            late, *innocent = seat.calls.values()
+            for attempt in reversed(innocent):
+                queue.put_back(attempt)
+            reason = f"took more than {self._deadline.seconds:g} s"
+            yield from self._try_again(late, reason, seat, queue)
+
+    def _try_again(
+        self, attempt: _Attempt, reason: str, seat: _Seat, queue: _Queue
+    ) -> Iterator[Outcome[Any]]:
+        failed = attempt.failed(reason)
+        if len(failed.failures) < MAX_ATTEMPTS:
+            queue.put_back(failed)
+            return
+        reasons = " or ".join(dict.fromkeys(failed.failures))
+        words = f"{reasons} {MAX_ATTEMPTS} times; given up"
+        if self._deadline.advice and set(failed.failures) != {_DIED}:
+            words = f"{words}; {self._deadline.advice}"
+        yield Outcome(attempt.unit.key, None, words, attempt.number, seat.since)
 
 
 def _capacity() -> str:

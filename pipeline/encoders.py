@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from nst_core.errors import InputError
+from pipeline.hdr_metadata import HdrMetadata, read_hdr_metadata
+from pipeline.pixel_formats import Codec, PlaneLayout, fit_layout
+from pipeline.source_video import VideoStreamInfo
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 writes pages to stderr by itself
 
-Codec = Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores"]
+EncoderKind = Literal["software", "nvenc"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ CONTAINERS: dict[str, Container] = {
     ".mov": Container("mov", ("h264", "hevc", "prores")),
     ".mkv": Container("matroska", ("h264", "hevc", "av1", "vp9", "ffv1", "prores")),
     ".webm": Container("webm", ("vp9", "av1")),
+    ".gif": Container("gif", ("gif",)),
 }
 
 
@@ -40,30 +44,13 @@ class EncoderSettings:
     codec: Codec
     encoder: str
     """FFmpeg's name."""
+    layout: PlaneLayout
+    """Of the frames that it is given."""
     pixel_format: str
+    """The same as FFmpeg names it for this encoder."""
     piece_format: str
     """FFmpeg's muxer for the piece of one segment: one that keeps the codec's packets."""
     options: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class OutputFrame:
-    """Size and encoder of the frames to write."""
-
-    width: int
-    """Of the encoded picture: even where the encoder needs it."""
-    height: int
-    shown_width: int
-    """Of the stylized picture; what is beyond repeats its last column."""
-    shown_height: int
-    encoder: EncoderSettings
-    scale: int = 1
-    """How many times wider and higher the stylized picture is than what the network takes."""
-
-    @property
-    def taken_size(self) -> tuple[int, int]:
-        """Width and height of the frames that the network takes."""
-        return self.shown_width // self.scale, self.shown_height // self.scale
 
 
 _DEFAULT_CRF: dict[Codec, int] = {"h264": 18, "hevc": 20, "av1": 28, "vp9": 28}
@@ -80,7 +67,9 @@ _PRESETS: dict[Codec, tuple[str, ...]] = {
     "vp9": tuple(str(number) for number in range(9)),  # libvpx calls it cpu-used
     "ffv1": (),
     "prores": tuple(str(number) for number in range(6)),  # the profile: proxy to 4444 XQ
+    "gif": (),
 }
+_NVENC_PRESETS = tuple(f"p{number}" for number in range(1, 8))
 _ENCODERS: dict[Codec, str] = {
     "h264": "libx264",
     "hevc": "libx265",
@@ -88,9 +77,15 @@ _ENCODERS: dict[Codec, str] = {
     "vp9": "libvpx-vp9",
     "ffv1": "ffv1",
     "prores": "prores_ks",
+    "gif": "png",  # its pieces: frames with their palette, made a GIF when they are spliced
 }
-_CODECS_WITH_ODD_SIZES = frozenset({"vp9", "ffv1"})
-_PIXEL_FORMATS: dict[Codec, str] = {"prores": "yuv422p10le"}
+_NVENC: dict[Codec, str] = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
+_PACKED: dict[str, str] = {"gbrp": "bgr0", "gbrap": "bgra"}
+"""What ffv1 takes instead of 8-bit planes of RGB."""
+_NVENC_FORMATS = {"yuv420p10le": "p010le", "yuv444p10le": "yuv444p16le"}
+_WITH_ALPHA_BESIDE_VP9 = frozenset({"matroska", "webm"})
+_SOURCE_CODECS: dict[str, Codec] = {"libvpx-vp9": "vp9", "libdav1d": "av1", "libaom-av1": "av1"}
+"""Decoders that are not named after their codec."""
 
 
 def container_for(path: Path) -> Container:
@@ -105,40 +100,101 @@ def container_for(path: Path) -> Container:
 
 
 def choose_encoder(
-    path: Path, *, codec: Codec | None = None, crf: int | None = None, preset: str | None = None
+    path: Path,
+    stream: VideoStreamInfo,
+    *,
+    codec: Codec | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    tone_map: bool = False,
+    kind: EncoderKind = "software",
 ) -> EncoderSettings:
-    """Settings for an output file; None stands for the default. Raises InputError."""
+    """Settings for an output of ``stream``; None stands for the default.
+
+    The default codec is the container's first that holds the source's depth and transparency.
+    Raises InputError for what does not go together, such as HDR in 8 bits.
+    """
     container = container_for(path)
-    chosen = codec or container.codecs[0]
+    chosen = codec or _default_codec(container, stream, tone_map=tone_map)
     if chosen not in container.codecs:
         raise InputError(
             f"--codec {chosen}: {path.suffix} holds {', '.join(container.codecs)}; "
             "choose one of them, or name the output .mkv"
         )
-    if preset is not None and preset not in _PRESETS[chosen]:
-        allowed = ", ".join(_PRESETS[chosen]) or "none: leave it out"
-        raise InputError(f"--preset {preset}: for {chosen} there is {allowed}")
-    options = _options(chosen, crf, preset)
+    if kind == "nvenc" and chosen not in _NVENC:
+        raise InputError(f"--encoder nvenc: it has {', '.join(_NVENC)}, not {chosen}")
+    layout = _layout(container, chosen, stream, tone_map=tone_map)
+    if stream.transfer and not tone_map and layout.depth == 8:
+        raise InputError(
+            f"{path.name}: the source has high dynamic range ({stream.transfer}), which the 8 bits "
+            f"of {chosen} cannot hold; use --tonemap, or --codec hevc, av1, prores or ffv1"
+        )
+    hdr = None
+    if stream.transfer and not tone_map:
+        hdr = read_hdr_metadata(stream.mastering_display, stream.content_light)
+    if kind == "nvenc":
+        options = _nvenc_options(chosen, crf, preset)
+    else:
+        options = _options(chosen, crf, preset) | _options_of_layout(chosen, layout, preset)
+        options = _with_hdr(options, stream, hdr)
     return EncoderSettings(
         codec=chosen,
-        encoder=_ENCODERS[chosen],
-        pixel_format=_PIXEL_FORMATS.get(chosen, "yuv420p"),
-        piece_format="mov" if chosen == "prores" else "nut",
+        encoder=_NVENC[chosen] if kind == "nvenc" else _ENCODERS[chosen],
+        layout=layout,
+        pixel_format=_pixel_format(chosen, layout, kind),
+        piece_format=_piece_format(chosen, layout),
         options=tuple(options.items()),
     )
 
 
+def _default_codec(container: Container, stream: VideoStreamInfo, *, tone_map: bool) -> Codec:
+    """The container's first codec, or the first that loses least of range, alpha and depth."""
+    source = _source_layout(stream, tone_map=tone_map)
+
+    def losses(codec: Codec) -> tuple[bool, bool, bool]:
+        layout = _layout(container, codec, stream, tone_map=tone_map)
+        is_shallow = source.depth > 8 and layout.depth == 8
+        is_opaque = stream.transparent and not layout.alpha
+        return bool(stream.transfer) and is_shallow, is_opaque, is_shallow
+
+    return min(container.codecs, key=losses)
+
+
+def _source_layout(stream: VideoStreamInfo, *, tone_map: bool) -> PlaneLayout:
+    return replace(stream.layout, depth=8) if tone_map and stream.transfer else stream.layout
+
+
+def _layout(
+    container: Container, codec: Codec, stream: VideoStreamInfo, *, tone_map: bool
+) -> PlaneLayout:
+    source = _source_layout(stream, tone_map=tone_map)
+    if codec == "vp9" and container.format not in _WITH_ALPHA_BESIDE_VP9:
+        source = replace(source, alpha=False)
+    same = _SOURCE_CODECS.get(stream.codec, stream.codec) == codec
+    return fit_layout(codec, source, same_codec=same)
+
+
+def _pixel_format(codec: Codec, layout: PlaneLayout, kind: EncoderKind) -> str:
+    if codec == "gif":
+        return "pal8"
+    if kind == "nvenc":
+        return _NVENC_FORMATS.get(layout.pixel_format, layout.pixel_format)
+    return _PACKED.get(layout.pixel_format, layout.pixel_format)
+
+
+def _piece_format(codec: Codec, layout: PlaneLayout) -> str:
+    if codec == "vp9" and layout.alpha:
+        return "matroska"  # alpha travels beside the packets, which few formats keep
+    return "mov" if codec == "prores" else "nut"
+
+
 def _options(codec: Codec, crf: int | None, preset: str | None) -> dict[str, str]:
     """Closed GOPs, one thread (the bytes must not depend on the machine), equal headers."""
-    quality = str(_DEFAULT_CRF.get(codec, 0) if crf is None else crf)
+    if preset is not None and preset not in _PRESETS[codec]:
+        allowed = ", ".join(_PRESETS[codec]) or "none: leave it out"
+        raise InputError(f"--preset {preset}: for {codec} there is {allowed}")
+    quality = _quality(codec, crf)
     speed = preset or _DEFAULT_PRESET.get(codec, "")
-    if crf is not None and codec not in _LARGEST_CRF:
-        raise InputError(f"--crf {crf}: {codec} has no rate factor; leave it out")
-    if crf is not None and not 0 <= crf <= _LARGEST_CRF[codec]:
-        raise InputError(
-            f"--crf {crf}: {codec} takes 0 (best) to {_LARGEST_CRF[codec]}; "
-            f"try {_DEFAULT_CRF[codec]}"
-        )
     match codec:
         case "h264":
             return {"preset": speed, "crf": quality, "x264-params": "stitchable=1:open-gop=0"}
@@ -154,30 +210,51 @@ def _options(codec: Codec, crf: int | None, preset: str | None) -> dict[str, str
             return {"level": "3", "g": "1"}
         case "prores":
             return {"profile": speed or "3"}
+        case "gif":
+            return {}
 
 
-def output_frame(
-    width: int,
-    height: int,
-    encoder: EncoderSettings,
-    *,
-    max_side: int | None = None,
-    scale: int = 1,
-) -> OutputFrame:
-    """Size of the frames to write for a source of width x height pixels.
+def _quality(codec: Codec, crf: int | None) -> str:
+    if crf is None:
+        return str(_DEFAULT_CRF.get(codec, 0))
+    if codec not in _LARGEST_CRF:
+        raise InputError(f"--crf {crf}: {codec} has no rate factor; leave it out")
+    if not 0 <= crf <= _LARGEST_CRF[codec]:
+        raise InputError(
+            f"--crf {crf}: {codec} takes 0 (best) to {_LARGEST_CRF[codec]}; "
+            f"try {_DEFAULT_CRF[codec]}"
+        )
+    return str(crf)
 
-    ``max_side`` shrinks what the network takes; it comes out ``scale`` times larger.
-    """
-    if max_side is not None and max(width, height) > max_side:
-        factor = max_side / max(width, height)
-        width, height = (max(2, round(side * factor)) for side in (width, height))
-    width, height = width * scale, height * scale
-    even = 0 if encoder.codec in _CODECS_WITH_ODD_SIZES else 1
-    return OutputFrame(
-        width=width + (width & even),
-        height=height + (height & even),
-        shown_width=width,
-        shown_height=height,
-        encoder=encoder,
-        scale=scale,
-    )
+
+def _options_of_layout(codec: Codec, layout: PlaneLayout, preset: str | None) -> dict[str, str]:
+    if codec == "vp9" and layout.alpha:
+        return {"auto-alt-ref": "0"}  # libvpx: no alternate references with transparency
+    if codec == "prores" and layout.subsampling == "444" and preset is None:
+        return {"profile": "4"}
+    return {}
+
+
+def _with_hdr(
+    options: dict[str, str], stream: VideoStreamInfo, hdr: HdrMetadata | None
+) -> dict[str, str]:
+    """Tell the encoder HDR10's metadata, and where chroma lies if not where it usually does."""
+    added = {"x265-params": "", "svtav1-params": ""}
+    if hdr:
+        added = {
+            "x265-params": hdr.x265_parameters(),
+            "svtav1-params": hdr.svt_av1_parameters(),
+        }
+    if stream.siting == "topleft":
+        added["x265-params"] = ":".join(filter(None, (added["x265-params"], "chromaloc=2")))
+    return {
+        key: f"{value}:{added[key]}" if added.get(key) else value for key, value in options.items()
+    }
+
+
+def _nvenc_options(codec: Codec, crf: int | None, preset: str | None) -> dict[str, str]:
+    """NVENC with constant quality, whole GOPs and headers of their own."""
+    if preset is not None and preset not in _NVENC_PRESETS:
+        raise InputError(f"--preset {preset}: NVENC has {', '.join(_NVENC_PRESETS)}")
+    options = {"preset": preset or "p5", "rc": "vbr", "b": "0", "cq": _quality(codec, crf)}
+    return options | {"strict_gop": "1", "forced-idr": "1"}

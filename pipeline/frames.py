@@ -1,4 +1,4 @@
-"""Frames between PyAV and the network: 8-bit 4:2:0 planes, without a needless conversion."""
+"""Frames between PyAV and the network: planes as they are stored, without a needless conversion."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from typing import Any, cast
 import av
 import numpy as np
 import torch
-import torch.nn.functional as F
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
-from torch import Tensor
 
-from nst_core.color import Yuv420
-from pipeline.encoders import OutputFrame
+from nst_core.yuv import YuvFrames
+from pipeline.output_frame import OutputFrame
 from pipeline.source_video import VideoStreamInfo
 
-_NO_CONVERSION = frozenset({"yuv420p", "yuvj420p"})
 _COLORSPACES = {
     1: Colorspace.ITU709,
+    4: Colorspace.FCC,
     5: Colorspace.ITU601,
     6: Colorspace.ITU601,
     7: Colorspace.SMPTE240M,
@@ -33,85 +31,78 @@ EXACT = (
 """How swscale converts without shortcuts that cost accuracy."""
 
 
-def to_yuv420(frame: av.VideoFrame, stream: VideoStreamInfo, output: OutputFrame) -> av.VideoFrame:
-    """Bring a decoded frame to the network's size in 8-bit 4:2:0, matrix and range unchanged."""
-    width, height = output.taken_size
-    if (frame.width, frame.height) == (width, height) and frame.format.name in _NO_CONVERSION:
-        return frame
-    untagged = Colorspace.ITU709 if stream.high_definition else Colorspace.ITU601
-    colorspace = _COLORSPACES.get(stream.color.matrix, untagged)
-    color_range = ColorRange.JPEG if stream.full_range else ColorRange.MPEG
-    # Every colour argument must be given: swscale's own guesses differ between directions.
-    source = (
-        {}
-        if frame.format.is_rgb
-        else {"src_colorspace": colorspace, "src_color_range": color_range}
-    )
-    return VideoReformatter().reformat(
-        frame,
-        width=width,
-        height=height,
-        format="yuv420p",
-        dst_colorspace=colorspace,
-        dst_color_range=color_range,
-        interpolation=EXACT,
-        threads=1,
-        **source,
-    )
+def source_planes(
+    frame: av.VideoFrame, stream: VideoStreamInfo, size: tuple[int, int]
+) -> YuvFrames:
+    """Take a decoded frame's planes, brought to a (width, height) and to the stream's layout.
+
+    They share the frame's memory where nothing is to be brought: join them before it is reused.
+    """
+    layout = stream.layout
+    stored = frame.format.name.replace("yuvj", "yuv", 1)
+    if (frame.width, frame.height) != size or stored != layout.pixel_format:
+        frame = _reformatted(frame, stream, size)
+    luma, *others = (_samples(plane, layout.depth) for plane in frame.planes)
+    chroma = torch.from_numpy(np.stack(others[:2]))[None]
+    alpha = torch.from_numpy(others[2])[None] if layout.alpha else None
+    return YuvFrames(torch.from_numpy(luma)[None], chroma, alpha)
 
 
-def yuv_of_frame(frame: av.VideoFrame) -> Yuv420:
-    """Copy the planes of a yuv420p frame."""
-    luma, cb, cr = (torch.from_numpy(_plane(frame, number)) for number in range(3))
-    return Yuv420(luma[None], torch.stack((cb, cr))[None])
-
-
-def join_yuv(frames: list[Yuv420]) -> Yuv420:
-    """Batch frames of one size."""
-    return Yuv420(
-        torch.cat([frame.luma for frame in frames]), torch.cat([frame.chroma for frame in frames])
-    )
-
-
-def split_yuv(frames: Yuv420) -> list[Yuv420]:
-    """Undo join_yuv."""
-    return [
-        Yuv420(luma[None], chroma[None])
-        for luma, chroma in zip(frames.luma, frames.chroma, strict=True)
-    ]
-
-
-def frame_from_yuv(yuv: Yuv420, output: OutputFrame) -> av.VideoFrame:
-    """Make the frame to encode, padded by repetition to the encoded size."""
-    luma = _pad(yuv.luma, output.height, output.width)[0].numpy()
-    chroma = _pad(yuv.chroma, -(-output.height // 2), -(-output.width // 2))[0].numpy()
-    frame = av.VideoFrame(output.width, output.height, "yuv420p")
-    for plane, pixels in zip(frame.planes, (luma, chroma[0], chroma[1]), strict=True):
-        _fill(plane, pixels)
-    if output.encoder.pixel_format != "yuv420p":
-        frame = frame.reformat(format=output.encoder.pixel_format, interpolation=EXACT)
+def frame_to_encode(planes: YuvFrames, output: OutputFrame) -> av.VideoFrame:
+    """Make one frame to encode, padded by repetition to the encoded size."""
+    settings = output.encoder
+    frame = av.VideoFrame(output.width, output.height, settings.layout.pixel_format)
+    stored = [planes.luma[0], *planes.chroma[0]]
+    if planes.alpha is not None and settings.layout.alpha:
+        stored.append(planes.alpha[0])
+    for number, plane in enumerate(frame.planes):
+        samples = _samples(plane, settings.layout.depth)
+        if number < len(stored):
+            _fill(samples, stored[number].numpy())
+        else:
+            samples[:] = 2**settings.layout.depth - 1  # opaque
+    wanted = "bgra" if settings.codec == "gif" else settings.pixel_format
+    if wanted != settings.layout.pixel_format:  # the same samples, stored in another order
+        frame = frame.reformat(format=wanted, interpolation=EXACT)
     return frame
 
 
-def _plane(frame: av.VideoFrame, number: int) -> NDArray[np.uint8]:
-    """Copy a plane without the padding at the end of its lines."""
-    plane = frame.planes[number]
-    lines = np.frombuffer(cast("Any", plane), np.uint8).reshape(-1, plane.line_size)
-    result: NDArray[np.uint8] = lines[: plane.height, : plane.width].copy()
-    return result
-
-
-def _fill(plane: av.video.plane.VideoPlane, pixels: NDArray[np.uint8]) -> None:
-    lines = np.zeros((plane.buffer_size // plane.line_size, plane.line_size), np.uint8)
-    lines[: pixels.shape[0], : pixels.shape[1]] = pixels
-    plane.update(lines.tobytes())
-
-
-def _pad(planes: Tensor, height: int, width: int) -> Tensor:
-    bottom, right = height - planes.shape[-2], width - planes.shape[-1]
-    if not bottom and not right:
-        return planes
-    padded = F.pad(
-        planes.float().reshape(1, -1, *planes.shape[-2:]), (0, right, 0, bottom), "replicate"
+def _reformatted(
+    frame: av.VideoFrame, stream: VideoStreamInfo, size: tuple[int, int]
+) -> av.VideoFrame:
+    """Resize and store otherwise; matrix and range stay as they are."""
+    # Every colour argument must be given: swscale's own guesses differ between directions.
+    usual = Colorspace.ITU709 if stream.high_definition else Colorspace.ITU601
+    colors: dict[str, Any] = {}
+    if not stream.layout.rgb:
+        colorspace = _COLORSPACES.get(stream.color.matrix, usual)
+        # swscale takes every grey for full range; said of both sides, it leaves the numbers.
+        full = stream.full_range or stream.pixel_format.startswith(("gray", "ya"))
+        color_range = ColorRange.JPEG if full else ColorRange.MPEG
+        colors = {"dst_colorspace": colorspace, "dst_color_range": color_range}
+        if not frame.format.is_rgb:
+            colors |= {"src_colorspace": colorspace, "src_color_range": color_range}
+    return VideoReformatter().reformat(
+        frame,
+        width=size[0],
+        height=size[1],
+        format=stream.layout.pixel_format,
+        interpolation=EXACT,
+        threads=1,
+        **colors,
     )
-    return padded.to(torch.uint8).reshape(*planes.shape[:-2], height, width)
+
+
+def _samples(plane: av.video.plane.VideoPlane, depth: int) -> NDArray[Any]:
+    """A plane without the padding at the end of its lines, in the frame's own memory."""
+    dtype = np.uint8 if depth == 8 else np.uint16
+    lines = np.frombuffer(cast("Any", plane), np.uint8).reshape(-1, plane.line_size)
+    return lines[: plane.height].view(dtype)[:, : plane.width]
+
+
+def _fill(samples: NDArray[Any], picture: NDArray[Any]) -> None:
+    """Copy a picture into a plane at least as large; its last row and column are repeated."""
+    height, width = picture.shape
+    samples[:height, :width] = picture
+    samples[:height, width:] = picture[:, -1:]
+    samples[height:] = samples[height - 1]

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import av
+from av.packet import PacketSideData, packet_sidedata_type_from_literal
 
 from nst_core.errors import MediaError
+from pipeline.media_file import open_source, video_packets
 from pipeline.segments import Segment
-from pipeline.source_video import SourceVideo, open_source, video_packets
+from pipeline.source_video import SourceVideo
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,6 +25,8 @@ class EncodedPacket:
     dts: int | None
     duration: int
     is_keyframe: bool
+    alpha: bytes | None = None
+    """What lies beside the packet in Matroska: for VP8 and VP9 the picture of its alpha."""
 
     def __repr__(self) -> str:
         return f"EncodedPacket({len(self.data)} bytes, pts {self.pts})"
@@ -78,10 +82,27 @@ class PacketReader:
             raise MediaError(f"{self._source.path}: the file changed while it was read") from error
         place = self._position
         self._position += 1
+        index = self._source.packets
         return EncodedPacket(
             data=bytes(packet),
-            pts=int(self._source.packets.pts[place]),
-            dts=packet.dts,
+            pts=int(index.pts[place]),
+            dts=packet.dts if index.dts is None else int(index.dts[place]),
             duration=packet.duration or 0,
             is_keyframe=packet.is_keyframe,
+            alpha=_alpha(packet) if self._source.info.has_alpha_packets else None,
         )
+
+
+def _alpha(packet: av.Packet[Any]) -> bytes | None:
+    if not packet.has_sidedata("matroska_block_additional"):
+        return None
+    return bytes(packet.get_sidedata("matroska_block_additional"))
+
+
+def set_alpha(packet: av.Packet[Any], alpha: bytes) -> None:
+    """Put an EncodedPacket's alpha beside a packet, where libvpx's decoders look for it."""
+    kind = packet_sidedata_type_from_literal("matroska_block_additional")
+    new_side_data: Any = PacketSideData  # PyAV types no constructor
+    side_data = new_side_data(kind, len(alpha))
+    side_data.update(alpha)
+    packet.set_sidedata(side_data)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+import torch
 from numpy.typing import NDArray
 
-from nst_core.color import Matrix
 from nst_core.errors import MediaError
-from pipeline.frames import EXACT
-from pipeline.segment_worker import yuv_encoding
+from nst_core.yuv import yuv_to_rgb
+from pipeline.frames import source_planes
+from pipeline.output_frame import source_encoding
 from pipeline.source_video import (
     SourceVideo,
     VideoStreamInfo,
@@ -23,12 +23,6 @@ from pipeline.source_video import (
     probe,
     video_packets,
 )
-
-_COLORSPACES: dict[Matrix, Colorspace] = {
-    "bt601": Colorspace.ITU601,
-    "bt709": Colorspace.ITU709,
-    "bt2020": Colorspace.BT2020,
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,7 +84,6 @@ def open_pair(source: Path, output: Path) -> VideoPair:
 
 def _rgb_frames(video: SourceVideo, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
     """Frames to show, in that order."""
-    converter = VideoReformatter()
     decoded = 0
     with open_source(video.path) as container:
         stream = main_video_stream(container, video.path)
@@ -100,10 +93,10 @@ def _rgb_frames(video: SourceVideo, width: int, height: int) -> Iterator[NDArray
         try:
             for packet in video_packets(container, video.stream_index):
                 for frame in stream.decode(packet):
-                    yield _to_rgb(converter, frame, video.info, width, height)
+                    yield _to_rgb(frame, video.info, (width, height))
                     decoded += 1
             for frame in stream.decode(None):
-                yield _to_rgb(converter, frame, video.info, width, height)
+                yield _to_rgb(frame, video.info, (width, height))
         except av.FFmpegError as error:
             raise MediaError(
                 f"{video.path}: cannot be decoded after {decoded} frames "
@@ -112,30 +105,8 @@ def _rgb_frames(video: SourceVideo, width: int, height: int) -> Iterator[NDArray
 
 
 def _to_rgb(
-    converter: VideoReformatter,
-    frame: av.VideoFrame,
-    stream: VideoStreamInfo,
-    width: int,
-    height: int,
+    frame: av.VideoFrame, stream: VideoStreamInfo, size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    encoding = yuv_encoding(stream)
-    # Every colour argument must be given: swscale's own guesses differ between directions.
-    source = (
-        {}
-        if frame.format.is_rgb
-        else {
-            "src_colorspace": _COLORSPACES[encoding.matrix],
-            "src_color_range": ColorRange.JPEG if encoding.full_range else ColorRange.MPEG,
-        }
-    )
-    converted = converter.reformat(
-        frame,
-        width=width,
-        height=height,
-        format="rgb24",
-        dst_color_range=ColorRange.JPEG,
-        interpolation=EXACT,
-        threads=1,
-        **source,
-    )
-    return np.asarray(converted.to_ndarray(), dtype=np.uint8)
+    rgb = yuv_to_rgb(source_planes(frame, stream, size), source_encoding(stream))[0]
+    pixels: NDArray[np.uint8] = (rgb.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    return pixels

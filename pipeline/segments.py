@@ -9,7 +9,7 @@ shown before it) and cuts within a long GOP (the packets before the cut are pre-
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -58,6 +58,19 @@ def plan_segments(packets: PacketIndex, *, time_base: Fraction, seconds: float) 
         _segment(packets, number, shown[start:end])
         for number, (start, end) in enumerate(pairwise(bounds))
     ]
+
+
+def with_pre_roll(packets: PacketIndex, segment: Segment) -> Segment | None:
+    """The same share with packets from one keyframe earlier on; None where there is none.
+
+    For a segment that came out damaged. Its keyframe may be none that a decoder can begin at:
+    H.264 with intra refresh marks places from which a picture is whole only some frames later,
+    and a damaged keyframe can be concealed only by pictures before it.
+    """
+    before = np.flatnonzero(packets.is_keyframe[: segment.first_packet])
+    if segment.first_packet == 0:
+        return None
+    return replace(segment, first_packet=int(before[-1]) if len(before) else 0)
 
 
 def _cuts(packets: PacketIndex, shown: NDArray[np.int64], *, length: int) -> list[int]:

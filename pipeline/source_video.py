@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideDataType
-from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from nst_core.errors import MediaError
-
-# FFmpeg writes to stderr by itself; what goes wrong is told by exceptions and reports instead.
-av.logging.set_level(av.logging.PANIC)
+from nst_core.tone_mapping import Transfer
+from nst_core.yuv import Siting
+from pipeline.first_frame import display_matrix, first_frame, shows_through, side_data
+from pipeline.media_file import declared_seconds
+from pipeline.media_file import main_video_stream as main_video_stream
+from pipeline.media_file import open_source as open_source
+from pipeline.media_file import video_packets as video_packets
+from pipeline.packet_index import PacketIndex as PacketIndex
+from pipeline.packet_index import index_packets
+from pipeline.pixel_formats import PlaneLayout, layout_of
+from pipeline.timestamps import ClockReset
 
 _DECLARED_TOO_MANY = 1
 """Some writers of AVI count one frame more than there is."""
+_ENDS_EARLIER_SECONDS = 0.5
 _TALL_ENOUGH_FOR_709 = 720
 """Untagged video of at least this height is BT.709 by custom, below it BT.601."""
+_HDR_TRANSFERS: dict[int, Transfer] = {16: "pq", 18: "hlg"}
+_BT2020_MATRIX = 9
+_CODECS_WITH_CENTERED_CHROMA = frozenset({"mjpeg", "mpeg1video"})
+_CODECS_WITH_IDLE_ALPHA = frozenset({"gif", "apng", "png"})
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""The decoders that read the alpha beside a packet, by the names of those that do not."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,16 @@ class VideoStreamInfo:
     """Frames a second, on average: the encoder's rate control wants one."""
     sample_aspect_ratio: Fraction | None
     color: ColorTags
+    mastering_display: bytes | None = None
+    """FFmpeg's AVMasteringDisplayMetadata, as it lies in memory; a bare decoder never sees it."""
+    content_light: bytes | None = None
+    """FFmpeg's AVContentLightMetadata, likewise."""
+    interlaced: bool = False
+    """Whether the first frame is."""
+    has_alpha_packets: bool = False
+    """Whether packets bring a second picture beside the first: its alpha, of VP8 and VP9."""
+    transparent: bool = False
+    """Whether its alpha is there for a use: see _is_transparent."""
 
     @property
     def full_range(self) -> bool:
@@ -66,27 +85,22 @@ class VideoStreamInfo:
         """Whether an untagged stream of this size counts as BT.709."""
         return self.height >= _TALL_ENOUGH_FOR_709
 
-
-@dataclass(frozen=True, repr=False)
-class PacketIndex:
-    """Numbers of every packet of the main stream, in decoding order; no picture data."""
-
-    pts: NDArray[np.int64]
-    duration: NDArray[np.int64]
-    is_keyframe: NDArray[np.bool_]
-    is_shown: NDArray[np.bool_]
-    """False where an edit list or the codec marks the frame as not to be shown."""
-
-    def __len__(self) -> int:
-        return len(self.pts)
-
-    def __repr__(self) -> str:
-        return f"PacketIndex({len(self)} packets, {int(self.is_keyframe.sum())} keyframes)"
+    @property
+    def layout(self) -> PlaneLayout:
+        """How its frames are stored."""
+        return layout_of(self.pixel_format)
 
     @property
-    def shown_pts(self) -> NDArray[np.int64]:
-        """PTS of the frames to show, in the order of showing."""
-        return np.sort(self.pts[self.is_shown])
+    def transfer(self) -> Transfer | None:
+        """The transfer function of a high dynamic range; None: a standard one."""
+        return _HDR_TRANSFERS.get(self.color.transfer)
+
+    @property
+    def siting(self) -> Siting:
+        """Where chroma samples lie, by the custom of codec and colours: decoders do not tell it."""
+        if self.codec in _CODECS_WITH_CENTERED_CHROMA or self.pixel_format.startswith("yuvj"):
+            return "center"
+        return "topleft" if self.transfer and self.color.matrix == _BT2020_MATRIX else "left"
 
 
 @dataclass(frozen=True)
@@ -102,6 +116,8 @@ class SourceVideo:
     warnings: tuple[str, ...]
     is_whole: bool = True
     """False where the file ends before the frames that it declares."""
+    clock_resets: tuple[ClockReset, ...] = ()
+    """Where the times of the file start again; those of ``packets`` are continued."""
 
     @property
     def last_duration(self) -> int:
@@ -109,25 +125,11 @@ class SourceVideo:
         return int(self.packets.duration[np.argmax(self.packets.pts)])
 
 
-@contextmanager
-def open_source(path: Path) -> Iterator[InputContainer]:
-    """Open a media file for reading. Raises MediaError for one that cannot be opened."""
-    try:
-        # Absolute, for FFmpeg takes what is before a colon for a protocol. Strict, the default,
-        # raises UnicodeDecodeError at the first Latin-1 tag.
-        container = av.open(str(path.absolute()), metadata_errors="surrogateescape")
-    except FileNotFoundError as error:
-        raise MediaError(f"{path}: no such file") from error
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"{path}: not a readable video ({_reason(error)})") from error
-    with container:
-        yield container
-
-
 def probe(path: Path) -> SourceVideo:
-    """Describe and index a video: two passes over the container, one frame decoded.
+    """Describe and index a video: one pass over its packets, one frame decoded.
 
-    Raises MediaError where there is no video to decode, or its timestamps are unusable.
+    More is decoded where times do not tell the order of showing. Raises MediaError where there is
+    no video to decode, or its frames cannot be ordered.
     """
     if path.is_dir():
         raise MediaError(f"{path}: a folder; name video files")
@@ -136,43 +138,57 @@ def probe(path: Path) -> SourceVideo:
     with open_source(path) as container:
         stream = main_video_stream(container, path)
         info = _describe(stream, path)
-        index, declared = stream.index, stream.frames
-        matrix = _display_matrix(container, stream)
-    packets, warnings = _index_packets(path, index)
-    whole = not warnings
-    if declared > len(packets) + _DECLARED_TOO_MANY:
-        whole = False
-        warnings = (*warnings, f"the file declares {declared} frames and holds {len(packets)}")
-    return SourceVideo(path, index, info, packets, matrix, warnings, whole)
+        index, frames = stream.index, stream.frames
+        seconds = 0.0 if frames else declared_seconds(container, stream)
+        decoder = info.codec if info.has_alpha_packets else None
+        frame = first_frame(container, stream, decoder=decoder)
+    if frame is not None:
+        info = _with_frame(info, frame)
+    indexed = index_packets(path, index, rate=info.rate, interlaced=info.interlaced)
+    end = float(int(np.max(indexed.packets.pts + indexed.packets.duration)) * info.time_base)
+    lacking: tuple[str, ...] = ()
+    if frames > len(indexed.packets) + _DECLARED_TOO_MANY:
+        lacking = _lacking_frames(path, index, frames)
+    elif seconds > end + _ENDS_EARLIER_SECONDS:
+        lacking = (f"the file declares {seconds:.2f} s of picture and holds {end:.2f} s",)
+    return SourceVideo(
+        path=path,
+        stream_index=index,
+        info=info,
+        packets=indexed.packets,
+        display_matrix=None if frame is None else display_matrix(frame),
+        warnings=(*indexed.warnings, *lacking),
+        is_whole=indexed.is_whole and not lacking,
+        clock_resets=indexed.resets,
+    )
 
 
-def main_video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Find the first video stream that is not cover art. Raises MediaError."""
-    for stream in container.streams.video:
-        if stream.codec_context is not None and not (stream.disposition & Disposition.attached_pic):
-            return stream
-    raise MediaError(f"{path}: no video stream in it")
-
-
-def video_packets(container: InputContainer, stream_index: int) -> Iterator[av.Packet[Any]]:
-    """Demux one stream's packets that carry data, the other streams skipped."""
-    chosen = container.streams[stream_index]
-    for stream in container.streams:
-        if stream is not chosen:
-            stream.discard = Discard.all
-    for packet in container.demux(chosen):
-        if packet.size:
-            yield packet
+def _lacking_frames(path: Path, stream_index: int, declared: int) -> tuple[str, ...]:
+    """Say how many frames lack that the file declares, those counted that an edit list cuts off."""
+    count = 0
+    with open_source(path, with_all_cut=True) as container, suppress(av.FFmpegError):
+        for _ in video_packets(container, stream_index):
+            count += 1
+    if declared <= count + _DECLARED_TOO_MANY:
+        return ()
+    return (f"the file declares {declared} frames and holds {count}",)
 
 
 def _describe(stream: VideoStream, path: Path) -> VideoStreamInfo:
     context = stream.codec_context
+    if context.name == "webp" and not context.width:
+        raise MediaError(
+            f"{path}: an animated WebP, which cannot be decoded here; save it as an animated "
+            "PNG or GIF and name that"
+        )
     if not context.width or not context.height or not context.pix_fmt:
         raise MediaError(f"{path}: no picture size in its video stream; the file is damaged")
     if stream.time_base is None:
         raise MediaError(f"{path}: no time base in its video stream; the file is damaged")
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    has_alpha = tags.get("alpha_mode") == "1" and context.name in _ALPHA_DECODERS
     return VideoStreamInfo(
-        codec=context.codec.name,
+        codec=_ALPHA_DECODERS[context.name] if has_alpha else context.codec.name,
         extradata=context.extradata,
         codec_tag=context.codec_tag,
         bits_per_coded_sample=context.bits_per_coded_sample,
@@ -188,57 +204,24 @@ def _describe(stream: VideoStream, path: Path) -> VideoStreamInfo:
             int(context.color_trc),
             int(context.colorspace),
         ),
+        has_alpha_packets=has_alpha,
     )
 
 
-def _display_matrix(container: InputContainer, stream: VideoStream) -> tuple[int, ...] | None:
-    """Read the display matrix of the first frame: a bare decoder never sees the container's."""
-    stream.thread_type = "SLICE"
-    try:
-        frame = next(iter(container.decode(stream)), None)
-    except av.FFmpegError:
-        return None  # the segments will tell what can be decoded
-    if frame is None:
-        return None
-    for side_data in frame.side_data:
-        if side_data.type == SideDataType.DISPLAYMATRIX:  # type: ignore[attr-defined]  # PyAV types it str
-            numbers = np.frombuffer(bytes(cast("Any", side_data)), dtype=np.int32)
-            return tuple(int(number) for number in numbers)
-    return None
+def _is_transparent(codec: str, pixel_format: str, frame: av.VideoFrame) -> bool:
+    """GIF and PNG decode with alpha whether it is used or not; in others it was asked for."""
+    if not layout_of(pixel_format).alpha:
+        return False
+    return codec not in _CODECS_WITH_IDLE_ALPHA or shows_through(frame)
 
 
-def _index_packets(path: Path, stream_index: int) -> tuple[PacketIndex, tuple[str, ...]]:
-    rows: list[tuple[int | None, int, bool, bool]] = []
-    warnings: tuple[str, ...] = ()
-    with open_source(path) as container:
-        try:
-            for packet in video_packets(container, stream_index):
-                rows.append(
-                    (
-                        packet.pts,
-                        packet.duration or 0,
-                        packet.is_keyframe,
-                        not packet.is_discard,
-                    )
-                )
-        except av.FFmpegError as error:
-            warnings = (f"the file could be read only in part ({_reason(error)})",)
-    if not rows:
-        raise MediaError(f"{path}: no packets in its video stream; the file is damaged")
-    pts = [row[0] for row in rows]
-    if None in pts or len(set(pts)) != len(pts):
-        raise MediaError(
-            f"{path}: its frames have no timestamps, or some twice; "
-            "remux it into an .mkv with proper timestamps first"
-        )
-    index = PacketIndex(
-        pts=np.array(cast("list[int]", pts), dtype=np.int64),
-        duration=np.array([row[1] for row in rows], dtype=np.int64),
-        is_keyframe=np.array([row[2] for row in rows], dtype=np.bool_),
-        is_shown=np.array([row[3] for row in rows], dtype=np.bool_),
+def _with_frame(info: VideoStreamInfo, frame: av.VideoFrame) -> VideoStreamInfo:
+    pixel_format = frame.format.name if info.has_alpha_packets else info.pixel_format
+    return replace(
+        info,
+        pixel_format=pixel_format,
+        transparent=_is_transparent(info.codec, pixel_format, frame),
+        mastering_display=side_data(frame, "MASTERING_DISPLAY_METADATA"),
+        content_light=side_data(frame, "CONTENT_LIGHT_LEVEL"),
+        interlaced=bool(frame.interlaced_frame),
     )
-    return index, warnings
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

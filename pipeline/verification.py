@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import lcm
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
+from av.container import InputContainer
+from av.stream import AttachmentStream, Stream
+from av.video.stream import VideoStream
 
-from pipeline.reassembly import CopyPlan
-from pipeline.source_video import SourceVideo, main_video_stream, open_source
+from pipeline.chapters import chapter_starts, chapters_for
+from pipeline.copied_packets import CopiedPackets
+from pipeline.copied_streams import CopyPlan, is_cover
+from pipeline.first_frame import display_matrix, first_frame
+from pipeline.media_file import main_video_stream, open_source
+from pipeline.source_video import SourceVideo
 
 _COPIED_KINDS = frozenset({"audio", "subtitle", "video"})
 """Not data: mp4 and mov write streams of their own for chapters and timecode. Not attachments:
 they have no packets."""
+_CHAPTER_TICK = Fraction(1, 1000)
+"""Seconds to which containers round the starts of chapters."""
+_NO_TEXT = 2
+"""Bytes of a mov_text packet that shows nothing: a length of zero."""
+_COVER = "cover"
+"""Compared by its bytes alone: containers place it anywhere and give it no time."""
+_UNTURNED = (65_536, 0, 0, 0, 65_536)
+_MATRIX_TOLERANCE = 2
+"""Of 65536: Matroska keeps an angle, not a matrix."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +47,42 @@ class Verified:
     pts: bool
     """Every frame at the time of its source frame, to the nearest tick of the output."""
     copied_streams: bool
-    """Every copied stream with the bytes and times of the source, packet for packet."""
+    """Every copied stream with the bytes and times of the source, packet for packet; attachments,
+    chapters and rotation too, where the container has them."""
+    later_by_seconds: float = 0.0
+    """By how much all is shown later, sound and picture alike: Matroska has no times before zero.
+    Negative for a GIF that begins earlier: each begins at zero."""
 
     @property
     def everything(self) -> bool:
         """Whether all holds."""
         return self.frame_count and self.pts and self.copied_streams
+
+
+@dataclass(frozen=True)
+class _Times:
+    """Times of a stream, 8 bytes each."""
+
+    ticks: array[int]
+    tick: Fraction
+    """In seconds."""
+
+    @property
+    def earliest(self) -> Fraction:
+        return min(self.ticks) * self.tick
+
+    def agree(self, copy: _Times, *, later_by: Fraction) -> bool:
+        """Whether a copy has them, to the nearest of its ticks; a shift is itself rounded to one.
+
+        Compared exactly, as integers in a scale that all of it has in common.
+        """
+        scale = 2 * lcm(self.tick.denominator, copy.tick.denominator, later_by.denominator)
+        ours, theirs, shift = (int(part * scale) for part in (self.tick, copy.tick, later_by))
+        tolerance = theirs if later_by else theirs // 2
+        return len(self.ticks) == len(copy.ticks) and all(
+            abs(b * theirs - a * ours - shift) <= tolerance
+            for a, b in zip(self.ticks, copy.ticks, strict=True)
+        )
 
 
 @dataclass
@@ -42,99 +91,198 @@ class _Stream:
 
     kind: str
     codec: str
-    time_base: Fraction
+    tick: Fraction
     packets: int = 0
-    pts: list[int] = field(default_factory=list)
+    pts: array[int] = field(default_factory=lambda: array("q"))
     """In ticks, in the order of the file; packets without one are left out."""
     digest: Any = field(default_factory=hashlib.sha256)
 
-    def seconds(self) -> list[Fraction]:
-        return [pts * self.time_base for pts in self.pts]
+    @property
+    def times(self) -> _Times:
+        return _Times(self.pts, self.tick)
+
+    def take(self, packet: av.Packet[Any], *, payload: bool = True) -> None:
+        if self.codec == "mov_text" and packet.size == _NO_TEXT:
+            return  # muxers fill pauses
+        self.packets += 1
+        if packet.pts is not None:
+            self.pts.append(packet.pts)
+        if payload:
+            self.digest.update(_payload(packet, self.codec))
+
+    def is_copied_to(self, copy: _Stream, *, later_by: Fraction) -> bool:
+        return (
+            (self.kind, self.packets) == (copy.kind, copy.packets)
+            and self.digest.digest() == copy.digest.digest()
+            and self.times.agree(copy.times, later_by=later_by)
+        )
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What a file has beside streams of packets."""
+
+    attachments: list[bytes]
+    chapter_starts: list[Fraction]
+    turn: tuple[int, ...] | None
+    """Rotation and mirroring: the first five numbers of a display matrix; None: never mind."""
+
+    def is_kept_in(self, copy: _Beside) -> bool:
+        starts = zip(self.chapter_starts, copy.chapter_starts, strict=False)
+        turns = zip(self.turn or (), copy.turn or (), strict=False)
+        return (
+            self.attachments == copy.attachments
+            and len(self.chapter_starts) == len(copy.chapter_starts)
+            and all(abs(b - a) <= _CHAPTER_TICK for a, b in starts)
+            and all(abs(b - a) <= _MATRIX_TOLERANCE for a, b in turns)
+        )
 
 
 def verify(
-    source: SourceVideo, expected_pts: Sequence[int], copies: CopyPlan, output: Path
+    source: SourceVideo,
+    expected_pts: Sequence[int],
+    copies: CopyPlan,
+    output: Path,
+    *,
+    refused: Collection[tuple[int, int]] = (),
 ) -> Verified:
     """Compare ``output`` with its source; ``expected_pts`` are the frames it should show.
 
-    A container that cannot hold times before zero (mkv) may let all streams start later by one
-    and the same span; then they still keep their times among each other.
+    ``refused`` are packets of the source, by stream and number in it, that the muxer did not take.
     """
     with open_source(output) as container:
-        video_index = main_video_stream(container, output).index
-    written = _read_streams(output, payload_not_of=video_index)
-    originals = _read_streams(source.path, payload_not_of=source.stream_index)
+        video_stream = main_video_stream(container, output)
+        video_index, output_format = video_stream.index, container.format.name
+        beside = _beside_output(container, video_stream)
+    written = _read_output(output, video_index)
+    with open_source(source.path) as container:
+        kept = _beside_source(container, source, copies, output_format)
+        originals = _read_copies(container, source, copies, frozenset(refused))
+    before = _with_packets(originals)
     video = written.pop(video_index)
-    before = [originals[index] for index in copies.stream_indices]
-    before = [stream for stream in before if stream.kind in _COPIED_KINDS]
-    after = [stream for stream in written.values() if stream.kind in _COPIED_KINDS]
+    after = _with_packets(written)
+    covers = [
+        sorted(stream.digest.digest() for stream in streams.values() if stream.kind == _COVER)
+        for streams in (originals, written)
+    ]
 
-    expected = [pts * source.info.time_base for pts in sorted(expected_pts)]
-    first = min([*expected[:1], *(min(s.seconds()) for s in before if s.pts)], default=Fraction(0))
-    shift = _shift(expected, sorted(video.seconds()), earliest=first)
+    expected = _Times(array("q", sorted(expected_pts)), source.info.time_base)
+    found = _Times(array("q", sorted(video.pts)), video.tick)
+    times = [expected, *(stream.times for stream in before)]
+    later_by = _shift(found, times, output_format)
     return Verified(
-        frame_count=len(video.pts) == len(expected) == video.packets,
-        pts=_same_times(expected, sorted(video.seconds()), shift, video.time_base),
+        frame_count=len(found.ticks) == len(expected.ticks) == video.packets,
+        pts=expected.agree(found, later_by=later_by),
         copied_streams=len(before) == len(after)
-        and all(_same_stream(a, b, shift) for a, b in zip(before, after, strict=True)),
+        and all(a.is_copied_to(b, later_by=later_by) for a, b in zip(before, after, strict=True))
+        and covers[0] == covers[1]
+        and kept.is_kept_in(beside),
+        later_by_seconds=float(later_by),
     )
 
 
-def _shift(expected: list[Fraction], found: list[Fraction], *, earliest: Fraction) -> Fraction:
-    """How much later everything may be: what lay before zero, if it has been moved to zero."""
-    if not expected or not found or earliest >= 0:
+def _shift(found: _Times, expected: Sequence[_Times], output_format: str) -> Fraction:
+    """How much later all may be: what lay before zero, if it has been moved to zero.
+
+    ``expected`` holds the picture first, then the copied streams.
+    """
+    picture = expected[0]
+    if not picture.ticks or not found.ticks:
         return Fraction(0)
-    moved = abs(found[0] - expected[0]) > -earliest / 2
-    return -earliest if moved else Fraction(0)
+    if output_format == "gif":
+        return -picture.earliest
+    earliest = min(times.earliest for times in expected if times.ticks)
+    moved_by = found.earliest - picture.earliest
+    return -earliest if earliest < 0 and moved_by > -earliest / 2 else Fraction(0)
 
 
-def _same_times(
-    expected: list[Fraction], found: list[Fraction], shift: Fraction, tick: Fraction
-) -> bool:
-    """Equal to the nearest tick of the output; a shift is itself rounded to one."""
-    tolerance = tick if shift else tick / 2
-    return len(expected) == len(found) and all(
-        abs(b - a - shift) <= tolerance for a, b in zip(expected, found, strict=True)
-    )
-
-
-def _same_stream(original: _Stream, copy: _Stream, shift: Fraction) -> bool:
-    return (
-        (original.kind, original.packets) == (copy.kind, copy.packets)
-        and original.digest.digest() == copy.digest.digest()
-        and _same_times(original.seconds(), copy.seconds(), shift, copy.time_base)
-    )
-
-
-def _read_streams(path: Path, *, payload_not_of: int) -> dict[int, _Stream]:
-    """Every stream of a file; the payload of one of them is not hashed."""
+def _read_output(path: Path, video_index: int) -> dict[int, _Stream]:
+    """Every stream by its index; the payload of the picture, which is new, is not hashed."""
     with open_source(path) as container:
-        streams = {
-            stream.index: _Stream(
-                stream.type,
-                stream.codec_context.name if stream.codec_context else "",
-                stream.time_base or Fraction(1),
-            )
-            for stream in container.streams
-        }
+        streams = {stream.index: _stream(stream) for stream in container.streams}
         try:
             for packet in container.demux():
-                if not packet.size:
-                    continue
-                stream = streams[packet.stream_index]
-                stream.packets += 1
-                if packet.pts is not None:
-                    stream.pts.append(packet.pts)
-                if packet.stream_index != payload_not_of:
-                    stream.digest.update(_payload(bytes(packet), stream.codec))
+                if packet.size:
+                    index = packet.stream_index
+                    streams[index].take(packet, payload=index != video_index)
         except av.FFmpegError:
             pass  # cut short: what is missing shows in the numbers
     return streams
 
 
-def _payload(data: bytes, codec: str) -> bytes:
-    """The packet without its ADTS header, which MPEG-TS has and mp4 and mkv leave out."""
-    is_adts = codec == "aac" and data[:1] == b"\xff" and data[1] & 0xF6 == 0xF0
+def _read_copies(
+    container: InputContainer,
+    source: SourceVideo,
+    copies: CopyPlan,
+    refused: frozenset[tuple[int, int]],
+) -> dict[int, _Stream]:
+    """The copied streams of the source, as far as it can be read, with the times of the output."""
+    streams = {index: _stream(container.streams[index]) for index in copies.stream_indices}
+    numbers: Counter[int] = Counter()
+    for packet in CopiedPackets(container, source, copies):
+        index = packet.stream_index
+        if (index, numbers[index]) not in refused:
+            streams[index].take(packet)
+        numbers[index] += 1
+    return streams
+
+
+def _with_packets(streams: dict[int, _Stream]) -> list[_Stream]:
+    """Not those that are announced and empty: mp4 leaves them out."""
+    return [
+        stream for stream in streams.values() if stream.kind in _COPIED_KINDS and stream.packets
+    ]
+
+
+def _stream(stream: Stream) -> _Stream:
+    context = getattr(stream, "codec_context", None)
+    kind = _COVER if is_cover(stream) else stream.type
+    return _Stream(kind, context.name if context else "", stream.time_base or Fraction(1))
+
+
+def _beside_output(container: InputContainer, video: VideoStream) -> _Beside:
+    frame = first_frame(container, video)
+    matrix = None if frame is None else display_matrix(frame)
+    return _Beside(
+        attachments=_attachments(container.streams),
+        chapter_starts=chapter_starts(container.chapters()),
+        turn=matrix[:5] if matrix else _UNTURNED,
+    )
+
+
+def _beside_source(
+    container: InputContainer, source: SourceVideo, copies: CopyPlan, output_format: str
+) -> _Beside:
+    """What the output should have, as far as its container can hold it."""
+    turn = source.display_matrix[:5] if source.display_matrix else _UNTURNED
+    keeps_turn = output_format != "gif" and (_is_rotation(turn) or "mp4" in output_format)
+    return _Beside(
+        attachments=_attachments(container.streams[index] for index in copies.stream_indices),
+        chapter_starts=chapter_starts(chapters_for(container, output_format)),
+        turn=turn if keeps_turn else None,
+    )
+
+
+def _attachments(streams: Iterable[Stream]) -> list[bytes]:
+    return [stream.data for stream in streams if isinstance(stream, AttachmentStream)]
+
+
+def _is_rotation(turn: tuple[int, ...]) -> bool:
+    """Whether it only turns or mirrors: Matroska cannot say that a picture is stretched."""
+    a, b, flat, c, d = (number / _UNTURNED[0] for number in turn)
+    lengths = a * a + b * b, c * c + d * d
+    return (
+        not flat and abs(a * c + b * d) < 1e-3 and all(abs(length - 1) < 1e-3 for length in lengths)
+    )
+
+
+def _payload(packet: av.Packet[Any], codec: str) -> memoryview:
+    """The packet without its ADTS header, which MPEG-TS has and mp4 and mkv leave out.
+
+    By the rule of the filter that leaves it out: damaged packets are judged alike.
+    """
+    data = memoryview(cast("Any", packet))
+    is_adts = codec == "aac" and len(data) > 1 and data[0] == 0xFF and data[1] & 0xF0 == 0xF0
     if not is_adts:
         return data
     return data[7:] if data[1] & 1 else data[9:]  # the last bit says that there is no checksum

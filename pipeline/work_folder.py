@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,8 +22,15 @@ _log = logging.getLogger(__name__)
 HIDDEN_PARENT = ".nst-work"
 """Made beside the outputs, unless the user names a folder."""
 
+PIPELINE_VERSION = 1
+"""Of the segments' content: raise it whenever the same source and settings give other pieces, so
+that no output is spliced from segments of two kinds."""
+
 _LOCK_NAME = "lock"
-_RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_frames", "errors")
+_LOCK_ATTEMPTS = 5
+_RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_pts", "errors")
+_LONGEST_STEM = 60
+"""Bytes kept of an output's name in names made from it: file systems take 255 in all."""
 
 
 @dataclass(frozen=True)
@@ -34,32 +42,42 @@ class FinishedSegment:
     """None when no frame of the segment could be decoded."""
     pts: tuple[int, ...]
     missing_pts: tuple[int, ...]
-    corrupt_frames: int
+    corrupt_pts: tuple[int, ...]
     errors: tuple[str, ...]
+    redone: bool = False
+    """Whether it has been done a second time, with pre-roll, and this is the better result."""
+
+    @property
+    def damage(self) -> tuple[int, int, int]:
+        """Counts that compare: of two results the one with less is the better."""
+        return _damage(self)
 
 
 class WorkFolder:
     """Pieces ``00042.piece`` with records ``00042.json``; a record is written after its piece.
 
-    ``identity`` holds everything that decides the pixels: input, plan, style, settings, version.
-    Pieces made under another identity are dropped.
+    ``identity`` holds what decides the pixels: input, plan, style, settings. Pieces made under
+    another identity, or by another version of the pipeline, are dropped.
     """
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path = path.absolute()
-        self._identity = json.dumps(identity, sort_keys=True)
+        self._identity = json.dumps({**identity, "pipeline": PIPELINE_VERSION}, sort_keys=True)
         self._lock: IO[bytes] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this run has the folder to itself."""
+        return self._lock is not None
 
     def open(self, *, resume: bool) -> None:
         """Make the folder ready; without ``resume``, or under another identity, empty it.
 
         Raises InputError while another process works in it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         self._lock = self._lock or self._take_lock()
         identity_file = self.path / "identity.json"
-        same = identity_file.exists() and identity_file.read_text() == self._identity
-        if not (resume and same):
+        if not (resume and _read(identity_file) == self._identity.encode()):
             for file in self.path.iterdir():
                 if file.name != _LOCK_NAME:
                     file.unlink()
@@ -71,38 +89,86 @@ class WorkFolder:
             self._lock.close()
             self._lock = None
 
+    def unfinished(self, output: Path) -> Path:
+        """Where ``output`` grows, beside its final name.
+
+        The same in every run with this folder: whoever has opened it may take what lies there for
+        the leftover of a run that was killed.
+        """
+        place = hashlib.sha256(str(self.path).encode(errors="surrogateescape")).hexdigest()[:8]
+        return output.with_name(f".{short_name(output)}-{place}.part")
+
     def finished(self, segment: Segment) -> FinishedSegment | None:
-        """Find the segment's record, if its piece is there with the bytes that were written."""
-        record_file = self.path / f"{segment.name}.json"
-        try:
-            record = json.loads(record_file.read_text())
-            piece = self._piece(segment.number) if record["sha256"] else None
-            if piece and _sha256(piece.read_bytes()) != record["sha256"]:
-                return None
-            return _finished(record, piece)
-        except (OSError, ValueError, KeyError):
+        """Find the segment's record, if record and piece are as they were written."""
+        record = _read(self._record(segment.number))
+        if record is None:
             return None
+        try:
+            written = json.loads(record)
+            fields = written["fields"]
+            piece = self._piece(segment.number) if fields["has_piece"] else None
+            data = piece.read_bytes() if piece else b""
+            if _digest(fields, data) != written["sha256"]:
+                return None
+            found = _finished(fields, piece)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        owned = {*found.pts, *found.missing_pts}
+        return found if owned == set(segment.owned_pts) else None
 
     def record(self, result: StylizedSegment) -> FinishedSegment:
         """Keep a result: first its piece, then its record."""
-        piece = self._piece(result.number) if result.piece else None
-        if piece:
-            _write_whole(piece, result.piece)
-        fields = {key: value for key, value in vars(result).items() if key in _RECORD_FIELDS}
-        fields["sha256"] = _sha256(result.piece) if piece else ""
-        _write_whole(self.path / f"{result.number:05d}.json", json.dumps(fields).encode())
-        return _finished(fields, piece)
+        return self._keep(result, redone=False)
+
+    def record_better(
+        self, first: FinishedSegment, second: StylizedSegment | None
+    ) -> FinishedSegment:
+        """Keep the better of a recorded result and that of doing the segment again.
+
+        None stands for a second attempt that failed. Either way it is not done a third time.
+        """
+        if second is not None and _damage(second) < first.damage:
+            return self._keep(second, redone=True)
+        data = first.piece.read_bytes() if first.piece else b""
+        fields = _fields(first, has_piece=bool(first.piece), redone=True)
+        self._write_record(fields, data)
+        return _finished(fields, first.piece)
 
     def remove(self) -> None:
         """Remove the folder, and the hidden parent once no other output is in work."""
-        self.close()
+        # Under the lock: another run must not begin to fill what is being removed.
         shutil.rmtree(self.path, ignore_errors=True)
-        parent = self.path.parent
-        if parent.name == HIDDEN_PARENT and parent.exists() and not any(parent.iterdir()):
-            parent.rmdir()
+        self.close()
+        with suppress(OSError):
+            self.path.rmdir()  # file systems of the network keep an open file, here the lock
+        if self.path.parent.name == HIDDEN_PARENT:
+            with suppress(OSError):  # another output's folder is in it
+                self.path.parent.rmdir()
+
+    def _keep(self, result: StylizedSegment, *, redone: bool) -> FinishedSegment:
+        piece = self._piece(result.number) if result.piece else None
+        if piece:
+            _write_whole(piece, result.piece)
+        fields = _fields(result, has_piece=bool(piece), redone=redone)
+        self._write_record(fields, result.piece)
+        return _finished(fields, piece)
+
+    def _write_record(self, fields: dict[str, Any], piece: bytes) -> None:
+        record = {"fields": fields, "sha256": _digest(fields, piece)}
+        _write_whole(self._record(fields["number"]), json.dumps(record).encode())
 
     def _take_lock(self) -> IO[bytes]:
-        lock = (self.path / _LOCK_NAME).open("wb")
+        for _ in range(_LOCK_ATTEMPTS):
+            with suppress(FileNotFoundError):  # its end removed the folder under our hands
+                self.path.mkdir(parents=True, exist_ok=True)
+                lock = (self.path / _LOCK_NAME).open("wb")
+                self._claim(lock)
+                if os.fstat(lock.fileno()).st_nlink:
+                    return lock
+                lock.close()
+        raise InputError(f"{self.path}: other runs make and remove it all the time; run again")
+
+    def _claim(self, lock: IO[bytes]) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -112,21 +178,12 @@ class WorkFolder:
             ) from error
         except OSError:
             _log.debug("no locks on the file system of %s", self.path)
-        return lock
 
     def _piece(self, number: int) -> Path:
         return self.path / f"{number:05d}.piece"
 
-
-def _finished(record: dict[str, Any], piece: Path | None) -> FinishedSegment:
-    return FinishedSegment(
-        number=record["number"],
-        piece=piece,
-        pts=tuple(record["pts"]),
-        missing_pts=tuple(record["missing_pts"]),
-        corrupt_frames=record["corrupt_frames"],
-        errors=tuple(record["errors"]),
-    )
+    def _record(self, number: int) -> Path:
+        return self.path / f"{number:05d}.json"
 
 
 def describe(value: Any) -> Any:
@@ -134,14 +191,57 @@ def describe(value: Any) -> Any:
     return json.loads(json.dumps(asdict(value), default=str))
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def short_name(output: Path) -> str:
+    """The start of an output's name, for names made from it."""
+    return os.fsencode(output.name)[:_LONGEST_STEM].decode(errors="ignore")
+
+
+def _damage(result: FinishedSegment | StylizedSegment) -> tuple[int, int, int]:
+    return len(result.missing_pts), len(result.corrupt_pts), len(result.errors)
+
+
+def _fields(
+    result: FinishedSegment | StylizedSegment, *, has_piece: bool, redone: bool
+) -> dict[str, Any]:
+    fields = {name: getattr(result, name) for name in _RECORD_FIELDS}
+    return {**fields, "has_piece": has_piece, "redone": redone}
+
+
+def _finished(fields: dict[str, Any], piece: Path | None) -> FinishedSegment:
+    return FinishedSegment(
+        number=fields["number"],
+        piece=piece,
+        pts=tuple(fields["pts"]),
+        missing_pts=tuple(fields["missing_pts"]),
+        corrupt_pts=tuple(fields["corrupt_pts"]),
+        errors=tuple(fields["errors"]),
+        redone=fields["redone"],
+    )
+
+
+def _digest(fields: dict[str, Any], piece: bytes) -> str:
+    """Of record and piece together: neither goes with another's."""
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    digest.update(piece)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _write_whole(path: Path, data: bytes) -> None:
     temporary = path.with_name(f"{path.name}.part")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()  # a full disk has no room for halves
+        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -13,6 +14,9 @@ _log = logging.getLogger(__name__)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+SECONDS_BETWEEN_QUESTIONS = 0.1
+"""How often a pool with an idle worker asks again, after it was told that there is nothing yet."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Outcome(Generic[Result]):
     result: Result | None
     error: str | None = None
     attempts: int = 1
+    began: float = 0.0
+    """When its worker got it, at the last attempt, in seconds of ``time.monotonic`` here."""
 
 
 class Worker(Protocol):
@@ -50,13 +56,26 @@ WorkerFactory = Callable[[], Worker]
 """Builds a worker where it will live; it must be picklable."""
 
 
+@dataclass(frozen=True)
+class Deadline:
+    """How long a unit may take at its worker."""
+
+    seconds: float
+    advice: str = ""
+    """What to try when a unit was given up for it: the end of the error."""
+
+
 class WorkerPool(Protocol):
     """Runs units; outcomes come in the order in which units end."""
 
     workers: int
 
-    def run(self, units: Iterable[Unit[Any]]) -> Iterator[Outcome[Any]]:
-        """Draw units as workers become free, and yield every unit's outcome."""
+    def run(self, units: Iterable[Unit[Any] | None]) -> Iterator[Outcome[Any]]:
+        """Draw units as workers become free, and yield every unit's outcome.
+
+        None stands for "nothing yet, ask again": what comes may depend on outcomes, or on work
+        of other threads. Units are drawn in the caller's thread.
+        """
         ...
 
     def engine(self) -> str | None:
@@ -69,7 +88,10 @@ class WorkerPool(Protocol):
 
 
 class InProcessPool:
-    """One worker in this very process: no Ray to start, and a debugger reaches everything."""
+    """One worker in this very process: no Ray to start, and a debugger reaches everything.
+
+    Nobody watches it: there is no deadline, and a unit that kills the process kills the run.
+    """
 
     workers = 0
 
@@ -77,18 +99,15 @@ class InProcessPool:
         self._factory = factory
         self._worker: Worker | None = None
 
-    def run(self, units: Iterable[Unit[Any]]) -> Iterator[Outcome[Any]]:
+    def run(self, units: Iterable[Unit[Any] | None]) -> Iterator[Outcome[Any]]:
         """Do one unit after the other; an error ends a unit, not the run."""
         for unit in units:
+            if unit is None:
+                time.sleep(SECONDS_BETWEEN_QUESTIONS)
+                continue
             if self._worker is None:
                 self._worker = self._factory()
-            try:
-                yield Outcome(unit.key, self._worker.process(unit.task))
-            except NstError as error:
-                yield Outcome(unit.key, None, str(error))
-            except Exception as error:
-                _log.debug("unit %s failed", unit.key, exc_info=True)
-                yield Outcome(unit.key, None, f"{type(error).__name__}: {error}")
+            yield self._outcome(self._worker, unit)
 
     def engine(self) -> str | None:
         """What computes; None as long as no worker was needed."""
@@ -97,3 +116,14 @@ class InProcessPool:
     def close(self) -> None:
         """Forget the worker."""
         self._worker = None
+
+    @staticmethod
+    def _outcome(worker: Worker, unit: Unit[Any]) -> Outcome[Any]:
+        began = time.monotonic()
+        try:
+            return Outcome(unit.key, worker.process(unit.task), began=began)
+        except NstError as error:
+            return Outcome(unit.key, None, str(error), began=began)
+        except Exception as error:
+            _log.debug("unit %s failed", unit.key, exc_info=True)
+            return Outcome(unit.key, None, f"{type(error).__name__}: {error}", began=began)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from nst_core.loss_network import LossNetworkName, LossNetworkWeights, _vgg_features
+from pipeline.source_video import ColorTags, VideoStreamInfo
 
 RATE = 24
 WIDTH, HEIGHT = 96, 64
@@ -98,6 +99,32 @@ def stream_packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
             for packet in container.demux(stream)
             if packet.size and packet.pts is not None and packet.time_base is not None
         ]
+
+
+def stream_info(
+    *,
+    codec: str = "h264",
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    pixel_format: str = "yuv420p",
+    color: tuple[int, int, int, int] = (0, 2, 2, 2),
+    **more: Any,
+) -> VideoStreamInfo:
+    """A stream that no file is behind; ``color`` is range, primaries, transfer, matrix."""
+    return VideoStreamInfo(
+        codec=codec,
+        extradata=None,
+        codec_tag="",
+        bits_per_coded_sample=0,
+        width=width,
+        height=height,
+        pixel_format=pixel_format,
+        time_base=Fraction(1, RATE),
+        rate=Fraction(RATE),
+        sample_aspect_ratio=None,
+        color=ColorTags(*color),
+        **more,
+    )
 
 
 def random_vgg(name: LossNetworkName) -> LossNetworkWeights:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 
 from nst_core.errors import EnvironmentProblem, MediaError
 from pipeline.actor_pool import MAX_ATTEMPTS, ActorPool, Resources
-from pipeline.worker_pool import InProcessPool, Outcome, Unit
+from pipeline.worker_pool import Deadline, InProcessPool, Outcome, Unit
 
 
 class _Worker:
@@ -36,6 +38,24 @@ class _Worker:
         return number * number
 
 
+class _Sleeper:
+    """Sleeps for as long as its task says, and tells when, on a clock that processes share."""
+
+    engine = "bed"
+
+    def __init__(self, seconds_to_build: float = 0.0) -> None:
+        time.sleep(seconds_to_build)
+
+    def process(self, seconds: float) -> tuple[int, float, float]:
+        begin = time.time()
+        time.sleep(seconds)
+        return os.getpid(), begin, time.time()
+
+
+def _die() -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _refuse() -> Any:
     raise EnvironmentProblem("no abacus here; buy one")
 
@@ -44,8 +64,8 @@ def _refuse() -> Any:
 def pool_of(ray_here: None) -> Iterator[Any]:
     pools = []
 
-    def make(factory: Any, workers: int = 2) -> ActorPool:
-        pools.append(ActorPool(factory, Resources(cpus=1), workers=workers))
+    def make(factory: Any, workers: int = 2, **options: Any) -> ActorPool:
+        pools.append(ActorPool(factory, Resources(cpus=1), workers=workers, **options))
         return pools[-1]
 
     yield make
@@ -105,6 +125,88 @@ def test_units_are_drawn_only_as_workers_become_free(pool_of: Any, tmp_path: Pat
     next(outcomes)
     assert len(drawn) <= 2 * 2 + 2  # two at each of two workers, one on its way, one replaced
     assert len(list(outcomes)) == 49
+
+
+def _spans(pool: ActorPool, seconds: list[float], pause: float = 0) -> list[Any]:
+    """When each worker was at work, after a consumer that takes ``pause`` for each outcome."""
+    spans: dict[int, list[tuple[float, float]]] = {}
+    for outcome in pool.run(Unit(n, s) for n, s in enumerate(seconds)):
+        assert outcome.result is not None
+        worker, begin, end = outcome.result
+        spans.setdefault(worker, []).append((begin, end))
+        time.sleep(pause)  # hashes, writes, waits for the disk
+    return [sorted(of_one) for of_one in spans.values()]
+
+
+def test_no_worker_is_idle_while_units_wait(pool_of: Any) -> None:
+    pool = pool_of(_Sleeper, depth=1)
+    _spans(pool, [0.5, 0.5, 0.5])  # both have started
+    # Were a unit queued behind the first, long one, it would wait beside an idle worker.
+    spans = _spans(pool, [1.0, *[0.2] * 4])
+    assert len(spans) == 2
+    last_begin = max(begin for of_one in spans for begin, _ in of_one)
+    assert all(of_one[-1][1] >= last_begin for of_one in spans), spans
+
+
+def test_a_worker_has_its_next_unit_before_the_last_ones_outcome_is_looked_at(
+    pool_of: Any,
+) -> None:
+    (spans,) = _spans(pool_of(_Sleeper, workers=1, depth=1), [0.3] * 4, pause=0.25)
+    pauses = [after - end for (_, end), (after, _) in pairwise(spans)]
+    assert max(pauses) < 0.2, pauses
+
+
+def test_units_that_appear_later_are_done_too(pool_of: Any, tmp_path: Path) -> None:
+    for pool in (pool_of(partial(_Worker, tmp_path)), InProcessPool(partial(_Worker, tmp_path))):
+        ended: list[Any] = []
+
+        def units(ended: list[Any] = ended) -> Iterator[Unit[int] | None]:
+            yield Unit(2, 2)
+            for number in (3, 4):
+                nothing_before = time.monotonic() + 0.3
+                while len(ended) < number - 2 or time.monotonic() < nothing_before:
+                    yield None
+                yield Unit(number, number)
+
+        for outcome in pool.run(units()):
+            ended.append(outcome.result)
+        assert ended == [4, 9, 16]
+
+
+def test_a_unit_past_its_deadline_is_given_up_and_the_rest_is_done(pool_of: Any) -> None:
+    pool = pool_of(_Sleeper, depth=1, deadline=Deadline(0.6, "take more time"))
+    seconds = [0.01, 60.0, *[0.01] * 6]
+    outcomes = {o.key: o for o in pool.run(Unit(n, s) for n, s in enumerate(seconds))}
+    assert sorted(outcomes) == list(range(8))
+    words = "took more than 0.6 s 3 times; given up; take more time"
+    assert (outcomes[1].error, outcomes[1].attempts) == (words, MAX_ATTEMPTS)
+    assert all(outcomes[n].result and outcomes[n].attempts == 1 for n in range(8) if n != 1)
+
+
+def test_units_behind_one_past_its_deadline_are_innocent(pool_of: Any) -> None:
+    pool = pool_of(_Sleeper, workers=1, depth=4, deadline=Deadline(0.4))
+    seconds = [60.0, 0.15, 0.15, 0.15, 0.15]  # the last four together take longer than allowed
+    outcomes = {o.key: o for o in pool.run(Unit(n, s) for n, s in enumerate(seconds))}
+    assert "took more than 0.4 s" in str(outcomes[0].error)
+    assert all(outcomes[n].result and outcomes[n].attempts == 1 for n in range(1, 5))
+
+
+def test_building_a_worker_takes_nothing_from_the_deadline(pool_of: Any) -> None:
+    pool = pool_of(partial(_Sleeper, 1.0), workers=1, depth=1, deadline=Deadline(0.5))
+    (outcome,) = pool.run([Unit(0, 0.01)])
+    assert outcome.result
+    assert outcome.attempts == 1
+
+
+def test_workers_that_die_while_they_start_end_the_run(pool_of: Any) -> None:
+    with pytest.raises(EnvironmentProblem, match="a worker could not start"):
+        _run(pool_of(_die), range(3))
+
+
+def test_one_unit_starts_one_worker(pool_of: Any, tmp_path: Path) -> None:
+    pool = pool_of(partial(_Worker, tmp_path))
+    assert len(_run(pool, range(1))) == 1
+    assert len(pool._seats) == 1
 
 
 def test_the_pool_in_this_process_tells_the_same_outcomes(tmp_path: Path) -> None:

@@ -151,9 +151,13 @@ def test_json_is_alone_on_stdout_and_has_the_contracts_fields(
     assert set(done) >= {
         *("input", "output", "status", "error", "frames_in", "frames_out", "missing_pts_seconds"),
         *("segments", "verified", "warnings", "seconds", "frames_per_second"),
+        "corrupt_pts_seconds",
     }
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("error: ")]
+    assert lines[-1].startswith("48 of 48 frames, 100 %, ")
     assert set(done["segments"]) >= {"total", "done", "reused", "retried"}
-    assert done["verified"] == {"frame_count": True, "pts": True, "copied_streams": True}
+    checks = ("frame_count", "pts", "copied_streams")
+    assert all(done["verified"][what] is True for what in checks)
     assert set(done["seconds"]) >= {"scan", "stylize", "mux", "verify", "total"}
     assert (failed["status"], failed["verified"]) == ("failed", None)
 
@@ -169,6 +173,18 @@ def test_json_is_alone_on_stdout_and_has_the_contracts_fields(
         *("engine", "workers"),
     }
     assert (report["total"], report["done"], report["failed"]) == (2, 1, 1)
+
+
+def test_a_damaged_video_is_exit_1_unless_that_is_allowed(data: Path, tmp_path: Path) -> None:
+    source = data / "hostile" / "17c_corrupt_hevc.mp4"
+    arguments = ("stylize", "video", source, "-o", tmp_path / "o.mp4", "--style", "identity")
+    result = _nst(*arguments, "--workers", "0")
+    assert result.returncode == 1
+    assert "15 frames missing (3.08 s, 3.17-3.71 s)" in result.stderr
+    assert "damaged, 129 of 144 frames" in result.stdout
+    allowed = _nst(*arguments, "--workers", "0", "--overwrite", "--allow-damaged")
+    assert allowed.returncode == 0
+    assert allowed.stdout.split(", verified")[0] == result.stdout.split(", verified")[0]
 
 
 def test_styles_are_listed_and_shown() -> None:

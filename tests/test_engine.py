@@ -72,13 +72,28 @@ def test_pixels_do_not_depend_on_the_number_of_threads(style: Style) -> None:
     assert torch.equal(one, two)
 
 
-def test_one_error_does_not_poison_the_engine(style: Style) -> None:
-    engine = make_engine(_generator(style), engine="openvino")
-    good = torch.rand(1, 3, 32, 32)
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_one_error_does_not_poison_the_engine(style: Style, frames: int) -> None:
+    engine = make_engine(_generator(style), engine="openvino", threads=2)
+    good = torch.rand(frames, 3, 32, 32)
     expected = engine.run(good)
-    with pytest.raises(EnvironmentProblem, match="cannot compute"):
-        engine.run(torch.rand(1, 5, 32, 32))  # five channels
+    for _ in range(2):
+        with pytest.raises(EnvironmentProblem, match="cannot compute"):
+            engine.run(torch.rand(frames, 5, 32, 32))  # five channels
     assert torch.equal(engine.run(good), expected)
+
+
+def test_no_python_runs_on_the_threads_of_openvino(
+    style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import openvino
+
+    def callback(*_: object) -> None:
+        raise AssertionError("a callback has been set")
+
+    for kind in (openvino.InferRequest, openvino.AsyncInferQueue):
+        monkeypatch.setattr(kind, "set_callback", callback)
+    make_engine(_generator(style), engine="openvino", threads=2).run(torch.rand(3, 3, 32, 32))
 
 
 def test_a_second_start_reads_what_the_first_traced(

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from nst_core.errors import InputError
 from nst_core.style_library import Style, find_style
 from nst_core.stylizer import Stylizer
-from pipeline.encoders import choose_encoder, output_frame
+from pipeline.encoders import choose_encoder
+from pipeline.frames import source_planes
+from pipeline.output_frame import output_encoding, plan_output, source_encoding
 from pipeline.packet_reader import PacketReader
-from pipeline.segment_worker import (
-    SegmentTask,
-    SegmentWorker,
-    StylizedSegment,
-    check_encoder,
-)
+from pipeline.segment_decoder import SegmentTask
+from pipeline.segment_encoder import check_encoder
+from pipeline.segment_worker import SegmentWorker, StylizedSegment
 from pipeline.segments import plan_segments
 from pipeline.source_video import probe
 from tests.media import decoded_frames, make_clip, psnr
@@ -26,8 +27,8 @@ from tests.media import decoded_frames, make_clip, psnr
 
 def _tasks(path: Path, *, seconds: float = 0.4, codec: str = "ffv1") -> list[SegmentTask]:
     source = probe(path)
-    encoder = choose_encoder(Path("out.mkv"), codec=codec)  # type: ignore[arg-type]
-    frame = output_frame(source.info.width, source.info.height, encoder)
+    encoder = choose_encoder(Path("out.mkv"), source.info, codec=codec)  # type: ignore[arg-type]
+    frame = plan_output(source.info, encoder)
     segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=seconds)
     with PacketReader(source) as reader:
         return [SegmentTask(s, source.info, frame, reader.read(s)) for s in segments]
@@ -40,6 +41,17 @@ def _decoded(results: list[StylizedSegment], folder: Path) -> list[np.ndarray]:
         path.write_bytes(result.piece)
         frames += [luma for _, luma in decoded_frames(path)]
     return frames
+
+
+def _passed_through_rgb(path: Path, task: SegmentTask) -> Iterator[np.ndarray]:
+    """Luma of a decode from start to end; the way through RGB clips what is no colour."""
+    stream, output = task.stream, task.output
+    stylizer = Stylizer(find_style("identity"))
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            planes = source_planes(frame, stream, output.taken_size)
+            encodings = source_encoding(stream), output_encoding(stream, output)
+            yield stylizer.stylize_yuv(planes, *encodings).luma[0].numpy()
 
 
 @pytest.mark.parametrize(
@@ -62,11 +74,12 @@ def test_segments_lose_no_frame_and_change_no_pixel(
     assert len(tasks) >= 3
     results = [worker.process(task) for task in tasks]
     assert [result.missing_pts for result in results] == [()] * len(tasks)
-    expected = decoded_frames(path)
     time_base = tasks[0].stream.time_base
     pts = [p * time_base for result in results for p in result.pts]
-    assert pts == [seconds for seconds, _ in expected]
-    for found, (_, luma) in zip(_decoded(results, tmp_path), expected, strict=True):
+    assert pts == [seconds for seconds, _ in decoded_frames(path)]
+    for found, luma in zip(
+        _decoded(results, tmp_path), _passed_through_rgb(path, tasks[0]), strict=True
+    ):
         np.testing.assert_array_equal(found, luma)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.segments import plan_segments
+from pipeline.segments import plan_segments, with_pre_roll
 from pipeline.source_video import PacketIndex
 
 TIME_BASE = Fraction(1, 24)
@@ -88,6 +89,28 @@ def test_nothing_shown_gives_no_segment() -> None:
 def test_a_short_rest_stays_with_the_last_segment() -> None:
     segments = plan_segments(_closed_gops(1, 30), time_base=TIME_BASE, seconds=1)
     assert [len(segment.owned_pts) for segment in segments] == [30]
+
+
+def test_pre_roll_begins_one_keyframe_earlier_and_owns_the_same_frames() -> None:
+    packets = _closed_gops(4, 24)
+    first, *others = plan_segments(packets, time_base=TIME_BASE, seconds=1)
+    assert with_pre_roll(packets, first) is None
+    for before, segment in pairwise([first, *others]):
+        longer = with_pre_roll(packets, segment)
+        assert longer is not None
+        assert longer.first_packet == before.first_packet
+        assert (longer.number, longer.end_packet) == (segment.number, segment.end_packet)
+        assert longer.owned_pts == segment.owned_pts
+
+
+def test_pre_roll_without_a_keyframe_before_begins_at_the_first_packet() -> None:
+    # A file that was cut out of another one begins in the middle of a GOP.
+    packets = _index(list(range(48)), {24})
+    _, segment = plan_segments(packets, time_base=TIME_BASE, seconds=1)
+    assert segment.first_packet == 24
+    longer = with_pre_roll(packets, segment)
+    assert longer is not None
+    assert longer.first_packet == 0
 
 
 @st.composite

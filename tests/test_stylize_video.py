@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,12 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+import jobs.segment_ledger
+import jobs.stylize_video
 import jobs.video_run
 from jobs.progress import Progress
 from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
 from jobs.stylize_video import stylize_videos
 from nst_core.errors import InputError
 from nst_core.style_library import Style
+from pipeline.segment_decoder import SegmentTask
+from pipeline.segment_worker import SegmentWorker, StylizedSegment
+from pipeline.source_video import probe
 from pipeline.work_folder import HIDDEN_PARENT, WorkFolder
 from tests.media import decoded_frames, make_clip, psnr, stream_packets
 
@@ -40,6 +50,8 @@ def test_frames_keep_their_times_and_sound_its_bytes(
     assert report.segments == {"total": 4, "done": 4, "reused": 0, "retried": 0}
     # mkv counts milliseconds, and has no times before zero, where AAC's first packet is.
     shift, tolerance = (Fraction(1024, 48_000), 0.001) if suffix == ".mkv" else (0, 0)
+    later = ["every time is 21.3 ms later: .mkv has no times before zero"] if shift else []
+    assert report.warnings == later
     for (a, frame), (b, copy) in zip(decoded_frames(clip), decoded_frames(output), strict=True):
         assert abs(b - a - shift) <= tolerance
         assert psnr(frame, copy) > 33
@@ -103,6 +115,128 @@ def test_an_interrupted_run_goes_on_with_what_is_finished(
     (report,) = stylize_videos(_job(clip, output, str(style.path))).inputs
     assert report.segments == {"total": 4, "done": 2, "reused": 2, "retried": 0}
     assert output.read_bytes() == undisturbed.read_bytes()
+
+
+def test_segments_are_done_again_once_their_files_are_damaged(
+    clip: Path, style: Style, tmp_path: Path
+) -> None:
+    undisturbed, output = tmp_path / "undisturbed.mp4", tmp_path / "out.mp4"
+    stylize_videos(_job(clip, undisturbed, str(style.path)))
+
+    def interrupt(progress: Progress) -> None:
+        if progress.done >= 36:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stylize_videos(_job(clip, output, str(style.path)), interrupt)
+    (work,) = (tmp_path / HIDDEN_PARENT).iterdir()
+    piece, record = work / "00000.piece", work / "00001.json"
+    piece.write_bytes(piece.read_bytes().replace(b"x264", b"x265"))
+    record.write_bytes(record.read_bytes()[:-9])
+    (report,) = stylize_videos(_job(clip, output, str(style.path))).inputs
+    assert report.segments == {"total": 4, "done": 3, "reused": 1, "retried": 0}
+    assert output.read_bytes() == undisturbed.read_bytes()
+
+
+@pytest.fixture
+def _ctrl_c_is_heeded() -> Iterator[None]:
+    """Shells have their background jobs ignore it, and this test run may be one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_is_heeded")
+@pytest.mark.parametrize("stage", ["probe", "reassemble", "verify"])
+def test_ctrl_c_ends_what_runs_beside_the_workers_too(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    ended: list[str] = []
+
+    def endless(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            while True:
+                time.sleep(0.01)
+        finally:
+            ended.append(stage)
+
+    output = tmp_path / "out.mp4"
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.video_run, stage, endless)
+        with pytest.raises(KeyboardInterrupt):
+            stylize_videos(_job(clip, output))
+    assert ended == [stage]
+    assert {path.name for path in tmp_path.iterdir()} <= {HIDDEN_PARENT}
+    (report,) = stylize_videos(_job(clip, output)).inputs
+    assert (report.status, report.segments["reused"]) == ("done", 0 if stage == "probe" else 4)
+
+
+def test_a_source_that_changes_meanwhile_gives_no_output(clip: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "film.mp4", tmp_path / "out.mp4"
+    source.write_bytes(clip.read_bytes())
+
+    def touch(progress: Progress) -> None:
+        os.utime(source, (1, 1))
+
+    (report,) = stylize_videos(_job(source, output), touch).inputs
+    assert report.status == "failed"
+    assert "changed while it was read" in str(report.error)
+    assert not output.exists()
+    (report,) = stylize_videos(_job(source, output)).inputs
+    assert (report.status, report.segments["reused"]) == ("done", 0)
+
+
+def test_intra_refresh_gets_its_pre_roll_and_loses_no_frame(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = data / "hostile" / "04_h264_intrarefresh.mp4"
+    expected = [seconds for seconds, _ in decoded_frames(source)]
+    assert len(expected) == 144
+    output = tmp_path / "out.mp4"
+    (report,) = stylize_videos(_job(source, output, segment_seconds=1)).inputs
+    assert (report.status, report.missing_pts_seconds) == ("done", []), report.warnings
+    assert report.segments == {"total": 5, "done": 5, "reused": 0, "retried": 0}
+    assert [seconds for seconds, _ in decoded_frames(output)] == expected
+
+    # It is the pre-roll that does it: without, frames at every cut are missing, and are told.
+    monkeypatch.setattr(jobs.segment_ledger, "with_pre_roll", lambda packets, segment: None)
+    job = _job(source, output, segment_seconds=1, overwrite=True)
+    (report,) = stylize_videos(job).inputs
+    assert report.status == "damaged"
+    assert len(report.missing_pts_seconds) == len(expected) - report.frames_out > 10
+
+
+def test_a_damaged_segment_is_done_twice_and_not_again_by_a_later_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = data / "hostile" / "17_corrupt_mid.mp4", tmp_path / "out.mp4"
+    starts: list[tuple[int, int]] = []
+    process = SegmentWorker.process
+
+    def counted(worker: SegmentWorker, task: SegmentTask) -> StylizedSegment:
+        starts.append((task.segment.number, task.segment.first_packet))
+        return process(worker, task)
+
+    monkeypatch.setattr(SegmentWorker, "process", counted)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.video_run, "reassemble", _fail)
+        stylize_videos(_job(source, output, segment_seconds=1))
+    numbers = [number for number, _ in starts]
+    (damaged,) = {number for number in numbers if numbers.count(number) > 1}
+    assert len(numbers) == 5 + 1
+    first, second = (packet for number, packet in starts if number == damaged)
+    assert second < first
+    starts.clear()
+    (report,) = stylize_videos(_job(source, output, segment_seconds=1)).inputs
+    assert starts == []
+    assert (report.status, report.segments["reused"]) == ("damaged", 5)
+    assert len(report.missing_pts_seconds) == 1
+    assert "1 frames missing (3.21 s)" in report.warnings[0]
+
+
+def _fail(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_nothing_is_reused_once_the_style_has_changed(
@@ -204,7 +338,7 @@ def test_cover_art_is_left_out_with_a_warning_where_it_does_not_fit(
     data: Path, tmp_path: Path
 ) -> None:
     source = data / "hostile" / "16c_video_cover.mp4"
-    (report,) = stylize_videos(_job(source, tmp_path / "out.mkv")).inputs
+    (report,) = stylize_videos(_job(source, tmp_path / "out.mov")).inputs
     assert report.status == "done", report.error
     assert "left out" in report.warnings[0]
 
@@ -238,6 +372,104 @@ def test_one_bad_input_does_not_stop_the_others(clip: Path, tmp_path: Path) -> N
     assert [video.status for video in report.inputs] == ["failed", "done", "failed"]
     assert not report.nothing_started
     assert [file.name for file in (tmp_path / "out").iterdir()] == [clip.name]
+
+
+def test_inputs_are_scanned_while_the_first_are_stylized(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [tmp_path / f"{name}.mp4" for name in "abc"]
+    for source in sources:
+        source.write_bytes(clip.read_bytes())
+    first_is_done = threading.Event()
+
+    def slow_probe(path: Path) -> Any:
+        if path == sources[1]:
+            assert first_is_done.wait(30)
+        return probe(path)
+
+    events: list[Progress] = []
+
+    def look(progress: Progress) -> None:
+        events.append(progress)
+        if progress.done == 48:
+            first_is_done.set()
+
+    monkeypatch.setattr(jobs.video_run, "probe", slow_probe)
+    job = StylizeVideo(tuple(sources), tmp_path / "out", StyleSpec("identity"), HERE, 0.5)
+    report = stylize_videos(job, look)
+    assert [video.status for video in report.inputs] == ["done"] * 3
+    assert (events[0].done, events[0].total, events[0].seconds_left) == (12, 48, None)
+    assert (events[-1].done, events[-1].total) == (144, 144)
+    assert events[-1].per_second is not None
+    assert events[-1].per_second > 0
+    middle = next(event for event in events if event.done == 84)
+    assert middle.seconds_left is not None
+    assert middle.seconds_left > 0
+
+
+def test_no_worker_is_started_where_nothing_waits(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a pool was opened")
+
+    monkeypatch.setattr(jobs.stylize_video, "stylizing_pool", refuse)
+    text = tmp_path / "text.mp4"
+    text.write_text("no film")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / clip.name).write_text("precious")
+    job = StylizeVideo((text, clip), tmp_path / "out", StyleSpec("identity"), HERE)
+    report = stylize_videos(job)
+    assert [video.status for video in report.inputs] == ["failed", "skipped"]
+    assert (report.engine, report.workers, report.nothing_started) == ("none", 0, True)
+
+
+def test_an_input_that_trips_over_our_own_bug_does_not_stop_the_others(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.mp4"
+    other.write_bytes(clip.read_bytes())
+
+    def buggy_probe(path: Path) -> Any:
+        if path == other:
+            raise KeyError("a bug")
+        return probe(path)
+
+    monkeypatch.setattr(jobs.video_run, "probe", buggy_probe)
+    job = StylizeVideo((other, clip), tmp_path / "out", StyleSpec("identity"), HERE)
+    report = stylize_videos(job)
+    assert [video.status for video in report.inputs] == ["failed", "done"]
+    assert "a bug" in str(report.inputs[0].error)
+
+
+def test_what_a_killed_run_left_beside_its_output_is_removed(clip: Path, tmp_path: Path) -> None:
+    leftovers: list[Path] = []
+
+    def kill(source: object, pieces: object, destination: Path, *_: object, **__: object) -> None:
+        destination.write_bytes(b"half a film")
+        leftovers.append(destination)
+        raise _Killed
+
+    output = tmp_path / "out.mp4"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs.video_run, "reassemble", kill)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # the dead do not clean up
+        with pytest.raises(_Killed):
+            stylize_videos(_job(clip, output))
+    assert leftovers[0].exists()
+    (report,) = stylize_videos(_job(clip, output)).inputs
+    assert report.status == "done"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+class _Killed(BaseException):
+    """Nobody's ``except Exception``."""
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_a_deadline_must_be_later_than_now(clip: Path, tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(InputError, match="--segment-deadline"):
+        _job(clip, tmp_path / "out.mp4", segment_deadline=seconds)
 
 
 def test_an_existing_output_is_replaced_only_when_told(clip: Path, tmp_path: Path) -> None:

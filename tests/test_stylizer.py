@@ -5,18 +5,20 @@ import pytest
 import torch
 
 from nst_core.checkpoint import load_generator
-from nst_core.color import Yuv420, YuvEncoding, yuv420_to_rgb
+from nst_core.engine import TorchEngine
 from nst_core.style_library import Style, find_style
 from nst_core.stylizer import Stylizer
+from nst_core.tone_mapping import ToneMapping
+from nst_core.yuv import YuvEncoding, YuvFrames, rgb_to_yuv, yuv_to_rgb
 from tests.media import moving_picture
 
 BT709 = YuvEncoding("bt709")
 
 
 @pytest.fixture
-def frames() -> Yuv420:
+def frames() -> YuvFrames:
     random = np.random.default_rng(4)
-    return Yuv420(
+    return YuvFrames(
         torch.from_numpy(random.integers(16, 236, (2, 31, 45), dtype=np.uint8)),
         torch.from_numpy(random.integers(16, 241, (2, 2, 16, 23), dtype=np.uint8)),
     )
@@ -42,11 +44,65 @@ def test_a_batch_equals_its_pictures(style: Style) -> None:
         np.testing.assert_array_equal(together[number], stylizer.stylize(pictures[number]))
 
 
-def test_identity_passes_everything_through(frames: Yuv420) -> None:
+def test_identity_passes_everything_through(frames: YuvFrames) -> None:
     stylizer = Stylizer(find_style("identity"))
     picture = moving_picture(0)
     np.testing.assert_array_equal(stylizer.stylize(picture), picture)
-    assert stylizer.stylize_yuv(frames, BT709) is frames
+    assert not stylizer.computes
+
+
+def test_identity_takes_frames_through_rgb_and_back() -> None:
+    picture = torch.from_numpy(moving_picture(0)).permute(2, 0, 1)[None].float() / 255
+    source = rgb_to_yuv(picture * 0.5 + 0.25, BT709)
+    deep = YuvEncoding("bt709", full_range=True, depth=10, subsampling="444")
+    stylizer = Stylizer(find_style("identity"))
+    same = stylizer.stylize_yuv(source, BT709)
+    assert (same.luma.int() - source.luma.int()).abs().max() <= 1
+    found = stylizer.stylize_yuv(source, BT709, deep)
+    assert found.luma.dtype == torch.uint16
+    expected = (source.luma.float() - 16) / 219 * 1023
+    assert (found.luma.float() - expected).abs().max() <= 1
+
+
+def test_alpha_passes_by_the_network(style: Style, frames: YuvFrames) -> None:
+    alpha = torch.randint(0, 256, frames.luma.shape, dtype=torch.uint8)
+    source = YuvFrames(frames.luma, frames.chroma, alpha)
+    stylized = Stylizer(style).stylize_yuv(source, BT709)
+    assert stylized.alpha is not None
+    assert torch.equal(stylized.alpha, alpha)
+    assert not torch.equal(stylized.luma, frames.luma)
+
+
+def test_a_high_dynamic_range_is_brought_down_before_the_network() -> None:
+    # A grey of 203 cd/m2 in PQ is code 0.58; mapped, it is nearly white.
+    grey = torch.full((1, 3, 8, 8), 0.58)
+    source = YuvEncoding("bt2020", depth=10)
+    stylizer = Stylizer(find_style("identity"))
+    mapped = stylizer.stylize_yuv(
+        rgb_to_yuv(grey, source), source, BT709, tone_mapping=ToneMapping("pq")
+    )
+    assert yuv_to_rgb(mapped, BT709).mean() > 0.85
+
+
+def test_a_device_out_of_memory_halves_the_batch_and_goes_on(
+    style: Style, frames: YuvFrames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stylizer = Stylizer(style, engine="torch", device="cpu")
+    expected = stylizer.stylize_yuv(frames, BT709)
+    run, sizes = TorchEngine.run, []
+
+    def one_at_a_time(engine: TorchEngine, images: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(images))
+        if len(images) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return run(engine, images)
+
+    monkeypatch.setattr(TorchEngine, "run", one_at_a_time)
+    found = stylizer.stylize_yuv(frames, BT709)
+    assert sizes == [2, 1, 1]
+    assert torch.equal(found.luma, expected.luma)
+    stylizer.stylize(np.zeros((2, 40, 40, 3), np.uint8))
+    assert sizes == [2, 1, 1, 1, 1]  # it is remembered
 
 
 def test_strength_blends_with_the_source(style: Style) -> None:
@@ -59,18 +115,18 @@ def test_strength_blends_with_the_source(style: Style) -> None:
     assert np.abs(half - (picture.astype(int) + full) / 2).max() <= 1
 
 
-def test_yuv_frames_become_what_their_rgb_becomes(style: Style, frames: Yuv420) -> None:
+def test_yuv_frames_become_what_their_rgb_becomes(style: Style, frames: YuvFrames) -> None:
     stylizer = Stylizer(style, engine="torch", device="cpu")
     stylized = stylizer.stylize_yuv(frames, BT709)
-    rgb = (yuv420_to_rgb(frames, BT709) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    rgb = (yuv_to_rgb(frames, BT709) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     expected = stylizer.stylize(rgb)[0].astype(float)
-    found = yuv420_to_rgb(stylized, BT709)[0].permute(1, 2, 0).numpy() * 255
+    found = yuv_to_rgb(stylized, BT709)[0].permute(1, 2, 0).numpy() * 255
     # Chroma is halved on the way: luma is what can be compared pixel by pixel.
     weights = np.array([0.2126, 0.7152, 0.0722])
     assert np.abs(found @ weights - expected @ weights).mean() < 2.5
 
 
-def test_keeping_colors_leaves_the_chroma_of_video_frames(style: Style, frames: Yuv420) -> None:
+def test_keeping_colors_leaves_the_chroma_of_video_frames(style: Style, frames: YuvFrames) -> None:
     stylized = Stylizer(style, keep_colors=True).stylize_yuv(frames, BT709)
     assert torch.equal(stylized.chroma, frames.chroma)
     assert not torch.equal(stylized.luma, frames.luma)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import math
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.progress import OnProgress, Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
 ALL_DONE = 0
 SOME_FAILED = 1
@@ -17,6 +24,7 @@ WRONG_USE = 2
 INTERRUPTED = 130
 
 _SECONDS_BETWEEN_LINES = 5.0
+_SECONDS_TO_CLEAN_UP = 15.0
 
 
 def say(line: str) -> None:
@@ -34,9 +42,33 @@ def print_json(report: dict[str, Any]) -> None:
     print(json.dumps(report, indent=1))
 
 
+def heed_interrupts() -> None:
+    """Let Ctrl-C and SIGTERM end the command, and none that follows disturb the cleaning up.
+
+    A second one would otherwise leave unfinished files behind, or Ray's processes. After
+    _SECONDS_TO_CLEAN_UP one is heeded again. To be called in the main thread.
+    """
+    last = -math.inf
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_TO_CLEAN_UP:
+            last = time.monotonic()
+            raise KeyboardInterrupt
+
+    _on_interrupts(interrupt)
+    # While it ends, Python takes its handlers away, and a signal would kill it without exit code.
+    atexit.register(_on_interrupts, signal.SIG_IGN)
+
+
+def _on_interrupts(handler: Callable[[int, Any], None] | signal.Handlers) -> None:
+    signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGTERM, handler)
+
+
 @contextmanager
 def shown_progress() -> Iterator[OnProgress]:
-    """Show a live bar on a terminal, else a line now and then."""
+    """Show live bars on a terminal, one for all and one for each file in work; else lines."""
     if not sys.stderr.isatty():
         yield _PlainLines().show
         return
@@ -44,27 +76,55 @@ def shown_progress() -> Iterator[OnProgress]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
     from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class TimeLeftColumn(TimeRemainingColumn):
+        """The job's own estimate where it has one: rich's counts what was reused as done now."""
+
+        def render(self, task: Task) -> Text:
+            own: str | None = task.fields["left"]
+            return super().render(task) if own is None else Text(own, "progress.remaining")
 
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeLeftColumn(),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
+        yield _Bars(bar).show
 
-        def show(progress: Progress) -> None:
-            description = f"{progress.unit} {progress.note}".rstrip()
-            bar.update(task, total=progress.total, completed=progress.done, description=description)
 
-        yield show
+class _Bars:
+    """A bar for the whole job, and below it one for each file that is in work."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._all = bar.add_task("starting", total=None, left=None)
+        self._files: dict[str, TaskID] = {}
+
+    def show(self, progress: Progress) -> None:
+        self._bar.update(
+            self._all,
+            total=progress.total,
+            completed=progress.done,
+            description=_without_empty(" ", progress.unit, _rate(progress), progress.note),
+            left=None if progress.per_second is None else _left(progress),
+        )
+        names = {file.name for file in progress.files}
+        for name in self._files.keys() - names:
+            self._bar.remove_task(self._files.pop(name))
+        for file in progress.files:
+            if file.name not in self._files:
+                self._files[file.name] = self._bar.add_task(file.name, left="")
+            self._bar.update(self._files[file.name], total=file.total, completed=file.done)
 
 
 class _PlainLines:
@@ -77,5 +137,34 @@ class _PlainLines:
         if now - self._last < _SECONDS_BETWEEN_LINES and progress.done < progress.total:
             return
         self._last = now
-        line = f"{progress.done} of {progress.total} {progress.unit}, {now - self._start:.0f} s"
-        note(f"{line}, {progress.note}" if progress.note else line)
+        line = _without_empty(
+            ", ",
+            f"{progress.done} of {progress.total} {progress.unit}",
+            f"{100 * progress.done // progress.total} %" if progress.total else "",
+            _rate(progress),
+            _left(progress) or f"{now - self._start:.0f} s",
+            progress.note,
+        )
+        files = ", ".join(f"{file.name} {file.done} of {file.total}" for file in progress.files)
+        note(_without_empty("; ", line, files))
+
+
+def _rate(progress: Progress) -> str:
+    if progress.per_second is None:
+        return ""
+    return f"{progress.per_second:.1f} {progress.unit}/s"
+
+
+def _left(progress: Progress) -> str:
+    seconds = progress.seconds_left
+    if not seconds:
+        return ""
+    if seconds < 120:
+        return f"about {seconds:.0f} s left"
+    if seconds < 7200:
+        return f"about {seconds / 60:.0f} min left"
+    return f"about {seconds / 3600:.1f} h left"
+
+
+def _without_empty(separator: str, *parts: str) -> str:
+    return separator.join(part for part in parts if part)

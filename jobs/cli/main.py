@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from dataclasses import asdict
@@ -47,7 +46,7 @@ app.add_typer(styles.app, name="styles")
 def main() -> None:
     """Entry point of the console script."""
     debug = _take_debug(sys.argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: work is kept
+    console.heed_interrupts()
     try:
         code = app(standalone_mode=False) or console.ALL_DONE
     except (Abort, KeyboardInterrupt):

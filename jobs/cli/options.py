@@ -6,9 +6,17 @@ from typing import Annotated
 
 import typer
 
-from jobs.specs import DeviceChoice, EngineChoice, PoolSpec, PrecisionChoice, StyleSpec
+from jobs.specs import (
+    DeviceChoice,
+    EncoderChoice,
+    EngineChoice,
+    PoolSpec,
+    PrecisionChoice,
+    StyleSpec,
+)
 
 _STYLE = "Style"
+_VIDEOS = "Videos"
 _POOL = "Where it runs"
 
 Style = Annotated[
@@ -66,6 +74,19 @@ Resume = Annotated[
 MaxSide = Annotated[
     int | None,
     typer.Option(help="Shrink so that the longer side has at most N pixels.", metavar="N"),
+]
+Encoder = Annotated[
+    EncoderChoice,
+    typer.Option(
+        help="`nvenc`: h264, hevc and av1 by the graphics card, where it can.",
+        rich_help_panel=_VIDEOS,
+    ),
+]
+Tonemap = Annotated[
+    bool,
+    typer.Option(
+        "--tonemap", help="Bring HDR down to the standard range.", rich_help_panel=_VIDEOS
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 

@@ -28,11 +28,19 @@ def video(
     segment_seconds: Annotated[
         float, typer.Option(help="Length of the pieces that workers take.")
     ] = StylizeVideo.segment_seconds,
+    segment_deadline: Annotated[
+        float,
+        typer.Option(
+            help="Seconds after which a worker that still has the same piece is replaced."
+        ),
+    ] = StylizeVideo.segment_deadline,
     codec: Annotated[
         CodecChoice | None, typer.Option(help="Default: what the container usually holds.")
     ] = None,
     crf: Annotated[int | None, typer.Option(help="Rate factor; lower is better.")] = None,
     preset: Annotated[str | None, typer.Option(help="Speed preset of the encoder.")] = None,
+    encoder: options.Encoder = StylizeVideo.encoder,
+    tonemap: options.Tonemap = StylizeVideo.tonemap,
     max_side: options.MaxSide = None,
     work_dir: Annotated[
         Path | None, typer.Option(help="Where finished segments wait; default beside the output.")
@@ -63,9 +71,12 @@ def video(
         style=StyleSpec(style, strength, keep_colors, engine, device, precision),
         pool=PoolSpec(address, workers, cpus_per_worker, gpus_per_worker),
         segment_seconds=segment_seconds,
+        segment_deadline=segment_deadline,
         codec=codec,
         crf=crf,
         preset=preset,
+        encoder=encoder,
+        tonemap=tonemap,
         max_side=max_side,
         work_dir=work_dir,
         resume=resume,

@@ -45,6 +45,13 @@ def upscale(
         float,
         typer.Option(help="Length of the pieces that workers take.", rich_help_panel=_VIDEOS),
     ] = Upscale.segment_seconds,
+    segment_deadline: Annotated[
+        float,
+        typer.Option(
+            help="Seconds after which a worker that still has the same piece is replaced.",
+            rich_help_panel=_VIDEOS,
+        ),
+    ] = Upscale.segment_deadline,
     codec: Annotated[
         CodecChoice | None,
         typer.Option(help="Default: what the container usually holds.", rich_help_panel=_VIDEOS),
@@ -55,6 +62,8 @@ def upscale(
     preset: Annotated[
         str | None, typer.Option(help="Speed preset of the encoder.", rich_help_panel=_VIDEOS)
     ] = None,
+    encoder: options.Encoder = Upscale.encoder,
+    tonemap: options.Tonemap = Upscale.tonemap,
     allow_damaged: Annotated[
         bool,
         typer.Option(
@@ -88,9 +97,12 @@ def upscale(
         format=format,
         quality=quality,
         segment_seconds=segment_seconds,
+        segment_deadline=segment_deadline,
         codec=codec,
         crf=crf,
         preset=preset,
+        encoder=encoder,
+        tonemap=tonemap,
         resume=resume,
         allow_damaged=allow_damaged,
         overwrite=overwrite,

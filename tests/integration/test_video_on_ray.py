@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
@@ -58,6 +59,38 @@ def test_a_killed_worker_costs_nothing_but_time(clip: Path, style: Style, tmp_pa
     assert report.inputs[0].status == "done", report.inputs[0].error
     assert report.inputs[0].segments["retried"] >= 1
     assert output.read_bytes() == undisturbed.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
+def test_a_segment_past_its_deadline_is_named_with_what_to_try(
+    clip: Path, style: Style, tmp_path: Path
+) -> None:
+    job = dataclasses.replace(
+        _video(clip, tmp_path / "out.mp4", style, 1), segment_seconds=60, segment_deadline=0.01
+    )
+    report = stylize_videos(job)
+    assert report.inputs[0].status == "failed"
+    error = str(report.inputs[0].error)
+    assert "segment 00000, at 0.0 s: took more than 0.01 s 3 times; given up; raise" in error
+    assert "--segment-deadline" in error
+    assert report.inputs[0].segments["retried"] == 1
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_intra_refresh_gets_its_pre_roll_from_workers_too(data: Path, tmp_path: Path) -> None:
+    source = data / "hostile" / "04_h264_intrarefresh.mp4"
+    outputs = []
+    for workers in (0, 2):
+        output = tmp_path / f"{workers}.mp4"
+        job = StylizeVideo(
+            (source,), output, StyleSpec("identity"), PoolSpec(workers=workers), segment_seconds=1
+        )
+        (report,) = stylize_videos(job).inputs
+        assert (report.status, report.frames_out) == ("done", 144), report.warnings
+        outputs.append(output.read_bytes())
+    assert outputs[0] == outputs[1]
 
 
 @pytest.mark.usefixtures("ray_here")

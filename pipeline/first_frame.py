@@ -1,0 +1,50 @@
+"""The first frame of a stream, decoded through its container: it brings what packets do not.
+
+HDR metadata and rotation that a container holds reach frames by the container's own decoder only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.stream import VideoStream
+
+
+def first_frame(
+    container: InputContainer, stream: VideoStream, *, decoder: str | None = None
+) -> av.VideoFrame | None:
+    """Decode one frame, by a named decoder or the container's own; None where that fails."""
+    try:
+        if decoder is None:
+            stream.thread_type = "SLICE"
+            return next(container.decode(stream), None)
+        context = cast("av.VideoCodecContext", av.VideoCodecContext.create(decoder, "r"))
+        packets = container.demux(stream)
+        return next((frame for packet in packets for frame in context.decode(packet)), None)
+    except (av.FFmpegError, IndexError):  # PyAV's, where the file brings streams after its start
+        return None
+
+
+def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
+    """Nine numbers in 16.16 and 2.30 fixed point: rotation and mirroring for the player."""
+    data = side_data(frame, "DISPLAYMATRIX")
+    return None if data is None else tuple(np.frombuffer(data, dtype=np.int32).tolist())
+
+
+def shows_through(frame: av.VideoFrame) -> bool:
+    """Whether any of its pixels is not opaque: GIFs and PNGs have alpha, most without a use."""
+    rgba = frame.reformat(format="rgba").to_ndarray()
+    return bool((rgba[..., 3] < 255).any())
+
+
+def side_data(frame: av.VideoFrame, name: str) -> bytes | None:
+    """FFmpeg's structure of that name, as it lies in memory."""
+    for one in frame.side_data:
+        typed: Any = one  # PyAV types iterating over side data as over names
+        if typed.type == SideDataType[name]:
+            return bytes(typed)
+    return None

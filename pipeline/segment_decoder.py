@@ -1,0 +1,96 @@
+"""Decoding a segment's packets far from their file, with a bare decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import av
+
+from pipeline.output_frame import OutputFrame
+from pipeline.packet_reader import EncodedPacket, set_alpha
+from pipeline.segments import Segment
+from pipeline.source_video import VideoStreamInfo
+
+
+@dataclass(frozen=True, repr=False)
+class SegmentTask:
+    """A segment with all that a worker needs: it sees no file."""
+
+    segment: Segment
+    stream: VideoStreamInfo
+    output: OutputFrame
+    packets: tuple[EncodedPacket, ...]
+
+    def __repr__(self) -> str:
+        return f"SegmentTask({self.segment.name}, {len(self.packets)} packets)"
+
+
+class SegmentDecoder:
+    """Decodes a task's packets with a bare decoder and lets the owned frames through."""
+
+    def __init__(self, task: SegmentTask, *, threads: int) -> None:
+        self.errors: list[str] = []
+        self.corrupt_pts: list[int] = []
+        self._task = task
+        self._context = _decoder(task.stream, threads)
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Owned frames, in the order of showing."""
+        wanted = set(self._task.segment.owned_pts)
+        last = min(wanted) - 1
+        for frame in self._decoded():
+            frame.time_base = self._task.stream.time_base
+            # A decoder that lost its place gives frames twice or late: encoders take neither.
+            if frame.pts not in wanted or frame.pts <= last:
+                continue
+            last = frame.pts
+            if frame.is_corrupt:
+                self.corrupt_pts.append(frame.pts)
+            yield frame
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        for packet in self._task.packets:
+            yield from self._feed(_av_packet(packet, self._task.stream))
+        yield from self._feed(None)
+
+    def _feed(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
+        try:
+            return self._context.decode(packet)
+        except av.EOFError:
+            return []
+        except av.FFmpegError as error:  # a damaged packet: note it, go on with the next
+            self.errors.append(str(error))
+            return []
+
+
+def _decoder(stream: VideoStreamInfo, threads: int) -> av.VideoCodecContext:
+    context = cast("av.VideoCodecContext", av.VideoCodecContext.create(stream.codec, "r"))
+    if stream.extradata:
+        context.extradata = stream.extradata
+    context.width, context.height = stream.width, stream.height
+    context.pix_fmt = stream.pixel_format
+    if len(stream.codec_tag) == 4 and stream.codec_tag.isascii() and stream.codec_tag.isprintable():
+        context.codec_tag = stream.codec_tag
+    if stream.bits_per_coded_sample:
+        context.bits_per_coded_sample = stream.bits_per_coded_sample
+    if stream.codec == "h264":
+        # Streams that do not say how far they reorder: wait for the most, rather than drop frames.
+        context.options = {"strict": "1"}
+    context.thread_type = "SLICE" if threads == 1 else "AUTO"
+    context.thread_count = threads
+    return context
+
+
+def _av_packet(packet: EncodedPacket, stream: VideoStreamInfo) -> av.Packet[Any]:
+    # av.Packet(data) would share the bytes without the padding that decoders read beyond the end.
+    result = av.Packet(len(packet.data))
+    result.update(packet.data)
+    result.pts, result.dts = packet.pts, packet.dts
+    result.time_base = stream.time_base
+    result.duration = packet.duration
+    result.is_keyframe = packet.is_keyframe
+    if packet.alpha:
+        set_alpha(result, packet.alpha)
+    return result

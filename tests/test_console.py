@@ -1,0 +1,93 @@
+"""Progress as lines and as bars, from the same events."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from jobs.cli import console
+from jobs.progress import FileProgress, Pace, Progress
+
+IN_THE_MIDDLE = Progress(
+    1200,
+    3400,
+    "frames",
+    files=(FileProgress("film.mp4", 400, 800), FileProgress("[a].mkv", 0, 90)),
+    per_second=22.13,
+    seconds_left=99.6,
+)
+
+
+def test_without_a_terminal_a_line_tells_all_files_and_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with console.shown_progress() as show:
+        show(IN_THE_MIDDLE)
+        show(IN_THE_MIDDLE)  # too soon for another line
+        show(Progress(3400, 3400, "frames", per_second=30.0, seconds_left=0.0))
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == (
+        "1200 of 3400 frames, 35 %, 22.1 frames/s, about 100 s left; "
+        "film.mp4 400 of 800, [a].mkv 0 of 90"
+    )
+    assert last.startswith("3400 of 3400 frames, 100 %, 30.0 frames/s, ")
+
+
+def test_jobs_that_measure_nothing_get_their_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.shown_progress() as show:
+        show(Progress(3, 12, "pictures", "a.png"))
+    line = capsys.readouterr().err.strip()
+    assert line.startswith("3 of 12 pictures, 25 %, ")
+    assert line.endswith(" s, a.png")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(119, "about 119 s left"), (600, "about 10 min left"), (9000, "about 2.5 h left")],
+)
+def test_the_time_left_is_told_in_fitting_units(
+    capsys: pytest.CaptureFixture[str], seconds: float, words: str
+) -> None:
+    with console.shown_progress() as show:
+        show(Progress(1, 9, "frames", per_second=1.0, seconds_left=seconds))
+    assert words in capsys.readouterr().err
+
+
+def test_a_terminal_shows_a_bar_for_all_and_one_for_each_file_in_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "150")
+
+    def drawn_by(progress: Progress) -> str:
+        show(progress)
+        start = terminal.tell()
+        bars = getattr(show, "__self__")._bar  # noqa: B009
+        bars.refresh()
+        return terminal.getvalue()[start:]
+
+    with console.shown_progress() as show:
+        drawn = drawn_by(IN_THE_MIDDLE)
+        for words in ("1200/3400", "about 100 s left", "400/800", "film.mp4", "0/90", "[a].mkv"):
+            assert words in drawn
+        drawn = drawn_by(Progress(1600, 3400, "frames", files=IN_THE_MIDDLE.files[1:]))
+        assert "film.mp4" not in drawn  # it is whole
+        assert "[a].mkv" in drawn
+
+
+def test_the_pace_is_of_this_run_since_its_first_worker_began() -> None:
+    pace = Pace()
+    assert pace.per_second(100.0) is None
+    assert pace.seconds_left(300, 100.0) is None
+    pace.add(50, began=20.0)
+    pace.add(50, began=10.0)  # ended later, began earlier
+    assert pace.per_second(20.0) == 10
+    assert pace.seconds_left(300, 20.0) == 30

@@ -1,0 +1,118 @@
+"""Packets as they lie in the file, with the times of the index."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+import pytest
+
+from nst_core.errors import MediaError
+from pipeline.packet_reader import PacketReader, set_alpha
+from pipeline.segments import plan_segments
+from pipeline.source_video import probe
+from tests.media import make_clip, moving_picture
+
+
+def test_packets_are_read_in_any_order_as_they_lie_in_the_file(clip: Path) -> None:
+    source = probe(clip)
+    with av.open(str(clip)) as container:
+        original = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=0.4)
+    assert len(segments) >= 3
+    with PacketReader(source) as reader:
+        for segment in [*segments, segments[0], segments[2], segments[1]]:
+            packets = reader.read(segment)
+            wanted = original[segment.first_packet : segment.end_packet]
+            assert [packet.data for packet in packets] == wanted
+            pts = source.packets.pts[segment.first_packet : segment.end_packet]
+            assert [packet.pts for packet in packets] == pts.tolist()
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "shrinking.mkv"
+    make_clip(path)
+    source = probe(path)
+    segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=60)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with PacketReader(source) as reader, pytest.raises(MediaError, match="changed"):
+        reader.read(segments[0])
+
+
+def test_times_of_the_file_are_handed_on_where_they_are_good(clip: Path) -> None:
+    source = probe(clip)
+    (segment,) = plan_segments(source.packets, time_base=source.info.time_base, seconds=60)
+    with av.open(str(clip)) as container:
+        original = [(p.pts, p.dts) for p in container.demux(video=0) if p.size]
+    with PacketReader(source) as reader:
+        assert [(packet.pts, packet.dts) for packet in reader.read(segment)] == original
+
+
+def test_times_that_are_made_up_go_with_one_another(tmp_path: Path) -> None:
+    path = tmp_path / "raw.h264"
+    make_clip(path, sound=False)
+    source = probe(path)
+    (segment,) = plan_segments(source.packets, time_base=source.info.time_base, seconds=60)
+    with PacketReader(source) as reader:
+        packets = reader.read(segment)
+    dts = [packet.dts for packet in packets]
+    assert None not in dts
+    assert (np.diff(np.array(dts, dtype=np.int64)) > 0).all()
+    assert all(packet.dts <= packet.pts for packet in packets if packet.dts is not None)
+
+
+def _clip_with_alpha(path: Path, codec: str) -> None:
+    """A picture whose left half grows opaque: alpha 0, 10, 20 ..."""
+    with av.open(str(path), "w") as container:
+        stream = cast("av.VideoStream", container.add_stream(codec, rate=24))
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuva420p"
+        stream.codec_context.options = {"auto-alt-ref": "0", "lag-in-frames": "0"}
+        stream.metadata["alpha_mode"] = "1"
+        for number in range(24):
+            picture = np.full((64, 96, 4), 255, np.uint8)
+            picture[..., :3] = moving_picture(number)
+            picture[:, :48, 3] = 10 * number
+            frame = av.VideoFrame.from_ndarray(picture, "rgba").reformat(format="yuva420p")
+            frame.pts, frame.time_base = number, Fraction(1, 24)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(("codec", "decoder"), [("libvpx", "libvpx"), ("libvpx-vp9", "libvpx-vp9")])
+def test_alpha_beside_the_packets_reaches_a_bare_decoder(
+    tmp_path: Path, codec: str, decoder: str
+) -> None:
+    path = tmp_path / "alpha.webm"
+    _clip_with_alpha(path, codec)
+    source = probe(path)
+    assert source.info.has_alpha_packets
+    assert (source.info.codec, source.info.pixel_format) == (decoder, "yuva420p")
+    (segment,) = plan_segments(source.packets, time_base=source.info.time_base, seconds=60)
+    context = cast("av.VideoCodecContext", av.VideoCodecContext.create(decoder, "r"))
+    alphas = []
+    with PacketReader(source) as reader:
+        for encoded in reader.read(segment):
+            assert encoded.alpha is not None
+            packet = av.Packet(len(encoded.data))
+            packet.update(encoded.data)
+            set_alpha(packet, encoded.alpha)
+            for frame in context.decode(packet):
+                assert frame.format.name == "yuva420p"
+                alphas.append(bytes(cast("Any", frame.planes[3]))[10])
+    assert len(alphas) == 24
+    np.testing.assert_allclose(alphas, 10 * np.arange(24), atol=3)
+
+
+def test_alpha_is_left_out_where_the_stream_has_none(clip: Path) -> None:
+    source = probe(clip)
+    assert not source.info.has_alpha_packets
+    (segment,) = plan_segments(source.packets, time_base=source.info.time_base, seconds=60)
+    with PacketReader(source) as reader:
+        assert {packet.alpha for packet in reader.read(segment)} == {None}
+    info = replace(source.info, has_alpha_packets=True)  # announced, and then not there
+    with PacketReader(replace(source, info=info)) as reader:
+        assert {packet.alpha for packet in reader.read(segment)} == {None}
