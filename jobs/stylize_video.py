@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -46,6 +47,7 @@ def stylize_videos(
     runs = [
         VideoRun(path, output, job, style) for path, output in zip(job.inputs, outputs, strict=True)
     ]
+    _allow_open_files(2 * len(runs))
     try:
         with BackgroundThread("scan") as scanner, BackgroundThread("write") as writer:
             engine, workers = _stylize(_Batch(runs, scanner, writer, on_progress), job)
@@ -53,6 +55,14 @@ def stylize_videos(
         for run in runs:
             run.close()
     return StylizeVideoReport(engine, workers, [run.report for run in runs])
+
+
+def _allow_open_files(count: int) -> None:
+    """Every input that is scanned keeps the lock of its work folder: have room for as many more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY:
+        most = soft + count if hard == resource.RLIM_INFINITY else min(soft + count, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _stylize(batch: _Batch, job: StylizeVideo) -> tuple[str, int]:

@@ -220,14 +220,12 @@ class VideoRun:
             )
         if self._input_state() != plan.input_state:
             raise MediaError(f"{self._path}: the file changed while it was read; run again")
-        if later := self.report.verified.later_by_seconds:
-            self.report.warnings.append(
-                f"every time is {1000 * later:.1f} ms later: "
-                f"{self._output.suffix} has no times before zero"
-            )
         temporary.replace(self._output)
         self.report.frames_out = len(pts)
-        self.report.warnings += copied.warnings
+        self.report.warnings += [
+            *_changes(self.report.verified.later_by_seconds, self._output.suffix, plan, pieces),
+            *copied.warnings,
+        ]
         self._note_damage(plan, pieces, copied)
         plan.folder.remove()
 
@@ -337,6 +335,23 @@ class VideoRun:
             yield
         finally:
             self.report.seconds[name] = round(time.monotonic() - start, 3)
+
+
+def _changes(
+    later: float, suffix: str, plan: _Plan, pieces: list[FinishedSegment]
+) -> Iterator[str]:
+    """What has come to light on the way and is not damage."""
+    if later > 0:
+        yield f"every time is {1000 * later:.1f} ms later: {suffix} has no times before zero"
+    if later < 0:
+        yield f"every time is {-1000 * later:.1f} ms earlier: a GIF begins at zero"
+    sizes = sorted({size for piece in pieces for size in piece.other_sizes})
+    if sizes:
+        info = plan.source.info
+        yield (
+            f"its frames change their size: those of {', '.join(sizes)} are scaled to "
+            f"{info.width}x{info.height}, as it begins"
+        )
 
 
 def _count(pts: list[int], what: str, source: SourceVideo) -> str:

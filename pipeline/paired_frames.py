@@ -14,15 +14,9 @@ from numpy.typing import NDArray
 from nst_core.errors import MediaError
 from nst_core.yuv import yuv_to_rgb
 from pipeline.frames import source_planes
+from pipeline.media_file import main_video_stream, open_source, video_packets
 from pipeline.output_frame import source_encoding
-from pipeline.source_video import (
-    SourceVideo,
-    VideoStreamInfo,
-    main_video_stream,
-    open_source,
-    probe,
-    video_packets,
-)
+from pipeline.source_video import SourceVideo, VideoStreamInfo, probe
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,9 +81,7 @@ def _rgb_frames(video: SourceVideo, width: int, height: int) -> Iterator[NDArray
     decoded = 0
     with open_source(video.path) as container:
         stream = main_video_stream(container, video.path)
-        # Not "AUTO": whoever takes only the first frames closes the decoder while its frame threads
-        # work, and one that then logs waits for the GIL, which the closing thread holds: for ever.
-        stream.thread_type = "SLICE"
+        stream.thread_type = "SLICE"  # no frames decoded ahead for whoever takes only the first
         try:
             for packet in video_packets(container, video.stream_index):
                 for frame in stream.decode(packet):

@@ -19,9 +19,7 @@ from av.video.stream import VideoStream
 from nst_core.errors import MediaError
 from pipeline.chapters import chapters_for
 from pipeline.copied_packets import CopiedPackets
-from pipeline.copied_streams import COVER_TYPES, is_cover
-from pipeline.copied_streams import CopyPlan as CopyPlan
-from pipeline.copied_streams import plan_copies as plan_copies
+from pipeline.copied_streams import COVER_TYPES, CopyPlan, is_cover
 from pipeline.encoders import Container
 from pipeline.matroska_aspect import PLACEHOLDER, write_pixel_aspect
 from pipeline.media_file import open_source

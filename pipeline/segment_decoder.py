@@ -33,6 +33,7 @@ class SegmentDecoder:
     def __init__(self, task: SegmentTask, *, threads: int) -> None:
         self.errors: list[str] = []
         self.corrupt_pts: list[int] = []
+        self.other_sizes: set[str] = set()
         self._task = task
         self._context = _decoder(task.stream, threads)
 
@@ -40,6 +41,7 @@ class SegmentDecoder:
         """Owned frames, in the order of showing."""
         wanted = set(self._task.segment.owned_pts)
         last = min(wanted) - 1
+        size = self._task.stream.width, self._task.stream.height
         for frame in self._decoded():
             frame.time_base = self._task.stream.time_base
             # A decoder that lost its place gives frames twice or late: encoders take neither.
@@ -48,6 +50,8 @@ class SegmentDecoder:
             last = frame.pts
             if frame.is_corrupt:
                 self.corrupt_pts.append(frame.pts)
+            if (frame.width, frame.height) != size:
+                self.other_sizes.add(f"{frame.width}x{frame.height}")
             yield frame
 
     def _decoded(self) -> Iterator[av.VideoFrame]:

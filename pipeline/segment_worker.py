@@ -35,6 +35,8 @@ class StylizedSegment:
     """Of the frames in the piece that the decoder marked as damaged, ascending."""
     errors: tuple[str, ...]
     """What the decoder complained of."""
+    other_sizes: tuple[str, ...] = ()
+    """Such as 640x360: of frames that were scaled to the size that the stream began with."""
 
 
 class SegmentWorker:
@@ -72,6 +74,7 @@ class SegmentWorker:
             missing_pts=tuple(p for p in task.segment.owned_pts if p not in delivered),
             corrupt_pts=tuple(decoder.corrupt_pts),
             errors=tuple(decoder.errors),
+            other_sizes=tuple(sorted(decoder.other_sizes)),
         )
 
     def _batch_size(self, output: OutputFrame) -> int:

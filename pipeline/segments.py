@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.source_video import PacketIndex
+from pipeline.packet_index import PacketIndex
 
 _KEYFRAME_REACH = 0.5
 """A keyframe within this fraction of a segment's length attracts the cut."""

@@ -15,12 +15,8 @@ from nst_core.errors import MediaError
 from nst_core.tone_mapping import Transfer
 from nst_core.yuv import Siting
 from pipeline.first_frame import display_matrix, first_frame, shows_through, side_data
-from pipeline.media_file import declared_seconds
-from pipeline.media_file import main_video_stream as main_video_stream
-from pipeline.media_file import open_source as open_source
-from pipeline.media_file import video_packets as video_packets
-from pipeline.packet_index import PacketIndex as PacketIndex
-from pipeline.packet_index import index_packets
+from pipeline.media_file import declared_seconds, main_video_stream, open_source, video_packets
+from pipeline.packet_index import PacketIndex, index_packets
 from pipeline.pixel_formats import PlaneLayout, layout_of
 from pipeline.timestamps import ClockReset
 
@@ -208,19 +204,21 @@ def _describe(stream: VideoStream, path: Path) -> VideoStreamInfo:
     )
 
 
-def _is_transparent(codec: str, pixel_format: str, frame: av.VideoFrame) -> bool:
+def _is_transparent(codec: str, frame: av.VideoFrame) -> bool:
     """GIF and PNG decode with alpha whether it is used or not; in others it was asked for."""
-    if not layout_of(pixel_format).alpha:
+    if not layout_of(frame.format.name).alpha:
         return False
     return codec not in _CODECS_WITH_IDLE_ALPHA or shows_through(frame)
 
 
 def _with_frame(info: VideoStreamInfo, frame: av.VideoFrame) -> VideoStreamInfo:
-    pixel_format = frame.format.name if info.has_alpha_packets else info.pixel_format
+    """What the decoder gives counts, not what the container says."""
     return replace(
         info,
-        pixel_format=pixel_format,
-        transparent=_is_transparent(info.codec, pixel_format, frame),
+        width=frame.width,
+        height=frame.height,
+        pixel_format=frame.format.name,
+        transparent=_is_transparent(info.codec, frame),
         mastering_display=side_data(frame, "MASTERING_DISPLAY_METADATA"),
         content_light=side_data(frame, "CONTENT_LIGHT_LEVEL"),
         interlaced=bool(frame.interlaced_frame),

@@ -28,7 +28,7 @@ that no output is spliced from segments of two kinds."""
 
 _LOCK_NAME = "lock"
 _LOCK_ATTEMPTS = 5
-_RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_pts", "errors")
+_RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_pts", "errors", "other_sizes")
 _LONGEST_STEM = 60
 """Bytes kept of an output's name in names made from it: file systems take 255 in all."""
 
@@ -44,6 +44,7 @@ class FinishedSegment:
     missing_pts: tuple[int, ...]
     corrupt_pts: tuple[int, ...]
     errors: tuple[str, ...]
+    other_sizes: tuple[str, ...] = ()
     redone: bool = False
     """Whether it has been done a second time, with pre-roll, and this is the better result."""
 
@@ -215,6 +216,7 @@ def _finished(fields: dict[str, Any], piece: Path | None) -> FinishedSegment:
         missing_pts=tuple(fields["missing_pts"]),
         corrupt_pts=tuple(fields["corrupt_pts"]),
         errors=tuple(fields["errors"]),
+        other_sizes=tuple(fields["other_sizes"]),
         redone=fields["redone"],
     )
 

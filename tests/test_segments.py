@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.packet_index import PacketIndex
 from pipeline.segments import plan_segments, with_pre_roll
-from pipeline.source_video import PacketIndex
 
 TIME_BASE = Fraction(1, 24)
 
