@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from nst_core.errors import NstError
-from pipeline.encoders import choose_encoder
+from pipeline.encoders import NVENC_CODECS, EncoderKind, choose_encoder
 from pipeline.output_frame import plan_output
 from pipeline.pixel_formats import Codec
 from pipeline.source_video import ColorTags, VideoStreamInfo
@@ -55,6 +55,7 @@ def examine() -> list[Finding]:
         _cuda(),
         *_styles_and_engines(),
         *(_encoder(codec, needed=codec == "h264") for codec in _CODECS),
+        *(_encoder(codec, kind="nvenc", needed=False) for codec in NVENC_CODECS),
         _loss_network(),
         _cluster(),
     ]
@@ -118,20 +119,18 @@ def _run(engine: object) -> str:
     return f"{chosen.name} works"
 
 
-def _encoder(codec: Codec, *, needed: bool) -> Finding:
+def _encoder(codec: Codec, *, kind: EncoderKind = "software", needed: bool) -> Finding:
     """Encode a frame: that a codec is listed does not mean that it opens."""
-    return _attempt(f"encoder {codec}", lambda: _encode(codec), needed=needed)
+    name = f"encoder {codec}" if kind == "software" else f"encoder {codec} {kind}"
+    return _attempt(name, lambda: _encode(codec, kind), needed=needed)
 
 
-def _encode(codec: Codec) -> str:
-    import av
+def _encode(codec: Codec, kind: EncoderKind) -> str:
+    from pipeline.segment_encoder import check_encoder
 
-    from pipeline.segment_encoder import SegmentEncoder
-
-    settings = choose_encoder(Path("probe.mkv"), _PROBE_STREAM, codec=codec)
-    encoder = SegmentEncoder(_PROBE_STREAM, plan_output(_PROBE_STREAM, settings))
-    encoder.encode(av.VideoFrame(256, 256, settings.pixel_format), 0)
-    return f"{settings.encoder} works, {len(encoder.finish())} bytes"
+    settings = choose_encoder(Path("probe.mkv"), _PROBE_STREAM, codec=codec, kind=kind)
+    check_encoder(_PROBE_STREAM, plan_output(_PROBE_STREAM, settings))
+    return f"{settings.encoder} works"
 
 
 def _loss_network() -> Finding:

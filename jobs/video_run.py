@@ -271,7 +271,8 @@ class VideoRun:
             scale=self._style.scale,
             tone_map=job.tonemap,
         )
-        check_encoder(source.info, frame)
+        if job.encoder == "software" or job.pool.address == "local":
+            check_encoder(source.info, frame)  # elsewhere, only the workers can tell
         self.report.warnings += differences(source.info, frame)
         segments = plan_segments(
             source.packets, time_base=source.info.time_base, seconds=job.segment_seconds

@@ -80,6 +80,8 @@ _ENCODERS: dict[Codec, str] = {
     "gif": "png",  # its pieces: frames with their palette, made a GIF when they are spliced
 }
 _NVENC: dict[Codec, str] = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
+NVENC_CODECS: tuple[Codec, ...] = tuple(_NVENC)
+"""What graphics cards encode, those that can."""
 _PACKED: dict[str, str] = {"gbrp": "bgr0", "gbrap": "bgra"}
 """What ffv1 takes instead of 8-bit planes of RGB."""
 _NVENC_FORMATS = {"yuv420p10le": "p010le", "yuv444p10le": "yuv444p16le"}

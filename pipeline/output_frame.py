@@ -139,6 +139,15 @@ def differences(stream: VideoStreamInfo, output: OutputFrame) -> list[str]:
         and (output.encoder.encoder not in _WITH_HDR_METADATA)
     ):
         lines.append(f"its HDR10 metadata is left out: {output.encoder.encoder} writes none")
+    if stream.dynamic_hdr:
+        lines.append(
+            "its dynamic HDR metadata (HDR10+, Dolby Vision) is left out: it tells of pictures "
+            "that the style replaces"
+        )
+    if stream.closed_captions:
+        lines.append(
+            "its closed captions (CEA-608, 708) are left out: they lie within the picture's packets"
+        )
     if stream.interlaced:
         lines.append("its frames are interlaced; each is stylized as one picture, both fields")
     return lines

@@ -84,9 +84,12 @@ def check_encoder(stream: VideoStreamInfo, output: OutputFrame) -> None:
         encoder.finish()
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
+        advice = "try another --preset, --crf or --codec"
+        if output.encoder.encoder.endswith("nvenc"):
+            advice = "not every card and driver has NVENC; leave out --encoder nvenc"
         raise InputError(
             f"{output.encoder.encoder} does not open for {output.width}x{output.height} with "
-            f"{dict(output.encoder.options)} ({reason}); try another --preset, --crf or --codec"
+            f"{dict(output.encoder.options)} ({reason}); {advice}"
         ) from error
 
 

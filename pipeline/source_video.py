@@ -26,6 +26,7 @@ _ENDS_EARLIER_SECONDS = 0.5
 _TALL_ENOUGH_FOR_709 = 720
 """Untagged video of at least this height is BT.709 by custom, below it BT.601."""
 _HDR_TRANSFERS: dict[int, Transfer] = {16: "pq", 18: "hlg"}
+_DYNAMIC_HDR = ("DYNAMIC_HDR_PLUS", "DOVI_METADATA", "DOVI_RPU_BUFFER")
 _BT2020_MATRIX = 9
 _CODECS_WITH_CENTERED_CHROMA = frozenset({"mjpeg", "mpeg1video"})
 _CODECS_WITH_IDLE_ALPHA = frozenset({"gif", "apng", "png"})
@@ -64,6 +65,10 @@ class VideoStreamInfo:
     """FFmpeg's AVMasteringDisplayMetadata, as it lies in memory; a bare decoder never sees it."""
     content_light: bytes | None = None
     """FFmpeg's AVContentLightMetadata, likewise."""
+    dynamic_hdr: bool = False
+    """Whether the first frame has metadata of its own: HDR10+ or Dolby Vision."""
+    closed_captions: bool = False
+    """Whether the first frame has captions of CEA-608 or 708 in its packet."""
     interlaced: bool = False
     """Whether the first frame is."""
     has_alpha_packets: bool = False
@@ -221,5 +226,7 @@ def _with_frame(info: VideoStreamInfo, frame: av.VideoFrame) -> VideoStreamInfo:
         transparent=_is_transparent(info.codec, frame),
         mastering_display=side_data(frame, "MASTERING_DISPLAY_METADATA"),
         content_light=side_data(frame, "CONTENT_LIGHT_LEVEL"),
+        dynamic_hdr=any(side_data(frame, name) is not None for name in _DYNAMIC_HDR),
+        closed_captions=side_data(frame, "A53_CC") is not None,
         interlaced=bool(frame.interlaced_frame),
     )

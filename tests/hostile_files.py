@@ -82,7 +82,7 @@ HOSTILE_FILES: tuple[HostileFile, ...] = (
     HostileFile("12e_ffv1.mkv", "done", 48, copied="vorbis"),
     HostileFile("12f_raw.h264", "done", 72, says="no times", becomes=".mkv", rate=24),
     HostileFile("12g.flv", "done", 72, copied="mp3float", becomes=".mkv"),
-    HostileFile("12h_interlaced.mp4", "done", 24, copied="aac"),
+    HostileFile("12h_interlaced.mp4", "done", 24, copied="aac", says="interlaced"),
     HostileFile("13_anim.gif", "done", 20),
     HostileFile("13b_anim.png", "done", 10, becomes=".mkv"),
     # FFmpeg's decoder knows still WebP only: it reports 0x0 pixels.
@@ -109,8 +109,20 @@ HOSTILE_FILES: tuple[HostileFile, ...] = (
     HostileFile("20_editlist_ss.mp4", "done", 112, copied="aac"),
     HostileFile("20b_ss.mkv", "done", 114, copied="aac"),
     # Two halves, the second with the timestamps of the first: it goes on where that one ended.
-    HostileFile("21_reschange.ts", "done", 96, copied="mp2", keeps="aspect", becomes=".mkv"),
-    HostileFile("22_tsdiscont.ts", "done", 96, copied="mp2", keeps="aspect", becomes=".mkv"),
+    HostileFile(
+        *("21_reschange.ts", "done", 96),
+        copied="mp2",
+        keeps="aspect",
+        says="those of 320x180 are scaled to 240x136",
+        becomes=".mkv",
+    ),
+    HostileFile(
+        *("22_tsdiscont.ts", "done", 96),
+        copied="mp2",
+        keeps="aspect",
+        says="its clock is set anew at 3.48 s",
+        becomes=".mkv",
+    ),
     HostileFile("23_oneframe.mp4", "done", 1, copied="aac"),
     HostileFile("23b_twoframes.mp4", "done", 2, copied="aac"),
     HostileFile("24_frag.mp4", "done", 144, copied="aac"),

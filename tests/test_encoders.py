@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from nst_core.errors import InputError
-from pipeline.encoders import choose_encoder
+from pipeline.encoders import NVENC_CODECS, choose_encoder
 from tests.media import stream_info
 from tests.test_hdr_metadata import LIGHT, MASTERING
 
@@ -79,3 +80,12 @@ def test_nvenc_has_its_own_presets_and_codecs() -> None:
         choose_encoder(Path("out.mp4"), stream_info(), preset="medium", kind="nvenc")
     with pytest.raises(InputError, match="not vp9"):
         choose_encoder(Path("out.webm"), stream_info(), kind="nvenc")
+
+
+@pytest.mark.parametrize("codec", NVENC_CODECS)
+def test_nvenc_knows_the_options_that_it_is_given(codec: Any) -> None:
+    settings = choose_encoder(Path("out.mkv"), stream_info(), codec=codec, kind="nvenc")
+    known = {
+        o.name for o in av.CodecContext.create(settings.encoder, "w").supported_options.private
+    }
+    assert {name for name, _ in settings.options} - {"b"} <= known  # b is of every encoder

@@ -117,6 +117,7 @@ def test_a_standard_range_is_never_tone_mapped() -> None:
         ({"codec": "gif", "pixel_format": "bgra"}, "out.mp4", None, []),  # opaque
         ({"codec": "prores", "pixel_format": "yuv422p10le"}, "out.mp4", None, ["4:2:2"]),
         ({"interlaced": True}, "out.mp4", None, ["interlaced"]),
+        ({"dynamic_hdr": True, "closed_captions": True}, "out.mp4", None, ["dynamic", "captions"]),
         (HDR10, "out.mkv", "ffv1", ["HDR10 metadata"]),
         (HDR10, "out.mkv", "hevc", []),
         ({}, "out.mp4", None, []),
