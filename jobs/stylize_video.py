@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -19,6 +18,9 @@ from pipeline.encoders import CONTAINERS
 from pipeline.segment_decoder import SegmentTask
 from pipeline.segment_worker import SegmentWorker, StylizedSegment
 from pipeline.worker_pool import Deadline, Outcome, Unit
+
+_MOST_OPEN = 32
+"""Inputs that are scanned and not yet at their end."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,6 @@ def stylize_videos(
     runs = [
         VideoRun(path, output, job, style) for path, output in zip(job.inputs, outputs, strict=True)
     ]
-    _allow_open_files(2 * len(runs))
     try:
         with BackgroundThread("scan") as scanner, BackgroundThread("write") as writer:
             engine, workers = _stylize(_Batch(runs, scanner, writer, on_progress), job)
@@ -55,14 +56,6 @@ def stylize_videos(
         for run in runs:
             run.close()
     return StylizeVideoReport(engine, workers, [run.report for run in runs])
-
-
-def _allow_open_files(count: int) -> None:
-    """Every input that is scanned keeps the lock of its work folder: have room for as many more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY:
-        most = soft + count if hard == resource.RLIM_INFINITY else min(soft + count, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _stylize(batch: _Batch, job: StylizeVideo) -> tuple[str, int]:
@@ -95,8 +88,10 @@ class _Batch:
         on_progress: OnProgress,
     ) -> None:
         self._runs = runs
-        self._scans = [scanner.submit(run.scan) for run in runs]
+        self._scanner = scanner
+        self._scans: list[Future[None]] = []
         self._scanned: list[VideoRun] = []
+        self._scan_ahead()
         self._writer = writer
         self._outputs: list[Future[None]] = []
         self._on_progress = on_progress
@@ -107,6 +102,9 @@ class _Batch:
         while not any(run.waiting for run in self._scanned):
             if len(self._scanned) == len(self._runs):
                 return False
+            if len(self._scans) == len(self._scanned):  # as many as may be open are being written
+                self.wait_for_outputs()
+                self._scan_ahead()
             wait_for(self._scans[len(self._scanned)])
             self._take_scanned()
         return True
@@ -135,12 +133,19 @@ class _Batch:
             wait_for(output)
 
     def _take_scanned(self) -> None:
-        while len(self._scanned) < len(self._runs) and self._scans[len(self._scanned)].done():
+        while len(self._scanned) < len(self._scans) and self._scans[len(self._scanned)].done():
             self._scans[len(self._scanned)].result()
             run = self._runs[len(self._scanned)]
             self._scanned.append(run)
             if run.complete:  # an earlier run was stopped just before it wrote its output
                 self._write(run)
+        self._scan_ahead()
+
+    def _scan_ahead(self) -> None:
+        """Scan the next inputs, not all: each that is not at its end holds a lock and a plan."""
+        open_ones = sum(not run.ended for run in self._runs[: len(self._scans)])
+        for run in self._runs[len(self._scans) :][: max(0, _MOST_OPEN - open_ones)]:
+            self._scans.append(self._scanner.submit(run.scan))
 
     def _next_unit(self) -> Unit[SegmentTask] | None:
         units = (run.next_unit(key) for key, run in enumerate(self._scanned))
@@ -155,7 +160,7 @@ class _Batch:
 
     def _progress(self) -> Progress:
         done = sum(run.frames_done for run in self._scanned)
-        total = sum(run.report.frames_in for run in self._scanned)
+        total = sum(run.frames_to_do for run in self._scanned)
         now = time.monotonic()
         all_known = len(self._scanned) == len(self._runs)
         return Progress(

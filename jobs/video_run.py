@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import time
@@ -34,12 +35,14 @@ from pipeline.work_folder import (
     FinishedSegment,
     WorkFolder,
     describe,
+    publish,
     short_name,
 )
 from pipeline.worker_pool import Outcome, Unit
 
 _log = logging.getLogger(__name__)
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 Status = Literal["done", "damaged", "failed", "skipped"]
 
 
@@ -95,6 +98,8 @@ class VideoRun:
         self._plan: _Plan | None = None
         self._ledger: SegmentLedger | None = None
         self._began: float | None = None
+        self._written = False
+        self._frames_written = 0
 
     @property
     def name(self) -> str:
@@ -117,9 +122,19 @@ class VideoRun:
         return self._ledger is not None and self.report.error is None and self._ledger.complete
 
     @property
+    def ended(self) -> bool:
+        """Whether it has failed, or its output is there."""
+        return self.report.error is not None or self._written
+
+    @property
     def frames_done(self) -> int:
         """Frames in finished segments, the missing ones counted too."""
-        return self._ledger.frames_done if self._ledger else 0
+        return self._ledger.frames_done if self._ledger else self._frames_written
+
+    @property
+    def frames_to_do(self) -> int:
+        """All of its frames; after an error only those that are done, for no more will be."""
+        return self.report.frames_in if self.report.error is None else self.frames_done
 
     def scan(self) -> None:
         """Probe and plan, and look for segments finished by an earlier run."""
@@ -180,6 +195,9 @@ class VideoRun:
                 self._write(self._plan, temporary)
             finally:
                 temporary.unlink(missing_ok=True)
+            self._frames_written = self.frames_done
+            self._plan = self._ledger = None  # of a long film they are large
+            self._written = True
         seconds = self.report.seconds
         seconds["total"] = round(sum(v for k, v in seconds.items() if k != "total"), 3)
         if seconds["total"]:
@@ -220,10 +238,10 @@ class VideoRun:
             )
         if self._input_state() != plan.input_state:
             raise MediaError(f"{self._path}: the file changed while it was read; run again")
-        temporary.replace(self._output)
+        publish(temporary, self._output, overwrite=self._job.overwrite)
         self.report.frames_out = len(pts)
         self.report.warnings += [
-            *_changes(self.report.verified.later_by_seconds, self._output.suffix, plan, pieces),
+            *_changes(self.report.verified.later_by_seconds, self._output.suffix, pieces),
             *copied.warnings,
         ]
         self._note_damage(plan, pieces, copied)
@@ -314,13 +332,9 @@ class VideoRun:
             yield
         except (InputError, VerificationError) as error:
             self._fail(str(error))
-        except av.FFmpegError as error:
-            self._fail(f"{self._path}: {error.strerror or error}")
-        except OSError as error:  # a full disk, a folder without permission
-            self._fail(
-                f"{error.filename or self._output}: {error.strerror or error}; "
-                "what is finished is kept: make room or give leave, and run again"
-            )
+        except (av.FFmpegError, OSError) as error:
+            is_ours = not isinstance(error, av.FFmpegError) or error.errno in _NO_ROOM
+            self._fail(_words(error, self._output if is_ours else self._path, advise=is_ours))
         except Exception as error:  # of our own making: the other inputs go on all the same
             _log.debug("%s failed", self._path, exc_info=True)
             self._fail(f"{self._path}: {type(error).__name__}: {error}")
@@ -338,21 +352,21 @@ class VideoRun:
             self.report.seconds[name] = round(time.monotonic() - start, 3)
 
 
-def _changes(
-    later: float, suffix: str, plan: _Plan, pieces: list[FinishedSegment]
-) -> Iterator[str]:
+def _words(error: av.FFmpegError | OSError, path: Path, *, advise: bool) -> str:
+    """Say what failed with a file; ``advise`` where it is one that is written."""
+    if not isinstance(error, av.FFmpegError) and error.filename:
+        path = Path(error.filename)
+    advice = "; what is finished is kept: make room or give leave, and run again"
+    return f"{path}: {error.strerror or error}{advice if advise else ''}"
+
+
+def _changes(later: float, suffix: str, pieces: list[FinishedSegment]) -> Iterator[str]:
     """What has come to light on the way and is not damage."""
     if later > 0:
         yield f"every time is {1000 * later:.1f} ms later: {suffix} has no times before zero"
     if later < 0:
         yield f"every time is {-1000 * later:.1f} ms earlier: a GIF begins at zero"
-    sizes = sorted({size for piece in pieces for size in piece.other_sizes})
-    if sizes:
-        info = plan.source.info
-        yield (
-            f"its frames change their size: those of {', '.join(sizes)} are scaled to "
-            f"{info.width}x{info.height}, as it begins"
-        )
+    yield from sorted({note for piece in pieces for note in piece.notes})
 
 
 def _count(pts: list[int], what: str, source: SourceVideo) -> str:

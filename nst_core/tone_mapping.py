@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 Transfer = Literal["pq", "hlg"]
+Primaries = Literal["bt2020", "p3", "bt709"]
 
 SDR_WHITE = 203.0
 """cd/m2."""
@@ -26,12 +27,20 @@ _PQ_PEAK = 10_000.0
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 _BT2020_LUMA = (0.2627, 0.6780, 0.0593)
-_BT2020_TO_BT709 = (
-    (1.660491, -0.587641, -0.072850),
-    (-0.124550, 1.132900, -0.008349),
-    (-0.018151, -0.100579, 1.118730),
-)
-"""Linear light; ITU-R BT.2407, section 2."""
+_TO_BT709: dict[Primaries, tuple[tuple[float, float, float], ...]] = {
+    "bt2020": (
+        (1.660491, -0.587641, -0.072850),
+        (-0.124550, 1.132900, -0.008349),
+        (-0.018151, -0.100579, 1.118730),
+    ),
+    "p3": (
+        (1.224940, -0.224940, 0.0),
+        (-0.042057, 1.042057, 0.0),
+        (-0.019638, -0.078636, 1.098274),
+    ),
+    "bt709": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+}
+"""Linear light, from the chromaticities of the primaries (white is D65 in all three)."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +50,16 @@ class ToneMapping:
     transfer: Transfer
     peak: float = 1000.0
     """cd/m2 of the brightest that the source shows, from its metadata."""
+    primaries: Primaries = "bt2020"
 
     def __post_init__(self) -> None:
         if not SDR_WHITE <= self.peak <= _PQ_PEAK:
             raise ValueError(f"peak {self.peak}: {SDR_WHITE} to {_PQ_PEAK} cd/m2 is allowed")
 
     def to_sdr(self, rgb: Tensor) -> Tensor:
-        """Map N x 3 x H x W of BT.2020 PQ or HLG signal in [0, 1] to BT.709's, in [0, 1]."""
+        """Map N x 3 x H x W of PQ or HLG signal in [0, 1] to BT.709's, in [0, 1]."""
         light = _from_pq(rgb) if self.transfer == "pq" else _from_hlg(rgb)
-        light = _mix(light, _BT2020_TO_BT709).clamp_(min=0)
+        light = _mix(light, _TO_BT709[self.primaries]).clamp_(min=0)
         peak = _HLG_PEAK if self.transfer == "hlg" else self.peak
         largest = light.amax(dim=1, keepdim=True).clamp_(min=1e-4)
         light = light * (_compressed(largest, peak) / largest)

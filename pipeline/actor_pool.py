@@ -255,7 +255,12 @@ class ActorPool:
         events = [call for seat in self._seats for call in seat.calls]
         events += [seat.starting for seat in self._seats if seat.starting is not None]
         now = time.monotonic()
-        timeouts = [seat.since + self._seconds_for(seat) - now for seat in self._seats]
+        some_work = any(seat.starting is None for seat in self._seats)
+        timeouts = [
+            seat.since + self._seconds_for(seat) - now
+            for seat in self._seats
+            if not (some_work and seat.starting is not None)  # such are waited for: see below
+        ]
         idle = any(seat.starting is None and not seat.calls for seat in self._seats)
         if not queue.exhausted and (idle or len(self._seats) < self.workers):
             timeouts.append(SECONDS_BETWEEN_QUESTIONS)

@@ -52,7 +52,13 @@ class EncoderSettings:
     """FFmpeg's muxer for the piece of one segment: one that keeps the codec's packets."""
     options: tuple[tuple[str, str], ...]
 
+    @property
+    def tells_top_left(self) -> bool:
+        """Whether its stream says that chroma lies at the top left."""
+        return any(_TOP_LEFT in value for _, value in self.options)
 
+
+_TOP_LEFT = "chromaloc=2"
 _DEFAULT_CRF: dict[Codec, int] = {"h264": 18, "hevc": 20, "av1": 28, "vp9": 28}
 _LARGEST_CRF: dict[Codec, int] = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
 _DEFAULT_PRESET: dict[Codec, str] = {"h264": "fast", "hevc": "fast", "av1": "8"}
@@ -126,7 +132,7 @@ def choose_encoder(
     if kind == "nvenc" and chosen not in _NVENC:
         raise InputError(f"--encoder nvenc: it has {', '.join(_NVENC)}, not {chosen}")
     layout = _layout(container, chosen, stream, tone_map=tone_map)
-    if stream.transfer and not tone_map and layout.depth == 8:
+    if stream.transfer and not tone_map and layout.depth == 8 < stream.layout.depth:
         raise InputError(
             f"{path.name}: the source has high dynamic range ({stream.transfer}), which the 8 bits "
             f"of {chosen} cannot hold; use --tonemap, or --codec hevc, av1, prores or ffv1"
@@ -138,7 +144,9 @@ def choose_encoder(
         options = _nvenc_options(chosen, crf, preset)
     else:
         options = _options(chosen, crf, preset) | _options_of_layout(chosen, layout, preset)
-        options = _with_hdr(options, stream, hdr)
+        options = _with_hdr(options, hdr)
+        if stream.siting == "topleft" and not tone_map and "x265-params" in options:
+            options["x265-params"] += f":{_TOP_LEFT}"
     return EncoderSettings(
         codec=chosen,
         encoder=_NVENC[chosen] if kind == "nvenc" else _ENCODERS[chosen],
@@ -237,20 +245,16 @@ def _options_of_layout(codec: Codec, layout: PlaneLayout, preset: str | None) ->
     return {}
 
 
-def _with_hdr(
-    options: dict[str, str], stream: VideoStreamInfo, hdr: HdrMetadata | None
-) -> dict[str, str]:
-    """Tell the encoder HDR10's metadata, and where chroma lies if not where it usually does."""
-    added = {"x265-params": "", "svtav1-params": ""}
-    if hdr:
-        added = {
-            "x265-params": hdr.x265_parameters(),
-            "svtav1-params": hdr.svt_av1_parameters(),
-        }
-    if stream.siting == "topleft":
-        added["x265-params"] = ":".join(filter(None, (added["x265-params"], "chromaloc=2")))
+def _with_hdr(options: dict[str, str], hdr: HdrMetadata | None) -> dict[str, str]:
+    """Tell the encoder HDR10's metadata."""
+    if hdr is None:
+        return options
+    added = {
+        "x265-params": hdr.x265_parameters(),
+        "svtav1-params": hdr.svt_av1_parameters(),
+    }
     return {
-        key: f"{value}:{added[key]}" if added.get(key) else value for key, value in options.items()
+        key: f"{value}:{added[key]}" if key in added else value for key, value in options.items()
     }
 
 

@@ -67,6 +67,13 @@ def frame_to_encode(planes: YuvFrames, output: OutputFrame) -> av.VideoFrame:
     return frame
 
 
+def loses_alpha(planes: YuvFrames, stream: VideoStreamInfo, output: OutputFrame) -> bool:
+    """Whether frames let something through and the output cannot."""
+    if planes.alpha is None or output.encoder.layout.alpha:
+        return False
+    return bool((planes.alpha.int() < 2**stream.layout.depth - 1).any())
+
+
 def _reformatted(
     frame: av.VideoFrame, stream: VideoStreamInfo, size: tuple[int, int]
 ) -> av.VideoFrame:

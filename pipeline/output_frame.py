@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from nst_core.tone_mapping import SDR_WHITE, ToneMapping
-from nst_core.yuv import Matrix, YuvEncoding
+from nst_core.tone_mapping import SDR_WHITE, Primaries, ToneMapping
+from nst_core.yuv import Matrix, Siting, YuvEncoding
 from pipeline.encoders import EncoderSettings
 from pipeline.hdr_metadata import read_hdr_metadata
 from pipeline.source_video import ColorTags, VideoStreamInfo
@@ -22,6 +22,7 @@ _MATRICES: dict[int, Matrix] = {
     7: "smpte240m",
     9: "bt2020",
 }
+_PRIMARIES: dict[int, Primaries] = {1: "bt709", 9: "bt2020", 12: "p3"}
 _TAKES_ODD_SIZES = frozenset({"vp9", "ffv1", "gif"})
 _WITH_HDR_METADATA = frozenset({"libx265", "libsvtav1"})
 
@@ -105,7 +106,9 @@ def output_encoding(stream: VideoStreamInfo, output: OutputFrame) -> YuvEncoding
     if output.tone_mapping or matrix == "rgb":
         matrix = _MATRICES[output.color.matrix]
     full_range = output.color.range == _FULL
-    siting = "left" if output.tone_mapping else stream.siting
+    # Players take what is not said for left, and of the encoders here x265 alone can say it.
+    is_top_left = stream.siting == "topleft" and output.encoder.tells_top_left
+    siting: Siting = "topleft" if is_top_left else "left"
     return YuvEncoding(matrix, full_range, layout.depth, layout.subsampling, siting)
 
 
@@ -118,10 +121,11 @@ def differences(stream: VideoStreamInfo, output: OutputFrame) -> list[str]:
             f"its {source.depth}-bit frames are written with {layout.depth} bits a sample: "
             f"{codec} here has no more"
         )
-    if not source.rgb and int(layout.subsampling) < int(source.subsampling):
+    if int(layout.subsampling) < int(source.subsampling):
+        stored = "RGB" if source.rgb else _ratio(source.subsampling)
         lines.append(
-            f"its {_ratio(source.subsampling)} chroma is written as {_ratio(layout.subsampling)} "
-            f"by {codec}; --codec ffv1 or prores keeps it"
+            f"its {stored} frames are written as {_ratio(layout.subsampling)} by {codec}, with "
+            "less colour; --codec ffv1 or prores keeps it"
         )
     if stream.transparent and not layout.alpha:
         lines.append(
@@ -139,6 +143,11 @@ def differences(stream: VideoStreamInfo, output: OutputFrame) -> list[str]:
         and (output.encoder.encoder not in _WITH_HDR_METADATA)
     ):
         lines.append(f"its HDR10 metadata is left out: {output.encoder.encoder} writes none")
+    if not source.rgb and stream.color.matrix not in (*_MATRICES, _UNSPECIFIED):
+        lines.append(
+            f"its colour matrix (number {stream.color.matrix} of H.273) is not known here: it is "
+            f"taken for {source_encoding(stream).matrix}"
+        )
     if stream.dynamic_hdr:
         lines.append(
             "its dynamic HDR metadata (HDR10+, Dolby Vision) is left out: it tells of pictures "
@@ -161,7 +170,8 @@ def _tone_mapping(stream: VideoStreamInfo) -> ToneMapping:
     assert stream.transfer is not None
     hdr = read_hdr_metadata(stream.mastering_display, stream.content_light)
     peak = (hdr.peak if hdr else None) or ToneMapping.peak
-    return ToneMapping(stream.transfer, min(10_000.0, max(SDR_WHITE, peak)))
+    primaries = _PRIMARIES.get(stream.color.primaries, ToneMapping.primaries)
+    return ToneMapping(stream.transfer, min(10_000.0, max(SDR_WHITE, peak)), primaries)
 
 
 def _tags(stream: VideoStreamInfo, encoder: EncoderSettings, *, shown_height: int) -> ColorTags:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import av
 from av.packet import PacketSideData, packet_sidedata_type_from_literal
@@ -14,6 +14,10 @@ from nst_core.errors import MediaError
 from pipeline.media_file import open_source, video_packets
 from pipeline.segments import Segment
 from pipeline.source_video import SourceVideo
+
+SideData = Literal["matroska_block_additional", "new_extradata", "palette"]
+"""The alpha of VP8 and VP9; parameter sets that replace the stream's; colours of indexed pixels."""
+_IN_FORCE_UNTIL_THE_NEXT: tuple[SideData, ...] = ("new_extradata", "palette")
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,8 +29,9 @@ class EncodedPacket:
     dts: int | None
     duration: int
     is_keyframe: bool
-    alpha: bytes | None = None
-    """What lies beside the packet in Matroska: for VP8 and VP9 the picture of its alpha."""
+    beside: tuple[tuple[SideData, bytes], ...] = ()
+    """What the decoder needs beside the packet. Of headers and palettes, which hold until the next
+    ones come, the first packet of a segment has those in force."""
 
     def __repr__(self) -> str:
         return f"EncodedPacket({len(self.data)} bytes, pts {self.pts})"
@@ -46,6 +51,8 @@ class PacketReader:
         self._packets: Iterator[av.Packet[Any]] | None = None
         self._position = 0
         self._kept: dict[int, EncodedPacket] = {}
+        self._in_force: dict[SideData, bytes] = {}
+        self._in_force_at: dict[int, tuple[tuple[SideData, bytes], ...]] = {}
 
     def __enter__(self) -> PacketReader:
         return self
@@ -57,18 +64,23 @@ class PacketReader:
         """All packets of the segment. Raises MediaError when the file has changed meanwhile."""
         wanted = range(segment.first_packet, segment.end_packet)
         self._kept = {place: packet for place, packet in self._kept.items() if place in wanted}
+        self._in_force_at = {place: self._in_force_at[place] for place in self._kept}
         missing_from = next((place for place in wanted if place not in self._kept), wanted.stop)
         if missing_from < self._position:
             self._kept.clear()
             self._restart()
         while self._position < wanted.stop:
             packet = self._next()
-            if self._position - 1 in wanted:
-                self._kept[self._position - 1] = packet
-        return tuple(self._kept[place] for place in wanted)
+            place = self._position - 1
+            if place in wanted:
+                self._kept[place] = packet
+                self._in_force_at[place] = tuple({**self._in_force, **dict(packet.beside)}.items())
+        first, *others = (self._kept[place] for place in wanted)
+        return replace(first, beside=self._in_force_at[wanted.start]), *others
 
     def _restart(self) -> None:
         self._resources.close()
+        self._in_force.clear()
         self._packets = None
         self._position = 0
 
@@ -89,20 +101,26 @@ class PacketReader:
             dts=packet.dts if index.dts is None else int(index.dts[place]),
             duration=packet.duration or 0,
             is_keyframe=packet.is_keyframe,
-            alpha=_alpha(packet) if self._source.info.has_alpha_packets else None,
+            beside=self._side_data(packet),
         )
 
+    def _side_data(self, packet: av.Packet[Any]) -> tuple[tuple[SideData, bytes], ...]:
+        """Read what lies beside a packet, and note what is in force with it."""
+        found = {
+            kind: bytes(packet.get_sidedata(kind))
+            for kind in get_args(SideData)
+            if packet.has_sidedata(kind)
+        }
+        if not self._source.info.has_alpha_packets:
+            found.pop("matroska_block_additional", None)
+        news = {kind: data for kind, data in found.items() if kind in _IN_FORCE_UNTIL_THE_NEXT}
+        self._in_force.update(news)
+        return tuple(found.items())
 
-def _alpha(packet: av.Packet[Any]) -> bytes | None:
-    if not packet.has_sidedata("matroska_block_additional"):
-        return None
-    return bytes(packet.get_sidedata("matroska_block_additional"))
 
-
-def set_alpha(packet: av.Packet[Any], alpha: bytes) -> None:
-    """Put an EncodedPacket's alpha beside a packet, where libvpx's decoders look for it."""
-    kind = packet_sidedata_type_from_literal("matroska_block_additional")
+def put_beside(packet: av.Packet[Any], kind: SideData, data: bytes) -> None:
+    """Put side data beside a packet, where decoders look for it."""
     new_side_data: Any = PacketSideData  # PyAV types no constructor
-    side_data = new_side_data(kind, len(alpha))
-    side_data.update(alpha)
+    side_data = new_side_data(packet_sidedata_type_from_literal(kind), len(data))
+    side_data.update(data)
     packet.set_sidedata(side_data)

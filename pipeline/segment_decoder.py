@@ -9,7 +9,7 @@ from typing import Any, cast
 import av
 
 from pipeline.output_frame import OutputFrame
-from pipeline.packet_reader import EncodedPacket, set_alpha
+from pipeline.packet_reader import EncodedPacket, put_beside
 from pipeline.segments import Segment
 from pipeline.source_video import VideoStreamInfo
 
@@ -33,7 +33,7 @@ class SegmentDecoder:
     def __init__(self, task: SegmentTask, *, threads: int) -> None:
         self.errors: list[str] = []
         self.corrupt_pts: list[int] = []
-        self.other_sizes: set[str] = set()
+        self.notes: set[str] = set()
         self._task = task
         self._context = _decoder(task.stream, threads)
 
@@ -51,12 +51,19 @@ class SegmentDecoder:
             if frame.is_corrupt:
                 self.corrupt_pts.append(frame.pts)
             if (frame.width, frame.height) != size:
-                self.other_sizes.add(f"{frame.width}x{frame.height}")
+                self.notes.add(
+                    f"its frames change their size: those of {frame.width}x{frame.height} are "
+                    f"scaled to {size[0]}x{size[1]}, as it begins"
+                )
             yield frame
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
+        owned = self._task.segment.owned_pts
         for packet in self._task.packets:
+            errors = len(self.errors)
             yield from self._feed(_av_packet(packet, self._task.stream))
+            if not owned[0] <= packet.pts <= owned[-1]:
+                del self.errors[errors:]  # its own segment will tell
         yield from self._feed(None)
 
     def _feed(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
@@ -95,6 +102,6 @@ def _av_packet(packet: EncodedPacket, stream: VideoStreamInfo) -> av.Packet[Any]
     result.time_base = stream.time_base
     result.duration = packet.duration
     result.is_keyframe = packet.is_keyframe
-    if packet.alpha:
-        set_alpha(result, packet.alpha)
+    for kind, data in packet.beside:
+        put_beside(result, kind, data)
     return result

@@ -9,7 +9,7 @@ import av
 
 from nst_core.stylizer import Stylizer
 from nst_core.yuv import join_frames, split_frames
-from pipeline.frames import frame_to_encode, source_planes
+from pipeline.frames import frame_to_encode, loses_alpha, source_planes
 from pipeline.output_frame import OutputFrame, output_encoding, source_encoding
 from pipeline.segment_decoder import SegmentDecoder, SegmentTask
 from pipeline.segment_encoder import SegmentEncoder
@@ -35,8 +35,8 @@ class StylizedSegment:
     """Of the frames in the piece that the decoder marked as damaged, ascending."""
     errors: tuple[str, ...]
     """What the decoder complained of."""
-    other_sizes: tuple[str, ...] = ()
-    """Such as 640x360: of frames that were scaled to the size that the stream began with."""
+    notes: tuple[str, ...] = ()
+    """Lines for the user on what came to light and is not damage."""
 
 
 class SegmentWorker:
@@ -58,9 +58,14 @@ class SegmentWorker:
         source, target = source_encoding(stream), output_encoding(stream, output)
         pts: list[int] = []
         for batch in _batches(decoder.frames(), self._batch_size(output)):
-            planes = [source_planes(frame, stream, output.taken_size) for frame in batch]
+            planes = join_frames([source_planes(f, stream, output.taken_size) for f in batch])
+            if not stream.transparent and loses_alpha(planes, stream, output):
+                decoder.notes.add(
+                    f"its transparency, which begins later, is left out: {output.encoder.codec} "
+                    "has none; --codec ffv1, prores or vp9 keeps it"
+                )
             stylized = self._stylizer.stylize_yuv(
-                join_frames(planes), source, target, tone_mapping=output.tone_mapping
+                planes, source, target, tone_mapping=output.tone_mapping
             )
             for frame, one in zip(batch, split_frames(stylized), strict=True):
                 assert frame.pts is not None
@@ -74,7 +79,7 @@ class SegmentWorker:
             missing_pts=tuple(p for p in task.segment.owned_pts if p not in delivered),
             corrupt_pts=tuple(decoder.corrupt_pts),
             errors=tuple(decoder.errors),
-            other_sizes=tuple(sorted(decoder.other_sizes)),
+            notes=tuple(sorted(decoder.notes)),
         )
 
     def _batch_size(self, output: OutputFrame) -> int:

@@ -20,6 +20,9 @@ from pipeline.packet_index import PacketIndex
 
 _KEYFRAME_REACH = 0.5
 """A keyframe within this fraction of a segment's length attracts the cut."""
+_MOST_PRE_ROLL = 4
+"""How many times longer than itself the way from its keyframe to a segment may be; for short ways
+the asked length counts."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +77,30 @@ def with_pre_roll(packets: PacketIndex, segment: Segment) -> Segment | None:
 
 
 def _cuts(packets: PacketIndex, shown: NDArray[np.int64], *, length: int) -> list[int]:
-    """PTS at which segments begin: at keyframes where one is near, else at any frame."""
+    """PTS at which segments begin: at keyframes where one is near, else at any frame.
+
+    Far behind its keyframe a segment is longer, for all before it is decoded again: so a film with
+    one keyframe is decoded a few times in all, not once for each segment.
+    """
     keyframes = np.sort(packets.pts[packets.is_keyframe & packets.is_shown])
     cuts = [int(shown[0])]
     end = int(shown[-1])
-    reach = max(1, int(length * _KEYFRAME_REACH))
-    while cuts[-1] + length + reach <= end:  # what is left would make more than one segment
+    reach = int(length * _KEYFRAME_REACH)
+    while True:
         target = cuts[-1] + length
-        near = keyframes[(keyframes >= target - reach) & (keyframes <= target + reach)]
+        before = keyframes[keyframes <= cuts[-1]]
+        pre_roll = cuts[-1] - int(before[-1]) if len(before) else 0
+        at_most = max(target, cuts[-1] + pre_roll // _MOST_PRE_ROLL)
+        if at_most + max(1, reach) > end:  # what is left would make no more than one segment
+            return cuts
+        near = keyframes[
+            (keyframes > cuts[-1]) & (keyframes >= target - reach) & (keyframes <= at_most + reach)
+        ]
         if len(near):
             cut = int(near[np.argmin(np.abs(near - target))])
         else:
-            cut = int(shown[np.searchsorted(shown, target)])
+            cut = int(shown[np.searchsorted(shown, at_most)])
         cuts.append(cut)
-    return cuts
 
 
 def _segment(packets: PacketIndex, number: int, owned: NDArray[np.int64]) -> Segment:

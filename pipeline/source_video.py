@@ -99,7 +99,7 @@ class VideoStreamInfo:
     @property
     def siting(self) -> Siting:
         """Where chroma samples lie, by the custom of codec and colours: decoders do not tell it."""
-        if self.codec in _CODECS_WITH_CENTERED_CHROMA or self.pixel_format.startswith("yuvj"):
+        if self.codec in _CODECS_WITH_CENTERED_CHROMA:
             return "center"
         return "topleft" if self.transfer and self.color.matrix == _BT2020_MATRIX else "left"
 
@@ -210,10 +210,11 @@ def _describe(stream: VideoStream, path: Path) -> VideoStreamInfo:
 
 
 def _is_transparent(codec: str, frame: av.VideoFrame) -> bool:
-    """GIF and PNG decode with alpha whether it is used or not; in others it was asked for."""
+    """GIF, PNG and palettes have alpha whether it is used or not; in others it was asked for."""
     if not layout_of(frame.format.name).alpha:
         return False
-    return codec not in _CODECS_WITH_IDLE_ALPHA or shows_through(frame)
+    is_idle = codec in _CODECS_WITH_IDLE_ALPHA or frame.format.has_palette
+    return not is_idle or shows_through(frame)
 
 
 def _with_frame(info: VideoStreamInfo, frame: av.VideoFrame) -> VideoStreamInfo:

@@ -28,7 +28,7 @@ that no output is spliced from segments of two kinds."""
 
 _LOCK_NAME = "lock"
 _LOCK_ATTEMPTS = 5
-_RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_pts", "errors", "other_sizes")
+_RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_pts", "errors", "notes")
 _LONGEST_STEM = 60
 """Bytes kept of an output's name in names made from it: file systems take 255 in all."""
 
@@ -44,7 +44,7 @@ class FinishedSegment:
     missing_pts: tuple[int, ...]
     corrupt_pts: tuple[int, ...]
     errors: tuple[str, ...]
-    other_sizes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     redone: bool = False
     """Whether it has been done a second time, with pre-roll, and this is the better result."""
 
@@ -187,6 +187,42 @@ class WorkFolder:
         return self.path / f"{number:05d}.json"
 
 
+def publish(temporary: Path, output: Path, *, overwrite: bool) -> None:
+    """Let a finished file appear under its name, whole and on the disk, or not at all.
+
+    Raises InputError where something has that name meanwhile and may not be replaced.
+    """
+    _sync(temporary)
+    if overwrite:
+        temporary.replace(output)
+    else:
+        try:
+            os.link(temporary, output)  # unlike a renaming, it never replaces
+        except FileExistsError as error:
+            raise _in_the_way(output) from error
+        except OSError:  # a file system without links
+            if output.exists():
+                raise _in_the_way(output) from None
+            temporary.replace(output)
+        temporary.unlink(missing_ok=True)
+    _sync(output.parent)
+
+
+def _in_the_way(output: Path) -> InputError:
+    return InputError(
+        f"{output} has appeared meanwhile; --overwrite replaces it (what is finished is kept)"
+    )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems cannot, of folders above all
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def describe(value: Any) -> Any:
     """Turn a dataclass into plain values for an identity."""
     return json.loads(json.dumps(asdict(value), default=str))
@@ -216,7 +252,7 @@ def _finished(fields: dict[str, Any], piece: Path | None) -> FinishedSegment:
         missing_pts=tuple(fields["missing_pts"]),
         corrupt_pts=tuple(fields["corrupt_pts"]),
         errors=tuple(fields["errors"]),
-        other_sizes=tuple(fields["other_sizes"]),
+        notes=tuple(fields["notes"]),
         redone=fields["redone"],
     )
 

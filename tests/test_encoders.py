@@ -89,3 +89,9 @@ def test_nvenc_knows_the_options_that_it_is_given(codec: Any) -> None:
         o.name for o in av.CodecContext.create(settings.encoder, "w").supported_options.private
     }
     assert {name for name, _ in settings.options} - {"b"} <= known  # b is of every encoder
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1"])
+def test_hdr_that_has_8_bits_already_loses_nothing_in_8_bits(codec: Any) -> None:
+    stream = stream_info(codec="hevc", color=(1, 9, 18, 9))  # HLG, as cameras write it
+    assert choose_encoder(Path("out.mkv"), stream, codec=codec).layout.depth == 8

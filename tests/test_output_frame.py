@@ -64,6 +64,7 @@ def test_max_side_shrinks_and_scale_enlarges() -> None:
         ({"height": 720, "color": (1, 6, 6, 6)}, "bt601", False, "left"),
         ({"color": (2, 1, 1, 1)}, "bt709", True, "left"),
         ({"codec": "mjpeg", "pixel_format": "yuvj420p"}, "bt601", True, "center"),
+        ({"codec": "h264", "pixel_format": "yuvj420p"}, "bt601", True, "left"),
         (HDR10, "bt2020", False, "topleft"),
         ({"pixel_format": "gbrp", "color": (2, 1, 1, 0)}, "rgb", True, "left"),
         ({"pixel_format": "pal8"}, "rgb", False, "left"),
@@ -95,6 +96,32 @@ def test_rgb_becomes_tagged_yuv_or_stays_rgb() -> None:
     assert output_encoding(stream, rgb).matrix == "rgb"
 
 
+@pytest.mark.parametrize(
+    ("stream", "output", "codec", "siting"),
+    [
+        ({"codec": "mjpeg", "pixel_format": "yuvj420p"}, "out.mp4", None, "left"),
+        (HDR10, "out.mp4", None, "topleft"),
+        (HDR10, "out.mkv", "av1", "left"),  # it cannot be told which
+    ],
+)
+def test_chroma_lies_where_players_of_the_output_take_it_for(
+    stream: dict[str, Any], output: str, codec: Any, siting: str
+) -> None:
+    info = stream_info(**stream)
+    frame = _plan(info, output, codec)
+    assert output_encoding(info, frame).siting == siting
+    options = dict(frame.encoder.options)
+    assert ("chromaloc=2" in options.get("x265-params", "")) == (siting == "topleft")
+
+
+def test_tone_mapping_starts_from_the_sources_primaries() -> None:
+    for number, name in ((9, "bt2020"), (12, "p3"), (1, "bt709"), (2, "bt2020")):
+        stream = stream_info(**{**HDR10, "color": (1, number, 16, 9)})
+        mapping = _plan(stream, "out.mp4", tone_map=True).tone_mapping
+        assert mapping is not None
+        assert mapping.primaries == name
+
+
 def test_tone_mapping_ends_in_bt709() -> None:
     stream = stream_info(**HDR10)
     frame = _plan(stream, "out.mp4", tone_map=True)
@@ -113,8 +140,9 @@ def test_a_standard_range_is_never_tone_mapped() -> None:
     ("stream", "output", "codec", "words"),
     [
         ({"codec": "hevc", "pixel_format": "yuv420p10le"}, "out.mp4", "h264", ["10-bit"]),
-        (TITLES, "out.mp4", None, ["transparency"]),
-        ({"codec": "gif", "pixel_format": "bgra"}, "out.mp4", None, []),  # opaque
+        (TITLES, "out.mp4", None, ["RGB", "transparency"]),
+        ({"codec": "gif", "pixel_format": "bgra"}, "out.mp4", None, ["RGB"]),  # opaque
+        ({"color": (1, 1, 1, 8)}, "out.mp4", None, ["matrix (number 8"]),
         ({"codec": "prores", "pixel_format": "yuv422p10le"}, "out.mp4", None, ["4:2:2"]),
         ({"interlaced": True}, "out.mp4", None, ["interlaced"]),
         ({"dynamic_hdr": True, "closed_captions": True}, "out.mp4", None, ["dynamic", "captions"]),

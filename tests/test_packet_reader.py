@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nst_core.errors import MediaError
-from pipeline.packet_reader import PacketReader, set_alpha
+from pipeline.packet_reader import PacketReader, put_beside
 from pipeline.segments import plan_segments
 from pipeline.source_video import probe
 from tests.media import make_clip, moving_picture
@@ -96,10 +96,11 @@ def test_alpha_beside_the_packets_reaches_a_bare_decoder(
     alphas = []
     with PacketReader(source) as reader:
         for encoded in reader.read(segment):
-            assert encoded.alpha is not None
+            ((kind, alpha),) = encoded.beside
+            assert kind == "matroska_block_additional"
             packet = av.Packet(len(encoded.data))
             packet.update(encoded.data)
-            set_alpha(packet, encoded.alpha)
+            put_beside(packet, kind, alpha)
             for frame in context.decode(packet):
                 assert frame.format.name == "yuva420p"
                 alphas.append(bytes(cast("Any", frame.planes[3]))[10])
@@ -112,7 +113,63 @@ def test_alpha_is_left_out_where_the_stream_has_none(clip: Path) -> None:
     assert not source.info.has_alpha_packets
     (segment,) = plan_segments(source.packets, time_base=source.info.time_base, seconds=60)
     with PacketReader(source) as reader:
-        assert {packet.alpha for packet in reader.read(segment)} == {None}
+        assert {packet.beside for packet in reader.read(segment)} == {()}
     info = replace(source.info, has_alpha_packets=True)  # announced, and then not there
     with PacketReader(replace(source, info=info)) as reader:
-        assert {packet.alpha for packet in reader.read(segment)} == {None}
+        assert {packet.beside for packet in reader.read(segment)} == {()}
+
+
+def _clip_with_two_headers(path: Path) -> None:
+    """H.264 in FLV whose encoder starts anew with other parameters: a second sequence header."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.options = {"g": "12", "bf": "0"}
+        for number in range(24):
+            frame = av.VideoFrame.from_ndarray(moving_picture(number), "rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        other = av.CodecContext.create("libx264", "w")
+        other.width, other.height, other.pix_fmt = 96, 64, "yuv420p"
+        other.time_base, other.framerate = Fraction(1, 24), Fraction(24)
+        other.options = {"g": "12", "bf": "0", "profile": "baseline", "x264-params": "ref=4"}
+        other.flags |= 1 << 22  # global headers
+        packets = []
+        for number in range(24, 48):
+            frame = av.VideoFrame.from_ndarray(moving_picture(number), "rgb24")
+            frame = frame.reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 24)
+            packets += other.encode(frame)
+        packets += other.encode(None)
+        assert other.extradata is not None
+        put_beside(packets[0], "new_extradata", other.extradata)
+        for packet in packets:
+            packet.stream = stream
+            container.mux(packet)
+
+
+def test_headers_that_change_in_the_middle_reach_every_segment_behind_them(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "two.flv"
+    _clip_with_two_headers(path)
+    source = probe(path)
+    segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=0.5)
+    with PacketReader(source) as reader:
+        first, *others, last = (reader.read(segment) for segment in segments)
+        assert len(others) == 2
+        again = reader.read(segments[-1])
+    assert first[0].beside == ()
+    assert [kind for kind, _ in last[0].beside] == ["new_extradata"]
+    assert again == last
+    context = av.CodecContext.create("h264", "r")
+    context.extradata = source.info.extradata
+    frames = []
+    for encoded in last:
+        packet = av.Packet(len(encoded.data))
+        packet.update(encoded.data)
+        for kind, data in encoded.beside:
+            put_beside(packet, kind, data)
+        frames += context.decode(packet)
+    frames += context.decode(None)
+    assert len(frames) == len(segments[-1].owned_pts)

@@ -142,3 +142,28 @@ def test_every_shown_frame_is_owned_once_and_its_packet_is_there(
         assert set(segment.owned_pts) <= set(sent.tolist())
         start = segment.first_packet
         assert start == 0 or packets.is_keyframe[start]
+
+
+def test_a_film_with_one_keyframe_is_decoded_a_few_times_in_all() -> None:
+    frames = 24 * 7200
+    packets = _index(list(range(frames)), {0})
+    segments = plan_segments(packets, time_base=Fraction(1, 24), seconds=5)
+    assert sum(len(segment.owned_pts) for segment in segments) == frames
+    assert len(segments) >= 20  # there is work for many
+    assert len(segments[0].owned_pts) == 120
+    decoded = sum(segment.end_packet - segment.first_packet for segment in segments)
+    assert decoded < 6 * frames
+
+
+def test_keyframes_that_come_again_make_segments_short_again() -> None:
+    late = 24 * 600
+    packets = _index(list(range(2 * late)), {0, *range(late, 2 * late, 48)})
+    segments = plan_segments(packets, time_base=Fraction(1, 24), seconds=5)
+    assert late in {segment.owned_pts[0] for segment in segments}
+    assert all(len(s.owned_pts) <= 200 for s in segments if s.owned_pts[0] >= late)
+
+
+def test_segments_of_one_frame_come_to_an_end() -> None:
+    packets = _index(list(range(60)), set(range(0, 60, 12)))
+    segments = plan_segments(packets, time_base=Fraction(1, 10), seconds=0.1)
+    assert [pts for segment in segments for pts in segment.owned_pts] == list(range(60))

@@ -12,12 +12,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 import jobs.segment_ledger
 import jobs.stylize_video
 import jobs.video_run
+import pipeline.reassembly
 from jobs.progress import Progress
 from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
 from jobs.stylize_video import stylize_videos
@@ -522,3 +524,74 @@ def test_impossible_outputs_are_refused_in_one_line(
     report = stylize_videos(_job(clip, tmp_path / name, **options))
     assert report.nothing_started
     assert words in str(report.inputs[0].error)
+
+
+def test_more_inputs_than_may_be_open_are_all_done(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs.stylize_video, "_MOST_OPEN", 2)
+    inputs = []
+    for number in range(6):
+        inputs.append(tmp_path / f"{number}.mp4")
+        inputs[-1].write_bytes(clip.read_bytes())
+    inputs.insert(3, tmp_path / "missing.mp4")
+    job = StylizeVideo(tuple(inputs), tmp_path / "out", StyleSpec("identity"), HERE)
+    seen: list[Progress] = []
+    report = stylize_videos(job, seen.append)
+    assert [video.status for video in report.inputs] == [*["done"] * 3, "failed", *["done"] * 3]
+    assert (seen[-1].done, seen[-1].total) == (6 * 48, 6 * 48)
+
+
+def test_an_output_that_appears_meanwhile_is_not_replaced(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.mp4"
+
+    def someone_else_is_faster(*arguments: Any, **options: Any) -> Any:
+        output.write_text("precious")
+        return pipeline.reassembly.reassemble(*arguments, **options)
+
+    monkeypatch.setattr(jobs.video_run, "reassemble", someone_else_is_faster)
+    (report,) = stylize_videos(_job(clip, output)).inputs
+    assert "appeared meanwhile" in str(report.error)
+    assert output.read_text() == "precious"
+    assert [file.name for file in tmp_path.iterdir() if file.suffix == ".part"] == []
+
+
+def test_a_bad_packet_counts_once_however_many_segments_decode_it(tmp_path: Path) -> None:
+    source = tmp_path / "one-gop.mkv"
+    make_clip(source, options={"g": "1000", "bf": "0", "sc_threshold": "0"}, sound=False)
+    broken = tmp_path / "broken.mkv"
+    with av.open(str(source)) as container, av.open(str(broken), "w") as result:
+        stream = result.add_stream_from_template(container.streams.video[0])
+        for number, packet in enumerate(container.demux(video=0)):
+            if not packet.size:
+                continue
+            if number == 5:
+                packet.update(b"\xff" * packet.size)
+            packet.stream = stream
+            result.mux(packet)
+    texts = []
+    for seconds in (60, 0.3):
+        output = tmp_path / f"{seconds}.mkv"
+        (report,) = stylize_videos(_job(broken, output, segment_seconds=seconds)).inputs
+        assert report.status == "damaged", report
+        texts += [line for line in report.warnings if "damaged" in line]
+    assert texts[0] == texts[1]
+    assert "1 packets that could not be decoded" in texts[0]
+
+
+def test_transparency_that_begins_later_is_told_where_it_is_lost(tmp_path: Path) -> None:
+    source = tmp_path / "late.apng"
+    with av.open(str(source), "w", format="apng") as container:
+        stream = container.add_stream("apng", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "rgba"
+        for number in range(4):
+            pixels = np.full((32, 32, 4), 255, np.uint8)
+            pixels[:8, :8, 3] = 255 if number < 2 else 0
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgba")))
+        container.mux(stream.encode(None))
+    (lost,) = stylize_videos(_job(source, tmp_path / "out.mp4")).inputs
+    assert any("transparency, which begins later" in line for line in lost.warnings)
+    (kept,) = stylize_videos(_job(source, tmp_path / "out.mkv", codec="ffv1")).inputs
+    assert not any("transparency" in line for line in kept.warnings)

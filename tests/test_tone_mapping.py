@@ -63,3 +63,16 @@ def test_hues_stay_where_light_is_compressed() -> None:
 def test_a_peak_that_is_no_light_is_refused() -> None:
     with pytest.raises(ValueError, match="cd/m2"):
         ToneMapping("pq", peak=0)
+
+
+@pytest.mark.parametrize("primaries", ["bt2020", "p3", "bt709"])
+def test_white_stays_white_from_any_primaries(primaries: str) -> None:
+    mapping = ToneMapping("pq", 1000, primaries)  # type: ignore[arg-type]
+    red, green, blue = mapping.to_sdr(_grey(_pq(50)))[0, :, 0, 0].tolist()
+    assert red == pytest.approx(green, abs=1e-4) == pytest.approx(blue, abs=1e-4)
+    pure = mapping.to_sdr(torch.tensor([_pq(50), 0.0, 0.0]).view(1, 3, 1, 1))[0, :, 0, 0]
+    if primaries == "bt709":
+        assert pure[0] == pytest.approx(red, abs=1e-3)
+    else:  # a red beyond BT.709's is clipped to the brightest that it has
+        assert pure[0] > red
+    assert pure[1:].max() < 0.02
