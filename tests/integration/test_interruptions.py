@@ -23,7 +23,7 @@ from tests.media import moving_picture
 
 _SEGMENTS_BEFORE_THE_SIGNAL = 2
 _FRAMES = 60
-_SEGMENTS = 10
+_SEGMENTS = 8
 
 
 @pytest.fixture(scope="module")
