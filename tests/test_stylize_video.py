@@ -25,6 +25,7 @@ from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
 from jobs.stylize_video import stylize_videos
 from nst_core.errors import InputError
 from nst_core.style_library import Style
+from pipeline.reassembly import CopyReport
 from pipeline.segment_decoder import SegmentTask
 from pipeline.segment_worker import SegmentWorker, StylizedSegment
 from pipeline.source_video import probe
@@ -595,3 +596,32 @@ def test_transparency_that_begins_later_is_told_where_it_is_lost(tmp_path: Path)
     assert any("transparency, which begins later" in line for line in lost.warnings)
     (kept,) = stylize_videos(_job(source, tmp_path / "out.mkv", codec="ffv1")).inputs
     assert not any("transparency" in line for line in kept.warnings)
+
+
+def test_sound_that_breaks_off_makes_the_source_damaged(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_lost_sound(*arguments: Any, **options: Any) -> CopyReport:
+        report = pipeline.reassembly.reassemble(*arguments, **options)
+        return dataclasses.replace(report, warnings=("its sound breaks off",), is_whole=False)
+
+    monkeypatch.setattr(jobs.video_run, "reassemble", with_lost_sound)
+    (report,) = stylize_videos(_job(clip, tmp_path / "out.mp4")).inputs
+    assert report.status == "damaged"
+    assert "its sound breaks off" in report.warnings
+
+
+def test_a_disk_that_fills_up_while_writing_names_what_is_written(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        with av.open("/dev/full", "w", format="mp4") as container:  # as PyAV tells it
+            stream = container.add_stream("mpeg4", rate=24)
+            for _frame in range(200):
+                container.mux(stream.encode(av.VideoFrame(640, 480, "yuv420p")))
+
+    monkeypatch.setattr(jobs.video_run, "reassemble", no_room)
+    output = tmp_path / "out.mp4"
+    (report,) = stylize_videos(_job(clip, output)).inputs
+    assert str(report.error).startswith(f"{output}: No space left on device; ")
+    assert "make room" in str(report.error)
