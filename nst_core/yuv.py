@@ -47,11 +47,6 @@ class YuvEncoding:
     """Where a chroma sample lies among the luma samples that share it: ``left`` and halfway down
     (MPEG-2 and its successors), at the ``center`` (JPEG, MPEG-1), at the ``topleft`` one (UHD)."""
 
-    def chroma_size(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the chroma planes; odd sizes are rounded up."""
-        rows, columns = _HALVED[self.subsampling]
-        return -(-height // 2) if rows else height, -(-width // 2) if columns else width
-
     @property
     def dtype(self) -> torch.dtype:
         """Of the planes."""
