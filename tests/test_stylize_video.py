@@ -625,3 +625,20 @@ def test_a_disk_that_fills_up_while_writing_names_what_is_written(
     (report,) = stylize_videos(_job(clip, output)).inputs
     assert str(report.error).startswith(f"{output}: No space left on device; ")
     assert "make room" in str(report.error)
+
+
+def test_frames_that_the_decoder_calls_corrupt_are_told_by_their_times(tmp_path: Path) -> None:
+    whole, source = tmp_path / "whole.ts", tmp_path / "cut.ts"
+    options = {"g": "6", "b": "600k"}
+    make_clip(whole, codec="mpeg2video", options=options, sound=False, width=320, height=240)
+    data, packet = whole.read_bytes(), 188
+    middle = len(data) // packet // 2 * packet
+    source.write_bytes(data[:middle] + data[middle + 2 * packet :])  # two packets lost on the air
+    with av.open(str(source)) as container:
+        frames = list(container.decode(video=0))
+    corrupt = [frame.time for frame in frames if frame.is_corrupt]
+    assert corrupt
+    (report,) = stylize_videos(_job(source, tmp_path / "out.mkv", segment_seconds=60)).inputs
+    assert report.status == "damaged"
+    assert report.frames_out == len(frames)
+    assert report.corrupt_pts_seconds == pytest.approx(corrupt, abs=1e-6)
