@@ -63,8 +63,8 @@ def run_demo(
     images = stylize_images(
         StylizeImages(
             sources=(str(picture),),
-            output=folder / "stylized",
-            style=StyleSpec(style),
+            output=str(folder / "stylized"),
+            styles=(StyleSpec(style),),
             pool=PoolSpec(workers=0),
             overwrite=True,
         )

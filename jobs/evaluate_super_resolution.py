@@ -20,7 +20,7 @@ from nst_core.image_quality import LEAST_SIDE, psnr_y, ssim_y
 from nst_core.pictures import read_rgb
 from nst_core.style_library import Style, find_for
 from nst_core.stylizer import Stylizer
-from pipeline.image_files import find_images
+from pipeline.image_sources import find_images
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def evaluate_super_resolution(
     without pictures, and MediaError where no picture could be measured.
     """
     style, scale = _load(model, scale)
-    files = [path for path, _ in find_images((str(images),))]
+    files = sorted(Path(found.path) for found in find_images((str(images),)))
     stylizer = Stylizer(style, engine=engine, device=device, precision=precision, threads=threads)
     rows: list[PictureQuality] = []
     failures: list[dict[str, str]] = []

@@ -17,7 +17,7 @@ from nst_core.loss_network import load_loss_network_weights
 from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.optimization import Iterate, optimize_picture
 from nst_core.pictures import read_rgb, resize_shorter_side, to_picture, to_tensor
-from pipeline.image_files import Picture, write_picture
+from pipeline.image_files import save_picture
 
 _QUALITY = 95
 """Of JPEG and WebP."""
@@ -63,7 +63,7 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
         on_iterate=watch,
     )
     rgb = np.asarray(to_picture(last.image))
-    write_picture(job.output, rgb, Picture(rgb, None, b"", None), quality=_QUALITY)
+    save_picture(str(job.output), rgb, quality=_QUALITY)
     return OptimizeReport(
         output=str(job.output),
         steps=last.iteration,

@@ -19,6 +19,7 @@ PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]
 CodecChoice = Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores"]
 EncoderChoice = Literal["software", "nvenc"]
 FormatChoice = Literal["same", "png", "jpeg", "webp"]
+TileChoice = Literal["auto", "off"] | int
 LossNetworkChoice = Literal["vgg16", "vgg19"]
 InitChoice = Literal["content", "noise"]
 ApplyingCommand = Literal["stylize", "upscale"]
@@ -125,22 +126,48 @@ class StylizeImages:
     """Stylize pictures, folders of them included, into a folder with the same tree."""
 
     sources: tuple[str, ...]
-    """Files, folders (with all below them) and globs."""
-    output: Path
-    style: StyleSpec
+    """Files, folders (with all below them), globs and lists (.txt); paths or URIs."""
+    output: str
+    """A folder, or the URI of one."""
+    styles: tuple[StyleSpec, ...]
+    """They compute alike: on one device, by one engine."""
     pool: PoolSpec = PoolSpec()
+    styles_per_image: int | None = None
+    """How many of the styles each picture gets, by chance; None: all."""
+    seed: int = 0
+    """Of that choice, and of the noise of texture networks."""
     format: FormatChoice = "same"
     quality: int = 95
-    """Of JPEG and WebP, 1 to 100."""
+    """Of JPEG, WebP and AVIF, 1 to 100."""
     max_side: int | None = None
+    """Shrink so that the longer side has at most this many pixels."""
+    max_pixels: int = 200_000_000
+    """Larger pictures are refused before they are decoded."""
+    tile: TileChoice = "auto"
+    """Pictures of more than N x N pixels are computed in pieces; ``auto`` chooses N."""
+    sheet: bool = False
+    """Write a contact sheet of a sample, before and after."""
     resume: bool = True
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if not self.sources:
             raise InputError("no input: name at least one picture or folder")
+        if not self.styles:
+            raise InputError("no style: name at least one with --style")
+        if self.styles_per_image is not None and not (
+            1 <= self.styles_per_image <= len(self.styles)
+        ):
+            raise InputError(
+                f"--styles-per-image {self.styles_per_image}: 1 to {len(self.styles)} is allowed, "
+                "as many as there are of --style"
+            )
         if not 1 <= self.quality <= 100:
             raise InputError(f"--quality {self.quality}: 1 to 100 is allowed; try 95")
+        if isinstance(self.tile, int) and self.tile < 64:
+            raise InputError(f"--tile {self.tile}: auto, off, or at least 64 pixels are allowed")
+        _check_at_least(1, "--max-pixels", self.max_pixels)
+        _check_seed(self.seed)
         _check_max_side(self.max_side)
 
 
@@ -150,8 +177,8 @@ class Upscale:
 
     sources: tuple[str, ...]
     """Pictures, videos, folders (with all of both below them) and globs."""
-    output: Path
-    """A folder: pictures keep their tree, videos their names."""
+    output: str
+    """A folder: pictures keep their tree, videos their names; for pictures a URI too."""
     model: str
     """Name of a bundled network, or the path of a checkpoint."""
     match_histogram: bool = False
@@ -177,7 +204,7 @@ class Upscale:
         if not self.sources:
             raise InputError("no input: name at least one picture, video or folder")
         self.of_images(self.sources)  # checked at birth, both
-        self.of_videos([self.output])
+        self.of_videos([Path(self.output)])
 
     @property
     def style(self) -> StyleSpec:
@@ -196,7 +223,7 @@ class Upscale:
         return StylizeImages(
             sources=tuple(sources),
             output=self.output,
-            style=self.style,
+            styles=(self.style,),
             pool=self.pool,
             format=self.format,
             quality=self.quality,
@@ -208,7 +235,7 @@ class Upscale:
         """The part of the job that videos are."""
         return StylizeVideo(
             inputs=tuple(inputs),
-            output=self.output,
+            output=Path(self.output),
             style=self.style,
             pool=self.pool,
             segment_seconds=self.segment_seconds,

@@ -6,45 +6,36 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from jobs.progress import OnProgress, Progress, ignore_progress
-from jobs.specs import StylizeImages
-from jobs.workers import find_checked, stylizing_pool
+from jobs.contact_sheet import SAMPLE, SHEET_NAME, write_sheet
+from jobs.image_report import StylizeImagesReport
+from jobs.image_units import ImageUnits
+from jobs.progress import OnProgress, Pace, Progress, ignore_progress
+from jobs.specs import StyleSpec, StylizeImages
+from jobs.workers import find_checked, make_image_worker, stylizing_pool
 from nst_core import __version__
-from nst_core.errors import InputError
-from pipeline.image_files import ImageTask, find_images, output_path
-from pipeline.image_records import ImageRecords
-from pipeline.image_worker import ImageWorker
-from pipeline.worker_pool import Outcome, Unit, WorkerPool
+from nst_core.errors import InputError, MediaError
+from nst_core.style_library import Style
+from pipeline.image_plan import ImagePlan, OutputFolder
+from pipeline.image_records import ImageRecord, ImageRecords
+from pipeline.image_sources import find_images
+from pipeline.image_task import ImageResult, ImageTask, OutputResult, OutputTask
+from pipeline.image_worker import PICTURES_VERSION, ImageSettings
+from pipeline.output_names import OutputNames
+from pipeline.storage import below, is_uri, storage_for
 
 _log = logging.getLogger(__name__)
 
-_WAITING_PER_WORKER = 4
-
-
-@dataclass
-class StylizeImagesReport:
-    """What an image job came to; the fields of the command's JSON and of report.json."""
-
-    total: int = 0
-    done: int = 0
-    reused: int = 0
-    failed: int = 0
-    failures: list[dict[str, str]] = field(default_factory=list)
-    images_per_second: float = 0.0
-    seconds: float = 0.0
-    engine: str = "none"
-    workers: int = 0
-
-    def fail(self, task: ImageTask, error: str) -> None:
-        """Count a picture that could not be done."""
-        self.failed += 1
-        self.failures.append({"path": str(task.source), "error": error})
+REPORT_NAME = "report.json"
+_DEPTH = 3
+_OVERLAPPING = 2
+"""Units in work at a worker that waits for a network or a GPU: one is read or written meanwhile."""
+_INPUTS_BETWEEN_NEWS = 1000
 
 
 def stylize_images(
@@ -55,131 +46,226 @@ def stylize_images(
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
     start = time.monotonic()
-    identity = _identity(job)
-    if job.output.exists() and not job.output.is_dir():
+    styles = _find_styles(job)
+    storage = storage_for(job.output)
+    folder = OutputFolder(
+        storage,
+        storage.resolved(job.output),
+        {name: _identity(job, *style) for name, style in styles.items()},
+        job.resume,
+        job.overwrite,
+    )
+    if storage.is_file(folder.path):
         raise InputError(f"-o {job.output}: a file; pictures go into a folder")
-    tasks = _plan(job)
-    job.output.mkdir(parents=True, exist_ok=True)
-    records = ImageRecords(job.output.absolute(), identity)
-    report = StylizeImagesReport(total=len(tasks))
-    waiting = _waiting(tasks, job, records, report)
-    if waiting:
-        with stylizing_pool(ImageWorker, job.style, job.pool, depth=_WAITING_PER_WORKER) as pool:
-            for _ in _run(waiting, pool, records, report):
-                done = report.done + report.reused + report.failed
-                on_progress(Progress(done, report.total, "pictures"))
-            report.engine, report.workers = pool.engine() or "none", pool.workers
-    report.seconds = round(time.monotonic() - start, 3)
-    report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
-    try:
-        _write_report(job.output / "report.json", report)
-    except OSError as error:
-        _log.warning("report.json cannot be written: %s", error.strerror)
+    with ImagePlan() as plan:
+        _list_inputs(plan, job, folder, tuple(styles), on_progress)
+        with _records_of(folder) as records:
+            plan.remember(records.known())
+            plan.judge(folder)
+            run = _Run(plan, folder, records, on_progress)
+            if run.waiting:
+                _work(run, job, styles)
+        report = run.report
+        report.seconds = round(time.monotonic() - start, 3)
+        report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
+        if job.sheet:
+            write_sheet(plan.sample(SAMPLE), folder, job)
+    _write_report(folder, report)
     return report
 
 
-def _run(
-    tasks: list[ImageTask], pool: WorkerPool, records: ImageRecords, report: StylizeImagesReport
-) -> Iterator[Outcome[None]]:
-    for outcome in pool.run(_units(tasks, records)):
-        task = tasks[outcome.key]
-        error = outcome.error
-        if error is None:
-            try:
-                records.add(task)
-            except OSError as problem:  # a full disk: it will be done again
-                error = f"{task.output}: written, but not recorded ({problem.strerror})"
-        if error is None:
-            report.done += 1
-        else:
-            report.fail(task, error)
-        yield outcome
-
-
-def _units(tasks: list[ImageTask], records: ImageRecords) -> Iterator[Unit[ImageTask]]:
-    for number, task in enumerate(tasks):
-        with suppress(OSError):  # a full disk: the worker will say so for this very picture
-            records.begin(task)
-        yield Unit(number, task)
-
-
-def _waiting(
-    tasks: list[ImageTask], job: StylizeImages, records: ImageRecords, report: StylizeImagesReport
-) -> list[ImageTask]:
-    """Leave out what is done, and what must not be overwritten."""
-    waiting = []
-    for task in tasks:
-        if job.resume and records.is_done(task):
-            report.reused += 1
-        elif task.output.exists() and not (job.overwrite or records.may_replace(task)):
-            report.fail(
-                task, f"{task.output} exists and was made otherwise; --overwrite replaces it"
-            )
-        else:
-            waiting.append(task)
-    return waiting
-
-
-def _plan(job: StylizeImages) -> list[ImageTask]:
-    """Pair sources with outputs; what earlier runs left in the output folder is no source.
-
-    Raises InputError where two would share one output, or an output would replace an input.
-    """
-    folder = job.output.absolute()
-    found = [
-        (source, relative)
-        for source, relative in find_images(job.sources)
-        if not is_earlier_output(source, relative, folder.resolve())
-    ]
-    inputs = {source.resolve() for source, _ in found}
-    sources: dict[Path, Path] = {}
-    for source, relative in found:
-        output = folder / output_path(relative, job.format)
-        if output.resolve() in inputs:
+def _find_styles(job: StylizeImages) -> dict[str, tuple[Style, StyleSpec]]:
+    """Find the styles by the names that outputs and workers know them by."""
+    styles: dict[str, tuple[Style, StyleSpec]] = {}
+    for spec in job.styles:
+        style = find_checked(spec)
+        if style.name in styles:
             raise InputError(
-                f"{output}: the output would replace an input, {output.resolve()}; "
-                "choose another folder with -o"
+                f"--style {spec.style}: a second style called {style.name}; the names of the "
+                "outputs could not tell them apart, so rename its file"
             )
-        if output in sources:
-            raise InputError(
-                f"{sources[output]} and {source} would both become {output}; "
-                "stylize them into different folders"
-            )
-        sources[output] = source
-    return [
-        ImageTask(source.absolute(), output, job.quality, job.max_side, _state(source))
-        for output, source in sources.items()
-    ]
+        styles[style.name] = (style, spec)
+    return styles
 
 
-def is_earlier_output(source: Path, relative: Path, output: Path) -> bool:
-    """Whether a source lies in the output folder, and that folder below the one searched."""
-    searched = source.absolute().parents[len(relative.parts) - 1].resolve()
-    nested = output != searched and output.is_relative_to(searched)
-    return nested and source.resolve().is_relative_to(output)
+def _list_inputs(
+    plan: ImagePlan,
+    job: StylizeImages,
+    folder: OutputFolder,
+    styles: tuple[str, ...],
+    on_progress: OnProgress,
+) -> None:
+    names = OutputNames(job.format, styles, job.styles_per_image or len(styles), job.seed)
+    output = folder.storage.real(folder.path)
+    for count in plan.add(find_images(job.sources, without=output), names):
+        if count % _INPUTS_BETWEEN_NEWS == 0:
+            on_progress(Progress(0, count, "pictures", "still looking for more"))
+    plan.spare_inputs(output)
+    if job.sheet and plan.names(SHEET_NAME):
+        raise InputError(
+            f"--sheet: {SHEET_NAME} would be one of the outputs too; leave --sheet out, "
+            "or give that picture another name"
+        )
 
 
-def _state(source: Path) -> tuple[int, int]:
+@contextmanager
+def _records_of(folder: OutputFolder) -> Iterator[ImageRecords]:
     try:
-        status = source.stat()
-    except OSError:
-        return (0, 0)  # a dangling link: reading it will say so
-    return (status.st_size, status.st_mtime_ns)
+        if not folder.storage.is_remote:
+            Path(folder.path).mkdir(parents=True, exist_ok=True)
+        records = ImageRecords(folder.storage, folder.path)
+    except OSError as error:
+        raise InputError(
+            f"-o {folder.path}: cannot be written ({error.strerror}); choose another folder"
+        ) from error
+    try:
+        yield records
+    finally:
+        with _told(folder):
+            records.close()
 
 
-def _identity(job: StylizeImages) -> str:
+def _work(run: _Run, job: StylizeImages, styles: dict[str, tuple[Style, StyleSpec]]) -> None:
+    remote = is_uri(job.output) or run.reads_uris
+    settings = ImageSettings(job.quality, job.max_side, job.max_pixels)
+    factory = partial(
+        make_image_worker,
+        styles,
+        settings,
+        tile=job.tile,
+        seed=job.seed,
+        remote=remote,
+    )
+    with stylizing_pool(
+        factory,
+        job.styles[0],
+        job.pool,
+        depth=_DEPTH,
+        concurrency=_OVERLAPPING if remote else 1,
+        concurrency_on_gpu=_OVERLAPPING,
+    ) as pool:
+        units = run.units(pool.workers)
+        for outcome in pool.run(units):
+            run.pace.add(0, began=outcome.began)
+            for task, result in units.results(outcome):
+                run.accept(task, result)
+        run.report.engine, run.report.workers = pool.engine() or "none", pool.workers
+
+
+class _Run:
+    """The accounts of a job: every input becomes one of done, reused, failed."""
+
+    def __init__(
+        self,
+        plan: ImagePlan,
+        folder: OutputFolder,
+        records: ImageRecords,
+        on_progress: OnProgress,
+    ) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._records = records
+        self._on_progress = on_progress
+        self.pace = Pace()
+        self.waiting = plan.waiting()
+        self.reads_uris = plan.reads_uris()
+        self.report = StylizeImagesReport(total=plan.inputs())
+        self._failed: set[int] = set()
+        for number, path, error in plan.failures():
+            self._failed.add(number)
+            self.report.fail(path, error)
+        self.report.reused = plan.reused()
+
+    def units(self, workers: int) -> ImageUnits:
+        return ImageUnits(self._plan.tasks(self._folder), self.waiting, workers, self._begin)
+
+    def accept(self, task: ImageTask, result: ImageResult) -> None:
+        """Record what has become of a picture, count it, tell of it."""
+        report = self.report
+        report.network_seconds = round(report.network_seconds + result.network_seconds, 6)
+        for note in result.notes:
+            report.warn(task.source, note)
+        error = next((output.error for output in result.outputs if output.error), None)
+        try:
+            self._records.add([self._ended(task, each, result.digest) for each in result.outputs])
+        except (OSError, MediaError) as problem:  # a full disk: it will be done again
+            error = error or f"{task.source}: done, but not recorded ({_reason(problem)})"
+        if task.number in self._failed:
+            pass  # another of its outputs was refused: counted already
+        elif error is not None:
+            report.fail(task.source, error)
+        elif all(output.reused for output in result.outputs):
+            report.reused += 1
+        else:
+            report.done += 1
+            self.pace.done += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        report, now = self.report, time.monotonic()
+        done = report.done + report.reused + report.failed
+        rate = self.pace.per_second(now)
+        left = self.pace.seconds_left(report.total - done, now)
+        self._on_progress(
+            Progress(done, report.total, "pictures", per_second=rate, seconds_left=left)
+        )
+
+    def _begin(self, tasks: Sequence[ImageTask]) -> None:
+        begun = [self._begun(task, output) for task in tasks for output in task.outputs]
+        with _told(self._folder):  # a full disk: the workers will say so for every picture
+            self._records.begin(begun)
+
+    def _begun(self, task: ImageTask, output: OutputTask) -> ImageRecord:
+        """What is known of an existing file stays known until it is replaced."""
+        return self._record(task, output.made_from or "", OutputResult(output.path, output.size))
+
+    def _ended(self, task: ImageTask, output: OutputResult, digest: str) -> ImageRecord:
+        status = "failed" if output.error else "done"
+        return replace(self._record(task, digest, output), status=status, error=output.error)
+
+    def _record(self, task: ImageTask, digest: str, output: OutputResult) -> ImageRecord:
+        planned = next(each for each in task.outputs if each.path == output.path)
+        return ImageRecord(
+            output=output.path[len(below(self._folder.path, "")) :],
+            source=task.source,
+            version=task.version,
+            identity=self._folder.identities[planned.style],
+            digest=digest,
+            size=output.size,
+        )
+
+
+def _identity(job: StylizeImages, style: Style, spec: StyleSpec) -> str:
     """Everything beside the source that decides an output, as a hash."""
+    how = asdict(spec)
+    del how["style"]  # its file may be moved
     settings = {
-        "style": [find_checked(job.style).fingerprint, asdict(job.style)],
+        "style": [style.fingerprint, how],
         "quality": job.quality,
         "max_side": job.max_side,
-        "version": __version__,
+        "tile": job.tile,
+        "seed": job.seed if style.draws_noise else None,
+        "version": [__version__, PICTURES_VERSION],
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _write_report(path: Path, report: StylizeImagesReport) -> None:
-    fields: dict[str, Any] = asdict(report)
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(fields, indent=1) + "\n")
-    temporary.replace(path)
+@contextmanager
+def _told(folder: OutputFolder) -> Iterator[None]:
+    """Warn of a record that cannot be written; what it would have said is done again."""
+    try:
+        yield
+    except (OSError, MediaError) as error:
+        _log.warning("%s: the record cannot be written: %s", folder.path, _reason(error))
+
+
+def _reason(error: OSError | MediaError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _write_report(folder: OutputFolder, report: StylizeImagesReport) -> None:
+    path = below(folder.path, REPORT_NAME)
+    try:
+        folder.storage.write(path, (json.dumps(asdict(report), indent=1) + "\n").encode())
+    except MediaError as error:
+        _log.warning("%s", error)

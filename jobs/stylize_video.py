@@ -6,17 +6,18 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from jobs.background import BackgroundThread, wait_for
 from jobs.progress import FileProgress, OnProgress, Pace, Progress, ignore_progress
 from jobs.specs import StylizeVideo
 from jobs.video_run import VideoReport, VideoRun
-from jobs.workers import find_checked, stylizing_pool
+from jobs.workers import find_checked, make_segment_worker, stylizing_pool
 from nst_core.errors import InputError
 from pipeline.encoders import CONTAINERS
 from pipeline.segment_decoder import SegmentTask
-from pipeline.segment_worker import SegmentWorker, StylizedSegment
+from pipeline.segment_worker import StylizedSegment
 from pipeline.worker_pool import Deadline, Outcome, Unit
 
 _MOST_OPEN = 32
@@ -64,7 +65,11 @@ def _stylize(batch: _Batch, job: StylizeVideo) -> tuple[str, int]:
     if batch.has_work():  # else there is no need for a pool
         # Depth 1: a segment lasts long, and must not wait at a busy worker beside an idle one.
         with stylizing_pool(
-            SegmentWorker, job.style, job.pool, depth=1, deadline=_deadline(job)
+            partial(make_segment_worker, find_checked(job.style), job.style),
+            job.style,
+            job.pool,
+            depth=1,
+            deadline=_deadline(job),
         ) as pool:
             for outcome in pool.run(batch.units()):
                 batch.accept(outcome)

@@ -16,7 +16,7 @@ from nst_core.engine import choose_device
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.style_library import find_for
 from nst_core.texture_net import TextureNet
-from pipeline.image_files import Picture, write_picture
+from pipeline.image_files import save_picture
 
 _QUALITY = 95
 """Of JPEG and WebP."""
@@ -54,7 +54,7 @@ def synthesize(job: Synthesize) -> SynthesizeReport:
     device = choose_device(job.device)
     network = cast("TextureNet", load_generator(checkpoint)[0])
     rgb = _generate(network, job, torch.device(device))
-    write_picture(job.output, rgb, Picture(rgb, None, b"", None), quality=_QUALITY)
+    save_picture(str(job.output), rgb, quality=_QUALITY)
     return SynthesizeReport(
         output=str(job.output),
         height=job.height,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,13 +11,15 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from cluster.connection import ray_session
+from jobs.image_report import StylizeImagesReport
 from jobs.progress import OnProgress, ignore_progress
 from jobs.specs import Upscale
-from jobs.stylize_images import StylizeImagesReport, is_earlier_output, stylize_images
+from jobs.stylize_images import stylize_images
 from jobs.stylize_video import StylizeVideoReport, output_paths, stylize_videos
 from jobs.workers import find_checked
 from nst_core.errors import InputError
 from nst_core.pictures import PICTURE_SUFFIXES
+from pipeline.storage import LocalStorage, is_uri, storage_for
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -59,10 +60,14 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
     find_checked(job.style)
-    if job.output.exists() and not job.output.is_dir():
+    storage = storage_for(job.output)
+    if storage.is_file(storage.resolved(job.output)):
         raise InputError(f"-o {job.output}: a file; upscaled pictures and videos go into a folder")
     sources = sort_sources(job.sources, job.output)
-    job.output.mkdir(parents=True, exist_ok=True)
+    if sources.videos and is_uri(job.output):
+        raise InputError(f"-o {job.output}: videos need a folder of this machine")
+    if sources.videos:
+        Path(job.output).mkdir(parents=True, exist_ok=True)
     pictures = job.of_images(sources.pictures) if sources.pictures else None
     videos = job.of_videos(sources.videos) if sources.videos else None
     if videos:
@@ -75,7 +80,7 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
         )
 
 
-def sort_sources(sources: Sequence[str], output: Path) -> SortedSources:
+def sort_sources(sources: Sequence[str], output: str) -> SortedSources:
     """Tell pictures from videos, by their endings in folders, else by a look into the file too.
 
     What earlier runs left in ``output`` is no source. Raises InputError for a source that does
@@ -84,8 +89,11 @@ def sort_sources(sources: Sequence[str], output: Path) -> SortedSources:
     pictures: list[str] = []
     videos: list[Path] = []
     for source in sources:
+        if is_uri(source):  # of which only pictures are read
+            pictures.append(source)
+            continue
         if Path(source).is_dir():
-            found = list(_below(Path(source), output.absolute().resolve()))
+            found = list(_below(source, output))
             below = sorted(path for path in found if path.suffix.lower() in VIDEO_SUFFIXES)
             has_pictures = len(below) < len(found)
             if not found:
@@ -101,15 +109,15 @@ def sort_sources(sources: Sequence[str], output: Path) -> SortedSources:
     return SortedSources(tuple(pictures), tuple(videos))
 
 
-def _below(folder: Path, output: Path) -> Iterator[Path]:
-    """Pictures and videos by their endings. Links to folders are not followed: they may loop."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = Path(parent, name)
-            if path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES and not (
-                is_earlier_output(path, path.relative_to(folder), output)
-            ):
-                yield path
+def _below(folder: str, output: str) -> Iterator[Path]:
+    """Pictures and videos by their endings, but for what lies where the outputs go."""
+    storage = LocalStorage()
+    without = storage.real(output)
+    inside = without if without != storage.real(folder) else None
+    for found in storage.walk(folder, without=inside):
+        path = Path(found.path)
+        if path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES:
+            yield path
 
 
 def _files(source: str) -> list[Path]:

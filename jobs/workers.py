@@ -3,53 +3,59 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from cluster.connection import ray_session
-from jobs.specs import PoolSpec, StyleSpec
+from jobs.specs import PoolSpec, StyleSpec, TileChoice
 from nst_core.engine import torch_for_noise
 from nst_core.style_library import Style, find_for
 from nst_core.stylizer import Stylizer
-from pipeline.image_worker import ImageWorker
+from pipeline.image_worker import ImageSettings, ImageWorker
 from pipeline.segment_worker import SegmentWorker
 from pipeline.worker_pool import Deadline, InProcessPool, Worker, WorkerPool
 
 if TYPE_CHECKING:
     from pipeline.actor_pool import Resources
 
-WorkerClass = type[SegmentWorker] | type[ImageWorker]
+_MANY_FILES_AT_ONCE = 8
+"""Behind a URI a worker waits for most of the time."""
 
 
 @contextmanager
 def stylizing_pool(
-    worker_class: WorkerClass,
+    make_worker: Callable[..., Worker],
     style: StyleSpec,
     pool: PoolSpec,
     *,
     depth: int = 2,
+    concurrency: int = 1,
+    concurrency_on_gpu: int | None = None,
     deadline: Deadline | None = None,
 ) -> Iterator[WorkerPool]:
-    """Open a pool whose workers apply ``style``; it closes with the block.
+    """Open a pool whose workers are made by ``make_worker(threads=N)``; it closes with the block.
 
-    ``depth`` units are at each worker at a time, each of them no longer than ``deadline``; both
-    mean nothing to a pool in this process.
+    ``style`` says what they compute on. ``depth`` units are at each worker at a time, each of them
+    no longer than ``deadline``, ``concurrency`` in work (None on a GPU: as many); these mean
+    nothing to a pool in this process.
     """
-    found = find_checked(style)
     if pool.workers == 0:
-        threads = len(os.sched_getaffinity(0))
-        factory = partial(make_worker, worker_class, found, style, threads)
-        yield InProcessPool(factory)
+        yield InProcessPool(partial(make_worker, threads=len(os.sched_getaffinity(0))))
         return
     with ray_session(pool.address):
         from pipeline.actor_pool import ActorPool
 
         resources = _resources(style, pool)
-        threads = max(1, int(resources.cpus))
-        factory = partial(make_worker, worker_class, found, style, threads)
-        actors = ActorPool(factory, resources, workers=pool.workers, depth=depth, deadline=deadline)
+        actors = ActorPool(
+            partial(make_worker, threads=max(1, int(resources.cpus))),
+            resources,
+            workers=pool.workers,
+            depth=depth,
+            concurrency=(concurrency_on_gpu or concurrency) if resources.gpus else concurrency,
+            deadline=deadline,
+        )
         try:
             yield actors
         finally:
@@ -67,9 +73,37 @@ def find_checked(spec: StyleSpec) -> Style:
     return style
 
 
-def make_worker(worker_class: WorkerClass, style: Style, spec: StyleSpec, threads: int) -> Worker:
-    """Build a worker where it will live."""
-    stylizer = Stylizer(
+def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> SegmentWorker:
+    """Build a worker for videos, where it will live."""
+    return SegmentWorker(_stylizer(style, spec, threads))
+
+
+def make_image_worker(
+    styles: Mapping[str, tuple[Style, StyleSpec]],
+    settings: ImageSettings,
+    *,
+    tile: TileChoice,
+    seed: int,
+    remote: bool,
+    threads: int,
+) -> ImageWorker:
+    """Build a worker for pictures in any of ``styles``, where it will live.
+
+    ``remote`` says that it reads or writes behind a URI.
+    """
+
+    def stylizer_for(name: str) -> Stylizer:
+        style, spec = styles[name]
+        return _stylizer(style, spec, threads, tile=tile, seed=seed)
+
+    files_at_once = max(threads, _MANY_FILES_AT_ONCE) if remote else threads
+    return ImageWorker(stylizer_for, settings, threads=files_at_once)
+
+
+def _stylizer(
+    style: Style, spec: StyleSpec, threads: int, *, tile: TileChoice = "off", seed: int = 0
+) -> Stylizer:
+    return Stylizer(
         style,
         strength=spec.strength,
         keep_colors=spec.keep_colors,
@@ -78,8 +112,9 @@ def make_worker(worker_class: WorkerClass, style: Style, spec: StyleSpec, thread
         device=spec.device,
         precision=spec.precision,
         threads=threads,
+        tile=tile,
+        seed=seed,
     )
-    return worker_class(stylizer)
 
 
 def _resources(style: StyleSpec, pool: PoolSpec) -> Resources:

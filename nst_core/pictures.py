@@ -2,67 +2,47 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from nst_core.errors import MediaError
+from nst_core.picture_files import DEFAULT_MAX_PIXELS, PICTURE_FORMATS, decode
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+PICTURE_SUFFIXES = frozenset(PICTURE_FORMATS)
+"""The endings by which folders are searched for pictures, in lower case."""
 
 
-_MODES_OF_RGB_PROFILES = frozenset({"RGB", "RGBA", "P"})
+def read_upright(
+    path: Path, *, shrink_towards: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Image.Image:
+    """Read a picture of any mode as 8-bit sRGB, or RGBA where it has transparency.
 
-
-def read_upright(path: Path, *, shrink_towards: int | None = None) -> Image.Image:
-    """Read a picture of any mode as 8-bit RGB, or RGBA where it has transparency.
-
-    It is turned upright as its EXIF says. ``shrink_towards`` lets a JPEG decode at a half,
-    quarter or eighth, as long as no side falls below that many pixels: much faster for training.
-    Raises MediaError.
+    It is turned upright as its EXIF says, and its colours are converted as its ICC profile says.
+    ``shrink_towards`` lets a JPEG decode at a half, quarter or eighth, as long as no side falls
+    below that many pixels: much faster for training. Raises MediaError, also for a picture of
+    more than ``max_pixels``.
     """
     try:
-        with Image.open(path) as file:
-            if shrink_towards is not None:
-                file.draft("RGB", (shrink_towards, shrink_towards))
-            image = _eight_bits(_upright(file))
-            if image.mode not in _MODES_OF_RGB_PROFILES:
-                image.info.pop("icc_profile", None)  # it would be wrong for RGB
-            return image.convert("RGBA" if image.has_transparency_data else "RGB")
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise MediaError(f"{path}: no such file") from error
-    except UnidentifiedImageError as error:
-        raise MediaError(f"{path}: not a picture in a known format") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MediaError(f"{path}: cannot be read ({error})") from error
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
+    name = str(path)
+    return decode(content, name=name, shrink_towards=shrink_towards, max_pixels=max_pixels).image
 
 
-def read_rgb(path: Path, *, shrink_towards: int | None = None) -> Image.Image:
-    """Read a picture as RGB, upright; transparency is dropped. Raises MediaError."""
-    return read_upright(path, shrink_towards=shrink_towards).convert("RGB")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except (struct.error, AttributeError, TypeError, ValueError):
-        image.load()
-        return image  # EXIF against the rules tells no orientation
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey: Pillow's own conversion clips it, and nearly all becomes white."""
-    if not image.mode.startswith("I"):
-        return image
-    grey = np.asarray(image, dtype=np.float64)
-    scaled = Image.fromarray((grey / 257).round().clip(0, 255).astype(np.uint8))
-    scaled.info = image.info
-    return scaled
+def read_rgb(
+    path: Path, *, shrink_towards: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Image.Image:
+    """Read a picture as sRGB, upright; transparency is dropped. Raises MediaError."""
+    image = read_upright(path, shrink_towards=shrink_towards, max_pixels=max_pixels)
+    return image.convert("RGB")
 
 
 def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:

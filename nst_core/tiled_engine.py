@@ -7,12 +7,15 @@ enlarged four times would need 49 GB for a single layer of 64 channels; a tile n
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nst_core.engine import Engine
+from nst_core.pixels import to_unit_range
 from nst_core.super_resolution_net import SuperResolutionNet
 
 REACH = 16
@@ -33,33 +36,50 @@ class TiledEngine:
     def __init__(self, engine: Engine, *, scale: int, tile_side: int | None = None) -> None:
         self.name = engine.name
         self.device = engine.device
+        self.side = tile_side or _OUTPUT_SIDE // scale
         self._engine = engine
         self._scale = scale
-        self._side = tile_side or _OUTPUT_SIDE // scale
 
     def run(self, images: Tensor) -> Tensor:
         """Map N x 3 x H x W float32 in [0, 1] to N x 3 x scale*H x scale*W."""
         height, width = images.shape[-2:]
-        if max(height, width) <= self._side:
+        if max(height, width) <= self.side:
             return self._engine.run(images)
-        rows, columns = windows(height, self._side), windows(width, self._side)
         size = (len(images), 3, self._scale * height, self._scale * width)
         result = torch.empty(size, device=self.device)
         for image, enlarged in zip(images, result, strict=True):
-            for row, column in product(rows, columns):
-                tile = self._engine.run(image[None, :, row, column])[0]
-                self._place(tile, enlarged, row, column)
+            for window in windows(height, self.side):
+                rows, strip = self._strip(image[None, :, window], window, height)
+                enlarged[:, rows] = strip[0]
         return result
 
-    def _place(self, tile: Tensor, result: Tensor, row: slice, column: slice) -> None:
-        """Copy the tile without its margins, save where the picture itself ends."""
-        height, width = (side // self._scale for side in result.shape[-2:])
-        whole_row, own_row = self._own(row, height)
-        whole_column, own_column = self._own(column, width)
-        result[:, whole_row, whole_column] = tile[:, own_row, own_column]
+    def strips(self, picture: NDArray[np.uint8]) -> Iterator[tuple[slice, Tensor]]:
+        """Map uint8 RGB, H x W x 3, to the rows of the output, from top to bottom.
+
+        Yields which rows they are, and 1 x 3 x h x scale*W of them, float32 in [0, 1] on the
+        engine's device. The last strips may share some rows.
+        """
+        for window in windows(len(picture), self.side):
+            band = to_unit_range(picture[None, window], self.device)
+            yield self._strip(band, window, len(picture))
+
+    def _strip(self, band: Tensor, window: slice, height: int) -> tuple[slice, Tensor]:
+        """Enlarge 1 x 3 x h x W, the rows ``window`` of ``height``: those that come out right."""
+        rows, own_rows = self._own(window, height)
+        width = band.shape[-1]
+        size = (1, 3, rows.stop - rows.start, self._scale * width)
+        strip = torch.empty(size, device=self.device)
+        for column in windows(width, self.side):
+            columns, own_columns = self._own(column, width)
+            tile = self._engine.run(band[..., column])
+            strip[..., columns] = tile[..., own_rows, own_columns]
+        return rows, strip
 
     def _own(self, window: slice, length: int) -> tuple[slice, slice]:
-        """Where a window's own pixels lie in the enlarged picture, and in its tile."""
+        """Where a window's own pixels lie in the enlarged picture, and in its tile.
+
+        Its own are those without its margins, save where the picture itself ends.
+        """
         start = window.start + (REACH if window.start > 0 else 0)
         stop = window.stop - (REACH if window.stop < length else 0)
         scale, first = self._scale, window.start

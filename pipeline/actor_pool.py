@@ -1,7 +1,7 @@
 """The fan-out over Ray actors; the only place in the pipeline that knows Ray.
 
 Ray's own restarts and retries are off: a unit whose worker dies, or which takes longer than it
-may, is tried again here, alone on a fresh worker, at most three times, and then reported. One
+may, is tried again here, alone on a fresh worker, as often as it says, and then reported. One
 poisonous unit cannot stop the rest.
 """
 
@@ -20,6 +20,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from nst_core.errors import EnvironmentProblem
 from pipeline.worker_pool import (
+    MAX_ATTEMPTS,
     SECONDS_BETWEEN_QUESTIONS,
     Deadline,
     Outcome,
@@ -28,7 +29,6 @@ from pipeline.worker_pool import (
     WorkerFactory,
 )
 
-MAX_ATTEMPTS = 3
 _START_UP_SECONDS = 1800.0
 """After which a pool without a single worker gives up; an autoscaler may need many minutes."""
 _LONGEST_WAIT_SECONDS = 60.0
@@ -153,8 +153,9 @@ class ActorPool:
     """A pool of Ray actors, each started when there is work for it.
 
     ``depth`` units are at each actor, so that with 2 or more the next one is there when one ends;
-    with 1 no unit waits at a busy worker while another is idle. A unit that takes longer than
-    ``deadline`` at its worker has the worker killed; building a worker is not counted.
+    with 1 no unit waits at a busy worker while another is idle. ``concurrency`` of them it works
+    on at once, in threads. A unit that takes longer than ``deadline`` at its worker has the worker
+    killed; building a worker is not counted.
     Raises EnvironmentProblem when the cluster cannot hold ``workers`` such actors: Ray itself
     would wait for ever.
     """
@@ -166,6 +167,7 @@ class ActorPool:
         *,
         workers: int | None = None,
         depth: int = 2,
+        concurrency: int = 1,
         deadline: Deadline | None = None,
     ) -> None:
         fit = resources.workers_that_fit()
@@ -180,7 +182,11 @@ class ActorPool:
         self._depth = depth
         self._deadline = deadline or Deadline(math.inf)
         self._actor_class: Any = ray.remote(
-            num_cpus=resources.cpus, num_gpus=resources.gpus, max_restarts=0, max_task_retries=0
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus,
+            max_restarts=0,
+            max_task_retries=0,
+            max_concurrency=concurrency,
         )(_Host)
         self._seats: list[_Seat] = []
         self._deaths_while_starting = 0
@@ -324,11 +330,11 @@ class ActorPool:
         self, attempt: _Attempt, reason: str, seat: _Seat, queue: _Queue
     ) -> Iterator[Outcome[Any]]:
         failed = attempt.failed(reason)
-        if len(failed.failures) < MAX_ATTEMPTS:
+        if len(failed.failures) < failed.unit.attempts:
             queue.put_back(failed)
             return
         reasons = " or ".join(dict.fromkeys(failed.failures))
-        words = f"{reasons} {MAX_ATTEMPTS} times; given up"
+        words = f"{reasons} {len(failed.failures)} times; given up"
         if self._deadline.advice and set(failed.failures) != {_DIED}:
             words = f"{words}; {self._deadline.advice}"
         yield Outcome(attempt.unit.key, None, words, attempt.number, seat.since)

@@ -1,71 +1,217 @@
-"""What has been done in an image output folder: one line a picture, the basis of resuming."""
+"""What has been done in an image output folder: the basis of resuming, and of looking in between.
+
+JSON lines, one for each output: ``begun`` before a worker gets it, ``done`` or ``failed`` after.
+On this machine they are appended to ``progress.jsonl``. Behind a URI nothing can be appended:
+there they go into ``progress/00000.jsonl`` and on, a new part every few seconds.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
-from pipeline.image_files import ImageTask
+from nst_core.errors import InputError
+from pipeline.storage import Storage, below
 
-_FILE_NAME = "progress.jsonl"
+FILE_NAME = "progress.jsonl"
+_FOLDER_NAME = "progress"
+_PART = re.compile(r"[0-9]{5,}\.jsonl")
+_SECONDS_BETWEEN_PARTS = 5.0
+_MOST_PARTS = 100
+"""When there are more, small ones are gathered at the next start."""
+_LARGEST_MERGED = 32 << 20
+"""In bytes: what is gathered is in memory."""
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """What is known of an output."""
+
+    output: str
+    """Below the output folder."""
+    source: str
+    version: str
+    """Of the source, when it was listed."""
+    identity: str
+    """Stands for all that decides the pixels beside the source: style, settings, program."""
+    digest: str = ""
+    """Of the source's content."""
+    size: int = 0
+    """Of the output, in bytes."""
+    status: str = "begun"
+    """``begun``, ``done`` or ``failed``."""
+    error: str | None = None
+    """Why it failed."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the output was written whole."""
+        return self.status == "done"
 
 
 class ImageRecords:
-    """Remembers, for every output, the source and the settings that it was made from.
+    """The record of one output folder; one run at a time has it."""
 
-    ``identity`` stands for everything else that decides the pixels: style, settings, version.
-    """
+    def __init__(self, storage: Storage, folder: str) -> None:
+        self._lines: _Lines
+        if storage.is_remote:
+            self._lines = _Parts(storage, below(folder, _FOLDER_NAME))
+        else:
+            self._lines = _Appended(Path(folder, FILE_NAME))
 
-    def __init__(self, folder: Path, identity: str) -> None:
-        self._path = folder / _FILE_NAME
-        self._folder = folder
-        self._identity = identity
-        self._known = self._read()
-
-    def is_done(self, task: ImageTask) -> bool:
-        """Whether the output is there, made from this very source under this identity."""
-        known = self._known.get(self._name(task))
-        return task.output.exists() and known == self._record(task, done=True)
-
-    def may_replace(self, task: ImageTask) -> bool:
-        """Whether an existing output is our own: made, or begun, from this source in this way."""
-        known = self._known.get(self._name(task), {})
-        ours = self._record(task, done=False)
-        return all(known.get(key) == ours[key] for key in ("source", "identity"))
-
-    def begin(self, task: ImageTask) -> None:
-        """Note an output that is about to be written: a kill may come before ``add``."""
-        self._append(task, done=False)
-
-    def add(self, task: ImageTask) -> None:
-        """Note an output that has just been written."""
-        self._append(task, done=True)
-
-    def _append(self, task: ImageTask, *, done: bool) -> None:
-        line = {"output": self._name(task), **self._record(task, done=done)}
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def _name(self, task: ImageTask) -> str:
-        return str(task.output.relative_to(self._folder))
-
-    def _record(self, task: ImageTask, *, done: bool) -> dict[str, Any]:
-        return {
-            "source": str(task.source),
-            "state": list(task.source_state),
-            "identity": self._identity,
-            "done": done,
-        }
-
-    def _read(self) -> dict[str, dict[str, Any]]:
-        if not self._path.exists():
-            return {}
-        known: dict[str, dict[str, Any]] = {}
-        for text in self._path.read_text().splitlines():
+    def known(self) -> Iterator[ImageRecord]:
+        """Yield what earlier runs have recorded, oldest first."""
+        for text in self._lines.read():
             try:
-                line = json.loads(text)
-                known[line.pop("output")] = line
-            except (ValueError, KeyError):
-                continue  # cut short by a kill: that picture is done again
-        return known
+                yield ImageRecord(**json.loads(text))
+            except (ValueError, TypeError):
+                continue  # cut short by a kill, or of another version: that picture is done again
+
+    def add(self, records: Sequence[ImageRecord]) -> None:
+        """Note what has ended. Raises OSError or MediaError where it cannot be written."""
+        self._lines.add(map(_line, records))
+
+    def begin(self, records: Sequence[ImageRecord]) -> None:
+        """Note what is about to be written, before any of it is: a kill may come at any time.
+
+        Raises OSError or MediaError where it cannot be written.
+        """
+        if records:
+            self._lines.add(map(_line, records))
+            self._lines.flush()
+
+    def close(self) -> None:
+        """Write what waits to be written, and let the folder go."""
+        self._lines.close()
+
+
+class _Lines(Protocol):
+    def read(self) -> Iterator[bytes]: ...
+
+    def add(self, lines: Iterable[str]) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Appended:
+    """Lines at the end of a file, locked for other runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] = path.open("a", encoding="ascii")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise InputError(
+                f"{path.parent}: another run is writing into this folder; wait for its end, "
+                "or choose another folder with -o"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        if self._cut_short():
+            self._file.write("\n")
+
+    def read(self) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            yield from file
+
+    def add(self, lines: Iterable[str]) -> None:
+        self._file.write("".join(lines))
+        self._file.flush()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _cut_short(self) -> bool:
+        """Whether the last line lacks its end: a kill came while it was written."""
+        with self._path.open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+
+
+class _Parts:
+    """Lines in files that are written once each."""
+
+    def __init__(self, storage: Storage, folder: str) -> None:
+        self._storage = storage
+        self._folder = folder
+        self._parts = self._listed()
+        self._next = 1 + max(map(_number, self._parts), default=-1)
+        self._waiting: list[str] = []
+        self._last = time.monotonic()
+        if len(self._parts) > _MOST_PARTS:
+            self._merge()
+
+    def read(self) -> Iterator[bytes]:
+        for part in self._parts:
+            yield from self._storage.lines(part)
+
+    def add(self, lines: Iterable[str]) -> None:
+        self._waiting += lines
+        if time.monotonic() - self._last > _SECONDS_BETWEEN_PARTS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            self._storage.write(self._part(self._next), "".join(self._waiting).encode("ascii"))
+            self._waiting.clear()
+            self._next += 1
+        self._last = time.monotonic()
+
+    def close(self) -> None:
+        self.flush()
+
+    def _merge(self) -> None:
+        """Gather small parts into the first of each row of them; a kill in between loses nothing.
+
+        Parts that are still there although they were gathered only say the same once more.
+        """
+        row: list[str] = []
+        contents: list[bytes] = []
+        for part in self._parts:
+            content = self._storage.read(part)
+            if row and sum(map(len, contents)) + len(content) > _LARGEST_MERGED:
+                self._gather(row, contents)
+                row, contents = [], []
+            row.append(part)
+            contents.append(content)
+        self._gather(row, contents)
+        self._parts = self._listed()
+
+    def _listed(self) -> list[str]:
+        """Find the parts; pictures of a source folder called like theirs may lie beside them."""
+        found = self._storage.walk(self._folder)
+        return sorted((each.path for each in found if _PART.fullmatch(each.name)), key=_number)
+
+    def _gather(self, row: list[str], contents: list[bytes]) -> None:
+        if len(row) > 1:
+            self._storage.write(row[0], b"".join(contents))
+        for part in row[1:]:
+            self._storage.remove(part)
+
+    def _part(self, number: int) -> str:
+        return below(self._folder, f"{number:05d}.jsonl")
+
+
+def _number(part: str) -> int:
+    return int(part.rpartition("/")[2].partition(".")[0])
+
+
+def _line(record: ImageRecord) -> str:
+    fields: dict[str, Any] = vars(record)
+    return json.dumps({key: value for key, value in fields.items() if value is not None}) + "\n"

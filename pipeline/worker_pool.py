@@ -15,6 +15,7 @@ _log = logging.getLogger(__name__)
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+MAX_ATTEMPTS = 3
 SECONDS_BETWEEN_QUESTIONS = 0.1
 """How often a pool with an idle worker asks again, after it was told that there is nothing yet."""
 
@@ -25,6 +26,8 @@ class Unit(Generic[Task]):
 
     key: Any
     task: Task
+    attempts: int = MAX_ATTEMPTS
+    """How often it is begun at most, where its worker dies or it takes too long."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from nst_core.errors import EnvironmentProblem, MediaError
-from pipeline.actor_pool import MAX_ATTEMPTS, ActorPool, Resources
-from pipeline.worker_pool import Deadline, InProcessPool, Outcome, Unit
+from pipeline.actor_pool import ActorPool, Resources
+from pipeline.worker_pool import MAX_ATTEMPTS, Deadline, InProcessPool, Outcome, Unit
 
 
 class _Worker:

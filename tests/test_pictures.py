@@ -8,8 +8,18 @@ import torch
 from PIL import Image
 
 from nst_core.errors import MediaError
-from nst_core.pictures import read_rgb, resize_shorter_side, sheet, to_picture, to_tensor
+from nst_core.pictures import (
+    PICTURE_SUFFIXES,
+    read_rgb,
+    read_upright,
+    resize_shorter_side,
+    sheet,
+    to_picture,
+    to_tensor,
+)
+from tests.icc_profiles import DISPLAY_P3_XY, in_display_p3, rgb_profile, srgb_decoded
 from tests.media import moving_picture
+from tests.picture_bytes import quarters, saved, stored_for
 
 
 def test_pixels_survive_the_way_to_a_tensor_and_back() -> None:
@@ -35,6 +45,35 @@ def test_a_large_jpeg_may_decode_smaller_but_not_too_small(tmp_path: Path) -> No
     assert read_rgb(path).size == (1600, 1200)
     shrunk = read_rgb(path, shrink_towards=256)
     assert 256 <= min(shrunk.size) < 600
+
+
+def test_training_sees_upright_srgb_and_the_same_bound(tmp_path: Path) -> None:
+    upright = quarters(48, 32)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Orientation
+    wide = rgb_profile(DISPLAY_P3_XY, srgb_decoded)
+    path = tmp_path / "phone.png"
+    lying = stored_for(in_display_p3(upright), 6)
+    path.write_bytes(saved(Image.fromarray(lying), "PNG", exif=exif, icc_profile=wide))
+    # Two roundings to whole levels, the second of them after a steep curve.
+    np.testing.assert_allclose(np.asarray(read_rgb(path), dtype=int), upright, atol=2)
+    with pytest.raises(MediaError, match=r"phone\.png: 32x48 pixels, .*--max-pixels"):
+        read_rgb(path, max_pixels=1000)
+
+
+def test_transparency_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "clear.png"
+    Image.new("RGBA", (8, 6), (10, 20, 30, 40)).save(path)
+    assert read_upright(path).getpixel((0, 0)) == (10, 20, 30, 40)
+    assert read_rgb(path).getpixel((0, 0)) == (10, 20, 30)
+
+
+def test_every_ending_that_is_looked_for_has_a_format(tmp_path: Path) -> None:
+    assert {".jpg", ".jfif", ".avif", ".heic", ".apng"} <= PICTURE_SUFFIXES
+    folder = tmp_path / "folder.jpg"
+    folder.mkdir()
+    with pytest.raises(MediaError, match=r"folder\.jpg: cannot be read"):
+        read_rgb(folder)
 
 
 def test_a_missing_picture_is_refused(tmp_path: Path) -> None:

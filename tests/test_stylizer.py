@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from nst_core.checkpoint import load_generator
+from nst_core.checkpoint import CheckpointInfo, load_generator, save_generator
 from nst_core.engine import TorchEngine
+from nst_core.errors import EnvironmentProblem
+from nst_core.layerwise_engine import LayerwiseEngine
+from nst_core.normalization import NormName
 from nst_core.style_library import Style, find_style
 from nst_core.stylizer import Stylizer
+from nst_core.super_resolution_net import SuperResolutionNet
+from nst_core.texture_net import TextureNet
 from nst_core.tone_mapping import ToneMapping
 from nst_core.yuv import YuvEncoding, YuvFrames, rgb_to_yuv, yuv_to_rgb
 from tests.media import moving_picture
@@ -103,6 +111,137 @@ def test_a_device_out_of_memory_halves_the_batch_and_goes_on(
     assert torch.equal(found.luma, expected.luma)
     stylizer.stylize(np.zeros((2, 40, 40, 3), np.uint8))
     assert sizes == [2, 1, 1, 1, 1]  # it is remembered
+
+
+@pytest.mark.parametrize("options", [{}, {"strength": 0.4}, {"keep_colors": True}], ids=str)
+def test_a_picture_larger_than_a_tile_comes_out_as_the_whole(
+    style: Style, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = moving_picture(0, 64, 64), moving_picture(0, 130, 171)
+    cut, whole = (
+        Stylizer(style, engine="torch", device="cpu", precision="float32", tile=tile, **options)
+        for tile in (64, "off")
+    )
+    expected = whole.stylize(large), whole.stylize(small)
+
+    def only_small(engine: TorchEngine, images: torch.Tensor) -> torch.Tensor:
+        assert images.shape[-2:] == (64, 64)
+        return run(engine, images)
+
+    run = TorchEngine.run
+    monkeypatch.setattr(TorchEngine, "run", only_small)
+    # A sum in another order may round to the next byte.
+    assert np.abs(cut.stylize(large).astype(int) - expected[0]).max() <= 1
+    np.testing.assert_array_equal(cut.stylize(small), expected[1])
+    batch = cut.stylize(np.stack([large, large[::-1]]))
+    np.testing.assert_array_equal(batch[0], cut.stylize(large))
+    assert np.abs(batch[1].astype(int) - batch[0]).max() > 1
+    assert cut.engine == whole.engine == "torch cpu float32"
+
+
+def test_pictures_are_cut_at_a_fixed_size_whatever_the_memory(
+    style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = []
+    strips = LayerwiseEngine.strips
+
+    def noted(engine: LayerwiseEngine, picture: np.ndarray) -> Any:
+        cut.append(picture.shape[:2])
+        return strips(engine, picture)
+
+    monkeypatch.setattr(LayerwiseEngine, "strips", noted)
+    monkeypatch.setattr("nst_core.stylizer._AUTO_SIDE", 70)
+    stylizer = Stylizer(style, device="cpu")
+    for height, width in ((70, 70), (49, 100), (71, 70)):
+        stylizer.stylize(moving_picture(0, width, height))
+    assert cut == [(71, 70)]
+    Stylizer(style, device="cpu", tile="off").stylize(moving_picture(0, 100, 100))
+    assert cut == [(71, 70)]
+
+
+def test_what_the_device_cannot_hold_is_computed_in_pieces(
+    style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = moving_picture(2)
+    options: dict[str, Any] = {"engine": "torch", "device": "cpu", "precision": "float32"}
+    expected = Stylizer(style, **options).stylize(picture)
+
+    def full(engine: TorchEngine, images: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(TorchEngine, "run", full)
+    found = Stylizer(style, **options).stylize(np.stack([picture] * 2))
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    with pytest.raises(EnvironmentProblem, match="memory"):
+        Stylizer(style, **options, tile="off").stylize(picture)
+
+
+def test_float32_that_is_asked_for_is_stored_as_float32(style: Style) -> None:
+    picture = moving_picture(1, 120, 90)
+    outputs = {
+        precision: Stylizer(style, device="cpu", engine="torch", precision=precision, tile=64)
+        for precision in ("auto", "float32")
+    }
+    assert {stylizer.engine for stylizer in outputs.values()} == {"torch cpu float32"}
+    whole = Stylizer(style, device="cpu", engine="torch", tile="off").stylize(picture)
+    exact = outputs["float32"].stylize(picture)
+    assert np.mean(exact != whole) < 1e-3
+    assert np.mean(exact != whole) <= np.mean(outputs["auto"].stylize(picture) != whole)
+
+
+def test_a_texture_network_draws_the_same_noise_in_pieces(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    path = tmp_path / "texture.safetensors"
+    arguments: dict[str, Any] = {"scales": 3, "norm": "instance", "stylizes": True}
+    save_generator(path, TextureNet(**arguments), CheckpointInfo("texture", arguments))
+    picture = moving_picture(0, 101, 77)
+    texture = find_style(str(path))
+    options: dict[str, Any] = {"device": "cpu", "precision": "float32"}
+    whole = Stylizer(texture, seed=5, tile="off", **options).stylize(picture)
+    pieces = Stylizer(texture, seed=5, tile=64, **options).stylize(picture)
+    other = Stylizer(texture, seed=6, tile=64, **options).stylize(picture)
+    assert np.abs(pieces.astype(int) - whole).max() <= 1
+    assert np.abs(other.astype(int) - whole).max() > 1
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("match_histogram", [False, True], ids=["as-is", "matched"])
+def test_super_resolution_in_pieces_is_that_of_the_whole(
+    tmp_path: Path, norm: NormName, match_histogram: bool
+) -> None:
+    torch.manual_seed(2)
+    path = tmp_path / "network.safetensors"
+    arguments = {"scale": 4, "width": 4, "norm": norm}
+    network = SuperResolutionNet(4, 4, norm)
+    save_generator(path, network, CheckpointInfo("super-resolution", arguments))
+    picture = moving_picture(0, 150, 101)
+    whole, pieces = (
+        Stylizer(
+            find_style(str(path)),
+            engine="torch",
+            device="cpu",
+            precision="float32",
+            match_histogram=match_histogram,
+            tile=tile,
+        ).stylize(picture)
+        for tile in ("off", 64)
+    )
+    assert pieces.shape == (404, 600, 3)
+    difference = np.abs(pieces.astype(int) - whole)
+    assert difference.mean() < 0.01
+    if not match_histogram:  # which spreads the few levels of a network that has learned nothing
+        assert difference.max() <= 1
+
+
+@pytest.mark.parametrize("tile", [63, 0, -5])
+def test_tiles_that_are_too_small_are_refused(style: Style, tile: int) -> None:
+    with pytest.raises(ValueError, match="64 or more"):
+        Stylizer(style, tile=tile)
+
+
+def test_colours_come_from_one_place(style: Style) -> None:
+    with pytest.raises(ValueError, match="use one"):
+        Stylizer(style, keep_colors=True, match_histogram=True)
 
 
 def test_strength_blends_with_the_source(style: Style) -> None:

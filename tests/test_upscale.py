@@ -71,7 +71,7 @@ def sources(tmp_path: Path, short_clip: Path) -> Path:
 
 
 def _job(source: Path, output: Path, model: Path, **options: object) -> Upscale:
-    spec = Upscale((str(source),), output, str(model), pool=HERE, segment_seconds=0.16)
+    spec = Upscale((str(source),), str(output), str(model), pool=HERE, segment_seconds=0.16)
     return dataclasses.replace(spec, **options)  # type: ignore[arg-type]
 
 
@@ -269,7 +269,7 @@ def test_transparency_is_enlarged_too(model: Path, tmp_path: Path) -> None:
 
 def test_sources_are_sorted_by_kind(sources: Path, tmp_path: Path) -> None:
     clip = sources / "deep" / "short.mp4"
-    nowhere = tmp_path / "nowhere"
+    nowhere = str(tmp_path / "nowhere")
     both = sort_sources([str(sources)], nowhere)
     assert (both.pictures, both.videos) == ((str(sources),), (clip,))
     matched = sort_sources([str(sources / "deep" / "*")], nowhere)
@@ -322,7 +322,7 @@ def test_every_command_refuses_the_checkpoints_of_the_others(
     for checkpoint, words in ((model, "use `nst upscale`"), (texture, "use `nst synthesize`")):
         spec = StyleSpec(str(checkpoint))
         with pytest.raises(InputError, match=words):
-            stylize_images(StylizeImages((str(sources),), out, spec, HERE))
+            stylize_images(StylizeImages((str(sources),), str(out), (spec,), HERE))
         with pytest.raises(InputError, match=words):
             stylize_videos(StylizeVideo((sources / "deep" / "short.mp4",), out, spec, HERE))
     for name in (str(style.path), "wave", "identity"):

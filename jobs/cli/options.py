@@ -27,6 +27,15 @@ Style = Annotated[
         rich_help_panel=_STYLE,
     ),
 ]
+Styles = Annotated[
+    list[str],
+    typer.Option(
+        "--style",
+        help="As for one style; several may be given, and the outputs' names say which.",
+        metavar="NAME|FILE",
+        rich_help_panel=_STYLE,
+    ),
+]
 Strength = Annotated[
     float,
     typer.Option(

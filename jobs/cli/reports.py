@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.cli import console
 
 if TYPE_CHECKING:
-    from jobs.stylize_images import StylizeImagesReport
+    from jobs.image_report import StylizeImagesReport
     from jobs.stylize_video import StylizeVideoReport
 
 
-def tell_images(report: StylizeImagesReport, output: Path, *, json: bool) -> None:
-    """Errors on stderr; a line of sums on stdout unless that is for JSON."""
-    for failure in report.failures:
-        console.note(f"error: {failure['error']}")
+_MOST_LINES = 100
+
+
+def tell_images(report: StylizeImagesReport, output: str, *, json: bool) -> None:
+    """Warnings and errors on stderr; a line of sums on stdout unless that is for JSON."""
+    warnings = [f"warning: {each['path']}: {each['warning']}" for each in report.warnings]
+    errors = [f"error: {each['error']}" for each in report.failures]
+    for lines, count in ((warnings, report.warned), (errors, report.failed)):
+        for line in lines[:_MOST_LINES]:
+            console.note(_printable(line))
+        if count > _MOST_LINES:
+            console.note(f"... and {count - _MOST_LINES} more, in {output}/report.json")
     if not json:
         console.say(
             f"{output}: {report.done} pictures done, {report.reused} reused, "
@@ -36,6 +43,12 @@ def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:
                 f"{one.output}: {one.status}, {one.frames_out} of {one.frames_in} frames, "
                 f"verified, {one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
             )
+
+
+def _printable(line: str) -> str:
+    """Keep a line one line of text, whatever a file is called."""
+    escaped = line.replace("\n", "\\n").replace("\r", "\\r")
+    return escaped.encode("utf-8", "backslashreplace").decode()
 
 
 def videos_failed(report: StylizeVideoReport, *, allow_damaged: bool) -> bool:

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from jobs.cli import console, options, reports
-from jobs.specs import CodecChoice, FormatChoice, PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from jobs.specs import (
+    CodecChoice,
+    FormatChoice,
+    PoolSpec,
+    StyleSpec,
+    StylizeImages,
+    StylizeVideo,
+    TileChoice,
+)
+from nst_core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Stylize whole videos or folders of pictures.")
 
@@ -100,20 +109,59 @@ def _stylize_videos(job: StylizeVideo, json: bool) -> None:
         raise typer.Exit(console.SOME_FAILED)
 
 
+def _tile(text: str) -> TileChoice:
+    if text == "auto":
+        return "auto"
+    if text == "off":
+        return "off"
+    if not text.isdecimal():
+        raise InputError(f"--tile {text}: auto, off, or a number of pixels is allowed")
+    return int(text)
+
+
 @app.command()
 def images(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SRC...", help="Pictures, folders of them, globs.")
+        list[str],
+        typer.Argument(
+            metavar="SRC...",
+            help="Pictures, folders of them, globs, lists of them (.txt); paths or URIs.",
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write into.")],
-    style: options.Style,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The folder to write into, or its URI.")
+    ],
+    style: options.Styles,
+    styles_per_image: Annotated[
+        int | None,
+        typer.Option(
+            help="How many of several styles each picture gets, by chance; default all.",
+            metavar="K",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of that choice, and of the noise of texture networks.")
+    ] = StylizeImages.seed,
     format: Annotated[
         FormatChoice, typer.Option(help="Of the pictures written.")
     ] = StylizeImages.format,
-    quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = (
+    quality: Annotated[int, typer.Option(help="Of JPEG, WebP and AVIF, 1 to 100.")] = (
         StylizeImages.quality
     ),
     max_side: options.MaxSide = None,
+    max_pixels: Annotated[
+        int, typer.Option(help="Refuse larger pictures before decoding them.")
+    ] = StylizeImages.max_pixels,
+    tile: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|N",
+            help="Compute pictures of more than N x N pixels in pieces, without seams.",
+        ),
+    ] = str(StylizeImages.tile),
+    sheet: Annotated[
+        bool, typer.Option("--sheet", help="Write sheet.jpg: a sample, before and after.")
+    ] = StylizeImages.sheet,
     resume: options.Resume = StylizeImages.resume,
     overwrite: options.Overwrite = False,
     strength: options.Strength = _STYLE.strength,
@@ -127,18 +175,25 @@ def images(
     precision: options.Precision = _STYLE.precision,
     json: options.Json = False,
 ) -> None:
-    """Stylize pictures into a folder with the same names and tree.
+    """Stylize pictures into a folder, or a bucket, with the same names and tree.
 
     Example: nst stylize images photos -o photos-wave --style wave
     """
     job = StylizeImages(
         sources=tuple(sources),
         output=output,
-        style=StyleSpec(style, strength, keep_colors, engine, device, precision),
+        styles=tuple(
+            StyleSpec(each, strength, keep_colors, engine, device, precision) for each in style
+        ),
         pool=PoolSpec(address, workers, cpus_per_worker, gpus_per_worker),
+        styles_per_image=styles_per_image,
+        seed=seed,
         format=format,
         quality=quality,
         max_side=max_side,
+        max_pixels=max_pixels,
+        tile=_tile(tile),
+        sheet=sheet,
         resume=resume,
         overwrite=overwrite,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,7 +20,7 @@ def upscale(
         list[str],
         typer.Argument(metavar="SRC...", help="Pictures, videos, folders of both, globs."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write into.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The folder to write into.")],
     model: Annotated[
         str,
         typer.Option(

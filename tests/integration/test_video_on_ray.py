@@ -100,8 +100,8 @@ def test_pictures_over_two_workers_are_all_there(
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     job = StylizeImages(
         (str(photos), str(tmp_path / "broken.jpg")),
-        tmp_path / "out",
-        StyleSpec(str(style.path)),
+        str(tmp_path / "out"),
+        (StyleSpec(str(style.path)),),
         PoolSpec(workers=2),
     )
     report = stylize_images(job)

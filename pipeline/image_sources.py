@@ -1,0 +1,102 @@
+"""What a user names as pictures, found: files, folders, globs, lists, here or behind a URI."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from nst_core.errors import InputError
+from nst_core.pictures import PICTURE_SUFFIXES
+from pipeline.storage import Storage, StoredFile, storage_for
+
+LIST_SUFFIXES = (".txt", ".lst")
+"""What ends so is a list of pictures: a path or URI a line; ``#`` begins a remark."""
+
+
+def find_images(sources: Sequence[str], *, without: str | None = None) -> Iterator[StoredFile]:
+    """Yield every picture with its name in the output tree, one by one as they are listed.
+
+    A folder gives all pictures below it under their names in it; a glob its matches, under their
+    names below the folder before the first wildcard; a file itself; a list its lines, under their
+    names below the folder that all of them share. ``without`` is the real path of a folder whose
+    content folders and globs leave out: where the output goes. Raises InputError for a source
+    that does not exist or holds no pictures, EnvironmentProblem for storage that does not answer.
+    """
+    for source in sources:
+        storage = storage_for(source)
+        path = storage.resolved(source)
+        if storage.is_folder(path):
+            yield from _some(_below(storage, path, without), _nothing_in(source))
+        elif storage.is_file(path):
+            if path.lower().endswith(LIST_SUFFIXES):
+                yield from _some(_listed(storage, path), f"{source}: a list without a picture")
+            else:
+                yield storage.find(path)
+        elif glob.has_magic(path):
+            matches = storage.glob(path, without=without)
+            yield from _some(matches, f"{source}: no match for this glob")
+        else:
+            raise InputError(f"{source}: no such file or folder")
+
+
+def _below(storage: Storage, folder: str, without: str | None) -> Iterator[StoredFile]:
+    inside = without if without != storage.real(folder) else None
+    for found in storage.walk(folder, without=inside):
+        if found.problem or os.path.splitext(found.name)[1].lower() in PICTURE_SUFFIXES:  # noqa: PTH122
+            yield found
+
+
+def _listed(storage: Storage, path: str) -> Iterator[StoredFile]:
+    """Read the list twice, line by line: what its names share is known at its end only."""
+    shared = _shared_folder(storage.lines(path))
+    for line in _pictures_of(storage.lines(path)):
+        found = storage_for(line).find(line)
+        yield replace(found, name=_name_below(shared, line))
+
+
+def _pictures_of(lines: Iterable[bytes]) -> Iterator[str]:
+    for raw in lines:
+        line = os.fsdecode(raw.strip())
+        if line and not line.startswith("#"):
+            yield storage_for(line).resolved(line)
+
+
+def _name_below(folder: str, path: str) -> str:
+    """Return the rest of the path; where nothing is shared ``s3://a/b`` becomes ``s3/a/b``."""
+    rest = path[len(folder) :] if folder else path.replace("://", "/", 1)
+    return rest.lstrip("/")
+
+
+def _shared_folder(lines: Iterable[bytes]) -> str:
+    """Return the longest folder that all lines begin with, without a ``/`` at its end."""
+    shared: list[str] | None = None
+    for line in _pictures_of(lines):
+        parts = line.split("/")[:-1]
+        if shared is None:
+            shared = parts
+        elif parts[: len(shared)] != shared:
+            shared = [one for one, _ in _alike(shared, parts)]
+    return "/".join(shared or ())
+
+
+def _alike(first: list[str], second: list[str]) -> Iterator[tuple[str, str]]:
+    for pair in zip(first, second, strict=False):
+        if pair[0] != pair[1]:
+            return
+        yield pair
+
+
+def _some(found: Iterator[StoredFile], otherwise: str) -> Iterator[StoredFile]:
+    """Yield all; raise InputError where there was none."""
+    none = True
+    for each in found:
+        none = False
+        yield each
+    if none:
+        raise InputError(otherwise)
+
+
+def _nothing_in(source: str) -> str:
+    return f"{source}: no pictures in this folder ({', '.join(sorted(PICTURE_SUFFIXES))})"

@@ -1,0 +1,60 @@
+"""What an image worker is given, and what it tells of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class OutputTask:
+    """One picture to write."""
+
+    style: str
+    """Name of the style, as the worker knows it."""
+    path: str
+    """Absolute, or a URI."""
+    made_from: str | None = None
+    """Digest of the source that the existing file was made from; None: it is to be made."""
+    size: int = 0
+    """Of the existing file, in bytes."""
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """One picture to read, and what to make of it."""
+
+    number: int
+    """In the job's plan."""
+    source: str
+    """Absolute, or a URI."""
+    outputs: tuple[OutputTask, ...]
+    size: int
+    """Of the source, in bytes."""
+    version: str
+    """Of the source, when it was listed."""
+
+
+@dataclass(frozen=True)
+class OutputResult:
+    """What became of an output."""
+
+    path: str
+    size: int = 0
+    """In bytes."""
+    reused: bool = False
+    """Whether it was made from the same content earlier."""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What became of a source."""
+
+    number: int
+    digest: str
+    """Of the source's content; empty where it could not be read."""
+    outputs: tuple[OutputResult, ...]
+    notes: tuple[str, ...] = ()
+    """What a user should know though nothing failed."""
+    network_seconds: float = 0.0
+    """Its share of the time that the network took."""

@@ -1,0 +1,65 @@
+"""Three hundred awkward files through the command line: every one accounted for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.awkward_pictures import NUMBER_OF_FILES, make_awkward_folder
+from tests.expected_pictures import Expected, mistake
+
+
+def _stylize(source: Path, output: Path, *options: str) -> tuple[int, dict[str, Any], str]:
+    command = (sys.executable, "-m", "jobs.cli", "stylize", "images", str(source))
+    result = subprocess.run(
+        [*command, "-o", str(output), "--style", "identity", "--json", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    return result.returncode, json.loads(result.stdout), result.stderr
+
+
+def _fails(expected: Expected) -> bool:
+    return expected.fails or (expected.is_unreadable and os.geteuid() != 0)
+
+
+def _assert_all_is_right(
+    source: Path, output: Path, report: dict[str, Any], expected: dict[str, Expected]
+) -> None:
+    reasons = {failure["path"]: failure["error"] for failure in report["failures"]}
+    for name, file in expected.items():
+        if _fails(file):
+            assert file.reason in reasons.pop(f"{source}/{name}"), name
+        else:
+            assert mistake(output / name, source / name, file) == "", name
+    assert reasons == {}
+
+
+@pytest.mark.parametrize("big", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_every_one_of_three_hundred_awkward_files_is_right_or_named_with_its_reason(
+    tmp_path: Path, big: bool
+) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    expected = make_awkward_folder(source, big=big)
+    code, report, stderr = _stylize(source, output, "--workers", "2")
+    assert code == 1
+    assert report["total"] == len(expected) == NUMBER_OF_FILES
+    assert report["done"] + report["reused"] + report["failed"] == NUMBER_OF_FILES
+    assert report["failed"] == sum(map(_fails, expected.values()))
+    _assert_all_is_right(source, output, report, expected)
+    assert json.loads((output / "report.json").read_text()) == report
+    assert "Traceback" not in stderr
+    errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == report["failed"]
+
+    _, again, _ = _stylize(source, output, "--workers", "0")
+    assert (again["done"], again["reused"]) == (0, report["done"])
+    assert again["failures"] == report["failures"]
