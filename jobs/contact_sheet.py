@@ -23,6 +23,8 @@ SAMPLE = 12
 _PAIRS_A_ROW = 2
 _CELL_HEIGHT = 200
 _LONGEST_SIDE = 800
+_WIDEST = 4
+"""Times as wide as high: of what is wider its left part is shown."""
 _QUALITY = 90
 
 
@@ -31,7 +33,8 @@ def write_sheet(
 ) -> None:
     """Write ``sheet.jpg`` into the output folder; pictures that cannot be read are left out.
 
-    ``sample`` is of sources and the names of their outputs.
+    ``sample`` is of sources and the names of their outputs. Raises MediaError where it cannot be
+    written.
     """
     pairs: list[list[Image.Image]] = []
     for source, name in sample:
@@ -53,4 +56,5 @@ def write_sheet(
 def _small(path: str, job: StylizeImages) -> Image.Image:
     content = storage_for(path).read(path)
     picture = decode_picture(content, name=path, max_side=_LONGEST_SIDE, max_pixels=job.max_pixels)
-    return Image.fromarray(picture.rgb)
+    image = Image.fromarray(picture.rgb)
+    return image.crop((0, 0, min(image.width, _WIDEST * image.height), image.height))

@@ -12,7 +12,7 @@ from pipeline.worker_pool import Outcome, Unit
 _MOST_PICTURES = 16
 _MOST_BYTES = 4 << 20
 _BLOCK = 1000
-_SHARES_PER_WORKER = 4
+_SHARES_PER_WORKER = 25
 """So that workers end at about the same time, and the first results come soon."""
 
 ImageUnit = Unit[tuple[ImageTask, ...]]
@@ -86,5 +86,6 @@ class ImageUnits:
     def _first(self) -> ImageTask | None:
         if not self._begun:
             self._begun += islice(self._tasks, _BLOCK)
-            self._begin(self._begun)
+            if self._begun:
+                self._begin(self._begun)
         return self._begun[0] if self._begun else None

@@ -68,9 +68,10 @@ def stylize_images(
         report = run.report
         report.seconds = round(time.monotonic() - start, 3)
         report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
+        _write_report(folder, report)
         if job.sheet:
-            write_sheet(plan.sample(SAMPLE), folder, job)
-    _write_report(folder, report)
+            with _told(folder, "the sheet"):
+                write_sheet(plan.sample(SAMPLE), folder, job)
     return report
 
 
@@ -147,8 +148,7 @@ def _work(run: _Run, job: StylizeImages, styles: dict[str, tuple[Style, StyleSpe
         units = run.units(pool.workers)
         for outcome in pool.run(units):
             run.pace.add(0, began=outcome.began)
-            for task, result in units.results(outcome):
-                run.accept(task, result)
+            run.accept(list(units.results(outcome)))
         run.report.engine, run.report.workers = pool.engine() or "none", pool.workers
 
 
@@ -179,17 +179,30 @@ class _Run:
     def units(self, workers: int) -> ImageUnits:
         return ImageUnits(self._plan.tasks(self._folder), self.waiting, workers, self._begin)
 
-    def accept(self, task: ImageTask, result: ImageResult) -> None:
-        """Record what has become of a picture, count it, tell of it."""
+    def accept(self, results: Sequence[tuple[ImageTask, ImageResult]]) -> None:
+        """Record what has become of pictures, count each, tell of it."""
+        lines = [
+            self._ended(task, output, result.digest)
+            for task, result in results
+            for output in result.outputs
+        ]
+        problem = None
+        try:
+            self._records.add(lines)
+        except (OSError, MediaError) as error:  # a full disk: they will be done again
+            problem = f"done, but not recorded ({_reason(error)})"
+        for task, result in results:
+            self._count(task, result, problem)
+            self._tell()
+
+    def _count(self, task: ImageTask, result: ImageResult, problem: str | None) -> None:
         report = self.report
         report.network_seconds = round(report.network_seconds + result.network_seconds, 6)
         for note in result.notes:
             report.warn(task.source, note)
         error = next((output.error for output in result.outputs if output.error), None)
-        try:
-            self._records.add([self._ended(task, each, result.digest) for each in result.outputs])
-        except (OSError, MediaError) as problem:  # a full disk: it will be done again
-            error = error or f"{task.source}: done, but not recorded ({_reason(problem)})"
+        if error is None and problem is not None:
+            error = f"{task.source}: {problem}"
         if task.number in self._failed:
             pass  # another of its outputs was refused: counted already
         elif error is not None:
@@ -199,7 +212,6 @@ class _Run:
         else:
             report.done += 1
             self.pace.done += 1
-        self._tell()
 
     def _tell(self) -> None:
         report, now = self.report, time.monotonic()
@@ -251,12 +263,12 @@ def _identity(job: StylizeImages, style: Style, spec: StyleSpec) -> str:
 
 
 @contextmanager
-def _told(folder: OutputFolder) -> Iterator[None]:
-    """Warn of a record that cannot be written; what it would have said is done again."""
+def _told(folder: OutputFolder, what: str = "the record") -> Iterator[None]:
+    """Warn of what cannot be written; what a record would have said is done again."""
     try:
         yield
     except (OSError, MediaError) as error:
-        _log.warning("%s: the record cannot be written: %s", folder.path, _reason(error))
+        _log.warning("%s: %s cannot be written: %s", folder.path, what, _reason(error))
 
 
 def _reason(error: OSError | MediaError) -> str:

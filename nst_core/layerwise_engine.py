@@ -3,8 +3,8 @@
 An instance normalisation takes its mean and variance from the whole picture, so that plain tiles
 differ in colour and show seams. Here every layer sees the whole picture, though never at once: the
 output is that of the generator itself, but for the rounding of sums. The device holds a few
-strips; of a 12000 x 9000 picture, the host's memory holds two or three layers at half its size
-(``lazy_layers.py`` decides).
+strips; the host's memory holds a few layers at half the picture's size or less: of 12000 x 9000
+pixels and 16 channels in bfloat16 some 4 GB (``lazy_layers.py`` decides).
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ _STRIP_VALUES = {"cpu": 2**20, "cuda": 2**24}
 """Numbers of a layer that are computed at once: what a CPU's caches hold (measured: half and twice
 are as fast, eight times is not), and what keeps a GPU at work, in some 100 MB of its memory."""
 
+_STRIP_VALUES_A_COLUMN = 256
+"""Of wide pictures: 16 rows of 16 channels. With fewer, margins take half of the time."""
+
 
 class LayerwiseEngine:
     """Computes one picture at a time, in torch.
@@ -35,7 +38,7 @@ class LayerwiseEngine:
     ``generator`` may be shared with another engine: it is not changed. ``stored`` is the precision
     of what waits in host memory (None: ``precision``; what float16 cannot hold waits in float32).
     Noise is drawn from the start of ``seed``'s for every picture. ``strip_values`` bounds what is
-    computed at once, in numbers of a layer; the pixels do not depend on it.
+    computed at once, in numbers of a layer. The pixels do not depend on the number of threads.
     """
 
     def __init__(
@@ -49,12 +52,10 @@ class LayerwiseEngine:
         strip_values: int | None = None,
     ) -> None:
         self._generator = generator.eval()
-        self._arithmetic = Arithmetic(
-            device,
-            dtype=getattr(torch, precision),
-            stored_dtype=getattr(torch, stored or precision),
-            strip_values=strip_values or _STRIP_VALUES[device.type],
-        )
+        self._device = device
+        self._dtype: torch.dtype = getattr(torch, precision)
+        self._stored_dtype: torch.dtype = getattr(torch, stored or precision)
+        self._strip_values = strip_values
         self._seed = seed
 
     @torch.inference_mode()
@@ -67,21 +68,27 @@ class LayerwiseEngine:
         """
         if draws_noise(self._generator):
             cast("NoiseDrawing", self._generator).seed_noise(self._seed)
-        with _pooled(self._arithmetic) as arithmetic:
+        width = picture.shape[1]
+        values = max(_STRIP_VALUES[self._device.type], _STRIP_VALUES_A_COLUMN * width)
+        arithmetic = Arithmetic(
+            self._device, self._dtype, self._stored_dtype, self._strip_values or values
+        )
+        with _pooled(arithmetic) as arithmetic:
             output: LazyPicture = self._generator(cast("Any", PixelPicture(picture, arithmetic)))
             yield from output.each(lambda rows, strip: (rows, strip.float()))
 
 
 @contextmanager
 def _pooled(arithmetic: Arithmetic) -> Iterator[Arithmetic]:
-    """Open as many threads as torch has, in each of which torch has one."""
+    """Open as many threads as torch has of its own; each of them, and this one, has none then."""
     threads = torch.get_num_threads()
     if arithmetic.device.type != "cpu" or threads == 1:
         yield arithmetic
         return
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    torch.set_num_threads(1)  # of this thread, and of those to come
+    pool = ThreadPoolExecutor(threads)
     try:
         yield replace(arithmetic, pool=pool, threads=threads)
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)  # the pool's number would be that of all threads to come
+        torch.set_num_threads(threads)

@@ -60,7 +60,7 @@ class Stylizer:
     ``tile`` N lets pictures of more than N x N pixels be computed in pieces, N being 64 or more:
     the pixels are those of the whole but for rounding, the memory is bounded. ``auto`` is 1792,
     for super-resolution 1280 pixels of the output, and whatever the device cannot hold; ``off``
-    computes any picture whole. Frames of a video are never cut.
+    computes any picture whole. It has no say in the frames of a video.
 
     ``threads`` bounds the CPU threads (None: all). Raises ValueError for what does not combine,
     and what make_engine raises.
@@ -84,14 +84,8 @@ class Stylizer:
             raise ValueError(f"strength {strength}: a number from 0 to 1 is needed")
         if isinstance(tile, int) and tile < _LEAST_SIDE:
             raise ValueError(f"tile {tile}: {_LEAST_SIDE} or more, auto or off is needed")
+        _check_colors(style.scale, strength, keep_colors, match_histogram)
         self.scale = style.scale
-        if self.scale != 1 and (strength < 1 or keep_colors):
-            raise ValueError(
-                f"strength {strength}, keep_colors {keep_colors}: an output {self.scale} times as "
-                "large is not mixed with its source; use strength 1 and keep_colors False"
-            )
-        if match_histogram and keep_colors:
-            raise ValueError("match_histogram and keep_colors both choose the colours; use one")
         if threads is not None:
             torch.set_num_threads(threads)  # colours are converted in torch beside any engine
         self.threads = threads or 1
@@ -236,6 +230,16 @@ class Stylizer:
         if self.strength < 1:
             output = torch.lerp(source, output, self.strength)
         return _with_histogram_of(source, output) if self.match_histogram else output
+
+
+def _check_colors(scale: int, strength: float, keep_colors: bool, match_histogram: bool) -> None:
+    if scale != 1 and (strength < 1 or keep_colors):
+        raise ValueError(
+            f"strength {strength}, keep_colors {keep_colors}: an output {scale} times as "
+            "large is not mixed with its source; use strength 1 and keep_colors False"
+        )
+    if match_histogram and keep_colors:
+        raise ValueError("match_histogram and keep_colors both choose the colours; use one")
 
 
 def _piece_engine(

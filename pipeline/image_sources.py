@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -58,7 +59,7 @@ def _listed(storage: Storage, path: str) -> Iterator[StoredFile]:
 
 def _pictures_of(lines: Iterable[bytes]) -> Iterator[str]:
     for raw in lines:
-        line = os.fsdecode(raw.strip())
+        line = os.fsdecode(raw.strip().removeprefix(codecs.BOM_UTF8))
         if line and not line.startswith("#"):
             yield storage_for(line).resolved(line)
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from nst_core.errors import MediaError, NstError
 from nst_core.stylizer import Stylizer
@@ -76,6 +77,7 @@ class ImageWorker:
         ``threads`` read and write pictures beside the network; 1: there is no thread but the
         caller's own.
         """
+        Image.init()  # every format's code now, and not while the first picture is awaited
         self._stylizer_for = stylizer_for
         self._settings = settings
         self._stylizers: dict[str, Stylizer] = {}

@@ -22,6 +22,7 @@ _OBJECT_STORES = frozenset(
 """Where an object appears when its upload has ended, and not before."""
 _VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
 _KEYS_A_PAGE = 1000
+_ADVICE = "check the name, and the service's address and keys in the environment"
 
 
 class RemoteStorage:
@@ -103,7 +104,7 @@ class RemoteStorage:
         except FileNotFoundError:
             return None
         except Exception as error:
-            raise EnvironmentProblem(f"{path}: {_words(error)}") from error
+            raise EnvironmentProblem(f"{path}: {_words(error)}; {_ADVICE}") from error
 
     def read(self, path: str) -> bytes:
         """Return the content. Raises MediaError."""
@@ -183,7 +184,7 @@ class RemoteStorage:
         except (FileNotFoundError, EnvironmentProblem):
             raise
         except Exception as error:
-            raise EnvironmentProblem(f"{path}: {_words(error)}") from error
+            raise EnvironmentProblem(f"{path}: {_words(error)}; {_ADVICE}") from error
 
 
 def _stored(path: str, name: str, info: dict[str, Any]) -> StoredFile:

@@ -220,6 +220,21 @@ def test_a_style_added_later_needs_only_its_own_outputs(
     assert written == {"a-wave.png": 1, "b-wave.png": 1}
 
 
+def test_an_input_is_done_where_one_of_its_outputs_is_made_and_the_others_reused(
+    style: Style, tmp_path: Path, written: Counter[str]
+) -> None:
+    source = save_pictures(tmp_path / "in", "a.png", "b.png")
+    job = images_job(source, tmp_path / "out", "identity", str(style.path))
+    stylize_images(job)
+    written.clear()
+    for name in ("a.png", "b.png"):  # touched: reused by their content
+        (source / name).touch()
+    (tmp_path / "out" / "a-identity.png").unlink()
+    report = stylize_images(job)
+    assert (report.total, report.done, report.reused) == (2, 1, 1)
+    assert written == {"a-identity.png": 1}
+
+
 def test_failures_are_tried_again(tmp_path: Path) -> None:
     source = save_pictures(tmp_path / "in", "a.png", "b.png")
     whole = (source / "b.png").read_bytes()
