@@ -12,7 +12,7 @@ from pipeline.worker_pool import Outcome, Unit
 _MOST_PICTURES = 16
 _MOST_BYTES = 4 << 20
 _BLOCK = 1000
-_SHARES_PER_WORKER = 25
+_SHARES_PER_WORKER = 10
 """So that workers end at about the same time, and the first results come soon."""
 
 ImageUnit = Unit[tuple[ImageTask, ...]]

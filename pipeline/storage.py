@@ -209,17 +209,19 @@ class LocalStorage:
             raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
 
     def write(self, path: str, content: bytes) -> None:
-        """Write under a hidden name first. Raises MediaError.
+        """Write first, name then. Raises MediaError.
 
-        A run that is killed leaves that file behind; the next one writes and renames the same.
+        Where that is not to be had, under a hidden name: a run that is killed leaves that file
+        behind, and the next one writes and renames the same.
         """
+        if _write_without_name(path, content):
+            return
         folder, name = os.path.split(path)
         mark = hashlib.blake2b(os.fsencode(name), digest_size=12).hexdigest()
         temporary = Path(folder, f".{mark}.part")
         try:
-            temporary.parent.mkdir(parents=True, exist_ok=True)
             try:
-                temporary.write_bytes(content)
+                _write_bytes(temporary, content)
                 temporary.replace(path)
             except BaseException:
                 temporary.unlink(missing_ok=True)
@@ -276,6 +278,37 @@ class _Walk:
                     yield StoredFile(entry.path, below_root, size, version, real_path)
         for each in folders:
             yield from self.below(each, above | {key})
+
+
+def _write_without_name(path: str, content: bytes) -> bool:
+    """Write a file that a kill leaves no trace of, and link it in, where nothing has its name.
+
+    False where the system or the file system cannot, or the name is taken. Renaming among many
+    files of one folder would hold up the other workers: it took a fifth of a copy's time.
+    """
+    if not hasattr(os, "O_TMPFILE"):
+        return False
+    try:
+        number = os.open(os.path.dirname(path), os.O_TMPFILE | os.O_WRONLY, 0o666)  # noqa: PTH120
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            root = os.open("/", os.O_RDONLY)  # a folder of its own makes Python follow the link
+            try:
+                os.link(f"proc/self/fd/{number}", path, src_dir_fd=root, follow_symlinks=True)
+            finally:
+                os.close(root)
+    except OSError:
+        return False
+    return True
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except FileNotFoundError:  # its folder; asked for at every file, it would hold up others
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -52,7 +52,7 @@ def test_every_picture_ends_once_and_sixteen_share_a_unit() -> None:
 
 
 def test_few_pictures_are_spread_over_all_workers() -> None:
-    for count, workers, most in ((8, 2, 1), (64, 4, 4), (31, 1, 7), (1, 8, 1)):
+    for count, workers, most in ((8, 2, 1), (160, 4, 4), (76, 1, 7), (1, 8, 1)):
         ended, sizes = _all(_units(count, workers))
         assert len(ended) == count
         assert max(sizes) == most
