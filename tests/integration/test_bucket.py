@@ -131,7 +131,7 @@ def test_after_an_interruption_and_a_kill_nothing_recorded_is_done_twice(
     with pytest.raises(KeyboardInterrupt):
         stylize_images(images_job(source, output), _interrupt_after(40))
     interrupted = _recorded(service, bucket, "out")
-    assert len(interrupted) == 40
+    assert 40 <= len(interrupted) < 60  # a unit is recorded at once
     before = sum(_writes(service, bucket, "out").values())
 
     process = subprocess.Popen(
