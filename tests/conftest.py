@@ -99,6 +99,14 @@ def ray_here() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _skip_without_heif(request: pytest.FixtureRequest) -> None:
+    """Tests of a format of each kind: HEIC comes with a package that need not be there."""
+    parameters = getattr(getattr(request.node, "callspec", None), "params", {})
+    if parameters.get("suffix") == ".heic":
+        pytest.importorskip("pillow_heif")
+
+
 @pytest.fixture
 def cuda() -> torch.device:
     """A CUDA device: a laptop may lack one, a machine with NST_REQUIRE_GPU=1 may not."""

@@ -15,6 +15,9 @@ from PIL.ExifTags import GPS, IFD, Base
 
 from tests.media import moving_picture
 
+SUFFIXES = (".jpg", ".png", ".webp", ".tif", ".bmp", ".gif", ".avif", ".heic")
+"""One for each format; HEIC needs a package of its own."""
+
 Pixels = NDArray[np.uint8]
 
 _QUARTERS = np.array([[(200, 60, 50), (60, 170, 80)], [(50, 80, 190), (220, 200, 90)]], np.uint8)

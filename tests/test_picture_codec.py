@@ -21,6 +21,7 @@ from tests.awkward_pictures import make_awkward_folder
 from tests.expected_pictures import Expected, mistake
 from tests.media import moving_picture
 from tests.picture_bytes import (
+    SUFFIXES,
     deep_png,
     deep_tiff,
     half_opaque,
@@ -33,15 +34,6 @@ from tests.picture_bytes import (
 
 # The program silences Pillow when it starts; pytest undoes that for each test.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")
-
-SUFFIXES = (".jpg", ".png", ".webp", ".tif", ".bmp", ".gif", ".avif", ".heic")
-
-
-@pytest.fixture(autouse=True)
-def _skip_without_heif(request: pytest.FixtureRequest) -> None:
-    parameters = getattr(getattr(request.node, "callspec", None), "params", {})
-    if parameters.get("suffix") == ".heic":
-        pytest.importorskip("pillow_heif")
 
 
 def test_each_awkward_picture_comes_out_right_or_says_why_not(tmp_path: Path) -> None:

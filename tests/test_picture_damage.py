@@ -29,6 +29,7 @@ from tests.icc_profiles import (
 )
 from tests.media import moving_picture
 from tests.picture_bytes import (
+    SUFFIXES,
     camera_exif,
     deep_tiff,
     photo,
@@ -39,15 +40,6 @@ from tests.picture_bytes import (
 
 # The program silences Pillow when it starts; pytest undoes that for each test.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")
-
-SUFFIXES = (".jpg", ".png", ".webp", ".tif", ".bmp", ".gif", ".avif", ".heic")
-
-
-@pytest.fixture(autouse=True)
-def _skip_without_heif(request: pytest.FixtureRequest) -> None:
-    parameters = getattr(getattr(request.node, "callspec", None), "params", {})
-    if parameters.get("suffix") == ".heic":
-        pytest.importorskip("pillow_heif")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
