@@ -11,9 +11,9 @@ from PIL import Image
 from jobs.specs import StylizeImages
 from nst_core.errors import NstError
 from nst_core.pictures import sheet
-from pipeline.image_files import save_picture
 from pipeline.image_plan import OutputFolder
 from pipeline.picture_codec import decode_picture
+from pipeline.picture_saving import save_picture
 from pipeline.storage import below, storage_for
 
 _log = logging.getLogger(__name__)

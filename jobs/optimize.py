@@ -17,7 +17,7 @@ from nst_core.loss_network import load_loss_network_weights
 from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.optimization import Iterate, optimize_picture
 from nst_core.pictures import read_rgb, resize_shorter_side, to_picture, to_tensor
-from pipeline.image_files import save_picture
+from pipeline.picture_saving import save_picture
 
 _QUALITY = 95
 """Of JPEG and WebP."""

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from nst_core.errors import InputError
-from nst_core.settings import GATYS_CONTENT_LAYER, GATYS_STYLE_LAYERS, ObjectiveSettings
+from nst_core.settings import (
+    GATYS_CONTENT_LAYER,
+    GATYS_STYLE_LAYERS,
+    MAX_PIXELS,
+    ObjectiveSettings,
+)
 
 EngineChoice = Literal["auto", "torch", "openvino"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
@@ -141,7 +146,7 @@ class StylizeImages:
     """Of JPEG, WebP and AVIF, 1 to 100."""
     max_side: int | None = None
     """Shrink so that the longer side has at most this many pixels."""
-    max_pixels: int = 200_000_000
+    max_pixels: int = MAX_PIXELS
     """Larger pictures are refused before they are decoded."""
     tile: TileChoice = "auto"
     """Pictures of more than N x N pixels are computed in pieces; ``auto`` chooses N."""
@@ -189,6 +194,8 @@ class Upscale:
     precision: PrecisionChoice = "auto"
     format: FormatChoice = StylizeImages.format
     quality: int = StylizeImages.quality
+    max_pixels: int = StylizeImages.max_pixels
+    """Larger pictures are refused before they are decoded."""
     segment_seconds: float = StylizeVideo.segment_seconds
     segment_deadline: float = StylizeVideo.segment_deadline
     codec: CodecChoice | None = None
@@ -227,6 +234,7 @@ class Upscale:
             pool=self.pool,
             format=self.format,
             quality=self.quality,
+            max_pixels=self.max_pixels,
             resume=self.resume,
             overwrite=self.overwrite,
         )

@@ -232,8 +232,9 @@ class _Run:
         return self._record(task, output.made_from or "", OutputResult(output.path, output.size))
 
     def _ended(self, task: ImageTask, output: OutputResult, digest: str) -> ImageRecord:
-        status = "failed" if output.error else "done"
-        return replace(self._record(task, digest, output), status=status, error=output.error)
+        if output.error:
+            return replace(self._record(task, "", output), status="failed", error=output.error)
+        return replace(self._record(task, digest, output), status="done")
 
     def _record(self, task: ImageTask, digest: str, output: OutputResult) -> ImageRecord:
         planned = next(each for each in task.outputs if each.path == output.path)

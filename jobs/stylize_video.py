@@ -15,6 +15,7 @@ from jobs.specs import StylizeVideo
 from jobs.video_run import VideoReport, VideoRun
 from jobs.workers import find_checked, make_segment_worker, stylizing_pool
 from nst_core.errors import InputError
+from nst_core.style_library import Style
 from pipeline.encoders import CONTAINERS
 from pipeline.segment_decoder import SegmentTask
 from pipeline.segment_worker import StylizedSegment
@@ -52,20 +53,20 @@ def stylize_videos(
     ]
     try:
         with BackgroundThread("scan") as scanner, BackgroundThread("write") as writer:
-            engine, workers = _stylize(_Batch(runs, scanner, writer, on_progress), job)
+            engine, workers = _stylize(_Batch(runs, scanner, writer, on_progress), job, style)
     finally:
         for run in runs:
             run.close()
     return StylizeVideoReport(engine, workers, [run.report for run in runs])
 
 
-def _stylize(batch: _Batch, job: StylizeVideo) -> tuple[str, int]:
+def _stylize(batch: _Batch, job: StylizeVideo, style: Style) -> tuple[str, int]:
     """Bring every input to its end; returns the engine and the number of workers."""
     engine, workers = "none", 0
     if batch.has_work():  # else there is no need for a pool
         # Depth 1: a segment lasts long, and must not wait at a busy worker beside an idle one.
         with stylizing_pool(
-            partial(make_segment_worker, find_checked(job.style), job.style),
+            partial(make_segment_worker, style, job.style),
             job.style,
             job.pool,
             depth=1,

@@ -16,7 +16,7 @@ from nst_core.engine import choose_device
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.style_library import find_for
 from nst_core.texture_net import TextureNet
-from pipeline.image_files import save_picture
+from pipeline.picture_saving import save_picture
 
 _QUALITY = 95
 """Of JPEG and WebP."""

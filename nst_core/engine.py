@@ -21,6 +21,7 @@ class Engine(Protocol):
 
     name: str
     """Engine, device and precision, such as ``openvino cpu bfloat16``."""
+    precision: Precision
     device: torch.device
     """Where the tensors go in and come out."""
 
@@ -48,6 +49,7 @@ class TorchEngine:
         self, generator: nn.Module, *, device: Device, precision: Precision, seed: int = 0
     ) -> None:
         self.name = f"torch {device} {precision}"
+        self.precision = precision
         self.device = torch.device(device)
         self._dtype: torch.dtype = getattr(torch, precision)
         self._generator = _in_precision(generator.eval(), self._dtype).to(self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -49,8 +50,9 @@ class _AnyConvolution(LazyPicture):
         memory[self] = (first, stop, result)
         return result
 
+    @abstractmethod
     def _computed(self, first: int, stop: int) -> Tensor:
-        raise NotImplementedError
+        """Compute rows that are not remembered."""
 
 
 class Convolution(_AnyConvolution):

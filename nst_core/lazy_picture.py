@@ -8,6 +8,7 @@ picture of any size goes through a network strip by strip. ``lazy_layers.py`` ha
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -54,7 +55,7 @@ class Arithmetic:
     """Of the pool."""
 
 
-class LazyPicture:
+class LazyPicture(ABC):
     """1 x C x H x W that can compute any of its rows."""
 
     convolves: ClassVar[bool] = False
@@ -70,9 +71,9 @@ class LazyPicture:
         self.row_values: int = max(channels * width, *before, 1)
         """Numbers in a row, of this or of what it is computed from, whichever has more."""
 
+    @abstractmethod
     def rows(self, first: int, stop: int) -> Tensor:
         """Compute 1 x C x (stop - first) x W. Not to be changed: it may be part of a buffer."""
-        raise NotImplementedError
 
     def rows_beyond(self, first: int, stop: int) -> Tensor:
         """Compute rows of which some may lie beyond the edges: they are zeros."""

@@ -47,6 +47,7 @@ class OpenVinoEngine:
         core = openvino.Core()
         chosen = _choose_precision(core, precision)
         self.name = f"openvino cpu {chosen}"
+        self.precision: Literal["float32", "bfloat16", "float16"] = chosen
         threads = threads or len(os.sched_getaffinity(0))
         compiled = core.compile_model(
             _converted(core, generator),

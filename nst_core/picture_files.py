@@ -20,10 +20,8 @@ from PIL.ExifTags import Base
 
 from nst_core.errors import MediaError
 from nst_core.picture_colors import to_srgb
+from nst_core.settings import MAX_PIXELS
 from nst_core.tiff_layouts import UnusualTiff, is_tiff
-
-DEFAULT_MAX_PIXELS = 200_000_000
-"""What a hostile header can cost: 200 megapixels are 0.6 GB of RGB."""
 
 PICTURE_FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -84,7 +82,7 @@ def decode(
     name: str,
     max_side: int | None = None,
     shrink_towards: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
 ) -> DecodedPicture:
     """Decode the first picture of a file.
 
@@ -141,7 +139,7 @@ def _open(content: bytes) -> ImageFile.ImageFile | UnusualTiff:
         image = Image.open(io.BytesIO(content), formats=sorted(formats))
     except UnidentifiedImageError:
         if is_heif and "HEIF" not in formats:
-            raise MediaError("HEIC needs an optional package: pip install 'nst[heif]'") from None
+            raise MediaError("HEIC needs an optional package: pip install pillow-heif") from None
         if content[4:12] in (b"ftypavif", b"ftypavis") and not features.check("avif"):
             raise MediaError("AVIF needs a Pillow that has it: pip install -U pillow") from None
         if is_tiff(content):
@@ -167,7 +165,7 @@ def _check_bounds(opened: ImageFile.ImageFile | UnusualTiff, max_pixels: int) ->
         what = f"{width}x{height} pixels" if width * height > max_pixels else f"a tile of {tile}"
         raise MediaError(
             f"{what}, where at most {max_pixels} are read; "
-            "if the file is to be trusted, raise the bound with --max-pixels"
+            "shrink it or, where a command has it, raise the bound with --max-pixels"
         )
 
 

@@ -11,14 +11,15 @@ from PIL import Image
 from torch import Tensor
 
 from nst_core.errors import MediaError
-from nst_core.picture_files import DEFAULT_MAX_PIXELS, PICTURE_FORMATS, decode
+from nst_core.picture_files import PICTURE_FORMATS, decode
+from nst_core.settings import MAX_PIXELS
 
 PICTURE_SUFFIXES = frozenset(PICTURE_FORMATS)
 """The endings by which folders are searched for pictures, in lower case."""
 
 
 def read_upright(
-    path: Path, *, shrink_towards: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+    path: Path, *, shrink_towards: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
     """Read a picture of any mode as 8-bit sRGB, or RGBA where it has transparency.
 
@@ -38,7 +39,7 @@ def read_upright(
 
 
 def read_rgb(
-    path: Path, *, shrink_towards: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+    path: Path, *, shrink_towards: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
     """Read a picture as sRGB, upright; transparency is dropped. Raises MediaError."""
     image = read_upright(path, shrink_towards=shrink_towards, max_pixels=max_pixels)

@@ -10,6 +10,9 @@ from nst_core.errors import InputError
 Scaling = Literal["relative", "paper", "authors", "gatys"]
 ReconstructionLoss = Literal["feature", "pixel"]
 
+MAX_PIXELS = 200_000_000
+"""Of pictures that are decoded: a hostile header can cost 0.6 GB of RGB, and no more."""
+
 GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """Of Gatys et al. 2016 and, for textures, of Ulyanov et al. 2016."""
 GATYS_CONTENT_LAYER = "relu4_2"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nst_core.batching import HalvingBatches
 from nst_core.checkpoint import load_generator
 from nst_core.color import keep_rgb_colors
-from nst_core.engine import Engine, Precision, make_engine
+from nst_core.engine import Engine, make_engine
 from nst_core.layerwise_engine import LayerwiseEngine
 from nst_core.pixels import to_bytes, to_unit_range
 from nst_core.style_library import Style
@@ -258,12 +258,11 @@ def _piece_engine(
     if tiles_exactly(generator):
         tiled = TiledEngine(engine, scale=scale, tile_side=side)
         return tiled, tiled.side
-    precision = cast("Precision", engine.name.split()[-1])
     layerwise = LayerwiseEngine(
         generator,
         device=engine.device,
-        precision=precision,
-        stored="float16" if precision == "float32" and not exact else precision,
+        precision=engine.precision,
+        stored="float16" if engine.precision == "float32" and not exact else engine.precision,
         seed=seed,
     )
     return layerwise, side or _AUTO_SIDE

@@ -35,6 +35,7 @@ class TiledEngine:
 
     def __init__(self, engine: Engine, *, scale: int, tile_side: int | None = None) -> None:
         self.name = engine.name
+        self.precision = engine.precision
         self.device = engine.device
         self.side = tile_side or _OUTPUT_SIDE // scale
         self._engine = engine

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from nst_core.errors import InputError
+from nst_core.errors import EnvironmentProblem, InputError
 from pipeline.image_records import ImageRecord
 from pipeline.image_task import ImageTask, OutputTask
 from pipeline.output_names import OutputNames
@@ -80,16 +79,21 @@ class ImagePlan:
     """Inputs, their outputs, and which of them are still to be made."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="nst-plan-")
-        self._tables = sqlite3.connect(f"{self._folder.name}/plan", isolation_level=None)
+        # A database without a name is a file without one: a kill, too, leaves nothing behind.
+        self._tables = sqlite3.connect("", isolation_level=None)
         self._tables.executescript(_TABLES)
 
     def __enter__(self) -> ImagePlan:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raise EnvironmentProblem for a disk that does not hold the plan."""
         self._tables.close()
-        self._folder.cleanup()
+        if isinstance(error, sqlite3.Error):
+            raise EnvironmentProblem(
+                f"the list of pictures cannot be kept on disk ({error}); "
+                "make room for temporary files, or name another folder for them with TMPDIR"
+            ) from error
 
     def add(self, found: Iterable[StoredFile], names: OutputNames) -> Iterator[int]:
         """Take in what is found and name its outputs; yields how many inputs there are so far."""

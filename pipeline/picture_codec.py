@@ -13,16 +13,16 @@ from PIL.ExifTags import IFD
 
 from nst_core.errors import MediaError
 from nst_core.picture_files import (
-    DEFAULT_MAX_PIXELS,
     PICTURE_FORMATS,
     decode,
     heif_is_possible,
     pixels_of,
 )
+from nst_core.settings import MAX_PIXELS
 from pipeline.picture_metadata import as_read, kept_exif
 
 __all__ = [
-    "DEFAULT_MAX_PIXELS",
+    "MAX_PIXELS",
     "Picture",
     "can_write",
     "decode_picture",
@@ -80,7 +80,7 @@ def decode_picture(
     *,
     name: str,
     max_side: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
 ) -> Picture:
     """Read the first picture of a file; ``max_side`` shrinks the longer side, if it is longer.
 

@@ -14,8 +14,8 @@ from pipeline.storage import StoredFile, below, matching, parts_of_pattern
 
 Answer = TypeVar("Answer")
 
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-"""The extras of this package that bring what a scheme needs."""
+_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
+"""What brings a scheme."""
 _OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "memory"}
 )
@@ -42,8 +42,8 @@ class RemoteStorage:
             # Not url_to_fs, which takes a :: in a name for two file systems, one in the other.
             self._fs = kind(**kind._get_kwargs_from_urls(uri), use_listings_cache=False)
         except ImportError as error:
-            extra = _EXTRAS.get(self._scheme)
-            remedy = f"pip install 'nst[{extra}]'" if extra else "install the package it names"
+            package = _PACKAGES.get(self._scheme)
+            remedy = f"pip install {package}" if package else "install the package it names"
             raise EnvironmentProblem(f"{uri}: {error}; {remedy}") from error
         except Exception as error:
             raise InputError(f"{uri}: {_words(error)}") from error

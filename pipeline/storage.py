@@ -10,9 +10,10 @@ import glob
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -177,7 +178,7 @@ class LocalStorage:
             if not self.is_folder(path):
                 found = self.find(path)
                 if without is None or not found.real.startswith(below(without, "")):
-                    yield _named(found, name)
+                    yield replace(found, name=name)
 
     def find(self, path: str) -> StoredFile:
         """Look at one file, whether it exists or not."""
@@ -192,8 +193,11 @@ class LocalStorage:
             return None
 
     def read(self, path: str) -> bytes:
-        """Return the content. Raises MediaError."""
+        """Return the content. Raises MediaError, also for a pipe or device: it may have no end."""
         try:
+            mode = os.stat(path).st_mode  # noqa: PTH116
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise MediaError(f"{path}: not a regular file")
             return Path(path).read_bytes()
         except FileNotFoundError as error:
             raise MediaError(f"{path}: no such file") from error
@@ -286,7 +290,7 @@ def _write_without_name(path: str, content: bytes) -> bool:
     False where the system or the file system cannot, or the name is taken. Renaming among many
     files of one folder would hold up the other workers: it took a fifth of a copy's time.
     """
-    if not hasattr(os, "O_TMPFILE"):
+    if not hasattr(os, "O_TMPFILE") or os.path.lexists(path):
         return False
     try:
         number = os.open(os.path.dirname(path), os.O_TMPFILE | os.O_WRONLY, 0o666)  # noqa: PTH120
@@ -325,7 +329,3 @@ def _state(path: str) -> tuple[int, str]:
     except OSError:
         return 0, ""  # reading it will say what is wrong
     return status.st_size, f"{status.st_mtime_ns}-{status.st_ctime_ns}"
-
-
-def _named(found: StoredFile, name: str) -> StoredFile:
-    return StoredFile(found.path, name, found.size, found.version, found.real, found.problem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from jobs.image_units import ImageUnits
 from nst_core.errors import EnvironmentProblem, MediaError
 from pipeline.actor_pool import ActorPool, Resources
+from pipeline.image_task import ImageResult, ImageTask, OutputTask
 from pipeline.worker_pool import MAX_ATTEMPTS, Deadline, InProcessPool, Outcome, Unit
 
 
@@ -50,6 +52,17 @@ class _Sleeper:
         begin = time.time()
         time.sleep(seconds)
         return os.getpid(), begin, time.time()
+
+
+class _PictureWorker:
+    """Dies of one picture, whatever others it has beside it."""
+
+    engine = "abacus"
+
+    def process(self, tasks: Sequence[ImageTask]) -> list[ImageResult]:
+        if any(task.number == 7 for task in tasks):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [ImageResult(task.number, "digest", ()) for task in tasks]
 
 
 def _die() -> Any:
@@ -101,6 +114,19 @@ def test_a_unit_that_kills_every_worker_is_given_up_and_named(pool_of: Any, tmp_
     assert f"{MAX_ATTEMPTS} times" in str(outcomes[7].error)
     assert len(list(tmp_path.iterdir())) == MAX_ATTEMPTS
     assert all(outcomes[n].result == n * n for n in range(12) if n != 7)
+
+
+def test_a_picture_that_kills_its_worker_takes_none_of_its_unit_with_it(pool_of: Any) -> None:
+    output = OutputTask("wave", "/out.jpg")
+    tasks = (ImageTask(n, f"/{n}.jpg", (output,), 1, "version") for n in range(100))
+    units = ImageUnits(tasks, 100, 2, lambda begun: None)
+    ended: dict[int, ImageResult] = {}
+    for outcome in pool_of(_PictureWorker).run(units):
+        ended |= {result.number: result for _, result in units.results(outcome)}
+    (given_up,) = ended.pop(7).outputs
+    assert given_up.error == f"/7.jpg: its worker died {MAX_ATTEMPTS} times; given up"
+    assert sorted(ended) == [number for number in range(100) if number != 7]
+    assert all(result.digest for result in ended.values())
 
 
 def test_workers_that_cannot_start_end_the_run_with_their_reason(pool_of: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nst_core.errors import InputError
+from nst_core.errors import EnvironmentProblem, InputError
 from pipeline.image_plan import ImagePlan, OutputFolder
 from pipeline.image_records import ImageRecord
 from pipeline.output_names import OutputFormat, OutputNames
@@ -257,6 +258,36 @@ def test_names_that_are_no_text_pass_through_the_plan(plan: ImagePlan, tmp_path:
     plan.judge(_folder(tmp_path))
     assert plan.reused() == 1
     assert _outputs(plan, tmp_path) == {f"/in/x/{name}": [f"x/{name}"]}
+
+
+def test_a_plan_that_outgrows_memory_waits_in_a_file_that_a_kill_leaves_no_trace_of(
+    plan: ImagePlan,
+) -> None:
+    before = _open_files()
+    _add(plan, [_file(f"{number:06}.jpg") for number in range(20_000)])
+    (added,) = _open_files() - before
+    assert added.name.endswith(" (deleted)")  # what the system says of a file without a name
+
+
+def _open_files() -> set[Path]:
+    links = [Path(link.path) for link in os.scandir("/proc/self/fd")]
+    targets = {link.readlink() for link in links if link.is_symlink()}
+    return {target for target in targets if target.is_absolute() and "/proc" not in str(target)}
+
+
+def test_a_disk_that_does_not_hold_the_plan_is_told_in_one_line() -> None:
+    with pytest.raises(EnvironmentProblem, match=r"kept on disk .*TMPDIR"):
+        _plan_on_a_small_disk()
+
+
+def _plan_on_a_small_disk() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with ImagePlan() as plan:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        try:
+            _add(plan, [_file(f"{number:06}.jpg") for number in range(20_000)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_sample_is_spread_evenly_and_leaves_out_what_has_no_output(plan: ImagePlan) -> None:

@@ -203,6 +203,15 @@ def test_what_cannot_be_read_is_named_with_its_reason(
     assert str(caught.value) == f"{path}: {reason}"
 
 
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
+    pipe, device = tmp_path / "pipe.jpg", tmp_path / "zeros.jpg"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    for path in (pipe, device):
+        with pytest.raises(MediaError, match="not a regular file"):
+            STORAGE.read(str(path))
+
+
 def test_what_cannot_be_written_is_named_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(

@@ -267,6 +267,18 @@ def test_transparency_is_enlarged_too(model: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(after.getchannel("A")), expected)
 
 
+def test_large_pictures_are_refused_by_a_bound_that_can_be_raised(
+    sources: Path, model: Path, tmp_path: Path
+) -> None:
+    picture, output = sources / "a.png", tmp_path / "out"  # of 40x37 pixels
+    report = upscale(_job(picture, output, model, max_pixels=1479)).images
+    assert report is not None
+    assert "--max-pixels" in report.failures[0]["error"]
+    report = upscale(_job(picture, output, model, max_pixels=1480)).images
+    assert report is not None
+    assert (report.done, report.failed) == (1, 0)
+
+
 def test_sources_are_sorted_by_kind(sources: Path, tmp_path: Path) -> None:
     clip = sources / "deep" / "short.mp4"
     nowhere = str(tmp_path / "nowhere")

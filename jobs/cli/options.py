@@ -84,6 +84,9 @@ MaxSide = Annotated[
     int | None,
     typer.Option(help="Shrink so that the longer side has at most N pixels.", metavar="N"),
 ]
+MaxPixels = Annotated[
+    int, typer.Option(help="Refuse larger pictures before decoding them.", metavar="N")
+]
 Encoder = Annotated[
     EncoderChoice,
     typer.Option(

@@ -149,9 +149,7 @@ def images(
         StylizeImages.quality
     ),
     max_side: options.MaxSide = None,
-    max_pixels: Annotated[
-        int, typer.Option(help="Refuse larger pictures before decoding them.")
-    ] = StylizeImages.max_pixels,
+    max_pixels: options.MaxPixels = StylizeImages.max_pixels,
     tile: Annotated[
         str,
         typer.Option(

@@ -40,6 +40,7 @@ def upscale(
     quality: Annotated[
         int, typer.Option(help="Of JPEG and WebP, 1 to 100.", rich_help_panel=_PICTURES)
     ] = Upscale.quality,
+    max_pixels: options.MaxPixels = Upscale.max_pixels,
     segment_seconds: Annotated[
         float,
         typer.Option(help="Length of the pieces that workers take.", rich_help_panel=_VIDEOS),
@@ -95,6 +96,7 @@ def upscale(
         precision=precision,
         format=format,
         quality=quality,
+        max_pixels=max_pixels,
         segment_seconds=segment_seconds,
         segment_deadline=segment_deadline,
         codec=codec,

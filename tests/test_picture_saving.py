@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from nst_core.errors import MediaError
-from pipeline.image_files import save_picture
 from pipeline.picture_codec import decode_picture
+from pipeline.picture_saving import save_picture
 from pipeline.storage import storage_for
 from tests.media import moving_picture, psnr
 
