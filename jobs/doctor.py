@@ -88,7 +88,6 @@ def _cuda() -> Finding:
 
 
 def _styles_and_engines() -> Iterator[Finding]:
-    from nst_core.checkpoint import load_generator
     from nst_core.engine import make_engine
     from nst_core.style_library import bundled_styles, find_style
 
@@ -97,14 +96,11 @@ def _styles_and_engines() -> Iterator[Finding]:
     yield Finding("bundled styles", bool(names), text)
     if not names:
         return
-    path = find_style(names[0]).path
-    assert path is not None
-    yield _attempt(
-        "engine torch", lambda: _run(make_engine(load_generator(path)[0], engine="torch"))
-    )
+    style = find_style(names[0])
+    yield _attempt("engine torch", lambda: _run(make_engine(style.load(), engine="torch")))
     yield _attempt(
         "engine openvino",
-        lambda: _run(make_engine(load_generator(path)[0], engine="openvino", device="cpu")),
+        lambda: _run(make_engine(style.load(), engine="openvino", device="cpu")),
         needed=False,
     )
 

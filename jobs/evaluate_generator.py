@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.specs import EvaluateGenerator, LossNetworkChoice
-from nst_core.checkpoint import CheckpointInfo, load_generator
+from jobs.training_content import find_content
+from nst_core.checkpoint import CheckpointInfo
 from nst_core.engine import choose_device
 from nst_core.errors import InputError
 from nst_core.loss_network import load_loss_network_weights
@@ -27,7 +29,6 @@ from nst_core.pictures import read_rgb, resize_shorter_side, to_tensor
 from nst_core.settings import ObjectiveSettings
 from nst_core.style_library import find_for
 from nst_core.texture_net import TextureNet
-from nst_core.training_photos import find_photos
 
 ITERATIONS_SHOWN = (0, 10, 25, 50, 100, 200, 300, 400, 500)
 _FORWARDS_TIMED = 10
@@ -88,7 +89,7 @@ def evaluate_generator(
     style = find_for("stylize", job.checkpoint)
     if style.path is None or style.info is None:
         raise InputError("--checkpoint identity: it has no objective; name a trained style")
-    generator, info = load_generator(style.path)
+    generator, info = style.load(), style.info
     generator.to(device).to(memory_format=torch.channels_last)
     objective = objective_of(info, job).to(device).to(memory_format=torch.channels_last)
     contents = _contents(job)
@@ -137,15 +138,20 @@ def objective_of(info: CheckpointInfo, job: EvaluateGenerator) -> PerceptualObje
             f"checkpoint {job.checkpoint} was trained with other loss-network weights, "
             f"{training.get('loss_network_weights')}; name them with --loss-network-weights"
         )
-    style = resize_shorter_side(read_rgb(job.style_image), min(training["style_size"]))
+    style = resize_shorter_side(read_rgb(job.style_image), _shorter_side(training["style_size"]))
     return PerceptualObjective(weights, to_tensor(style), ObjectiveSettings(**fields))
 
 
 def _contents(job: EvaluateGenerator) -> list[Tensor]:
     """Square crops from the centre, 1 x 3 x size x size."""
-    paths = find_photos(job.content)[: job.max_images]
+    paths = find_content([str(job.content)])[: job.max_images]
     size = (job.image_size, job.image_size)
-    return [to_tensor(ImageOps.fit(read_rgb(path), size)) for path in paths]
+    return [to_tensor(ImageOps.fit(read_rgb(Path(path)), size)) for path in paths]
+
+
+def _shorter_side(style_size: int | list[int]) -> int:
+    """The first checkpoints kept width and height."""
+    return style_size if isinstance(style_size, int) else min(style_size)
 
 
 def _of_generator(

@@ -17,19 +17,28 @@ from cluster.connection import ray_session
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.run_folder import RunFolder
 from jobs.training_loop import read_trainer_state, training_loop
-from jobs.training_plan import TrainingPlan, describe, make_plan
-from jobs.training_specs import TrainGenerator
+from jobs.training_plan import Base, TrainingPlan, build_network, describe, make_plan
+from jobs.training_records import final_sheet
+from jobs.training_specs import TrainGenerator, TrainStyle, TrainSuperResolution, TrainTexture
 from nst_core import __version__
-from nst_core.checkpoint import CheckpointInfo, build_generator, read_info, save_generator
+from nst_core.checkpoint import build_generator, read_info, save_state
+from nst_core.conditional_norm import joined
 from nst_core.errors import EnvironmentProblem, InputError, TrainingFailed
+from nst_core.training import LOSS_NAMES, plain
 
 if TYPE_CHECKING:
     import ray.train
+    from torch import Tensor
 
-_LOSSES = ("content", "style", "tv", "total")
 _POLL_SECONDS = 1.0
-_WORKER_FAILURES_ALLOWED = 2
 _CHECKPOINTS_KEPT = 2
+_WORKER_ENVIRONMENT = {
+    # glibc gives large blocks back at once, and each page that it gets again costs a fault:
+    # a tenth of the time of a training on CPUs.
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+    "MALLOC_ARENA_MAX": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,14 @@ class TrainingReport:
     """Of the last step."""
     resumed_from_step: int
     workers: int
+    """That did the last step."""
     run_dir: str
+    photos: int
+    """That were found, the unreadable ones included."""
+    unreadable: list[dict[str, str]]
+    """``path`` and ``error`` of each photo that was met and could not be read."""
+    rollbacks: int
+    """Times that the run went back to a checkpoint with a lower learning rate."""
 
 
 def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> TrainingReport:
@@ -56,29 +72,52 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
     # Ray Train logs a warning a second without the dashboard's agent; it listens on loopback.
     with ray_session(job.address, dashboard=True), _progress_of(plan, on_progress):
         result = _fit(job, plan)
+    failure = plan.run_folder.failure()
+    if failure is not None:
+        raise TrainingFailed(_stopped(failure))
     if result.checkpoint is None:
         raise TrainingFailed(f"Ray Train ended without a checkpoint in {plan.run_folder.path}")
-    generator = build_generator(plan.info)
     with result.checkpoint.as_directory() as folder:
-        generator.load_state_dict(read_trainer_state(Path(folder))["generator"])
+        trained = read_trainer_state(Path(folder))["trained"]
     report = _report(job, plan)
-    training = (
-        describe(plan)
-        | _sources(job)
-        | {
-            "losses": report.losses,
-            "nst": __version__,
-        }
-    )
-    info = CheckpointInfo(plan.info.architecture, plan.info.arguments, training)
-    save_generator(job.output, generator, info)
+    state, styles = trained, plan.info.styles
+    training = describe(plan) | _sources(job) | {"losses": report.losses, "nst": __version__}
+    if plan.base is not None:
+        state = joined(build_generator(plan.info), plan.base.tensors, trained)
+        styles = plan.base.styles + styles
+        training = {**plan.base.training, "extensions": _extensions(plan.base, training)}
+    save_state(job.output, state, replace(plan.info, training=training, styles=styles))
+    _draw_sheet(plan, trained)
     return report
+
+
+def _extensions(base: Base, training: dict[str, Any]) -> list[dict[str, Any]]:
+    """How each of the styles came to the network that were added to it, the latest last."""
+    earlier: list[dict[str, Any]] = base.training.get("extensions", [])
+    return [*earlier, training]
+
+
+def _draw_sheet(plan: TrainingPlan, trained: dict[str, Tensor]) -> None:
+    network = build_network(plan)
+    plain(network).load_state_dict(trained)
+    final_sheet(plan, network).save(plan.run_folder.sheet)
 
 
 def _sources(job: TrainGenerator) -> dict[str, str]:
     """Names of what was learnt from."""
-    names = ("style_image", "texture_image", "content")
-    return {name: getattr(job, name).name for name in names if hasattr(job, name)}
+    sources = {}
+    if isinstance(job, TrainStyle):
+        sources["style_image"] = ", ".join(path.name for path in job.style_images)
+    if isinstance(job, TrainTexture):
+        sources["texture_image"] = job.texture_image.name
+    if isinstance(job, TrainStyle | TrainSuperResolution):
+        names = (source.rstrip("/").rpartition("/")[-1] for source in job.content)
+        sources["content"] = ", ".join(names)
+    return sources
+
+
+def _stopped(cause: str) -> str:
+    return f"training stopped: {cause}; what was reached is kept, --resume goes on with it"
 
 
 def _prepare_run_folder(job: TrainGenerator, plan: TrainingPlan) -> None:
@@ -104,7 +143,7 @@ def _prepare_run_folder(job: TrainGenerator, plan: TrainingPlan) -> None:
                 )
             _drop(folder)
     folder.path.mkdir(parents=True, exist_ok=True)
-    folder.session.unlink(missing_ok=True)
+    folder.begin_session()
     folder.settings.write_text(settings)
 
 
@@ -112,7 +151,7 @@ def _drop(folder: RunFolder) -> None:
     """Remove what a run wrote, and nothing else that may lie in the folder."""
     for part in (folder.ray, folder.previews, folder.tensorboard):
         shutil.rmtree(part, ignore_errors=True)
-    for file in (folder.metrics, folder.settings, folder.session):
+    for file in folder.records():
         file.unlink(missing_ok=True)
 
 
@@ -128,32 +167,22 @@ def _fit(job: TrainGenerator, plan: TrainingPlan) -> ray.train.Result:
     )
     from ray.train.torch import TorchTrainer
 
-    gpus = ray.cluster_resources().get("GPU", 0)
-    if job.device == "cuda" and gpus < job.workers:
-        raise EnvironmentProblem(
-            f"--device cuda: {job.workers} workers need as many GPUs, there are {gpus:g}"
-        )
-    use_gpu = job.device != "cpu" and gpus >= job.workers
-    cpus = ray.cluster_resources().get("CPU", 0)
-    threads = plan.threads or max(1, int(cpus) // job.workers)
-    if job.workers * threads > cpus:
-        raise EnvironmentProblem(
-            f"{job.workers} workers of {threads} CPUs need {job.workers * threads}, "
-            f"there are {cpus:g}; lower --workers or --cpus-per-worker"
-        )
+    resources = _resources_of_each_worker(job, plan, ray.cluster_resources())
+    least, most = job.workers
     trainer = TorchTrainer(
         training_loop,
-        train_loop_config={"plan": replace(plan, threads=threads)},
+        train_loop_config={"plan": replace(plan, threads=int(resources["CPU"]))},
         scaling_config=ScalingConfig(
-            num_workers=job.workers,
-            use_gpu=use_gpu,
-            resources_per_worker={"CPU": threads, **({"GPU": 1} if use_gpu else {})},
+            num_workers=job.workers if least < most else most,
+            use_gpu="GPU" in resources,
+            resources_per_worker=resources,
         ),
         run_config=RunConfig(
             name=plan.run_folder.ray.name,
             storage_path=str(plan.run_folder.path),
             checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
-            failure_config=FailureConfig(max_failures=_WORKER_FAILURES_ALLOWED),
+            failure_config=FailureConfig(max_failures=-1),  # training_loop knows when to stop
+            worker_runtime_env={"env_vars": _WORKER_ENVIRONMENT},
         ),
     )
     try:
@@ -161,9 +190,28 @@ def _fit(job: TrainGenerator, plan: TrainingPlan) -> ray.train.Result:
             return trainer.fit()
     except (TrainingFailedError, RayError) as error:
         cause = _root_cause(error)
-        raise TrainingFailed(
-            f"training stopped: {cause}; what was reached is kept, --resume goes on with it"
-        ) from error
+        raise TrainingFailed(_stopped(cause)) from error
+
+
+def _resources_of_each_worker(
+    job: TrainGenerator, plan: TrainingPlan, total: dict[str, float]
+) -> dict[str, float]:
+    """What Ray gives to each worker. Raises EnvironmentProblem where that is not to be had."""
+    least, most = job.workers
+    gpus, cpus = total.get("GPU", 0), total.get("CPU", 0)
+    if job.device == "cuda" and gpus < least:
+        raise EnvironmentProblem(
+            f"--device cuda: {least} workers need as many GPUs, there are {gpus:g}"
+        )
+    use_gpu = job.device != "cpu" and gpus >= least
+    at_once = min(most, max(least, int(gpus if use_gpu else cpus)))
+    threads = plan.threads or max(1, int(cpus) // at_once)
+    if least * threads > cpus:
+        raise EnvironmentProblem(
+            f"{least} workers of {threads} CPUs need {least * threads}, "
+            f"there are {cpus:g}; lower --workers or --cpus-per-worker"
+        )
+    return {"CPU": threads, **({"GPU": 1} if use_gpu else {})}
 
 
 @contextmanager
@@ -225,8 +273,13 @@ def _report(job: TrainGenerator, plan: TrainingPlan) -> TrainingReport:
         checkpoint=str(job.output),
         steps=len(lines),
         images_per_second=round(images / seconds, 3) if seconds else 0.0,
-        losses={name: lines[-1][name] for name in _LOSSES},
+        losses={name: lines[-1][name] for name in LOSS_NAMES},
         resumed_from_step=first_step,
-        workers=job.workers,
+        workers=lines[-1]["workers"],
         run_dir=str(plan.run_folder.path),
+        photos=len(plan.photos),
+        unreadable=[
+            {"path": path, "error": error} for path, error in plan.run_folder.unreadable().items()
+        ],
+        rollbacks=sum(e["event"] == "rollback" for e in plan.run_folder.read_events()),
     )

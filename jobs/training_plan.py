@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from jobs.run_folder import RunFolder
+from jobs.training_content import find_content, read_content
 from jobs.training_specs import (
     LARGEST_TEXTURE,
     TrainGenerator,
@@ -21,8 +22,17 @@ from jobs.training_specs import (
     TrainSuperResolution,
     TrainTexture,
 )
-from nst_core.checkpoint import CheckpointInfo, build_generator
+from nst_core.checkpoint import (
+    CheckpointInfo,
+    build_generator,
+    fingerprint,
+    load_generator,
+    read_info,
+    read_state,
+)
+from nst_core.conditional_norm import MultiStyleGenerator, norm_names
 from nst_core.degradation import downscale_batch
+from nst_core.engine import draws_noise
 from nst_core.errors import InputError
 from nst_core.loss_network import LossNetwork, LossNetworkWeights, load_loss_network_weights
 from nst_core.objective import PerceptualObjective, layers_of
@@ -30,7 +40,18 @@ from nst_core.pictures import read_rgb, resize_shorter_side, to_tensor
 from nst_core.reconstruction import FEATURE_LAYER, ReconstructionObjective
 from nst_core.settings import ObjectiveSettings, ReconstructionSettings, TrainingSettings
 from nst_core.training import GeneratorTrainer, keep
-from nst_core.training_photos import BlankPictures, PhotoCrops, find_photos
+from nst_core.training_photos import BlankPictures, PhotoCrops, Sample
+
+
+@dataclass(frozen=True, repr=False)
+class Base:
+    """A trained generator that another style is added to."""
+
+    tensors: dict[str, Tensor]
+    styles: tuple[str, ...]
+    fingerprint: str
+    training: dict[str, Any]
+    """What its checkpoint says of how it was trained."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,17 +59,21 @@ class TrainingPlan:
     """All that a worker needs; the driver has read and checked every part of it."""
 
     info: CheckpointInfo
+    """Of the network that is trained: its styles are those that are learnt."""
     settings: TrainingSettings
     objective: ObjectiveSettings | ReconstructionSettings
-    style_image: Image.Image | None
-    """Or the texture; None for super-resolution."""
-    photos: tuple[Path, ...]
-    """Absolute, and readable from every worker; none for textures."""
+    style_images: tuple[Image.Image, ...]
+    """Or the texture; none for super-resolution."""
+    photos: tuple[str, ...]
+    """Absolute paths or URIs, readable from every worker; none for textures."""
     weights: LossNetworkWeights | None
     """None where pixels alone are compared."""
+    base: Base | None
+    """What is extended: all of it stays as it is."""
     run_folder: RunFolder
     checkpoint_every: int
-    workers: int
+    workers: tuple[int, int]
+    """At least and at most."""
     threads: int | None
     """Torch threads of a CPU worker; None until the cluster is known."""
 
@@ -56,6 +81,11 @@ class TrainingPlan:
     def scale(self) -> int:
         """How much larger the output is than the input."""
         return int(self.info.arguments.get("scale", 1))
+
+    @property
+    def samples_per_step(self) -> int:
+        """Of all workers together; the same when some of them are lost."""
+        return self.settings.batch_size * self.settings.accumulate * self.workers[1]
 
 
 def make_plan(job: TrainGenerator) -> TrainingPlan:
@@ -68,26 +98,29 @@ def make_plan(job: TrainGenerator) -> TrainingPlan:
     plan = partial(
         TrainingPlan,
         settings=job.training,
+        base=None,
         run_folder=RunFolder(job.run_folder),
         checkpoint_every=job.checkpoint_every,
         workers=job.workers,
         threads=job.cpus_per_worker,
     )
     if isinstance(job, TrainStyle):
-        weights = _weights(job, job.objective)
-        style_image = resize_shorter_side(read_rgb(job.style_image), job.style_size)
+        base = read_base(job.extend) if job.extend else None
         return plan(
-            info=CheckpointInfo(job.architecture, job.arguments),
+            info=_style_info(job, base),
             objective=job.objective,
-            style_image=style_image,
-            photos=_photos(job.content),
-            weights=weights,
+            style_images=tuple(
+                resize_shorter_side(read_rgb(path), job.style_size) for path in job.style_images
+            ),
+            photos=find_content(job.content),
+            weights=_weights(job, job.objective),
+            base=base,
         )
     if isinstance(job, TrainTexture):
         return plan(
             info=CheckpointInfo("texture", job.arguments),
             objective=job.objective,
-            style_image=_texture(job),
+            style_images=(_texture(job),),
             photos=(),
             weights=_weights(job, job.objective),
         )
@@ -95,20 +128,64 @@ def make_plan(job: TrainGenerator) -> TrainingPlan:
     return plan(
         info=CheckpointInfo("super-resolution", job.arguments),
         objective=job.objective,
-        style_image=None,
-        photos=_photos(job.content),
+        style_images=(),
+        photos=find_content(job.content),
         weights=_weights(job, job.objective) if job.objective.loss == "feature" else None,
     )
 
 
-def build_trainer(plan: TrainingPlan, device: torch.device, *, rank: int = 0) -> GeneratorTrainer:
+def _style_info(job: TrainStyle, base: Base | None) -> CheckpointInfo:
+    if base is None:
+        styles = job.style_names if len(job.style_names) > 1 else ()
+        return CheckpointInfo(job.architecture, job.arguments, styles=styles)
+    taken = sorted(set(base.styles) & set(job.style_names))
+    if taken:
+        raise InputError(
+            f"--extend {job.extend}: it has a style {taken[0]} already; rename the style image"
+        )
+    assert job.extend is not None
+    return replace(read_info(job.extend), training={}, styles=job.style_names)
+
+
+def read_base(path: Path) -> Base:
+    """Read a generator that styles are to be added to. Raises InputError or CheckpointError."""
+    tensors, info = read_state(path)
+    plain = build_generator(info)
+    if not norm_names(plain) or draws_noise(plain) or getattr(plain, "scale", 1) != 1:
+        raise InputError(
+            f"--extend {path}: {info.architecture} of {info.arguments} cannot take in styles; "
+            "a style network with instance normalisation is needed"
+        )
+    styles = info.styles or (path.stem,)
+    load_generator(path, {styles[0]: 1.0} if info.styles else None)  # says what is damaged
+    return Base(tensors, styles, fingerprint(path), info.training)
+
+
+def build_trainer(
+    plan: TrainingPlan, device: torch.device, *, world_size: int = 1
+) -> GeneratorTrainer:
     """Build a trainer at step 0; the same seed gives the same weights everywhere."""
     torch.manual_seed(plan.settings.seed)
-    generator = build_generator(plan.info)
-    prepare = partial(_low_resolution, scale=plan.scale) if plan.scale > 1 else keep
     return GeneratorTrainer(
-        generator, build_objective(plan), plan.settings, device=device, prepare=prepare, rank=rank
+        build_network(plan),
+        build_objective(plan),
+        plan.settings,
+        device=device,
+        prepare=partial(_low_resolution, scale=plan.scale) if plan.scale > 1 else keep,
+        samples_per_step=plan.samples_per_step,
+        world_size=world_size,
     )
+
+
+def build_network(plan: TrainingPlan) -> nn.Module:
+    """Build what is trained: a generator with fresh weights, or what is added to the base."""
+    generator = build_generator(plan.info)
+    if not plan.info.styles:
+        return generator
+    network = MultiStyleGenerator(generator, len(plan.info.styles))
+    if plan.base is not None:
+        network.start_from(plan.base.tensors)
+    return network
 
 
 def build_objective(plan: TrainingPlan) -> nn.Module:
@@ -116,16 +193,22 @@ def build_objective(plan: TrainingPlan) -> nn.Module:
     if isinstance(plan.objective, ReconstructionSettings):
         return ReconstructionObjective(plan.weights, plan.objective)
     assert plan.weights is not None
-    assert plan.style_image is not None
-    return PerceptualObjective(plan.weights, to_tensor(plan.style_image), plan.objective)
+    images = [to_tensor(image) for image in plan.style_images]
+    return PerceptualObjective(plan.weights, images, plan.objective)
 
 
-def training_pictures(plan: TrainingPlan) -> Dataset[Tensor]:
-    """The targets of the training, one for each index."""
+def training_pictures(plan: TrainingPlan) -> Dataset[Sample]:
+    """The targets of the training, one for each number."""
     size = plan.settings.image_size
     if not plan.photos:
         return BlankPictures(size)
-    return PhotoCrops(plan.photos, size=size, seed=plan.settings.seed, native=plan.scale > 1)
+    return PhotoCrops(
+        plan.photos,
+        size=size,
+        seed=plan.settings.seed,
+        native=plan.scale > 1,
+        read=read_content,
+    )
 
 
 def describe(plan: TrainingPlan) -> dict[str, Any]:
@@ -135,8 +218,12 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
         "arguments": plan.info.arguments,
         "training": asdict(plan.settings),
         "objective": asdict(plan.objective),
-        "workers": plan.workers,
+        "samples_per_step": plan.samples_per_step,
     }
+    if plan.info.styles:
+        values["styles"] = list(plan.info.styles)
+    if plan.base is not None:
+        values["extends"] = {"styles": list(plan.base.styles), "sha256": plan.base.fingerprint}
     if plan.weights is not None:
         values |= {
             "loss_network": plan.weights.name,
@@ -146,12 +233,12 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     if plan.photos:
         values |= {
             "photos": len(plan.photos),
-            "photos_sha256": _sha256("\n".join(map(str, plan.photos)).encode()),
+            "photos_sha256": _sha256("\n".join(plan.photos).encode(errors="surrogateescape")),
         }
-    if plan.style_image is not None:
+    if plan.style_images:
         values |= {
-            "style_size": list(plan.style_image.size),
-            "style_sha256": _sha256(plan.style_image.tobytes()),
+            "style_size": min(plan.style_images[0].size),
+            "style_sha256": [_sha256(image.tobytes()) for image in plan.style_images],
         }
     return values
 
@@ -167,10 +254,6 @@ def _weights(
         layers = (*style_layers, *([content_layer] if objective.content_weight else []))
     LossNetwork(weights, layers)
     return weights
-
-
-def _photos(folder: Path) -> tuple[Path, ...]:
-    return tuple(path.absolute() for path in find_photos(folder))
 
 
 def _texture(job: TrainTexture) -> Image.Image:

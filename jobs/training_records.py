@@ -7,18 +7,21 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from jobs.training_content import read_content
 from jobs.training_plan import TrainingPlan
+from nst_core.conditional_norm import MultiStyleGenerator
 from nst_core.degradation import downscale, upscale_bicubic
 from nst_core.errors import MediaError
-from nst_core.pictures import read_rgb, resize_shorter_side, sheet, to_picture, to_tensor
+from nst_core.picture_files import decode
+from nst_core.pictures import resize_shorter_side, sheet, to_picture, to_tensor
+from nst_core.settings import MAX_PIXELS
 from nst_core.texture_net import TextureNet
-from nst_core.training import learning_rate_at
+from nst_core.training import GeneratorTrainer
 
 _log = logging.getLogger(__name__)
 
@@ -29,43 +32,56 @@ _PREVIEW_SIDE = 256
 class TrainingRecords:
     """Writes down how a run goes."""
 
-    def __init__(self, plan: TrainingPlan) -> None:
+    def __init__(self, plan: TrainingPlan, workers: int) -> None:
         from tensorboardX import SummaryWriter
 
         self.plan = plan
+        self.workers = workers
         self.folder = plan.run_folder
         self.folder.previews.mkdir(parents=True, exist_ok=True)
         self.board = SummaryWriter(str(self.folder.tensorboard))
-        self.photos = _preview_photos(plan.photos)
+        self.photos = preview_photos(plan.photos)
         self._last = time.monotonic()
 
     def begin(self, first_step: int) -> None:
-        """Note where this session starts; steps from there on will be recorded anew."""
+        """Note that steps from ``first_step`` on will be recorded, some of them perhaps anew."""
         self.folder.forget_metrics_from(first_step)
         if not self.folder.session.exists():  # a restarted worker is still the same session
             self.folder.session.write_text(json.dumps({"first_step": first_step}))
+        self.folder.note_event({"event": "start", "step": first_step, "workers": self.workers})
         self._last = time.monotonic()
 
-    def step(self, step: int, losses: dict[str, float], images: int) -> None:
+    def step(self, step: int, losses: dict[str, float], learning_rate: float) -> None:
         """Append one line for the step with number ``step``, counted from 0."""
         now = time.monotonic()
         seconds, self._last = now - self._last, now
         line = {
             "step": step,
             **losses,
-            "learning_rate": learning_rate_at(step, self.plan.settings),
+            "learning_rate": learning_rate,
             "seconds": round(seconds, 4),
-            "images": images,
+            "images": self.plan.samples_per_step,
+            "workers": self.workers,
         }
         with self.folder.metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")
         for name, value in losses.items():
             self.board.add_scalar(f"loss/{name}", value, step)
+        self.board.add_scalar("learning_rate", learning_rate, step)
+        self.board.add_scalar("images_per_second", line["images"] / max(seconds, 1e-9), step)
+
+    def rolled_back(self, reason: str, trainer: GeneratorTrainer) -> None:
+        """Note that the run goes on from an earlier step, with a lower learning rate."""
+        step = trainer.steps_done
+        self.folder.forget_metrics_from(step)
+        self.folder.note_event(
+            {"event": "rollback", "step": step, "why": reason, "rate": trainer.learning_rate}
+        )
+        self._last = time.monotonic()
 
     def preview(self, steps_done: int, generator: nn.Module) -> None:
         """Write a sheet of what the generator makes of a few fixed pictures."""
-        with _evaluating(generator):
-            rows = self._rows(generator)
+        rows = picture_rows(self.plan, generator, self.photos)
         if not rows:
             return
         picture = sheet(rows, cell_height=_PREVIEW_SIDE)
@@ -74,25 +90,46 @@ class TrainingRecords:
         self.board.flush()
         self._last = time.monotonic()  # drawing is not training
 
-    def _rows(self, generator: nn.Module) -> list[list[Image.Image]]:
-        if self.plan.scale > 1:
-            return [self._enlarged(generator, photo) for photo in self.photos]
-        if self.photos:
-            return [[photo, _run(generator, to_tensor(photo))] for photo in self.photos]
-        assert self.plan.style_image is not None
+
+def final_sheet(plan: TrainingPlan, generator: nn.Module) -> Image.Image:
+    """Draw the style images above photos in each of the styles."""
+    rows = picture_rows(plan, generator, preview_photos(plan.photos))
+    if plan.photos and plan.style_images:
+        empty = Image.new("RGB", rows[0][0].size if rows else (1, 1), "white")
+        rows = [[empty, *plan.style_images], *rows]
+    return sheet(rows, cell_height=_PREVIEW_SIDE)
+
+
+def picture_rows(
+    plan: TrainingPlan, generator: nn.Module, photos: Sequence[Image.Image]
+) -> list[list[Image.Image]]:
+    """Each photo beside what the generator makes of it, in each of its styles."""
+    with _evaluating(generator):
+        if plan.scale > 1:
+            return [_enlarged(plan, generator, photo) for photo in photos]
+        if plan.photos:
+            return [[photo, *_stylized(generator, photo)] for photo in photos]
         blank = torch.zeros(1, 3, _PREVIEW_SIDE, _PREVIEW_SIDE)
-        return [[self.plan.style_image, *(_run(generator, blank) for _ in range(2))]]
-
-    def _enlarged(self, generator: nn.Module, photo: Image.Image) -> list[Image.Image]:
-        """Bicubic, the generator's, the original."""
-        low = downscale(photo, self.plan.scale)
-        bicubic = upscale_bicubic(low, self.plan.scale)
-        return [bicubic, _run(generator, to_tensor(low)), photo]
+        return [[*plan.style_images, *(_run(generator, blank) for _ in range(2))]]
 
 
-def _run(generator: nn.Module, image: Tensor) -> Image.Image:
+def _enlarged(plan: TrainingPlan, generator: nn.Module, photo: Image.Image) -> list[Image.Image]:
+    """Bicubic, the generator's, the original."""
+    low = downscale(photo, plan.scale)
+    bicubic = upscale_bicubic(low, plan.scale)
+    return [bicubic, _run(generator, to_tensor(low)), photo]
+
+
+def _stylized(generator: nn.Module, photo: Image.Image) -> list[Image.Image]:
+    if not isinstance(generator, MultiStyleGenerator):
+        return [_run(generator, to_tensor(photo))]
+    styles = torch.eye(generator.styles, device=next(generator.parameters()).device)
+    return [_run(generator, to_tensor(photo), style[None]) for style in styles]
+
+
+def _run(generator: nn.Module, image: Tensor, *mixture: Tensor) -> Image.Image:
     with torch.no_grad():
-        return to_picture(generator(image.to(next(generator.parameters()).device)))
+        return to_picture(generator(image.to(next(generator.parameters()).device), *mixture))
 
 
 @contextmanager
@@ -107,7 +144,7 @@ def _evaluating(generator: nn.Module) -> Iterator[None]:
         generator.train()
 
 
-def _preview_photos(paths: Sequence[Path]) -> list[Image.Image]:
+def preview_photos(paths: Sequence[str]) -> list[Image.Image]:
     """A few photos from all over the list; one that cannot be read gives way to the next."""
     stride = max(1, len(paths) // _PREVIEW_PHOTOS)
     photos: list[Image.Image] = []
@@ -115,7 +152,13 @@ def _preview_photos(paths: Sequence[Path]) -> list[Image.Image]:
         if len(photos) == min(_PREVIEW_PHOTOS, len(paths)):
             break
         try:
-            photos.append(resize_shorter_side(read_rgb(path), _PREVIEW_SIDE))
+            decoded = decode(
+                read_content(path),
+                name=path,
+                shrink_towards=_PREVIEW_SIDE,
+                max_pixels=MAX_PIXELS,
+            )
+            photos.append(resize_shorter_side(decoded.image.convert("RGB"), _PREVIEW_SIDE))
         except MediaError as error:
             _log.warning("no preview of it: %s", error)
     return photos

@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that the command line can show the defaults a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,25 @@ NormChoice = Literal["instance", "batch"]
 PaddingChoice = Literal["reflect", "zeros"]
 ScaleChoice = Literal[4, 8]
 
+PresetChoice = Literal["fast", "balanced", "quality"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Values that go together; each of them can be given otherwise."""
+
+    width: int
+    steps: int
+    image_size: int
+    style_size: int
+
+
+PRESETS: Mapping[PresetChoice, Preset] = {
+    "fast": Preset(width=16, steps=2000, image_size=192, style_size=320),
+    "balanced": Preset(width=32, steps=4000, image_size=256, style_size=384),
+    "quality": Preset(width=32, steps=20000, image_size=384, style_size=512),
+}
+
 LARGEST_TEXTURE = 512
 """Shorter side in pixels that a texture image is shrunk to, unless a size is given."""
 
@@ -38,7 +58,8 @@ class TrainGenerator:
     loss_network: LossNetworkChoice = "vgg19"
     loss_network_weights: Path | None = None
     device: DeviceChoice = "auto"
-    workers: int = 1
+    workers: tuple[int, int] = (1, 1)
+    """At least and at most: with fewer nodes the training goes on with fewer."""
     cpus_per_worker: int | None = None
     """None: an equal share of this machine's."""
     address: str = "local"
@@ -49,8 +70,12 @@ class TrainGenerator:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise InputError(f"--workers {self.workers}: training needs at least 1")
+        least, most = self.workers
+        if not 1 <= least <= most:
+            raise InputError(
+                f"--workers {least}:{most}: 1 or more are needed, and at most as many in front "
+                "of the colon as behind it"
+            )
         if self.cpus_per_worker is not None and self.cpus_per_worker < 1:
             raise InputError(f"--cpus-per-worker {self.cpus_per_worker}: at least 1 is needed")
         if self.checkpoint_every < 1:
@@ -64,20 +89,25 @@ class TrainGenerator:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainStyle(TrainGenerator):
-    """Train a generator for one style image on a folder of photographs."""
+    """Train a generator for one or several style images on photographs."""
 
-    style_image: Path
-    content: Path
+    style_images: tuple[Path, ...]
+    """Several: one network for all of them (conditional instance normalisation)."""
+    content: tuple[str, ...]
+    """Folders (with all below them), files, globs, lists (.txt); paths or URIs."""
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     architecture: ArchitectureChoice = "johnson"
     """``johnson`` is the everyday variant, ``johnson-paper`` the paper's own network, ``texture``
     the multi-scale g(y, z) of Ulyanov et al. 2016."""
-    width: int = 32
+    width: int = PRESETS["balanced"].width
     """Channels of the first layer; not of texture networks, whose widths are fixed."""
     padding: PaddingChoice = "reflect"
     """Of the everyday variant's convolutions."""
-    style_size: int = 384
+    style_size: int = PRESETS["balanced"].style_size
     """Shorter side of the style image in pixels; larger gives broader strokes."""
+    extend: Path | None = None
+    """A trained style network: only the new styles' own parameters are fitted, and the output
+    has all its styles and the new ones."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,6 +121,40 @@ class TrainStyle(TrainGenerator):
             raise InputError(
                 f"--padding {self.padding}: only --architecture johnson lets it be chosen"
             )
+        if self.architecture == "texture" and self.training.stability_weight:
+            raise InputError(
+                "--stability-weight: a texture network draws new noise for every picture, so "
+                "that none of them can follow another; use --architecture johnson"
+            )
+        self._check_names()
+
+    def _check_names(self) -> None:
+        if not self.style_images:
+            raise InputError("no style image: name at least one picture")
+        names = self.style_names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InputError(
+                f"two style images called {twice[0]}: their names become the styles' names; "
+                "rename one"
+            )
+        if self.extend is None and len(names) == 1:
+            return
+        if self.norm != "instance":
+            raise InputError(
+                f"--norm {self.norm}: several styles in one network need --norm instance"
+            )
+        bad = [name for name in names if set(name) & set(":,=")]
+        if bad:
+            raise InputError(
+                f"style image {bad[0]}: its name becomes the style's name, where : , = mean "
+                "something else; rename it"
+            )
+
+    @property
+    def style_names(self) -> tuple[str, ...]:
+        """Of the images' files, without their endings."""
+        return tuple(path.stem for path in self.style_images)
 
     @property
     def arguments(self) -> dict[str, object]:
@@ -142,7 +206,8 @@ def _super_resolution_training() -> TrainingSettings:
 class TrainSuperResolution(TrainGenerator):
     """Train a super-resolution network on a folder of photographs."""
 
-    content: Path
+    content: tuple[str, ...]
+    """Folders (with all below them), files, globs, lists (.txt); paths or URIs."""
     training: TrainingSettings = field(default_factory=_super_resolution_training)
     objective: ReconstructionSettings = field(default_factory=ReconstructionSettings)
     norm: NormChoice = "batch"

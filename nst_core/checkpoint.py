@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from nst_core.conditional_norm import mixed
 from nst_core.errors import CheckpointError
 from nst_core.fast_style_transfer_net import FastStyleTransferNet
 from nst_core.johnson_net import JohnsonNet
@@ -47,6 +49,8 @@ class CheckpointInfo:
     """Keyword arguments of the architecture's class."""
     training: dict[str, Any] = field(default_factory=dict)
     """Style, data, steps, weights, seed: whatever the training recorded."""
+    styles: tuple[str, ...] = ()
+    """Names of the styles of a network that has several, in the order of its parameters' rows."""
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -68,7 +72,12 @@ def build_generator(info: CheckpointInfo) -> nn.Module:
 
 def save_generator(path: Path, generator: nn.Module, info: CheckpointInfo) -> None:
     """Write the file whole: under a temporary name, then renamed."""
-    tensors = {name: t.detach().cpu().contiguous() for name, t in generator.state_dict().items()}
+    save_state(path, generator.state_dict(), info)
+
+
+def save_state(path: Path, state: Mapping[str, Tensor], info: CheckpointInfo) -> None:
+    """Write a generator's state, as save_generator does."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     metadata = {"format": FORMAT, **vars(info)}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -85,10 +94,35 @@ def read_info(path: Path) -> CheckpointInfo:
     return _read(path, with_tensors=False)[0]
 
 
-def load_generator(path: Path) -> tuple[nn.Module, CheckpointInfo]:
-    """Build the generator and load its weights, on the CPU, in evaluation mode."""
+def read_state(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
+    """Read the tensors as they are in the file. Raises CheckpointError."""
     info, tensors = _read(path, with_tensors=True)
+    return tensors, info
+
+
+def load_generator(
+    path: Path, mixture: Mapping[str, float] | None = None
+) -> tuple[nn.Module, CheckpointInfo]:
+    """Build the generator and load its weights, on the CPU, in evaluation mode.
+
+    A network of several styles comes out as the plain generator of one ``mixture`` of them:
+    names to numbers of 0 or more, of which only the proportions count.
+    Raises CheckpointError for a file that is not ours, and for a mixture of styles it has not.
+    """
+    tensors, info = read_state(path)
     generator = build_generator(info)
+    if info.styles:
+        chosen = dict(mixture or {})
+        unknown = sorted(chosen.keys() - set(info.styles))
+        if unknown or not sum(chosen.values()) > 0:
+            named = ", ".join(unknown) or "none"
+            raise CheckpointError(
+                f"checkpoint {path} holds the styles {', '.join(info.styles)}; {named} asked for"
+            )
+        try:
+            tensors = mixed(generator, tensors, info.styles, chosen)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}; the file is damaged") from error
     try:
         generator.load_state_dict(tensors)
     except RuntimeError as error:
@@ -130,7 +164,10 @@ def _read(path: Path, *, with_tensors: bool) -> tuple[CheckpointInfo, dict[str, 
                 "use the version of nst that wrote it, or a newer one"
             )
         info = CheckpointInfo(
-            metadata["architecture"], metadata["arguments"], metadata.get("training", {})
+            metadata["architecture"],
+            metadata["arguments"],
+            metadata.get("training", {}),
+            tuple(metadata.get("styles", ())),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"checkpoint {path}: its metadata is damaged ({error})") from error

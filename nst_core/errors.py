@@ -7,6 +7,7 @@ NstError
 │   └── LossNetworkError       weights of the loss network are missing or do not fit
 ├── EnvironmentProblem         this machine or cluster lacks something
 ├── TrainingFailed             training stopped before its last step
+│   └── TrainingDiverged       the objective is no number, or as high as at the start again
 └── VerificationError          an output, read again, is not what it should be
 """
 
@@ -39,6 +40,10 @@ class EnvironmentProblem(NstError):  # noqa: N818 - "problem" says it: nobody's 
 
 class TrainingFailed(NstError):  # noqa: N818
     """Training stopped before its last step."""
+
+
+class TrainingDiverged(TrainingFailed):
+    """The objective is no number, or as high as at the start again."""
 
 
 class VerificationError(NstError):

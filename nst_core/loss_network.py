@@ -148,7 +148,7 @@ def _vgg_features(name: LossNetworkName) -> nn.Sequential:
     inputs = 3
     for outputs, convs in zip(_CHANNELS_OF_BLOCK, _CONVS_PER_BLOCK[name], strict=True):
         for _ in range(convs):
-            modules += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+            modules += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
             inputs = outputs
         modules.append(nn.MaxPool2d(2))
     return nn.Sequential(*modules)

@@ -6,16 +6,54 @@ precision of the network: Gram matrices of Caffe-scaled activations overflow flo
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """G = F F^T / (C H W), F being C x (H W): N x C x H x W to N x C x C, float32."""
-    _, channels, height, width = features.shape
+    """G = F F^T / (C H W), F being C x (H W): N x C x H x W to N x C x C, float32.
+
+    Differentiable once.
+    """
     with torch.autocast(features.device.type, enabled=False):  # it would make the product bfloat16
-        flat = features.float().flatten(2)  # N x C x HW
-        return (flat @ flat.transpose(1, 2)) / (channels * height * width)
+        gram: Tensor = _Gram.apply(features)
+    return gram
+
+
+class _Gram(torch.autograd.Function):
+    """Gram matrices whose gradient is one product, F (S + S^T), where autograd would do two.
+
+    Pixels are rows, as channels-last memory has them, so that nothing is copied around.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        rows = _pixel_rows(features).float()
+        gram: Tensor = rows.transpose(1, 2) @ rows / features[0].numel()
+        return gram
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors
+        symmetric = (gradient + gradient.transpose(1, 2)) / features[0].numel()
+        # What comes out is rounded to the features' precision; going in at it costs no range,
+        # but for float16.
+        computed_in = torch.float32 if features.dtype == torch.float16 else features.dtype
+        with torch.autocast(features.device.type, enabled=False):
+            rows = _pixel_rows(features).to(computed_in) @ symmetric.to(computed_in)
+        batch, channels, height, width = features.shape
+        columns = rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
+        return columns.to(features.dtype)
+
+
+def _pixel_rows(features: Tensor) -> Tensor:
+    """N x C x H x W to N x HW x C."""
+    return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def feature_reconstruction_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -23,12 +61,12 @@ def feature_reconstruction_loss(features: Tensor, target: Tensor) -> Tensor:
     return (features.float() - target.float()).square().mean()
 
 
-def style_reconstruction_loss(gram: Tensor, target: Tensor) -> Tensor:
-    """Squared Frobenius norm of the difference, averaged over the batch: a scalar.
+def style_reconstruction_losses(gram: Tensor, target: Tensor) -> Tensor:
+    """Squared Frobenius norm of the difference for each picture: N numbers.
 
     ``gram`` is N x C x C, ``target`` the same or 1 x C x C.
     """
-    return (gram - target).square().sum(dim=(1, 2)).mean()
+    return (gram - target).square().sum(dim=(1, 2))
 
 
 def total_variation(image: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from nst_core.loss_network import LossNetwork, LossNetworkName, LossNetworkWeigh
 from nst_core.losses import (
     feature_reconstruction_loss,
     gram_matrix,
-    style_reconstruction_loss,
+    style_reconstruction_losses,
     total_variation,
 )
 from nst_core.settings import ObjectiveSettings, Scaling
@@ -45,25 +45,28 @@ class Losses:
 
 
 class StyleLoss(nn.Module):
-    """Style reconstruction at one layer; holds the Gram matrix of the style image."""
+    """Style reconstruction at one layer; holds the style images' Gram matrices, S x C x C."""
 
     target: Tensor
+    scale: Tensor
 
     def __init__(self, target: Tensor, scaling: Scaling) -> None:
         super().__init__()
         self.register_buffer("target", target)
         channels = target.shape[-1]
+        one = target.new_ones(len(target))
         scales = {
-            "relative": 1.0 / float(target.square().sum().clamp_min(1e-12)),
-            "paper": 1.0,
-            "authors": 1.0 / channels**2,
-            "gatys": 0.25,  # 1/(4 C^2 M^2) of F F^T is 1/4 of F F^T / (C M), M = H W
+            "relative": 1.0 / target.square().sum(dim=(1, 2)).clamp_min(1e-12),
+            "paper": one,
+            "authors": one / channels**2,
+            "gatys": 0.25 * one,  # 1/(4 C^2 M^2) of F F^T is 1/4 of F F^T / (C M), M = H W
         }
-        self.scale = scales[scaling]
+        self.register_buffer("scale", scales[scaling])
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Scalar for features of N x C x H x W."""
-        return self.scale * style_reconstruction_loss(gram_matrix(features), self.target)
+    def forward(self, features: Tensor, styles: Tensor) -> Tensor:
+        """Scalar for features of N x C x H x W and the numbers of their styles."""
+        losses = style_reconstruction_losses(gram_matrix(features), self.target[styles])
+        return (self.scale[styles] * losses).mean()
 
 
 class ContentLoss(nn.Module):
@@ -75,9 +78,10 @@ class ContentLoss(nn.Module):
 
     def forward(self, features: Tensor, target: Tensor) -> Tensor:
         """Scalar for features and target of N x C x H x W."""
+        if self.scaling == "relative":  # for each picture: it must not matter which are together
+            errors = (features.float() - target.float()).square().mean(dim=(1, 2, 3))
+            return (errors / target.float().square().mean(dim=(1, 2, 3)).clamp_min(1e-12)).mean()
         loss = feature_reconstruction_loss(features, target)
-        if self.scaling == "relative":
-            return loss / target.square().mean().clamp_min(1e-12)
         if self.scaling == "gatys":
             return loss * (0.5 * target[0].numel())
         return loss
@@ -86,13 +90,17 @@ class ContentLoss(nn.Module):
 class PerceptualObjective(nn.Module):
     """Content, style and total-variation loss of stylized pictures, seen by the loss network.
 
-    ``style_image`` is 1 x 3 x H x W in [0, 1]; its Gram matrices are computed once, here.
-    With a content weight of 0 (textures) the content is not looked at.
+    ``style_images`` are one or several of 1 x 3 x H x W in [0, 1], of any sizes; their Gram
+    matrices are computed once, here. A batch says by its styles' numbers which picture is to have
+    which. With a content weight of 0 (textures) the content is not looked at.
     Raises LossNetworkError for layers that the network or the weights do not have.
     """
 
     def __init__(
-        self, weights: LossNetworkWeights, style_image: Tensor, settings: ObjectiveSettings
+        self,
+        weights: LossNetworkWeights,
+        style_images: Tensor | Sequence[Tensor],
+        settings: ObjectiveSettings,
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -100,18 +108,25 @@ class PerceptualObjective(nn.Module):
         content_layers = [self.content_layer] if settings.content_weight else []
         self.network = LossNetwork(weights, (*style_layers, *content_layers))
         self.content_loss = ContentLoss(settings.scaling)
+        images = [style_images] if isinstance(style_images, Tensor) else style_images
         with torch.no_grad():
-            features = self.network(style_image)
+            seen = [self.network(image) for image in images]
             self.style_losses = nn.ModuleDict(
                 {
-                    layer: StyleLoss(gram_matrix(features[layer]), settings.scaling)
+                    layer: StyleLoss(
+                        torch.cat([gram_matrix(features[layer]) for features in seen]),
+                        settings.scaling,
+                    )
                     for layer in style_layers
                 }
             )
 
-    def forward(self, stylized: Tensor, content: Tensor) -> Losses:
-        """Losses of N x 3 x H x W stylized pictures against their contents, both in [0, 1]."""
-        return self.against(stylized, self.content_target(content))
+    def forward(self, stylized: Tensor, content: Tensor, styles: Tensor | None = None) -> Losses:
+        """Losses of N x 3 x H x W stylized pictures against their contents, both in [0, 1].
+
+        ``styles`` has the number of each picture's style, N integers; None: the first, for all.
+        """
+        return self.against(stylized, self.content_target(content), styles)
 
     def content_target(self, content: Tensor) -> Tensor | None:
         """Activations of N x 3 x H x W contents at the content layer; None with a weight of 0."""
@@ -121,14 +136,18 @@ class PerceptualObjective(nn.Module):
             target: Tensor = self.network(content)[self.content_layer].float()
         return target
 
-    def against(self, stylized: Tensor, target: Tensor | None) -> Losses:
+    def against(
+        self, stylized: Tensor, target: Tensor | None, styles: Tensor | None = None
+    ) -> Losses:
         """Losses of N x 3 x H x W stylized pictures against their contents' ``content_target``."""
+        if styles is None:
+            styles = torch.zeros(len(stylized), dtype=torch.long, device=stylized.device)
         features = self.network(stylized)
         content_loss = stylized.new_zeros(())
         if target is not None:
             content_loss = self.content_loss(features[self.content_layer], target)
         style_loss = torch.stack(
-            [loss(features[layer]) for layer, loss in self.style_losses.items()]
+            [loss(features[layer], styles) for layer, loss in self.style_losses.items()]
         ).sum()
         if self.settings.scaling in ("relative", "gatys"):
             style_loss = style_loss / len(self.style_losses)

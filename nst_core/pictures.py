@@ -28,14 +28,19 @@ def read_upright(
     below that many pixels: much faster for training. Raises MediaError, also for a picture of
     more than ``max_pixels``.
     """
+    name = str(path)
+    content = read_file(name)
+    return decode(content, name=name, shrink_towards=shrink_towards, max_pixels=max_pixels).image
+
+
+def read_file(path: str) -> bytes:
+    """Read a file of this machine. Raises MediaError."""
     try:
-        content = path.read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise MediaError(f"{path}: no such file") from error
     except OSError as error:
         raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
-    name = str(path)
-    return decode(content, name=name, shrink_towards=shrink_towards, max_pixels=max_pixels).image
 
 
 def read_rgb(

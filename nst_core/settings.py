@@ -9,6 +9,8 @@ from nst_core.errors import InputError
 
 Scaling = Literal["relative", "paper", "authors", "gatys"]
 ReconstructionLoss = Literal["feature", "pixel"]
+Schedule = Literal["constant", "step", "cosine"]
+TrainingPrecision = Literal["auto", "float32", "bfloat16"]
 
 MAX_PIXELS = 200_000_000
 """Of pictures that are decoded: a hostile header can cost 0.6 GB of RGB, and no more."""
@@ -68,20 +70,36 @@ class TrainingSettings:
 
     steps: int = 2000
     batch_size: int = 4
-    """Crops a step, for each worker."""
+    """Crops that a worker computes at once."""
+    accumulate: int = 1
+    """Batches of each worker that one step adds up: larger steps without more memory."""
     image_size: int = 256
     """Side of the square crops, in pixels."""
     learning_rate: float = 1e-3
     """Of Adam, after the warm-up (Johnson et al., section 4.1)."""
+    schedule: Schedule = "cosine"
+    """What follows the warm-up: the same rate on (Johnson et al. 2016), times ``decay`` every
+    ``decay_every`` steps (both papers of Ulyanov et al.), or a cosine down to ``final_rate``."""
     warmup_steps: int = 20
+    """Steps in which the rate rises from 0; a quarter of all at most."""
     final_rate: float = 0.05
     """Fraction of the learning rate that the cosine ends at."""
+    decay: float = 0.8
+    decay_every: int = 2000
+    clip_norm: float | None = None
+    """Longer gradients are shortened to this Euclidean norm."""
+    average: float = 0.999
+    """Decay of the exponential moving average of the weights, which is what is kept in the end;
+    0: the last weights themselves."""
+    stability_weight: float = 0.0
+    """Of the stability loss (see stability.py); 0: it is not computed."""
     seed: int = 0
-    mixed_precision: bool = True
-    """bfloat16 autocast of generator and loss network; Gram matrices and losses stay float32."""
+    precision: TrainingPrecision = "auto"
+    """``bfloat16``: autocast of generator and loss network; Gram matrices and losses stay float32.
+    ``auto``: where the processor computes in it."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
+        for name in ("steps", "batch_size", "accumulate", "decay_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} {getattr(self, name)}: at least 1 is needed")
         if not 0 <= self.seed < 2**63:
@@ -90,3 +108,16 @@ class TrainingSettings:
             raise InputError(f"image_size {self.image_size}: at least 32 pixels are needed")
         if not 0 < self.learning_rate < 1:
             raise InputError(f"learning_rate {self.learning_rate}: between 0 and 1; try 0.001")
+        if self.warmup_steps < 0:
+            raise InputError(f"warmup_steps {self.warmup_steps}: 0 or more are needed")
+        for name in ("final_rate", "decay"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(f"{name} {getattr(self, name)}: above 0, and 1 at most")
+        if not 0 <= self.average < 1:
+            raise InputError(f"average {self.average}: from 0 to below 1; try 0.999")
+        if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):
+            raise InputError(f"clip_norm {self.clip_norm}: a number above 0 is needed")
+        if not 0 <= self.stability_weight < float("inf"):
+            raise InputError(
+                f"stability_weight {self.stability_weight}: a number of 0 or more is needed"
+            )

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import nn
 
-from nst_core.checkpoint import CheckpointInfo, build_generator, fingerprint, read_info
+from nst_core.checkpoint import (
+    CheckpointInfo,
+    build_generator,
+    fingerprint,
+    load_generator,
+    read_info,
+)
 from nst_core.engine import draws_noise
 from nst_core.errors import InputError
 
@@ -46,11 +54,25 @@ class Style:
     path: Path | None
     """None for ``identity``."""
     info: CheckpointInfo | None
+    mixture: tuple[tuple[str, float], ...] = ()
+    """Of a network with several styles: those that are asked for, with their parts of 1."""
 
     @property
     def fingerprint(self) -> str:
         """Tells styles apart by their content."""
-        return fingerprint(self.path) if self.path else IDENTITY
+        if self.path is None:
+            return IDENTITY
+        digest = fingerprint(self.path)
+        return f"{digest}:{mixture_text(self.mixture)}" if self.mixture else digest
+
+    def load(self) -> nn.Module:
+        """Load the generator, on the CPU, in evaluation mode. Raises CheckpointError.
+
+        Raises ValueError for ``identity``, which has none.
+        """
+        if self.path is None:
+            raise ValueError(f"{self.name} has no generator")
+        return load_generator(self.path, dict(self.mixture))[0]
 
     @property
     def command(self) -> Command:
@@ -84,27 +106,107 @@ def bundled(command: Command) -> list[str]:
 
 
 def bundled_styles() -> list[str]:
-    """Names of the styles that ship with the program, sorted."""
-    return bundled("stylize")
+    """Names of the styles that ship with the program, those within packs included, sorted."""
+    return sorted(_bundled_styles())
 
 
-def find_style(name_or_path: str) -> Style:
-    """Find a bundled style by name, else read a checkpoint file.
+def bundled_packs() -> dict[str, tuple[str, ...]]:
+    """Names of the networks with several styles that ship with the program, and their styles."""
+    infos = {
+        name: read_info(_FOLDERS["stylize"] / f"{name}{_SUFFIX}") for name in bundled("stylize")
+    }
+    return {name: info.styles for name, info in infos.items() if info.styles}
 
+
+def find_style(text: str) -> Style:
+    """Find what ``--style`` names.
+
+    That is a bundled style or a checkpoint file, and for one of several styles also which:
+    ``pack:wave`` or a mixture, ``pack:wave=0.7,starry_night=0.3``. Of the numbers only the
+    proportions count.
     Raises InputError for an unknown name, CheckpointError for a file that is not a checkpoint.
     """
-    if name_or_path == IDENTITY:
+    if text == IDENTITY:
         return Style(IDENTITY, None, None)
-    path = _bundled_path(name_or_path)
+    path = _path_of(text)
+    if path is not None:
+        return _whole(text, path)
+    if text in _bundled_styles():
+        return replace(_of_pack(text, _bundled_styles()[text], text), name=text)
+    base, separator, mixture = text.rpartition(":")
+    path = _path_of(base) if separator else None
     if path is None:
-        path = Path(name_or_path)
-        if not path.exists():
-            known = ", ".join((*bundled_styles(), IDENTITY))
+        known = ", ".join((*bundled_styles(), IDENTITY))
+        raise InputError(
+            f"style {text!r} is neither a bundled style ({known}) nor a file; "
+            "see `nst styles list`, or name a checkpoint"
+        )
+    return _of_pack(text, path, mixture)
+
+
+def mixture_text(mixture: Iterable[tuple[str, float]]) -> str:
+    """Write a mixture as ``--style`` takes it: ``wave=0.7,starry_night=0.3``, one style alone."""
+    parts = list(mixture)
+    if len(parts) == 1:
+        return parts[0][0]
+    return ",".join(f"{name}={part:.6g}" for name, part in parts)
+
+
+def _whole(text: str, path: Path) -> Style:
+    info = read_info(path)
+    if not info.styles:
+        return Style(path.stem, path.absolute(), info)
+    if len(info.styles) > 1:
+        first, second = info.styles[:2]
+        raise InputError(
+            f"{text} holds {len(info.styles)} styles ({', '.join(info.styles)}); name one, "
+            f"{text}:{first}, or a mixture, {text}:{first}=0.7,{second}=0.3"
+        )
+    return Style(path.stem, path.absolute(), info, ((info.styles[0], 1.0),))
+
+
+def _of_pack(text: str, path: Path, mixture: str) -> Style:
+    """Find the styles that ``mixture`` names in the network of several."""
+    info = read_info(path)
+    if not info.styles:
+        raise InputError(f"--style {text}: {path.stem} has one style only; leave out :{mixture}")
+    parts: dict[str, float] = {}
+    for item in mixture.split(","):
+        name, _, number = item.strip().partition("=")
+        if name not in info.styles:
             raise InputError(
-                f"style {name_or_path!r} is neither a bundled style ({known}) nor a file; "
-                "see `nst styles list`, or name a checkpoint"
+                f"--style {text}: {path.stem} has no style {name!r}; "
+                f"it has {', '.join(info.styles)}"
             )
-    return Style(path.stem, path.absolute(), read_info(path))
+        parts[name] = parts.get(name, 0.0) + _part(text, number)
+    total = sum(parts.values())
+    if not total > 0:
+        raise InputError(f"--style {text}: at least one style needs a number above 0")
+    # In the order of the network, so that one mixture has one name.
+    shares = tuple((name, parts[name] / total) for name in info.styles if parts.get(name, 0.0) > 0)
+    return Style(f"{path.stem}-{mixture_text(shares)}", path.absolute(), info, shares)
+
+
+def _part(text: str, number: str) -> float:
+    try:
+        part = float(number or 1)
+    except ValueError:
+        part = math.nan
+    if not 0 <= part < math.inf:
+        raise InputError(
+            f"--style {text}: {number!r} is not a number of 0 or more; "
+            "try the form pack:wave=0.7,starry_night=0.3"
+        )
+    return part
+
+
+def _bundled_styles() -> dict[str, Path]:
+    """Path of each bundled style; one with a file of its own goes before one in a pack."""
+    folder = _FOLDERS["stylize"]
+    packs = bundled_packs()
+    names = {style: name for name, styles in packs.items() for style in styles}
+    names |= {name: name for name in bundled("stylize") if name not in packs}
+    return {style: folder / f"{name}{_SUFFIX}" for style, name in names.items()}
 
 
 def find_for(command: Command, name_or_path: str) -> Style:
@@ -112,8 +214,8 @@ def find_for(command: Command, name_or_path: str) -> Style:
 
     Raises InputError for a checkpoint that another command applies, and what find_style raises.
     """
-    known = name_or_path == IDENTITY or _bundled_path(name_or_path) is not None
-    if command != "stylize" and not known and not Path(name_or_path).exists():
+    known = name_or_path in (IDENTITY, *bundled_styles()) or _path_of(name_or_path) is not None
+    if command != "stylize" and not known:
         known_ones = "".join(f"{name}, " for name in bundled(command))
         raise InputError(
             f"{name_or_path}: no such file; `nst {command}` needs {_KINDS[command]}: "
@@ -128,8 +230,10 @@ def find_for(command: Command, name_or_path: str) -> Style:
     return style
 
 
-def _bundled_path(name: str) -> Path | None:
+def _path_of(name: str) -> Path | None:
+    """Path of a bundled checkpoint or of a file; None where there is neither."""
     for command, folder in _FOLDERS.items():
         if name in bundled(command):
             return folder / f"{name}{_SUFFIX}"
-    return None
+    path = Path(name)
+    return path if name and path.exists() else None

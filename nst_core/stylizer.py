@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nst_core.batching import HalvingBatches
-from nst_core.checkpoint import load_generator
 from nst_core.color import keep_rgb_colors
 from nst_core.engine import Engine, make_engine
 from nst_core.layerwise_engine import LayerwiseEngine
@@ -99,7 +98,7 @@ class Stylizer:
         self._whole_side = 0
         if style.path is None or strength == 0:
             return
-        generator, _ = load_generator(style.path)
+        generator = style.load()
         self._engine = make_engine(
             generator,
             engine=engine,

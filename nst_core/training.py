@@ -1,29 +1,34 @@
-"""Fitting a generator: the learning-rate schedule and one optimisation step."""
+"""Fitting a generator: one optimisation step, on one worker or together with others."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
-from nst_core.errors import TrainingFailed
+from nst_core.conditional_norm import MultiStyleGenerator
+from nst_core.divergence import DivergenceWatch
+from nst_core.errors import TrainingDiverged
 from nst_core.objective import Losses
-from nst_core.settings import TrainingSettings
+from nst_core.schedules import learning_rate_at
+from nst_core.settings import TrainingPrecision, TrainingSettings
+from nst_core.stability import Disturbance, stability_loss
 from nst_core.texture_net import TextureNet
+from nst_core.training_photos import Batch
+
+LOSS_NAMES = ("content", "style", "tv", "stability", "total")
+"""What ``step`` returns: the terms before their weights, and the weighted total."""
 
 
-def learning_rate_at(step: int, settings: TrainingSettings) -> float:
-    """Linear warm-up, then a cosine down to ``final_rate``; ``step`` counts from 0."""
-    warmup = min(settings.warmup_steps, settings.steps // 4)
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / max(1, settings.steps - warmup)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-    return settings.learning_rate * (settings.final_rate + (1 - settings.final_rate) * cosine)
+_CPUS_WITH_BFLOAT16 = ("avx512_bf16", "amx_bf16", "arm_bf16")
 
 
 def keep(batch: Tensor) -> Tensor:
@@ -32,11 +37,15 @@ def keep(batch: Tensor) -> Tensor:
 
 
 class GeneratorTrainer:
-    """Owns generator, optimizer and step counter; ``step`` does one Adam step on a batch.
+    """Owns generator, its moving average, optimizer and step counter; ``step`` does one Adam step.
 
-    ``objective`` maps the generator's output and a batch of targets to Losses. ``prepare`` makes
-    the generator's input from the targets: the low-resolution picture for super-resolution.
-    ``rank`` tells workers apart, whose noise must differ.
+    ``objective`` maps the generator's output, a batch of targets and, for a MultiStyleGenerator,
+    the numbers of their styles to Losses. ``prepare`` makes the generator's input from the
+    targets: the low-resolution picture for super-resolution. Parameters that require no gradient
+    stay as they are. A step is over ``samples_per_step`` pictures of all ``world_size`` workers
+    together, however many of them this worker has.
+
+    All that is random follows from seed and sample number, so there is no random state to keep.
     """
 
     def __init__(
@@ -47,63 +56,179 @@ class GeneratorTrainer:
         *,
         device: torch.device,
         prepare: Callable[[Tensor], Tensor] = keep,
-        rank: int = 0,
+        samples_per_step: int | None = None,
+        world_size: int = 1,
     ) -> None:
         self.settings = settings
         self.device = device
         self.generator = generator.to(device).to(memory_format=torch.channels_last).train()
         self.objective = objective.to(device).to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=settings.learning_rate)
+        self.parameters = [p for p in self.generator.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate)
+        self.average = AveragedModel(
+            self.generator, multi_avg_fn=_moving_average(settings.average), use_buffers=True
+        )
         self.steps_done = 0
-        self.rank = rank
+        self.rate_factor = 1.0
+        """Of the schedule's rate; lower after each divergence."""
+        self.samples_per_step = samples_per_step or settings.batch_size * settings.accumulate
+        self.world_size = world_size
+        self._watch = DivergenceWatch()
         self._prepare = prepare
         self._forward = self.generator
+        self._mixed_precision = uses_bfloat16(settings.precision, device)
 
     def data_parallel(self, wrap: Callable[[nn.Module], nn.Module]) -> None:
         """Run the forward pass through ``wrap(generator)``; the weights stay the generator's."""
         self._forward = wrap(self.generator)
 
-    def step(self, target: Tensor) -> Losses:
-        """Fit to N x 3 x H x W pictures in [0, 1]; returns the losses before the step.
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return self.rate_factor * learning_rate_at(self.steps_done, self.settings)
 
-        Raises TrainingFailed when the objective is no longer a finite number.
+    @property
+    def trained(self) -> nn.Module:
+        """The generator that the training is for: the moving average, where there is one."""
+        averaged: nn.Module = self.average.module
+        return averaged
+
+    def step(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """Fit to this worker's batches of one step; returns the losses before the step, by name.
+
+        They are means over all workers' samples. Raises TrainingDiverged, on all workers alike,
+        when the losses are no longer finite or as high as at the start again; the weights are
+        those of the last good step then.
         """
-        target = target.to(self.device, memory_format=torch.channels_last, non_blocking=True)
-        rate = learning_rate_at(self.steps_done, self.settings)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self._seed_noise()
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.settings.mixed_precision
-        ):
-            losses: Losses = self.objective(self._forward(self._prepare(target)), target)
-        if not torch.isfinite(losses.total):
-            raise TrainingFailed(
-                f"the objective is {losses.total.item()} at step {self.steps_done}; "
-                "try a lower --learning-rate or a lower --style-weight"
-            )
+            group["lr"] = self.learning_rate
         self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        sums = torch.zeros(len(LOSS_NAMES), device=self.device)
+        for number, batch in enumerate(batches):
+            losses = self._backward(batch, synchronize=number == len(batches) - 1)
+            sums += losses * (len(batch.samples) / self.samples_per_step)
+        if self.world_size > 1:
+            torch.distributed.all_reduce(sums)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm or math.inf)
+        means = dict(zip(LOSS_NAMES, sums.tolist(), strict=True))
+        if not self._watch.is_well(means["total"], norm.item()):
+            raise TrainingDiverged(
+                f"the objective is {means['total']:.4g} at step {self.steps_done}, "
+                f"its gradient's norm {norm.item():.4g}"
+            )
         self.optimizer.step()
+        self.average.update_parameters(self.generator)
         self.steps_done += 1
-        return Losses(**{name: value.detach() for name, value in vars(losses).items()})
+        return means
 
-    def _seed_noise(self) -> None:
-        """Noise follows from seed, step and worker, so that a resumed run goes on with the same."""
+    def _backward(self, batch: Batch, *, synchronize: bool) -> Tensor:
+        """Add the gradients of a batch; returns its losses in the order of LOSS_NAMES."""
+        target = batch.pictures.to(
+            self.device, memory_format=torch.channels_last, non_blocking=True
+        )
+        self._seed_noise(batch.samples[0])
+        with self._synchronized(synchronize):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed_precision):
+                losses, stability = self._losses(target, batch.samples)
+            total = losses.total + self.settings.stability_weight * stability
+            # The workers' gradients are averaged afterwards, whatever each one's share was.
+            share = len(batch.samples) * self.world_size / self.samples_per_step
+            (share * total).backward()  # type: ignore[no-untyped-call]
+        terms = (losses.content, losses.style, losses.tv, stability, total)
+        return torch.stack([term.detach().float() for term in terms])
+
+    def _losses(self, target: Tensor, samples: Sequence[int]) -> tuple[Losses, Tensor]:
+        source = self._prepare(target)
+        disturbance = None
+        if self.settings.stability_weight:
+            height, width = source.shape[-2:]
+            disturbance = Disturbance.drawn(len(source), (height, width), self._seed(samples[0]))
+            source = torch.cat([source, disturbance.disturbed(source)])
+        if isinstance(self.generator, MultiStyleGenerator):
+            # Every style has the same part of the samples, and of every step over enough of them.
+            styles = torch.tensor(samples, device=self.device) % self.generator.styles
+            mixture = functional.one_hot(styles, self.generator.styles).float()
+            stylized = self._forward(source, mixture.repeat(len(source) // len(target), 1))
+            losses: Losses = self.objective(stylized[: len(target)], target, styles)
+        else:
+            stylized = self._forward(source)
+            losses = self.objective(stylized[: len(target)], target)
+        if disturbance is None:
+            return losses, losses.total.new_zeros(())
+        output, again = stylized.split(len(target))
+        return losses, stability_loss(output, again, disturbance)
+
+    def _synchronized(self, synchronize: bool) -> AbstractContextManager[None]:
+        """Let the workers exchange gradients only with the last batch of a step."""
+        if synchronize or not isinstance(self._forward, DistributedDataParallel):
+            return nullcontext()
+        waiting: AbstractContextManager[None] = self._forward.no_sync()
+        return waiting
+
+    def _seed_noise(self, sample: int) -> None:
+        """Let noise follow from seed and sample, so that a resumed run goes on with the same."""
         if isinstance(self.generator, TextureNet):
-            sequence = np.random.SeedSequence((self.settings.seed, self.steps_done, self.rank))
-            self.generator.seed_noise(int(sequence.generate_state(1, np.uint64)[0] >> 1))
+            self.generator.seed_noise(self._seed(sample))
+
+    def _seed(self, sample: int) -> int:
+        sequence = np.random.SeedSequence((self.settings.seed, sample))
+        return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that going on needs: the schedule and the data order follow from the step."""
+        """Everything that going on needs: schedule, data order and noise follow from the step.
+
+        ``trained`` beside it is the state that the training is for, under a checkpoint's names.
+        """
         return {
             "generator": self.generator.state_dict(),
+            "average": self.average.state_dict(),
+            "trained": plain(self.trained).state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "steps_done": self.steps_done,
+            "rate_factor": self.rate_factor,
+            "watch": self._watch.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` returned."""
         self.generator.load_state_dict(state["generator"])
+        self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps_done = state["steps_done"]
+        self.rate_factor = state["rate_factor"]
+        self._watch.load_state_dict(state["watch"])
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """Return the generator within a MultiStyleGenerator, or the generator itself."""
+    return network.generator if isinstance(network, MultiStyleGenerator) else network
+
+
+def uses_bfloat16(precision: TrainingPrecision, device: torch.device) -> bool:
+    """Whether a training on ``device`` computes in bfloat16 where it may."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in _CPUS_WITH_BFLOAT16)
+
+
+def _moving_average(
+    decay: float,
+) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """Exponential moving average that forgets faster in its first steps."""
+
+    @torch.no_grad()
+    def update(
+        averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int
+    ) -> None:
+        done = int(updates)
+        weight = 1 - min(decay, (1 + done) / (10 + done))
+        for average, current in zip(averages, currents, strict=True):
+            if average.is_floating_point():
+                average.lerp_(current, weight)
+            else:
+                average.copy_(current)
+
+    return update

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,59 +13,105 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from nst_core.errors import InputError, MediaError
-from nst_core.pictures import PICTURE_SUFFIXES, read_rgb, resize_shorter_side, to_tensor
-
-_log = logging.getLogger(__name__)
+from nst_core.picture_files import decode
+from nst_core.pictures import read_file, resize_shorter_side, to_tensor
+from nst_core.settings import MAX_PIXELS
 
 _MAX_ZOOM = 1.5
 """A crop is taken from a photo whose shorter side is 1 to 1.5 times the crop's."""
 
 
-def find_photos(folder: Path) -> list[Path]:
-    """Every picture below ``folder``, by name, in sorted order. Raises InputError."""
-    if not folder.is_dir():
-        raise InputError(f"content folder {folder}: no such folder")
-    photos = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
-    if not photos:
-        raise InputError(
-            f"content folder {folder}: no pictures in it ({', '.join(sorted(PICTURE_SUFFIXES))})"
-        )
-    return photos
+@dataclass(frozen=True, repr=False)
+class Sample:
+    """One training picture."""
+
+    number: int
+    picture: Tensor
+    """3 x size x size in [0, 1]."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Photos that were tried before it, and what is wrong with each."""
 
 
-class PhotoCrops(Dataset[Tensor]):
-    """Sample ``index`` is a 3 x size x size crop in [0, 1] that depends on seed and index alone.
+@dataclass(frozen=True, repr=False)
+class Batch:
+    """Some samples of one step."""
+
+    samples: tuple[int, ...]
+    """Their numbers."""
+    pictures: Tensor
+    """B x 3 x size x size in [0, 1]."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Photos that were tried in vain, and what is wrong with each."""
+
+    @staticmethod
+    def of(samples: Sequence[Sample]) -> Batch:
+        """Put samples together."""
+        unreadable: dict[str, str] = {}
+        for sample in samples:
+            unreadable |= sample.unreadable
+        pictures = torch.stack([sample.picture for sample in samples])
+        return Batch(tuple(sample.number for sample in samples), pictures, unreadable)
+
+    def pin_memory(self) -> Batch:
+        """Return the batch where a GPU fetches it from while it computes."""
+        return replace(self, pictures=self.pictures.pin_memory())
+
+
+class PhotoCrops(Dataset[Sample]):
+    """Sample ``index`` has a crop that depends on photos, seed and index alone.
 
     Every len(paths) indices visit each photo once, in a new order; size, place and mirroring of
     the crop are random. Resuming is thus going on at an index, with any number of workers.
     ``native`` crops at the photo's own resolution and enlarges only photos that are too small:
     for super-resolution, which learns from real detail.
-    A photo that cannot be read is logged, and the next one of its epoch takes its place.
+    A photo that cannot be read is told of, and the next one of its epoch takes its place.
+    ``read`` returns a file's content, or raises MediaError.
     """
 
     def __init__(
-        self, paths: Sequence[Path], *, size: int, seed: int, native: bool = False
+        self,
+        paths: Sequence[str],
+        *,
+        size: int,
+        seed: int,
+        native: bool = False,
+        read: Callable[[str], bytes] = read_file,
     ) -> None:
-        self.paths = list(paths)
+        self.paths = paths
+        self.read = read
         self.size = size
         self.seed = seed
         self.native = native
         self._order: tuple[int, np.ndarray] | None = None
 
-    def __getitem__(self, index: int) -> Tensor:
-        """Crop number ``index``, any number of 0 or more."""
+    def __getitem__(self, index: int) -> Sample:
+        """Sample number ``index``, any number of 0 or more.
+
+        Raises InputError where none of the photos can be read.
+        """
         epoch, place = divmod(index, len(self.paths))
         order = self._order_of(epoch)
         random = np.random.default_rng((self.seed, 1, index))
+        unreadable: dict[str, str] = {}
         for offset in range(len(order)):
             path = self.paths[order[(place + offset) % len(order)]]
             try:
-                photo = read_rgb(path, shrink_towards=self._shrink_towards)
+                photo = self._open(path)
             except MediaError as error:
-                _log.warning("skipped: %s", error)
+                unreadable[path] = str(error)
                 continue
-            return self._crop(photo, random)
-        raise InputError("none of the content photos can be read")
+            return Sample(index, self._crop(photo, random), unreadable)
+        raise InputError(
+            f"none of the {len(self.paths)} content photos can be read; "
+            f"the last: {unreadable[path]}"
+        )
+
+    def _open(self, path: str) -> Image.Image:
+        content = self.read(path)
+        decoded = decode(
+            content, name=path, shrink_towards=self._shrink_towards, max_pixels=MAX_PIXELS
+        )
+        return decoded.image.convert("RGB")
 
     @property
     def _shrink_towards(self) -> int | None:
@@ -90,21 +136,23 @@ class PhotoCrops(Dataset[Tensor]):
         return to_tensor(crop)[0]
 
 
-class BlankPictures(Dataset[Tensor]):
+class BlankPictures(Dataset[Sample]):
     """Pictures whose size alone counts: what a texture generator is given."""
 
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def __getitem__(self, index: int) -> Tensor:
+    def __getitem__(self, index: int) -> Sample:
         """3 x size x size of zeros."""
-        return torch.zeros(3, self.size, self.size)
+        return Sample(index, torch.zeros(3, self.size, self.size))
 
 
 class StepSampler(Sampler[list[int]]):
-    """The sample indices of each step for one of ``world_size`` workers, from ``first_step`` on.
+    """The sample numbers of each batch for one of ``world_size`` workers, from ``first_step`` on.
 
-    A step uses world_size x batch_size consecutive samples; worker ``rank`` takes its share.
+    A step is over ``samples_per_step`` consecutive samples, whoever computes them: the workers
+    take shares of them that differ by one at most, in ``batches_per_step`` batches of
+    ``batch_size`` or fewer.
     """
 
     def __init__(
@@ -112,34 +160,48 @@ class StepSampler(Sampler[list[int]]):
         *,
         first_step: int,
         last_step: int,
+        samples_per_step: int,
         batch_size: int,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        if world_size > samples_per_step:
+            raise ValueError(f"{world_size} workers cannot share {samples_per_step} samples")
         self.steps = range(first_step, last_step)
+        self.samples_per_step = samples_per_step
         self.batch_size = batch_size
-        self.rank = rank
-        self.world_size = world_size
+        self.share = range(
+            samples_per_step * rank // world_size, samples_per_step * (rank + 1) // world_size
+        )
+
+    @property
+    def batches_per_step(self) -> int:
+        """Of this worker."""
+        return math.ceil(len(self.share) / self.batch_size)
 
     def __len__(self) -> int:
-        return len(self.steps)
+        return len(self.steps) * self.batches_per_step
 
     def __iter__(self) -> Iterator[list[int]]:
         for step in self.steps:
-            first = (step * self.world_size + self.rank) * self.batch_size
-            yield list(range(first, first + self.batch_size))
+            numbers = [step * self.samples_per_step + place for place in self.share]
+            for start in range(0, len(numbers), self.batch_size):
+                yield numbers[start : start + self.batch_size]
 
 
-def picture_loader(
-    pictures: Dataset[Tensor], sampler: StepSampler, *, processes: int = 0
-) -> torch.utils.data.DataLoader[Tensor]:
-    """Batches of B x 3 x size x size; ``processes`` decode beside the training (0: within it)."""
-    return torch.utils.data.DataLoader(
+def batches_of_steps(
+    pictures: Dataset[Sample], sampler: StepSampler, *, processes: int = 0
+) -> Iterator[list[Batch]]:
+    """Yield the batches of each step; ``processes`` decode beside the training (0: within it)."""
+    loader = torch.utils.data.DataLoader(
         pictures,
         batch_sampler=sampler,
+        collate_fn=Batch.of,
         num_workers=processes,
-        persistent_workers=processes > 0,
         # A worker of Ray has threads: a forked copy of it may hang.
         multiprocessing_context="spawn" if processes else None,
         pin_memory=torch.cuda.is_available(),
     )
+    batches = iter(loader)
+    for _ in sampler.steps:
+        yield [next(batches) for _ in range(sampler.batches_per_step)]

@@ -125,10 +125,10 @@ def export(
     if style.path is None:
         raise InputError(f"{name} passes frames through and has no network; name another style")
     _check_output(output, style.path, overwrite)
-    from nst_core.checkpoint import load_generator
     from nst_core.onnx_export import INPUT_NAME, export_onnx
 
-    report = export_onnx(*load_generator(style.path), output)
+    assert style.info is not None
+    report = export_onnx(style.load(), style.info, output)
     if json:
         console.print_json(asdict(report) | {"path": str(report.path), "input_name": INPUT_NAME})
         return

@@ -11,9 +11,11 @@ import typer
 from jobs.cli import console, options
 from jobs.specs import DeviceChoice, LossNetworkChoice
 from jobs.training_specs import (
+    PRESETS,
     ArchitectureChoice,
     NormChoice,
     PaddingChoice,
+    PresetChoice,
     TrainGenerator,
     TrainStyle,
     TrainSuperResolution,
@@ -25,22 +27,54 @@ from nst_core.settings import (
     ReconstructionLoss,
     ReconstructionSettings,
     Scaling,
+    Schedule,
+    TrainingPrecision,
     TrainingSettings,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Train generators.")
 
+_FIT = "The optimisation"
 _WEIGHTS = "The objective"
 _RUN = "The run"
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="The checkpoint to write.")]
-Content = Annotated[Path, typer.Option(help="Folder of photographs to learn on.")]
+Content = Annotated[
+    list[str],
+    typer.Option(help="Photographs to learn on: folder, glob, list (.txt), URI. Repeatable."),
+]
 Norm = Annotated[NormChoice, typer.Option(help="Normalisation in the generator.")]
 Width = Annotated[int, typer.Option(help="Channels of the first layer.")]
+PresetWidth = Annotated[int | None, typer.Option(help="Channels of the first layer.")]
 Steps = Annotated[int, typer.Option(help="Optimisation steps.")]
-BatchSize = Annotated[int, typer.Option(help="Pictures a step, for each worker.")]
+PresetSteps = Annotated[int | None, typer.Option(help="Optimisation steps.")]
+BatchSize = Annotated[int, typer.Option(help="Pictures at once, for each worker.")]
+Accumulate = Annotated[
+    int, typer.Option(help="Batches of each worker that one step adds up.", rich_help_panel=_FIT)
+]
 ImageSize = Annotated[int, typer.Option(help="Side of the training pictures, pixels.")]
-LearningRate = Annotated[float, typer.Option(help="Of Adam.")]
+PresetImageSize = Annotated[int | None, typer.Option(help="Side of the training pictures, pixels.")]
+LearningRate = Annotated[float, typer.Option(help="Of Adam.", rich_help_panel=_FIT)]
+ScheduleOption = Annotated[
+    Schedule, typer.Option(help="Of the rate after the warm-up.", rich_help_panel=_FIT)
+]
+Decay = Annotated[float, typer.Option(help="Factor of --schedule step.", rich_help_panel=_FIT)]
+DecayEvery = Annotated[int, typer.Option(help="Steps between its decays.", rich_help_panel=_FIT)]
+WarmupSteps = Annotated[
+    int, typer.Option(help="Steps in which the rate rises.", rich_help_panel=_FIT)
+]
+ClipNorm = Annotated[
+    float | None,
+    typer.Option(help="Longest gradient (Euclidean norm); default any.", rich_help_panel=_FIT),
+]
+Average = Annotated[
+    float,
+    typer.Option(help="Decay of the weights' moving average; 0: none.", rich_help_panel=_FIT),
+]
+PrecisionOption = Annotated[
+    TrainingPrecision,
+    typer.Option(help="auto: bfloat16 where the processor has it.", rich_help_panel=_FIT),
+]
 ContentWeight = Annotated[float, typer.Option(rich_help_panel=_WEIGHTS)]
 StyleWeight = Annotated[float, typer.Option(rich_help_panel=_WEIGHTS)]
 TvWeight = Annotated[float, typer.Option(help="Of total variation.", rich_help_panel=_WEIGHTS)]
@@ -58,7 +92,14 @@ LossNetworkWeights = Annotated[
         rich_help_panel=_WEIGHTS,
     ),
 ]
-Workers = Annotated[int, typer.Option(rich_help_panel=_RUN)]
+Workers = Annotated[
+    str,
+    typer.Option(
+        metavar="N|MIN:MAX",
+        help="MIN:MAX goes on with fewer, and takes in more, as nodes go and come.",
+        rich_help_panel=_RUN,
+    ),
+]
 CpusPerWorker = Annotated[
     int | None, typer.Option(help="Default: an equal share.", rich_help_panel=_RUN)
 ]
@@ -74,7 +115,8 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in th
 Seed = Annotated[int, typer.Option(rich_help_panel=_RUN)]
 
 _TEXTURE = TrainTexture(output=Path(), texture_image=Path())
-_SUPER_RESOLUTION = TrainSuperResolution(output=Path(), content=Path())
+_SUPER_RESOLUTION = TrainSuperResolution(output=Path(), content=())
+_TRAINING = TrainingSettings()
 
 
 @app.callback()
@@ -84,9 +126,26 @@ def group() -> None:
 
 @app.command()
 def style(
-    style_image: Annotated[Path, typer.Argument(help="The picture whose style is learnt.")],
+    style_images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="STYLE_IMAGE...",
+            help="The picture whose style is learnt; several: one network for all of them.",
+        ),
+    ],
     content: Content,
     output: Output,
+    preset: Annotated[
+        PresetChoice,
+        typer.Option(help="Sets --width, --steps, --image-size and --style-size."),
+    ] = "balanced",
+    extend: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="Add to this style network: only the new styles' own few parameters are fitted.",
+        ),
+    ] = None,
     architecture: Annotated[
         ArchitectureChoice,
         typer.Option(
@@ -98,21 +157,36 @@ def style(
     padding: Annotated[
         PaddingChoice, typer.Option(help="Of johnson's convolutions.")
     ] = TrainStyle.padding,
-    width: Width = TrainStyle.width,
-    steps: Steps = TrainingSettings.steps,
+    width: PresetWidth = None,
+    steps: PresetSteps = None,
     batch_size: BatchSize = TrainingSettings.batch_size,
-    image_size: ImageSize = TrainingSettings.image_size,
+    image_size: PresetImageSize = None,
     learning_rate: LearningRate = TrainingSettings.learning_rate,
+    accumulate: Accumulate = _TRAINING.accumulate,
+    schedule: ScheduleOption = _TRAINING.schedule,
+    warmup_steps: WarmupSteps = _TRAINING.warmup_steps,
+    decay: Decay = _TRAINING.decay,
+    decay_every: DecayEvery = _TRAINING.decay_every,
+    clip_norm: ClipNorm = None,
+    average: Average = _TRAINING.average,
+    precision: PrecisionOption = _TRAINING.precision,
     style_size: Annotated[
-        int, typer.Option(help="Shorter side of the style image: larger, broader strokes.")
-    ] = TrainStyle.style_size,
+        int | None,
+        typer.Option(help="Shorter side of the style image: larger, broader strokes."),
+    ] = None,
     content_weight: ContentWeight = ObjectiveSettings.content_weight,
     style_weight: StyleWeight = ObjectiveSettings.style_weight,
     tv_weight: TvWeight = ObjectiveSettings.tv_weight,
+    stability_weight: Annotated[
+        float,
+        typer.Option(
+            help="Of what flickers when a picture moves a little.", rich_help_panel=_WEIGHTS
+        ),
+    ] = TrainingSettings.stability_weight,
     scaling: ScalingOption = ObjectiveSettings.scaling,
     loss_network: LossNetwork = TrainStyle.loss_network,
     loss_network_weights: LossNetworkWeights = None,
-    workers: Workers = TrainStyle.workers,
+    workers: Workers = "1",
     cpus_per_worker: CpusPerWorker = None,
     device: Device = TrainStyle.device,
     address: options.Address = TrainStyle.address,
@@ -123,31 +197,42 @@ def style(
     seed: Seed = TrainingSettings.seed,
     json: options.Json = False,
 ) -> None:
-    """Train a style from one picture on a folder of photographs.
+    """Train a style from a picture, or several in one network, on photographs.
 
     Example: nst train style wave.jpg --content photos -o wave.safetensors
     """
+    values = PRESETS[preset]
     job = TrainStyle(
-        style_image=style_image,
-        content=content,
+        style_images=tuple(style_images),
+        content=tuple(content),
         output=output,
         training=TrainingSettings(
-            steps=steps,
+            steps=values.steps if steps is None else steps,
             batch_size=batch_size,
-            image_size=image_size,
+            image_size=values.image_size if image_size is None else image_size,
             learning_rate=learning_rate,
+            accumulate=accumulate,
+            schedule=schedule,
+            warmup_steps=warmup_steps,
+            decay=decay,
+            decay_every=decay_every,
+            clip_norm=clip_norm,
+            average=average,
+            precision=precision,
+            stability_weight=stability_weight,
             seed=seed,
         ),
         objective=ObjectiveSettings(content_weight, style_weight, tv_weight, scaling),
         architecture=architecture,
         norm=norm,
         padding=padding,
-        width=width,
-        style_size=style_size,
+        width=values.width if width is None else width,
+        style_size=values.style_size if style_size is None else style_size,
+        extend=extend,
         loss_network=loss_network,
         loss_network_weights=loss_network_weights,
         device=device,
-        workers=workers,
+        workers=_workers(workers),
         cpus_per_worker=cpus_per_worker,
         address=address,
         checkpoint_every=checkpoint_every,
@@ -174,10 +259,18 @@ def texture(
     batch_size: BatchSize = _TEXTURE.training.batch_size,
     image_size: ImageSize = _TEXTURE.training.image_size,
     learning_rate: LearningRate = _TEXTURE.training.learning_rate,
+    accumulate: Accumulate = _TRAINING.accumulate,
+    schedule: ScheduleOption = _TRAINING.schedule,
+    warmup_steps: WarmupSteps = _TRAINING.warmup_steps,
+    decay: Decay = _TRAINING.decay,
+    decay_every: DecayEvery = _TRAINING.decay_every,
+    clip_norm: ClipNorm = None,
+    average: Average = _TRAINING.average,
+    precision: PrecisionOption = _TRAINING.precision,
     tv_weight: TvWeight = _TEXTURE.objective.tv_weight,
     loss_network: LossNetwork = _TEXTURE.loss_network,
     loss_network_weights: LossNetworkWeights = None,
-    workers: Workers = _TEXTURE.workers,
+    workers: Workers = "1",
     cpus_per_worker: CpusPerWorker = None,
     device: Device = _TEXTURE.device,
     address: options.Address = _TEXTURE.address,
@@ -200,6 +293,14 @@ def texture(
             batch_size=batch_size,
             image_size=image_size,
             learning_rate=learning_rate,
+            accumulate=accumulate,
+            schedule=schedule,
+            warmup_steps=warmup_steps,
+            decay=decay,
+            decay_every=decay_every,
+            clip_norm=clip_norm,
+            average=average,
+            precision=precision,
             seed=seed,
         ),
         objective=ObjectiveSettings(
@@ -214,7 +315,7 @@ def texture(
         loss_network=loss_network,
         loss_network_weights=loss_network_weights,
         device=device,
-        workers=workers,
+        workers=_workers(workers),
         cpus_per_worker=cpus_per_worker,
         address=address,
         checkpoint_every=checkpoint_every,
@@ -240,10 +341,18 @@ def super_resolution(
     batch_size: BatchSize = _SUPER_RESOLUTION.training.batch_size,
     image_size: ImageSize = _SUPER_RESOLUTION.training.image_size,
     learning_rate: LearningRate = _SUPER_RESOLUTION.training.learning_rate,
+    accumulate: Accumulate = _TRAINING.accumulate,
+    schedule: ScheduleOption = _TRAINING.schedule,
+    warmup_steps: WarmupSteps = _TRAINING.warmup_steps,
+    decay: Decay = _TRAINING.decay,
+    decay_every: DecayEvery = _TRAINING.decay_every,
+    clip_norm: ClipNorm = None,
+    average: Average = _TRAINING.average,
+    precision: PrecisionOption = _TRAINING.precision,
     tv_weight: TvWeight = _SUPER_RESOLUTION.objective.tv_weight,
     loss_network: LossNetwork = _SUPER_RESOLUTION.loss_network,
     loss_network_weights: LossNetworkWeights = None,
-    workers: Workers = _SUPER_RESOLUTION.workers,
+    workers: Workers = "1",
     cpus_per_worker: CpusPerWorker = None,
     device: Device = _SUPER_RESOLUTION.device,
     address: options.Address = _SUPER_RESOLUTION.address,
@@ -261,13 +370,21 @@ def super_resolution(
     if scale not in (4, 8):
         raise InputError(f"--scale {scale}: 4 or 8 is allowed")
     job = TrainSuperResolution(
-        content=content,
+        content=tuple(content),
         output=output,
         training=TrainingSettings(
             steps=steps,
             batch_size=batch_size,
             image_size=image_size,
             learning_rate=learning_rate,
+            accumulate=accumulate,
+            schedule=schedule,
+            warmup_steps=warmup_steps,
+            decay=decay,
+            decay_every=decay_every,
+            clip_norm=clip_norm,
+            average=average,
+            precision=precision,
             seed=seed,
         ),
         objective=ReconstructionSettings(loss, tv_weight),
@@ -277,7 +394,7 @@ def super_resolution(
         loss_network=loss_network,
         loss_network_weights=loss_network_weights,
         device=device,
-        workers=workers,
+        workers=_workers(workers),
         cpus_per_worker=cpus_per_worker,
         address=address,
         checkpoint_every=checkpoint_every,
@@ -286,6 +403,17 @@ def super_resolution(
         overwrite=overwrite,
     )
     _train(job, json)
+
+
+def _workers(text: str) -> tuple[int, int]:
+    """``2`` or ``1:4``. Raises InputError."""
+    least, _, most = text.partition(":")
+    try:
+        return int(least), int(most or least)
+    except ValueError as error:
+        raise InputError(
+            f"--workers {text}: a number, or at least and at most, is needed; try 1:4"
+        ) from error
 
 
 def _train(job: TrainGenerator, json: bool) -> None:
@@ -299,3 +427,10 @@ def _train(job: TrainGenerator, json: bool) -> None:
         return
     losses = ", ".join(f"{name} {value:.4g}" for name, value in report.losses.items())
     console.say(f"{report.checkpoint}: {report.steps} steps, {losses}; run in {report.run_dir}")
+    if report.rollbacks:
+        console.say(
+            f"it diverged {report.rollbacks} times and went back to a checkpoint with a lower "
+            "learning rate; see events.jsonl there"
+        )
+    for photo in report.unreadable:
+        console.say(f"skipped: {photo['error']}")

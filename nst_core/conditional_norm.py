@@ -1,0 +1,150 @@
+"""One network, many styles: conditional instance normalisation (Dumoulin et al. 2017, section 2.2).
+
+All convolutions are shared; each style has a scale and a shift of its own for every normalised
+channel. A network with the parameters of one style, or with a mixture of several, is a plain
+generator again: nothing that applies styles has to know of this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nst_core.errors import CheckpointError
+
+
+class ConditionalInstanceNorm2d(nn.Module):
+    """Instance normalisation whose scale and shift are chosen by ``mixture``.
+
+    ``weight`` and ``bias`` are S x C for S styles; ``mixture`` is N x S for a batch of N.
+    """
+
+    def __init__(self, like: nn.InstanceNorm2d, styles: int) -> None:
+        super().__init__()
+        self.eps = like.eps
+        self.weight = nn.Parameter(like.weight.detach().repeat(styles, 1))
+        self.bias = nn.Parameter(like.bias.detach().repeat(styles, 1))
+        self.mixture: Tensor | None = None
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalise N x C x H x W."""
+        if self.mixture is None:
+            raise RuntimeError("no mixture: call the MultiStyleGenerator, not its network")
+        normalized = functional.instance_norm(features, eps=self.eps)
+        # The products are tiny, and rounding them would shift whole channels.
+        with torch.autocast(features.device.type, enabled=False):
+            scale = (self.mixture @ self.weight).to(normalized.dtype)[..., None, None]
+            shift = (self.mixture @ self.bias).to(normalized.dtype)[..., None, None]
+        return torch.addcmul(shift, normalized, scale)
+
+
+class MultiStyleGenerator(nn.Module):
+    """A generator whose instance normalisations are replaced by conditional ones.
+
+    Its state has the names of the plain generator's, with one row a style in each of the
+    normalisations' parameters. Raises ValueError for a generator without instance normalisation.
+    """
+
+    def __init__(self, generator: nn.Module, styles: int) -> None:
+        super().__init__()
+        names = norm_names(generator)
+        if not names:
+            raise ValueError("several styles need a generator with instance normalisation")
+        self.generator = generator
+        self.styles = styles
+        self.norms: list[ConditionalInstanceNorm2d] = []  # a plain list: they have names already
+        for name in names:
+            parent_name, _, last = name.rpartition(".")
+            parent = generator.get_submodule(parent_name)
+            norm = getattr(parent, last)
+            self.norms.append(ConditionalInstanceNorm2d(norm, styles))
+            setattr(parent, last, self.norms[-1])
+
+    def forward(self, image: Tensor, mixture: Tensor) -> Tensor:
+        """Stylize N x 3 x H x W in [0, 1]; row n of ``mixture`` (N x S) weighs n's styles."""
+        for norm in self.norms:
+            norm.mixture = mixture
+        try:
+            stylized: Tensor = self.generator(image)
+        finally:
+            for norm in self.norms:
+                norm.mixture = None
+        return stylized
+
+    def start_from(self, base: Mapping[str, Tensor]) -> None:
+        """Take over all of a trained network but its styles, and let only new styles be fitted.
+
+        They begin as the mean of the styles of ``base``, the state of a plain generator or of a
+        multi-style one.
+        """
+        self.requires_grad_(False)
+        state = dict(base)
+        for name, module in self.generator.named_modules():
+            if isinstance(module, ConditionalInstanceNorm2d):
+                for key in ("weight", "bias"):
+                    mean = rows_of(base[f"{name}.{key}"]).float().mean(dim=0)
+                    state[f"{name}.{key}"] = mean.repeat(self.styles, 1)
+        self.generator.load_state_dict(state)
+        for parameter in self.style_parameters():
+            parameter.requires_grad_(True)
+
+    def style_parameters(self) -> list[nn.Parameter]:
+        """All that tells one style from another: what a new style is fitted with."""
+        return [parameter for norm in self.norms for parameter in (norm.weight, norm.bias)]
+
+
+def norm_names(generator: nn.Module) -> list[str]:
+    """Names of the affine instance normalisations of a plain generator."""
+    return [
+        name
+        for name, module in generator.named_modules()
+        if isinstance(module, nn.InstanceNorm2d) and module.affine
+    ]
+
+
+def mixed(
+    generator: nn.Module,
+    tensors: Mapping[str, Tensor],
+    styles: Sequence[str],
+    weights: Mapping[str, float],
+) -> dict[str, Tensor]:
+    """Return the state of a plain generator: that of ``styles`` mixed by ``weights``.
+
+    ``generator`` is a plain one of the architecture, ``tensors`` the state of a multi-style one.
+    ``weights`` maps names of styles to numbers of 0 or more, and is divided by its sum.
+    Raises CheckpointError for tensors that do not have one row a style.
+    """
+    total = sum(weights.values())
+    mixture = torch.tensor([weights.get(style, 0.0) / total for style in styles])
+    state = dict(tensors)
+    for name in norm_names(generator):
+        for key in (f"{name}.weight", f"{name}.bias"):
+            rows = state.get(key)
+            if rows is None or rows.ndim != 2 or len(rows) != len(styles):
+                raise CheckpointError(
+                    f"{key} does not have one row for each of {len(styles)} styles"
+                )
+            state[key] = mixture @ rows.float()
+    return state
+
+
+def joined(
+    generator: nn.Module, base: Mapping[str, Tensor], new: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the state with the styles of both, which share all but their normalisations.
+
+    ``generator`` is a plain one of the architecture; a ``base`` of one style may be plain too.
+    """
+    state = dict(base)
+    for name in norm_names(generator):
+        for key in (f"{name}.weight", f"{name}.bias"):
+            state[key] = torch.cat([rows_of(base[key]), rows_of(new[key])])
+    return state
+
+
+def rows_of(parameter: Tensor) -> Tensor:
+    """One row a style, also where there is but one style: C or S x C to S x C."""
+    return parameter.reshape(-1, parameter.shape[-1])
