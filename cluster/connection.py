@@ -19,6 +19,8 @@ _ENVIRONMENT_BEFORE_IMPORT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # `ray.train.report` waits for this poll
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",  # then it asks again which nodes are left
+    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # in vain, where one of the group is gone
 }
 
 
@@ -57,6 +59,7 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
             f"no Ray at {address} ({str(error).splitlines()[0]}); "
             "check --address, or leave it out to work on this machine"
         ) from error
+    _silence()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own dumps its stack on stderr
     try:
@@ -82,6 +85,13 @@ def _start_embedded(dashboard: bool) -> None:
             ray.shutdown()
             if attempt == 2:
                 raise
+
+
+def _silence() -> None:
+    """Keep stdout for results: Ray prints there that a node has died, log_to_driver or not."""
+    import ray._private.worker as internals
+
+    internals._worker_logs_enabled = False
 
 
 def _connect(address: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -16,11 +17,11 @@ import torch
 from PIL import Image
 
 from jobs.demo_clip import draw_frame
-from nst_core.checkpoint import load_generator
 from nst_core.degradation import downscale, upscale_bicubic
 from nst_core.pictures import read_rgb, sheet, to_picture
-from nst_core.style_library import bundled, bundled_styles, find_for, find_style
+from nst_core.style_library import bundled, bundled_packs, bundled_styles, find_for, find_style
 from nst_core.stylizer import Stylizer
+from nst_core.texture_net import TextureNet
 
 _IMAGES = Path(__file__).with_name("images")
 _PHOTOS = ("118031", "161045", "69000", "81095")
@@ -30,7 +31,7 @@ _ENLARGED_BOX = (64, 64, 256, 256)
 
 
 def main() -> None:
-    """Write gallery.jpg, demo.jpg, textures-and-x4.jpg and film-STYLE.jpg into docs/images."""
+    """Write gallery.jpg, film.jpg, mixtures.jpg, demo.jpg and textures-and-x4.jpg."""
     data = Path(sys.argv[1])
     stylizers = {name: Stylizer(find_style(name)) for name in bundled_styles()}
     film = _film_frames(data / "video" / "bunny.mp4", (1.0, 2.5, 4.0, 5.5, 7.0, 8.5))
@@ -41,9 +42,20 @@ def main() -> None:
     demo = draw_frame(2.5)
     _save(sheet([[demo, _apply(stylizers["wave"], demo)]], cell_height=270), "demo.jpg")
     _save(_textures_and_x4(data), "textures-and-x4.jpg")
-    for name, stylizer in stylizers.items():
-        frames = [_apply(stylizer, frame) for frame in film]
-        _save(sheet([frames[:3], frames[3:]], cell_height=200), f"film-{name}.jpg")
+    moments = film[1:5]
+    rows = [[_apply(stylizer, frame) for frame in moments] for stylizer in stylizers.values()]
+    _save(sheet([moments, *rows], cell_height=180), "film.jpg")
+    _save(sheet(_mixtures(photos[0]), cell_height=200), "mixtures.jpg")
+
+
+def _mixtures(photo: Image.Image) -> list[list[Image.Image]]:
+    """Between pairs of styles of the first bundled pack: a row each, from one to the other."""
+    pack, styles = next(iter(bundled_packs().items()))
+    rows = []
+    for first, second in zip(styles[::2], styles[1::2], strict=False):
+        texts = [f"{pack}:{first}={1 - part},{second}={part}" for part in (0, 0.25, 0.5, 0.75, 1)]
+        rows.append([_apply(Stylizer(find_style(text)), photo) for text in texts])
+    return rows
 
 
 def _textures_and_x4(data: Path) -> Image.Image:
@@ -56,7 +68,7 @@ def _textures_and_x4(data: Path) -> Image.Image:
 
 
 def _texture(name: str) -> Image.Image:
-    generator, _ = load_generator(find_for("synthesize", name).path)
+    generator = cast("TextureNet", find_for("synthesize", name).load())
     generator.seed_noise(1)
     with torch.no_grad():
         return to_picture(generator(torch.zeros(1, 3, 256, 256)))

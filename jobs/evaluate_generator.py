@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.specs import EvaluateGenerator, LossNetworkChoice
 from jobs.training_content import find_content
-from nst_core.checkpoint import CheckpointInfo
 from nst_core.engine import choose_device
 from nst_core.errors import InputError
 from nst_core.loss_network import load_loss_network_weights
@@ -27,7 +26,7 @@ from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.optimization import optimize_picture
 from nst_core.pictures import read_rgb, resize_shorter_side, to_tensor
 from nst_core.settings import ObjectiveSettings
-from nst_core.style_library import find_for
+from nst_core.style_library import Style, find_for
 from nst_core.texture_net import TextureNet
 
 ITERATIONS_SHOWN = (0, 10, 25, 50, 100, 200, 300, 400, 500)
@@ -89,9 +88,10 @@ def evaluate_generator(
     style = find_for("stylize", job.checkpoint)
     if style.path is None or style.info is None:
         raise InputError("--checkpoint identity: it has no objective; name a trained style")
-    generator, info = style.load(), style.info
+    generator = style.load()
     generator.to(device).to(memory_format=torch.channels_last)
-    objective = objective_of(info, job).to(device).to(memory_format=torch.channels_last)
+    training = training_of(style)
+    objective = objective_of(training, job).to(device).to(memory_format=torch.channels_last)
     contents = _contents(job)
     totals: list[dict[str, float]] = []
     curves: list[list[float]] = []
@@ -114,14 +114,25 @@ def evaluate_generator(
         seconds_per_100_iterations=iterations,
         speed_ratio=iterations / forward,
         device=str(device),
-        loss_network=info.training.get("loss_network_weights", ""),
+        loss_network=training.get("loss_network_weights", ""),
         **_comparison([losses["total"] for losses in totals], curves),
     )
 
 
-def objective_of(info: CheckpointInfo, job: EvaluateGenerator) -> PerceptualObjective:
+def training_of(style: Style) -> dict[str, Any]:
+    """How the style was trained, as the checkpoint says; of a mixture, its largest part."""
+    assert style.info is not None
+    training = style.info.training
+    if style.mixture:
+        largest = max(style.mixture, key=lambda part: part[1])[0]
+        for extension in training.get("extensions", ()):
+            if largest in extension["styles"]:
+                return dict(extension)
+    return training
+
+
+def objective_of(training: dict[str, Any], job: EvaluateGenerator) -> PerceptualObjective:
     """The objective that the checkpoint says it was trained on, with the weights given now."""
-    training = info.training
     if not isinstance(training.get("objective"), dict) or "style_size" not in training:
         raise InputError(
             f"checkpoint {job.checkpoint}: its metadata has no style objective; "

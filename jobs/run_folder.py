@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from nst_core.errors import InputError
 
 _LONGER_THAN_TWO_LINES = 4096
+_SECONDS_FOR_ORPHANS = 60.0
+"""The workers of a killed command end within seconds; those of a lost node somewhat later."""
+_SECONDS_BETWEEN_TRIES = 0.1
+
+Line = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,11 +42,6 @@ class RunFolder:
         return self.path / "settings.json"
 
     @property
-    def session(self) -> Path:
-        """Where the present session began, written by the first worker group of it."""
-        return self.path / "session.json"
-
-    @property
     def previews(self) -> Path:
         """Sheets of a few fixed photos, each with its stylized version."""
         return self.path / "preview"
@@ -45,8 +52,13 @@ class RunFolder:
         return self.path / "tensorboard"
 
     @property
+    def checkpoint(self) -> Path:
+        """What the present command went on from, and the last one came to."""
+        return self.path / "checkpoint"
+
+    @property
     def ray(self) -> Path:
-        """Ray Train's own: its snapshot and the checkpoints."""
+        """Ray Train's own, while it runs: the checkpoints that the present command came to."""
         return self.path / "ray"
 
     @property
@@ -60,113 +72,191 @@ class RunFolder:
         return self.path / "sheet.png"
 
     @property
-    def failures(self) -> Path:
-        """What went wrong in the present session, as JSON; the workers write it."""
-        return self.path / "failures.json"
+    def failure_file(self) -> Path:
+        """Why the present command must end, from the worker that knows it."""
+        return self.path / "failure.json"
 
     @property
     def started(self) -> bool:
         """Whether a run has left anything here."""
         return self.settings.exists()
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """All whole lines; a line cut short by a kill is left out."""
-        return _whole_lines(self.metrics)
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Have the folder for one command alone; it is made where there is none.
 
-    def last_metrics(self) -> dict[str, Any] | None:
+        Raises InputError when another command trains there, or where it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with _locked(self.path / ".command.lock", seconds=0):
+                yield
+        except TimeoutError as error:
+            raise InputError(
+                f"{self.path}: another nst train is at work in this run folder; wait for its "
+                "end, or choose another one with --run-dir"
+            ) from error
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the one worker that writes down steps, after the end of every earlier one.
+
+        Raises TimeoutError when one of those does not end, OSError where nothing can be written.
+        """
+        with _locked(self.path / ".writer.lock", seconds=_SECONDS_FOR_ORPHANS):
+            yield
+
+    def write_settings(self, settings: Line) -> None:
+        """Say what is trained here; from now on the run has started."""
+        _write_whole(self.settings, json.dumps(settings, indent=1))
+
+    def read_settings(self) -> Line:
+        """Return what is trained here. Raises InputError where that cannot be read."""
+        try:
+            settings: Line = json.loads(self.settings.read_text())
+        except ValueError as error:
+            raise InputError(
+                f"{self.settings}: damaged; --overwrite trains anew, or choose another --run-dir"
+            ) from error
+        return settings
+
+    def read_metrics(self) -> list[Line]:
+        """All whole lines; a line cut short by a kill is left out."""
+        return _read_lines(self.metrics)
+
+    def last_metrics(self) -> Line | None:
         """The last whole line, without reading those before it."""
-        if not self.metrics.exists():
+        try:
+            with self.metrics.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _LONGER_THAN_TWO_LINES))
+                lines = file.read().split(b"\n")[:-1]
+        except FileNotFoundError:
             return None
-        with self.metrics.open("rb") as file:
-            file.seek(max(0, self.metrics.stat().st_size - _LONGER_THAN_TWO_LINES))
-            lines = file.read().decode().split("\n")
-        return json.loads(lines[-2]) if len(lines) > 1 else None
+        return next(_parsed(reversed(lines)), None)
 
     def forget_metrics_from(self, step: int) -> None:
         """Drop the lines of steps that will be done again (``step`` and later, from 0)."""
-        kept = [line for line in self.read_metrics() if line["step"] < step]
-        _write_whole(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+        _keep_lines(self.metrics, [line for line in self.read_metrics() if line["step"] < step])
 
-    def begin_session(self) -> None:
-        """Forget what the last command left for its own workers."""
-        for file in (self.session, self.failures):
-            file.unlink(missing_ok=True)
+    def forget_from(self, step: int) -> None:
+        """Drop the metrics of steps that will be done again, and the rollbacks to them."""
+        self.forget_metrics_from(step)
+        events = self.read_events()
+        kept = [e for e in events if e["event"] != "rollback" or e["step"] < step]
+        _keep_lines(self.events, kept)
 
-    def note_start(self, step: int) -> int:
-        """Note that workers start at ``step``; returns how many starts in a row were there."""
-        record = self._failure_record()
-        starts = record.get("starts", 0) + 1 if record.get("step") == step else 1
-        self._write_failures(record | {"step": step, "starts": starts})
-        return starts
-
-    def note_error(self, error: str, *, is_final: bool) -> None:
-        """Keep a worker's words; ``is_final`` where trying again makes no sense."""
-        record = self._failure_record() | {"error": error}
-        self._write_failures(record | ({"failure": error} if is_final else {}))
-
-    def give_up(self, reason: str) -> None:
-        """Let the session end as failed, with the last worker's words."""
-        record = self._failure_record()
-        error = record.get("error", "a worker died without a word, such as for want of memory")
-        self._write_failures(record | {"failure": f"{reason}; the last: {error}"})
+    def note_failure(self, why: str) -> None:
+        """Let no worker of this command begin again: it would only fail again."""
+        _write_whole(self.failure_file, json.dumps({"failure": why}))
 
     def failure(self) -> str | None:
-        """Why the present session must end, if it must."""
-        failure: str | None = self._failure_record().get("failure")
+        """Why no worker of this command may begin again; None where they may."""
+        try:
+            failure: str = json.loads(self.failure_file.read_text())["failure"]
+        except FileNotFoundError:
+            return None
         return failure
 
-    def _failure_record(self) -> dict[str, Any]:
-        try:
-            record: dict[str, Any] = json.loads(self.failures.read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return record
-
-    def _write_failures(self, record: dict[str, Any]) -> None:
-        _write_whole(self.failures, json.dumps(record))
+    def forget_failure(self) -> None:
+        """Let workers begin: what kept those of the last command from it may be mended."""
+        self.failure_file.unlink(missing_ok=True)
 
     def note_unreadable(self, rank: int, unreadable: Mapping[str, str]) -> None:
         """Keep the photos that worker ``rank`` could not read, and why."""
-        if not unreadable:
-            return
-        with self._unreadable(rank).open("a") as file:
-            for path, error in unreadable.items():
-                file.write(json.dumps({"path": path, "error": error}) + "\n")
+        lines = [{"path": path, "error": error} for path, error in unreadable.items()]
+        if lines:
+            _append(self._unreadable(rank), lines)
 
     def unreadable(self) -> dict[str, str]:
         """All photos that a worker could not read, and why, in sorted order."""
         found: dict[str, str] = {}
         for file in self.path.glob(self._unreadable("*").name):
-            found |= {line["path"]: line["error"] for line in _whole_lines(file)}
+            found |= {line["path"]: line["error"] for line in _read_lines(file)}
         return dict(sorted(found.items()))
 
-    def note_event(self, event: dict[str, Any]) -> None:
-        """Append to the events."""
-        with self.events.open("a") as file:
-            file.write(json.dumps(event) + "\n")
+    def note_event(self, event: Line) -> None:
+        """Append to the events, with the time, by which they are told apart."""
+        _append(self.events, [event | {"time": datetime.now(UTC).isoformat()}])
 
-    def read_events(self) -> list[dict[str, Any]]:
+    def read_events(self) -> list[Line]:
         """All events, the oldest first."""
-        return _whole_lines(self.events)
+        return _read_lines(self.events)
 
     def _unreadable(self, rank: int | str) -> Path:
         return self.path / f"unreadable-{rank}.jsonl"
 
     def records(self) -> Iterator[Path]:
-        """Files that a run leaves here, beside Ray's and the pictures."""
-        yield from (self.metrics, self.settings, self.session, self.failures, self.events)
-        yield self.sheet
+        """Files that a run leaves here, beside checkpoints and pictures of the steps."""
+        yield from (self.metrics, self.events, self.failure_file, self.sheet)
         yield from self.path.glob(self._unreadable("*").name)
+        yield self.settings  # last: as long as it is there, a run is
 
 
-def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines; one cut short by a kill is left out."""
-    if not path.exists():
+@contextmanager
+def _locked(path: Path, *, seconds: float) -> Iterator[None]:
+    """Hold a lock that a process loses with its life. Raises TimeoutError after ``seconds``."""
+    with path.open("a") as file:
+        end = time.monotonic() + seconds
+        while not _lock(file):
+            if time.monotonic() >= end:
+                raise TimeoutError(f"{path}: held by another process")
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+        yield
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
+
+
+def _read_lines(path: Path) -> list[Line]:
+    """Read JSON lines; those cut short by a kill are left out."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return []
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+    return list(_parsed(content.split(b"\n")[:-1]))
+
+
+def _parsed(lines: Iterable[bytes]) -> Iterator[Line]:
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
+def _append(path: Path, lines: Iterable[Line]) -> None:
+    """Append JSON lines, after the end of one that a kill has cut short."""
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(_text(lines).encode())
+
+
+def _keep_lines(path: Path, lines: Iterable[Line]) -> None:
+    if path.exists():
+        _write_whole(path, _text(lines))
+
+
+def _text(lines: Iterable[Line]) -> str:
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(text)
-    temporary.replace(path)
+    # Not the process's number: on two machines it may be the same.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import copy
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from jobs.ray_data_batches import ray_batches_of_steps
+from jobs.training_checkpoints import State, read_state, write_state
 from jobs.training_plan import TrainingPlan, build_trainer, training_pictures
 from jobs.training_records import TrainingRecords
 from nst_core.errors import NstError, TrainingDiverged, TrainingFailed
 from nst_core.training import GeneratorTrainer
-from nst_core.training_photos import StepSampler, batches_of_steps
-
-if TYPE_CHECKING:
-    from ray.train import Checkpoint
-
-CHECKPOINT_FILE = "trainer.pt"
+from nst_core.training_photos import Batch, StepSampler, batches_of_steps
 
 _ROLLBACKS_ALLOWED = 5
 _RATE_AFTER_ROLLBACK = 0.5
-_STARTS_ALLOWED = 5
-"""Of worker groups in a row from the same checkpoint."""
+_LASTING = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EISDIR, errno.ENOTDIR, errno.ENOENT),
+}
+"""System errors that another try would meet again."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,12 @@ class Worker:
     device: torch.device
 
 
-def training_loop(config: dict[str, Any]) -> None:
+def training_loop(config: dict[str, Any]) -> str | None:
     """Entry point for Ray Train; ``config["plan"]`` is the TrainingPlan.
 
     Ray Train begins it anew, on all workers, whenever one of them is lost or fails. What would
-    only fail again is written down instead: all of them return, and the driver tells of it.
+    only fail again ends the training instead: worker 0 returns why. Where it is another's
+    alone, worker 0 may wait for it in vain: that one writes it down, and raises.
     """
     import ray.train
     import ray.train.torch
@@ -53,44 +56,56 @@ def training_loop(config: dict[str, Any]) -> None:
     worker = Worker(context.get_world_rank(), context.get_world_size(), device)
     if device.type == "cpu" and plan.threads is not None:
         torch.set_num_threads(plan.threads)
-    state = _read_checkpoint(ray.train.get_checkpoint())
-    if not _may_start(plan, worker, state):
-        return
-    try:
-        _train(plan, worker, state)
-    except Exception as error:
-        is_final = isinstance(error, NstError | torch.OutOfMemoryError)
-        plan.run_folder.note_error(_words(error), is_final=is_final)
-        if not isinstance(error, TrainingFailed):  # which all workers come to together
-            raise
+    with ExitStack() as held:
+        failure = _failure_before(plan, worker, held)
+        if failure is not None:
+            return failure
+        try:
+            _train(plan, worker)
+        except Exception as error:
+            lasting = _lasting(error)
+            if lasting is None:
+                raise
+            if worker.world_size > 1 and not isinstance(error, TrainingFailed):
+                plan.run_folder.note_failure(lasting)
+                raise
+            return lasting  # all workers come to it together
+    return None
 
 
-def _may_start(plan: TrainingPlan, worker: Worker, state: dict[str, Any] | None) -> bool:
-    """Let worker 0 decide for all of them whether another try makes sense."""
-    verdict = torch.ones((), device=worker.device)
+def _failure_before(plan: TrainingPlan, worker: Worker, held: ExitStack) -> str | None:
+    """Let worker 0 find out for all of them whether there is a reason not to begin."""
+    failure: list[str | None] = [None]
     if worker.rank == 0:
-        starts = plan.run_folder.note_start(state["steps_done"] if state else 0)
-        if starts > _STARTS_ALLOWED:
-            plan.run_folder.give_up(f"{_STARTS_ALLOWED} starts in a row came to no checkpoint")
-        verdict *= plan.run_folder.failure() is None
+        try:
+            held.enter_context(plan.run_folder.writing())
+            failure = [plan.run_folder.failure()]
+        except OSError as error:
+            failure = [f"{error.filename or plan.run_folder.path}: {error.strerror or error}"]
     if worker.world_size > 1:
-        torch.distributed.broadcast(verdict, src=0)
-    return bool(verdict)
+        torch.distributed.broadcast_object_list(failure, src=0, device=worker.device)
+    return failure[0]
 
 
-def _words(error: Exception) -> str:
-    if isinstance(error, torch.OutOfMemoryError):
+def _lasting(error: Exception) -> str | None:
+    """In words, what trying again would not mend; None for the rest."""
+    if isinstance(error, NstError):
+        return str(error)
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
         return (
             f"out of memory ({str(error).splitlines()[0]}); try half the --batch-size with "
             "--accumulate 2, or a smaller --image-size"
         )
-    return str(error) if isinstance(error, NstError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.errno in _LASTING:
+        return f"{error.filename or 'a worker'}: {error.strerror or error}"
+    return None
 
 
-def _train(plan: TrainingPlan, worker: Worker, state: dict[str, Any] | None) -> None:
+def _train(plan: TrainingPlan, worker: Worker) -> None:
     import ray.train.torch
 
     trainer = build_trainer(plan, worker.device, world_size=worker.world_size)
+    state = _last_state(plan)
     if state is not None:
         trainer.load_state_dict(state)
     if worker.world_size > 1:
@@ -120,7 +135,7 @@ def _train(plan: TrainingPlan, worker: Worker, state: dict[str, Any] | None) -> 
 
 def _steps_to_checkpoints(
     plan: TrainingPlan, trainer: GeneratorTrainer, records: TrainingRecords | None, worker: Worker
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[State]:
     """Train to the end; yield the trainer's state with each checkpoint."""
     sampler = StepSampler(
         first_step=trainer.steps_done,
@@ -130,9 +145,8 @@ def _steps_to_checkpoints(
         rank=worker.rank,
         world_size=worker.world_size,
     )
-    processes = _loader_processes(trainer.device) if plan.photos else 0
     unreadable: dict[str, str] = {}
-    for batches in batches_of_steps(training_pictures(plan), sampler, processes=processes):
+    for batches in _batches(plan, sampler, trainer.device):
         rate = trainer.learning_rate
         losses = trainer.step(batches)
         for batch in batches:
@@ -150,12 +164,22 @@ def _steps_to_checkpoints(
             yield state
 
 
+def _batches(
+    plan: TrainingPlan, sampler: StepSampler, device: torch.device
+) -> Iterator[list[Batch]]:
+    pictures = training_pictures(plan)
+    if plan.loader == "ray-data" and plan.photos:
+        return ray_batches_of_steps(pictures, sampler)
+    processes = _loader_processes(device) if plan.photos else 0
+    return batches_of_steps(pictures, sampler, processes=processes)
+
+
 def _loader_processes(device: torch.device) -> int:
     """A GPU waits for crops unless others cut them; on a CPU they would fight for its cores."""
     return min(8, os.cpu_count() or 1) if device.type == "cuda" else 0
 
 
-def _report(state: dict[str, Any], *, keep: bool) -> None:
+def _report(state: State, *, keep: bool) -> None:
     import ray.train
 
     metrics = {"steps_done": state["steps_done"]}
@@ -163,20 +187,19 @@ def _report(state: dict[str, Any], *, keep: bool) -> None:
         ray.train.report(metrics)
         return
     with tempfile.TemporaryDirectory() as folder:
-        torch.save(state, Path(folder) / CHECKPOINT_FILE)
+        write_state(Path(folder), state)
         ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 
-def _read_checkpoint(checkpoint: Checkpoint | None) -> dict[str, Any] | None:
+def _last_state(plan: TrainingPlan) -> State | None:
+    """Of this command, or where it began."""
+    import ray.train
+
+    checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
-        return None
+        return read_state(plan.run_folder.checkpoint)
     with checkpoint.as_directory() as folder:
-        return read_trainer_state(Path(folder))
-
-
-def read_trainer_state(folder: Path) -> dict[str, Any]:
-    """Read what GeneratorTrainer.state_dict returned from a checkpoint folder."""
-    state: dict[str, Any] = torch.load(
-        folder / CHECKPOINT_FILE, map_location="cpu", weights_only=True
-    )
+        state = read_state(Path(folder))
+    if state is None:
+        raise RuntimeError(f"{checkpoint.path}: no whole state")
     return state

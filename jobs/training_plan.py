@@ -17,6 +17,8 @@ from jobs.run_folder import RunFolder
 from jobs.training_content import find_content, read_content
 from jobs.training_specs import (
     LARGEST_TEXTURE,
+    STYLE_SEPARATORS,
+    LoaderChoice,
     TrainGenerator,
     TrainStyle,
     TrainSuperResolution,
@@ -70,6 +72,7 @@ class TrainingPlan:
     """None where pixels alone are compared."""
     base: Base | None
     """What is extended: all of it stays as it is."""
+    loader: LoaderChoice
     run_folder: RunFolder
     checkpoint_every: int
     workers: tuple[int, int]
@@ -99,6 +102,7 @@ def make_plan(job: TrainGenerator) -> TrainingPlan:
         TrainingPlan,
         settings=job.training,
         base=None,
+        loader=job.loader,
         run_folder=RunFolder(job.run_folder),
         checkpoint_every=job.checkpoint_every,
         workers=job.workers,
@@ -157,6 +161,11 @@ def read_base(path: Path) -> Base:
             "a style network with instance normalisation is needed"
         )
     styles = info.styles or (path.stem,)
+    if set(styles[0]) & set(STYLE_SEPARATORS):
+        raise InputError(
+            f"--extend {path}: its name becomes its style's name, where : , = mean something "
+            "else; rename it"
+        )
     load_generator(path, {styles[0]: 1.0} if info.styles else None)  # says what is damaged
     return Base(tensors, styles, fingerprint(path), info.training)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from jobs.training_content import read_content
@@ -17,16 +17,17 @@ from jobs.training_plan import TrainingPlan
 from nst_core.conditional_norm import MultiStyleGenerator
 from nst_core.degradation import downscale, upscale_bicubic
 from nst_core.errors import MediaError
-from nst_core.picture_files import decode
-from nst_core.pictures import resize_shorter_side, sheet, to_picture, to_tensor
-from nst_core.settings import MAX_PIXELS
+from nst_core.pictures import sheet, to_picture, to_tensor
 from nst_core.texture_net import TextureNet
-from nst_core.training import GeneratorTrainer
+from nst_core.training import GeneratorTrainer, plain
+from nst_core.training_photos import open_photo
 
 _log = logging.getLogger(__name__)
 
 _PREVIEW_PHOTOS = 4
 _PREVIEW_SIDE = 256
+_PREVIEW_SIZE = (336, _PREVIEW_SIDE)
+"""Of every photo in a sheet, so that its columns are columns; both are multiples of 16."""
 
 
 class TrainingRecords:
@@ -45,9 +46,7 @@ class TrainingRecords:
 
     def begin(self, first_step: int) -> None:
         """Note that steps from ``first_step`` on will be recorded, some of them perhaps anew."""
-        self.folder.forget_metrics_from(first_step)
-        if not self.folder.session.exists():  # a restarted worker is still the same session
-            self.folder.session.write_text(json.dumps({"first_step": first_step}))
+        self.folder.forget_from(first_step)
         self.folder.note_event({"event": "start", "step": first_step, "workers": self.workers})
         self._last = time.monotonic()
 
@@ -95,8 +94,10 @@ def final_sheet(plan: TrainingPlan, generator: nn.Module) -> Image.Image:
     """Draw the style images above photos in each of the styles."""
     rows = picture_rows(plan, generator, preview_photos(plan.photos))
     if plan.photos and plan.style_images:
-        empty = Image.new("RGB", rows[0][0].size if rows else (1, 1), "white")
-        rows = [[empty, *plan.style_images], *rows]
+        paintings = [
+            ImageOps.pad(image, _PREVIEW_SIZE, color="white") for image in plan.style_images
+        ]
+        rows = [[Image.new("RGB", _PREVIEW_SIZE, "white"), *paintings], *rows]
     return sheet(rows, cell_height=_PREVIEW_SIDE)
 
 
@@ -136,8 +137,9 @@ def _run(generator: nn.Module, image: Tensor, *mixture: Tensor) -> Image.Image:
 def _evaluating(generator: nn.Module) -> Iterator[None]:
     """Evaluation mode for a while, with noise that is always the same."""
     generator.eval()
-    if isinstance(generator, TextureNet):
-        generator.seed_noise(0)
+    network = plain(generator)
+    if isinstance(network, TextureNet):
+        network.seed_noise(0)
     try:
         yield
     finally:
@@ -152,13 +154,8 @@ def preview_photos(paths: Sequence[str]) -> list[Image.Image]:
         if len(photos) == min(_PREVIEW_PHOTOS, len(paths)):
             break
         try:
-            decoded = decode(
-                read_content(path),
-                name=path,
-                shrink_towards=_PREVIEW_SIDE,
-                max_pixels=MAX_PIXELS,
-            )
-            photos.append(resize_shorter_side(decoded.image.convert("RGB"), _PREVIEW_SIDE))
+            photo = open_photo(read_content(path), name=path, shrink_towards=_PREVIEW_SIDE)
+            photos.append(ImageOps.fit(photo, _PREVIEW_SIZE, Image.Resampling.LANCZOS))
         except MediaError as error:
             _log.warning("no preview of it: %s", error)
     return photos

@@ -24,6 +24,7 @@ NormChoice = Literal["instance", "batch"]
 PaddingChoice = Literal["reflect", "zeros"]
 ScaleChoice = Literal[4, 8]
 
+LoaderChoice = Literal["local", "ray-data"]
 PresetChoice = Literal["fast", "balanced", "quality"]
 
 
@@ -42,6 +43,14 @@ PRESETS: Mapping[PresetChoice, Preset] = {
     "balanced": Preset(width=32, steps=4000, image_size=256, style_size=384),
     "quality": Preset(width=32, steps=20000, image_size=384, style_size=512),
 }
+
+EXTENSION_STEPS = 0.1
+"""Part of a preset's steps that a style takes which is added to a trained network."""
+EXTENSION_RATE = 5e-3
+"""Learning rate for the few parameters of such a style."""
+
+STYLE_SEPARATORS = ":,="
+"""Of ``--style pack:wave=0.7,starry_night=0.3``: no style's name may have them."""
 
 LARGEST_TEXTURE = 512
 """Shorter side in pixels that a texture image is shrunk to, unless a size is given."""
@@ -63,6 +72,8 @@ class TrainGenerator:
     cpus_per_worker: int | None = None
     """None: an equal share of this machine's."""
     address: str = "local"
+    loader: LoaderChoice = "local"
+    """Who reads the photographs: each worker's machine, or tasks of Ray Data anywhere."""
     checkpoint_every: int = 100
     run_dir: Path | None = None
     """None: beside the output, its name with the ending ``.run``."""
@@ -126,7 +137,20 @@ class TrainStyle(TrainGenerator):
                 "--stability-weight: a texture network draws new noise for every picture, so "
                 "that none of them can follow another; use --architecture johnson"
             )
+        self._check_extension()
         self._check_names()
+
+    def _check_extension(self) -> None:
+        own = (self.architecture, self.norm, self.padding)
+        if self.extend is not None and own != (
+            TrainStyle.architecture,
+            TrainStyle.norm,
+            TrainStyle.padding,
+        ):
+            raise InputError(
+                "--extend takes architecture and normalisation from the checkpoint; leave out "
+                "--architecture, --norm and --padding"
+            )
 
     def _check_names(self) -> None:
         if not self.style_images:
@@ -144,7 +168,7 @@ class TrainStyle(TrainGenerator):
             raise InputError(
                 f"--norm {self.norm}: several styles in one network need --norm instance"
             )
-        bad = [name for name in names if set(name) & set(":,=")]
+        bad = [name for name in names if set(name) & set(STYLE_SEPARATORS)]
         if bad:
             raise InputError(
                 f"style image {bad[0]}: its name becomes the style's name, where : , = mean "

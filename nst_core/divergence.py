@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-_SMOOTHING = 0.9
-"""Decay of the moving average of the loss: some ten steps."""
+_SMOOTHING = 0.95
+"""Decay of the moving average of the loss: some twenty steps. With 0.9 a batch of one photograph,
+whose loss may well be twice another's, would look like a divergence once in thousands of steps."""
 _FIRST_STEPS = 10
 """Steps whose mean is the loss at the start."""
 _TIMES_LOWEST = 3.0
@@ -30,9 +31,10 @@ class DivergenceWatch:
         if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
             return False
         self._steps += 1
-        if self._steps <= _FIRST_STEPS:
+        if self._steps <= _FIRST_STEPS:  # too few to be judged by
             self._first += (loss - self._first) / self._steps
-            self._smooth = self._first
+            self._smooth = self._lowest = self._first
+            return True
         self._smooth = _SMOOTHING * self._smooth + (1 - _SMOOTHING) * loss
         self._lowest = min(self._lowest, self._smooth)
         return not (

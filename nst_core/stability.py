@@ -11,6 +11,7 @@ motions of Eilertsen et al. 2019 (Single-frame regularization for temporally sta
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,27 +35,22 @@ class Disturbance:
     """N x 2 x 3: places in the moved picture to places in the source, as affine_grid has them."""
     noise: Tensor
     """Standard deviation for each picture, N x 1 x 1 x 1."""
-    seed: int
+    seeds: tuple[int, ...]
+    """Of each picture's noise."""
 
     @staticmethod
-    def drawn(count: int, size: tuple[int, int], seed: int) -> Disturbance:
-        """Draw it for ``count`` pictures of height x width; the same for the same seed."""
-        random = np.random.default_rng(seed)
-        height, width = size
-        motion = np.zeros((count, 2, 3), dtype=np.float32)
-        for each in motion:
-            shift = random.uniform(-_LARGEST_SHIFT, _LARGEST_SHIFT, 2)
-            turn = random.uniform(-_LARGEST_TURN, _LARGEST_TURN)
-            zoom = _LARGEST_ZOOM ** random.uniform(-1, 1)
-            if random.random() < 0.5:
-                # What films have most of; by whole pixels nothing is blurred on the way.
-                shift, turn, zoom = np.round(shift), 0.0, 1.0
-            sine, cosine = math.sin(turn) / zoom, math.cos(turn) / zoom
-            # affine_grid counts both sides from -1 to 1, whatever their lengths.
-            each[0] = cosine, -sine * height / width, 2 * shift[0] / width
-            each[1] = sine * width / height, cosine, 2 * shift[1] / height
-        noise = random.uniform(0, _LARGEST_NOISE, (count, 1, 1, 1)).astype(np.float32)
-        return Disturbance(torch.from_numpy(motion), torch.from_numpy(noise), seed)
+    def drawn(seeds: Sequence[int], size: tuple[int, int]) -> Disturbance:
+        """Draw it for pictures of height x width, one for each seed.
+
+        A picture's depends on its own seed alone, not on those that it is together with.
+        """
+        motion = np.zeros((len(seeds), 2, 3), dtype=np.float32)
+        noise = np.zeros((len(seeds), 1, 1, 1), dtype=np.float32)
+        for number, seed in enumerate(seeds):
+            random = np.random.default_rng(seed)
+            motion[number] = _drawn_motion(random, size)
+            noise[number] = random.uniform(0, _LARGEST_NOISE)
+        return Disturbance(torch.from_numpy(motion), torch.from_numpy(noise), tuple(seeds))
 
     def moved(self, pictures: Tensor) -> Tensor:
         """Move N x C x H x W pictures, bilinearly; what comes in from outside is mirrored."""
@@ -65,9 +61,12 @@ class Disturbance:
 
     def disturbed(self, pictures: Tensor) -> Tensor:
         """Move N x 3 x H x W pictures in [0, 1] and add the noise."""
-        generator = torch.Generator().manual_seed(self.seed)
-        noise = torch.randn(pictures.shape, generator=generator) * self.noise
-        return (self.moved(pictures) + noise.to(pictures)).clamp(0, 1)
+        draws = [
+            torch.randn(pictures.shape[1:], generator=torch.Generator().manual_seed(seed))
+            for seed in self.seeds
+        ]
+        noise = (torch.stack(draws) * self.noise).to(pictures)
+        return (self.moved(pictures) + noise).clamp(0, 1)
 
     def inside(self, pictures: Tensor) -> Tensor:
         """N x 1 x H x W, 1 where a moved picture shows the source and not its mirrored border."""
@@ -76,7 +75,28 @@ class Disturbance:
 
     def _grid(self, pictures: Tensor) -> Tensor:
         motion = self.motion.to(pictures.device)
-        return functional.affine_grid(motion, list(pictures.shape), align_corners=False)
+        # Autocast would round places to 8 bits: half a pixel and more.
+        with torch.autocast(pictures.device.type, enabled=False):
+            return functional.affine_grid(motion, list(pictures.shape), align_corners=False)
+
+
+def _drawn_motion(
+    random: np.random.Generator, size: tuple[int, int]
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Draw a shift, and for half of all also a turn and a zoom, as affine_grid has them."""
+    height, width = size
+    right, down = random.uniform(-_LARGEST_SHIFT, _LARGEST_SHIFT, 2)
+    turn = random.uniform(-_LARGEST_TURN, _LARGEST_TURN)
+    zoom = _LARGEST_ZOOM ** random.uniform(-1, 1)
+    if random.random() < 0.5:
+        # What films have most of; by whole pixels nothing is blurred on the way.
+        right, down, turn, zoom = round(right), round(down), 0.0, 1.0
+    sine, cosine = math.sin(turn) / zoom, math.cos(turn) / zoom
+    # affine_grid counts both sides from -1 to 1, whatever their lengths.
+    return (
+        (cosine, -sine * height / width, 2 * right / width),
+        (sine * width / height, cosine, 2 * down / height),
+    )
 
 
 def stability_loss(stylized: Tensor, again: Tensor, disturbance: Disturbance) -> Tensor:

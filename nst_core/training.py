@@ -142,7 +142,8 @@ class GeneratorTrainer:
         disturbance = None
         if self.settings.stability_weight:
             height, width = source.shape[-2:]
-            disturbance = Disturbance.drawn(len(source), (height, width), self._seed(samples[0]))
+            seeds = [self._seed(sample) for sample in samples]
+            disturbance = Disturbance.drawn(seeds, (height, width))
             source = torch.cat([source, disturbance.disturbed(source)])
         if isinstance(self.generator, MultiStyleGenerator):
             # Every style has the same part of the samples, and of every step over enough of them.
@@ -167,8 +168,9 @@ class GeneratorTrainer:
 
     def _seed_noise(self, sample: int) -> None:
         """Let noise follow from seed and sample, so that a resumed run goes on with the same."""
-        if isinstance(self.generator, TextureNet):
-            self.generator.seed_noise(self._seed(sample))
+        generator = plain(self.generator)
+        if isinstance(generator, TextureNet):
+            generator.seed_noise(self._seed(sample))
 
     def _seed(self, sample: int) -> int:
         sequence = np.random.SeedSequence((self.settings.seed, sample))

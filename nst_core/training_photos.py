@@ -19,6 +19,8 @@ from nst_core.settings import MAX_PIXELS
 
 _MAX_ZOOM = 1.5
 """A crop is taken from a photo whose shorter side is 1 to 1.5 times the crop's."""
+_MOST_SLENDER = 32
+"""Longer side by shorter side. A line of pixels, as high as a crop, would fill the memory."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,6 +57,21 @@ class Batch:
     def pin_memory(self) -> Batch:
         """Return the batch where a GPU fetches it from while it computes."""
         return replace(self, pictures=self.pictures.pin_memory())
+
+
+def open_photo(content: bytes, *, name: str, shrink_towards: int | None) -> Image.Image:
+    """Decode a photograph as RGB; ``shrink_towards`` is as of ``decode``.
+
+    Raises MediaError for what is no picture, and for a picture that is a mere line.
+    """
+    decoded = decode(content, name=name, shrink_towards=shrink_towards, max_pixels=MAX_PIXELS)
+    photo = decoded.image
+    if max(photo.size) > _MOST_SLENDER * min(photo.size):
+        raise MediaError(
+            f"{name}: {photo.width}x{photo.height} pixels, more than {_MOST_SLENDER} times as "
+            "long as wide; crop it"
+        )
+    return photo.convert("RGB")
 
 
 class PhotoCrops(Dataset[Sample]):
@@ -107,11 +124,7 @@ class PhotoCrops(Dataset[Sample]):
         )
 
     def _open(self, path: str) -> Image.Image:
-        content = self.read(path)
-        decoded = decode(
-            content, name=path, shrink_towards=self._shrink_towards, max_pixels=MAX_PIXELS
-        )
-        return decoded.image.convert("RGB")
+        return open_photo(self.read(path), name=path, shrink_towards=self._shrink_towards)
 
     @property
     def _shrink_towards(self) -> int | None:

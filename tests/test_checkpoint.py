@@ -12,8 +12,10 @@ from nst_core.checkpoint import (
     build_generator,
     load_generator,
     read_info,
+    read_state,
     save_generator,
 )
+from nst_core.conditional_norm import MultiStyleGenerator
 from nst_core.errors import CheckpointError
 from nst_core.transformer_net import TransformerNet
 
@@ -31,6 +33,38 @@ def test_a_generator_comes_back_as_it_was(tmp_path: Path) -> None:
     assert info == INFO
     assert read_info(path) == INFO
     assert [p.name for p in path.parent.iterdir()] == [path.name]  # nothing temporary is left
+
+
+def test_names_of_styles_come_back_in_their_order(tmp_path: Path) -> None:
+    names = ("wave", "starry night", "Übermut")
+    info = CheckpointInfo("johnson", {"width": 4}, {"steps": 7}, names)
+    path = tmp_path / "pack.safetensors"
+    network = MultiStyleGenerator(TransformerNet(4), 3)
+    save_generator(path, network.generator, info)
+    assert read_info(path) == info
+    tensors, read = read_state(path)
+    assert read == info
+    state = network.generator.state_dict()
+    assert tensors.keys() == state.keys()
+    assert all(torch.equal(tensors[name], state[name]) for name in state)
+
+
+def test_a_network_of_one_style_needs_no_mixture_and_minds_none(tmp_path: Path) -> None:
+    path = tmp_path / "style.safetensors"
+    save_generator(path, TransformerNet(4), INFO)
+    assert read_info(path).styles == ()
+    for mixture in (None, {}, {"wave": 1.0}):
+        generator, _ = load_generator(path, mixture)
+        state = generator.state_dict()
+        assert all(torch.equal(state[name], value) for name, value in read_state(path)[0].items())
+
+
+def test_a_file_that_appears_can_be_read_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "style.safetensors"
+    save_generator(path, TransformerNet(4), INFO)
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    assert path.stat().st_mode == plain.stat().st_mode
 
 
 def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path: Path) -> None:
@@ -70,6 +104,7 @@ def test_a_foreign_safetensors_file_is_refused(tmp_path: Path) -> None:
         ('{"format": 99, "architecture": "johnson", "arguments": {}}', "format 99"),
         ('{"format": 1, "architecture": "cubist", "arguments": {}}', "cubist"),
         ('{"format": 1}', "damaged"),
+        ('{"format": 1, "architecture": "johnson", "arguments": {}, "styles": 3}', "damaged"),
     ],
 )
 def test_strange_metadata_is_refused(tmp_path: Path, metadata: str, words: str) -> None:

@@ -43,6 +43,55 @@ def test_gram_matrix_of_caffe_scaled_activations_is_finite() -> None:
     assert torch.isfinite(gram).all()
 
 
+def _plain_gram(features: torch.Tensor) -> torch.Tensor:
+    rows = features.flatten(2)
+    return rows @ rows.transpose(1, 2) / features[0].numel()
+
+
+def _gradients(features: torch.Tensor, upstream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the Gram matrices: ours, and autograd's of the plain formula in float64."""
+    ours = features.clone(memory_format=torch.preserve_format).requires_grad_()
+    gram_matrix(ours).backward(upstream)  # type: ignore[no-untyped-call]
+    exact = features.double().requires_grad_()
+    _plain_gram(exact).backward(upstream.double())  # type: ignore[no-untyped-call]
+    assert ours.grad is not None
+    assert exact.grad is not None
+    return ours.grad, exact.grad
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_of_gram_matrices_are_autograds_of_the_plain_formula(
+    layout: torch.memory_format, features: torch.Tensor
+) -> None:
+    # A gradient that is not symmetric, as no loss of this project has it, tells G from G^T.
+    upstream = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(0))
+    ours, exact = _gradients(features.to(memory_format=layout), upstream)
+    assert ours.shape == features.shape
+    torch.testing.assert_close(ours.double(), exact, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        gram_matrix(features.to(memory_format=layout)), gram_matrix(features), rtol=1e-6, atol=1e-4
+    )
+
+
+def test_gradients_of_gram_matrices_in_bfloat16_stay_near_float64(features: torch.Tensor) -> None:
+    # bfloat16 has 8 bits: each factor and each result is within 0.4 percent.
+    upstream = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(0))
+    ours, exact = _gradients(features.bfloat16(), upstream)
+    assert ours.dtype == torch.bfloat16
+    assert (ours.double() - exact).norm() < 0.01 * exact.norm()
+    with torch.autocast("cpu", torch.bfloat16):
+        again, _ = _gradients(features, upstream)  # float32 stays float32 under autocast
+    torch.testing.assert_close(again, _gradients(features, upstream)[0], rtol=1e-6, atol=1e-6)
+
+
+def test_gradients_of_caffe_scaled_activations_in_float16_are_finite_and_right() -> None:
+    features = torch.full((1, 4, 8, 8), 1.5e4, dtype=torch.float16)
+    features[:, 1] *= -0.5
+    # Times 1.5e4 it is beyond float16; what comes out, divided by C H W, is not.
+    ours, exact = _gradients(features, torch.eye(4)[None] * 100)
+    torch.testing.assert_close(ours.double(), exact, rtol=2e-3, atol=0)
+
+
 def test_feature_reconstruction_is_squared_distance_over_c_h_w(features: torch.Tensor) -> None:
     target = features.flip(0) * 0.5
     difference = features.double().numpy() - target.double().numpy()
@@ -70,6 +119,17 @@ def test_total_variation_sums_squared_differences_of_neighbours() -> None:
             if x + 1 < 5:
                 total += ((array[:, :, y, x + 1] - array[:, :, y, x]) ** 2).sum()
     np.testing.assert_allclose(total_variation(image).item(), total / array.size, rtol=1e-5)
+
+
+def test_losses_of_a_batch_are_those_of_its_pictures(features: torch.Tensor) -> None:
+    gram, target = gram_matrix(features), gram_matrix(features.flip(2))
+    together = style_reconstruction_losses(gram, target)
+    alone = [style_reconstruction_losses(gram[n : n + 1], target[n : n + 1]) for n in range(2)]
+    torch.testing.assert_close(together, torch.cat(alone))
+    one_target = style_reconstruction_losses(gram, target[:1])  # for all of them
+    torch.testing.assert_close(one_target[1:], style_reconstruction_losses(gram[1:], target[:1]))
+    tvs = [total_variation(features[n : n + 1]) for n in range(2)]
+    torch.testing.assert_close(total_variation(features), torch.stack(tvs).mean())
 
 
 def test_total_variation_of_a_flat_picture_is_zero() -> None:

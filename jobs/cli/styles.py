@@ -19,13 +19,20 @@ def list_styles(json: options.Json = False) -> None:
 
     Example: nst styles list
     """
-    from nst_core.style_library import IDENTITY, bundled, bundled_styles, find_style
+    from nst_core.style_library import (
+        IDENTITY,
+        bundled,
+        bundled_packs,
+        bundled_styles,
+        find_style,
+    )
 
     styles = [find_style(name) for name in bundled_styles()]
     if json:
         console.print_json(
             {
                 "styles": [style.name for style in styles] + [IDENTITY],
+                "packs": {name: list(names) for name, names in bundled_packs().items()},
                 "textures": bundled("synthesize"),
                 "super_resolution": bundled("upscale"),
             }
@@ -36,10 +43,13 @@ def list_styles(json: options.Json = False) -> None:
         assert style.path is not None
         kilobytes = style.path.stat().st_size // 1000
         width = style.info.arguments.get("width")
-        image = style.info.training.get("style_image", "")
+        rest = (
+            f"mixes with others as {style.path.stem}:{style.name}=0.7,..."
+            if style.mixture
+            else f"learnt from {style.info.training.get('style_image', '')}"
+        )
         console.say(
-            f"{style.name:16} {style.info.architecture} of width {width}, {kilobytes} kB, "
-            f"learnt from {image}"
+            f"{style.name:16} {style.info.architecture} of width {width}, {kilobytes} kB, {rest}"
         )
     console.say(f"{IDENTITY:16} passes frames through, for checking a pipeline")
     for name in bundled("synthesize"):
@@ -61,6 +71,8 @@ def show(
 
     style = find_style(name)
     fields: dict[str, Any] = {"name": style.name, "path": str(style.path) if style.path else None}
+    if style.mixture:
+        fields["mixture"] = dict(style.mixture)
     if style.info:
         fields |= asdict(style.info)
     if json:

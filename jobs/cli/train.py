@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +11,11 @@ import typer
 from jobs.cli import console, options
 from jobs.specs import DeviceChoice, LossNetworkChoice
 from jobs.training_specs import (
+    EXTENSION_RATE,
+    EXTENSION_STEPS,
     PRESETS,
     ArchitectureChoice,
+    LoaderChoice,
     NormChoice,
     PaddingChoice,
     PresetChoice,
@@ -55,6 +58,14 @@ Accumulate = Annotated[
 ImageSize = Annotated[int, typer.Option(help="Side of the training pictures, pixels.")]
 PresetImageSize = Annotated[int | None, typer.Option(help="Side of the training pictures, pixels.")]
 LearningRate = Annotated[float, typer.Option(help="Of Adam.", rich_help_panel=_FIT)]
+StyleLearningRate = Annotated[
+    float | None,
+    typer.Option(
+        help=f"Of Adam; default {TrainingSettings.learning_rate:g}, "
+        f"with --extend {EXTENSION_RATE:g}.",
+        rich_help_panel=_FIT,
+    ),
+]
 ScheduleOption = Annotated[
     Schedule, typer.Option(help="Of the rate after the warm-up.", rich_help_panel=_FIT)
 ]
@@ -104,6 +115,12 @@ CpusPerWorker = Annotated[
     int | None, typer.Option(help="Default: an equal share.", rich_help_panel=_RUN)
 ]
 Device = Annotated[DeviceChoice, typer.Option(rich_help_panel=_RUN)]
+Loader = Annotated[
+    LoaderChoice,
+    typer.Option(
+        help="ray-data reads photographs on any machine of the cluster.", rich_help_panel=_RUN
+    ),
+]
 CheckpointEvery = Annotated[
     int, typer.Option(help="Steps between checkpoints.", rich_help_panel=_RUN)
 ]
@@ -137,7 +154,10 @@ def style(
     output: Output,
     preset: Annotated[
         PresetChoice,
-        typer.Option(help="Sets --width, --steps, --image-size and --style-size."),
+        typer.Option(
+            help="Sets --width, --steps (a tenth of them with --extend), --image-size and "
+            "--style-size."
+        ),
     ] = "balanced",
     extend: Annotated[
         Path | None,
@@ -161,7 +181,7 @@ def style(
     steps: PresetSteps = None,
     batch_size: BatchSize = TrainingSettings.batch_size,
     image_size: PresetImageSize = None,
-    learning_rate: LearningRate = TrainingSettings.learning_rate,
+    learning_rate: StyleLearningRate = None,
     accumulate: Accumulate = _TRAINING.accumulate,
     schedule: ScheduleOption = _TRAINING.schedule,
     warmup_steps: WarmupSteps = _TRAINING.warmup_steps,
@@ -190,6 +210,7 @@ def style(
     cpus_per_worker: CpusPerWorker = None,
     device: Device = TrainStyle.device,
     address: options.Address = TrainStyle.address,
+    loader: Loader = "local",
     checkpoint_every: CheckpointEvery = TrainStyle.checkpoint_every,
     run_dir: RunDir = None,
     resume: Resume = TrainStyle.resume,
@@ -202,6 +223,11 @@ def style(
     Example: nst train style wave.jpg --content photos -o wave.safetensors
     """
     values = PRESETS[preset]
+    if extend is not None:
+        if width is not None:
+            raise InputError("--extend takes the width from the checkpoint; leave out --width")
+        values = replace(values, steps=round(values.steps * EXTENSION_STEPS))
+        learning_rate = EXTENSION_RATE if learning_rate is None else learning_rate
     job = TrainStyle(
         style_images=tuple(style_images),
         content=tuple(content),
@@ -210,7 +236,9 @@ def style(
             steps=values.steps if steps is None else steps,
             batch_size=batch_size,
             image_size=values.image_size if image_size is None else image_size,
-            learning_rate=learning_rate,
+            learning_rate=(
+                TrainingSettings.learning_rate if learning_rate is None else learning_rate
+            ),
             accumulate=accumulate,
             schedule=schedule,
             warmup_steps=warmup_steps,
@@ -235,6 +263,7 @@ def style(
         workers=_workers(workers),
         cpus_per_worker=cpus_per_worker,
         address=address,
+        loader=loader,
         checkpoint_every=checkpoint_every,
         run_dir=run_dir,
         resume=resume,
@@ -356,6 +385,7 @@ def super_resolution(
     cpus_per_worker: CpusPerWorker = None,
     device: Device = _SUPER_RESOLUTION.device,
     address: options.Address = _SUPER_RESOLUTION.address,
+    loader: Loader = "local",
     checkpoint_every: CheckpointEvery = _SUPER_RESOLUTION.checkpoint_every,
     run_dir: RunDir = None,
     resume: Resume = _SUPER_RESOLUTION.resume,
@@ -397,6 +427,7 @@ def super_resolution(
         workers=_workers(workers),
         cpus_per_worker=cpus_per_worker,
         address=address,
+        loader=loader,
         checkpoint_every=checkpoint_every,
         run_dir=run_dir,
         resume=resume,

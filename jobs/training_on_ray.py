@@ -1,0 +1,189 @@
+"""Ray Train: starting the workers of a training, starting them again, stopping with Ctrl-C."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jobs.training_checkpoints import State, settle
+from jobs.training_loop import training_loop
+from jobs.training_plan import TrainingPlan
+from jobs.training_specs import TrainGenerator
+from nst_core.errors import EnvironmentProblem, TrainingFailed
+
+if TYPE_CHECKING:
+    from ray.train.torch import TorchTrainer
+
+_CHECKPOINTS_KEPT = 2
+_TRIES = 5
+"""Starts of the workers that come to no checkpoint."""
+_TRIES_TO_PLACE = 30
+"""Of the workers, each of some 20 seconds, while the machines for them are missing."""
+_SECONDS_BETWEEN_RESIZES = 30.0
+"""Or more: taking in another node costs a start, and the steps since the last checkpoint."""
+_WORKER_ENVIRONMENT = {
+    # glibc gives large blocks back at once, and each page that it gets again costs a fault:
+    # a tenth of the time of a training on CPUs.
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+    "MALLOC_ARENA_MAX": "1",
+}
+
+Resources = dict[str, float]
+
+
+def train_to_the_end(plan: TrainingPlan, resources: Resources, first_step: int) -> State:
+    """Train from ``first_step`` on, through all failures that still let it come further.
+
+    To be called while connected to Ray; returns the trainer's last state. Raises TrainingFailed.
+    """
+    reached = first_step
+    while True:
+        error = _fit(plan, resources)
+        state = settle(plan.run_folder)
+        steps_done = state["steps_done"] if state else 0
+        if state is not None and steps_done == plan.settings.steps:
+            return state
+        if steps_done <= reached:
+            words = _words(error) if error else "Ray Train ended early"
+            raise TrainingFailed(
+                _stopped(
+                    f"no checkpoint after step {reached} in {_TRIES} starts, the last: {words}"
+                )
+            ) from error
+        reached = steps_done
+
+
+def resources_of_each_worker(job: TrainGenerator, nodes: Sequence[Resources]) -> Resources:
+    """Return what Ray gives to each worker: as many CPUs as let them all find a place.
+
+    ``nodes`` is what each machine has. Raises EnvironmentProblem where the least number of
+    workers finds none.
+    """
+    least, most = job.workers
+    gpus, cpus = (int(sum(node.get(name, 0) for node in nodes)) for name in ("GPU", "CPU"))
+    if job.device == "cuda" and gpus < least:
+        raise EnvironmentProblem(
+            f"--device cuda: {least} workers need as many GPUs, there are {gpus}"
+        )
+    use_gpu = job.device != "cpu" and gpus >= least
+
+    def places(threads: int) -> int:
+        free = ((int(node.get("CPU", 0) // threads), int(node.get("GPU", 0))) for node in nodes)
+        return sum(min(by_cpu, by_gpu) if use_gpu else by_cpu for by_cpu, by_gpu in free)
+
+    wanted = min(most, max(least, places(1)))
+    shares = range(cpus // wanted, 0, -1)
+    threads = job.cpus_per_worker or next((n for n in shares if places(n) >= wanted), 1)
+    if places(threads) < least:
+        raise EnvironmentProblem(
+            f"{least} workers of {threads} CPUs need {least * threads}, there are {cpus} on "
+            f"{len(nodes)} machines; lower --workers or --cpus-per-worker"
+        )
+    return {"CPU": threads, **({"GPU": 1} if use_gpu else {})}
+
+
+def machines() -> list[Resources]:
+    """What each machine has that Ray is on, for its workers."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _fit(plan: TrainingPlan, resources: Resources) -> Exception | None:
+    """Run Ray Train; returns the error that it gave up at. Raises TrainingFailed for our own."""
+    from ray.exceptions import RayError
+    from ray.train import TrainingFailedError
+
+    trainer = _trainer(plan, resources)
+    try:
+        with _ctrl_c_raises():
+            result = trainer.fit()
+    except (TrainingFailedError, RayError) as error:
+        given_up: Exception = error
+        return given_up
+    if result.return_value is not None:
+        raise TrainingFailed(_stopped(result.return_value))
+    return None
+
+
+def _trainer(plan: TrainingPlan, resources: Resources) -> TorchTrainer:
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    least, most = plan.workers
+    return TorchTrainer(
+        training_loop,
+        train_loop_config={"plan": replace(plan, threads=int(resources["CPU"]))},
+        scaling_config=ScalingConfig(
+            num_workers=plan.workers if least < most else most,
+            use_gpu="GPU" in resources,
+            resources_per_worker=resources,
+            elastic_resize_monitor_interval_s=_SECONDS_BETWEEN_RESIZES,
+        ),
+        run_config=RunConfig(
+            # A new name: what is left of a command that was killed may still write under its own.
+            name=secrets.token_hex(4),
+            storage_path=str(plan.run_folder.ray),
+            checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
+            failure_config=FailureConfig(
+                max_failures=_TRIES - 1, controller_failure_limit=_TRIES_TO_PLACE
+            ),
+            worker_runtime_env={"env_vars": _WORKER_ENVIRONMENT},
+        ),
+    )
+
+
+@contextmanager
+def _ctrl_c_raises() -> Iterator[None]:
+    """Turn Ray Train's way to stop at Ctrl-C (its own handler, which exits) into the usual one."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        signal.signal(signal.SIGINT, before)
+        # Whoever heeds interrupts must know of this one: a second may be meant to be ignored.
+        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+
+
+def _stopped(cause: str) -> str:
+    return f"training stopped: {cause}; what was reached is kept, --resume goes on with it"
+
+
+def _words(error: Exception) -> str:
+    """What happened to the workers, in one line."""
+    from ray.train import ControllerError, WorkerGroupError
+
+    if isinstance(error, WorkerGroupError) and error.worker_failures:
+        # When one worker dies, the others complain of its silence: that is no news.
+        failures = error.worker_failures.values()
+        return next((_DIED for failure in failures if _is_death(failure)), _last_line(error))
+    if isinstance(error, ControllerError):
+        return f"the workers find no place or do not start ({_last_line(error)})"
+    return _last_line(error)
+
+
+_DIED = "a worker died without a word, such as for want of memory: try a lower --batch-size"
+
+
+def _is_death(failure: Exception) -> bool:
+    from ray.exceptions import RayActorError
+
+    # Ray Train wraps it in an error that is not public.
+    return isinstance(getattr(failure, "health_check_failure", failure), RayActorError)
+
+
+def _last_line(error: Exception) -> str:
+    """Ray wraps a worker's error in a traceback as text: its last line says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return re.sub(r"^[\w.]+: ", "", lines[-1]) if lines else type(error).__name__
