@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,15 +87,21 @@ class RunFolder:
 
         Raises InputError when another command trains there, or where it cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with _locked(self.path / ".command.lock", seconds=0):
-                yield
-        except TimeoutError as error:
-            raise InputError(
-                f"{self.path}: another nst train is at work in this run folder; wait for its "
-                "end, or choose another one with --run-dir"
-            ) from error
+        with ExitStack() as held:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                held.enter_context(_locked(self.path / ".command.lock", seconds=0))
+            except TimeoutError as error:
+                raise InputError(
+                    f"{self.path}: another nst train is at work in this run folder; wait for "
+                    "its end, or choose another one with --run-dir"
+                ) from error
+            except OSError as error:
+                raise InputError(
+                    f"{self.path}: {error.strerror}; choose a run folder that can be written "
+                    "with --run-dir"
+                ) from error
+            yield
 
     @contextmanager
     def writing(self) -> Iterator[None]:

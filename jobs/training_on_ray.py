@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _CHECKPOINTS_KEPT = 2
 _TRIES = 5
 """Starts of the workers that come to no checkpoint."""
-_TRIES_TO_PLACE = 30
-"""Of the workers, each of some 20 seconds, while the machines for them are missing."""
+_TRIES_TO_PLACE = 10
+"""Of the workers, each of 20 seconds at most, while the machines for them are missing."""
 _SECONDS_BETWEEN_RESIZES = 30.0
 """Or more: taking in another node costs a start, and the steps since the last checkpoint."""
 _WORKER_ENVIRONMENT = {
@@ -133,7 +133,7 @@ def _trainer(plan: TrainingPlan, resources: Resources) -> TorchTrainer:
             storage_path=str(plan.run_folder.ray),
             checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
             failure_config=FailureConfig(
-                max_failures=_TRIES - 1, controller_failure_limit=_TRIES_TO_PLACE
+                max_failures=_TRIES - 1, controller_failure_limit=_TRIES_TO_PLACE - 1
             ),
             worker_runtime_env={"env_vars": _WORKER_ENVIRONMENT},
         ),

@@ -47,7 +47,7 @@ class _Gram(torch.autograd.Function):
         with torch.autocast(features.device.type, enabled=False):
             rows = _pixel_rows(features).to(computed_in) @ symmetric.to(computed_in)
         batch, channels, height, width = features.shape
-        columns = rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
+        columns: Tensor = rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
         return columns.to(features.dtype)
 
 

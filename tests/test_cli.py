@@ -61,6 +61,8 @@ def test_help_imports_nothing_heavy() -> None:
         ("stylize", "video"),
         ("stylize", "images"),
         ("train", "style"),
+        ("train", "texture"),
+        ("train", "super-resolution"),
         ("styles", "list"),
         ("styles", "show"),
         ("styles", "import"),
@@ -130,6 +132,41 @@ def test_training_without_weights_and_network_names_both_ways(photos: Path, tmp_
     assert line.startswith("error: ")
     assert "--loss-network-weights FILE" in line
     assert "connect to the internet" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--workers", "1:two"), "--workers 1:two"),
+        (("--workers", "2:1"), "--workers 2:1"),
+        (("--average", "1"), "average 1"),
+        (("--stability-weight", "-1"), "stability_weight -1"),
+        (("--architecture", "texture", "--width", "32", "--stability-weight", "1"), "new noise"),
+        (("--preset", "best"), "--help"),
+        (("--extend", "no.safetensors"), "no.safetensors: no such file"),
+        (("--extend", "no.safetensors", "--width", "16"), "leave out --width"),
+    ],
+)
+def test_what_training_does_not_take_is_one_line_and_exit_2(
+    arguments: tuple[str, ...], words: str, photos: Path, tmp_path: Path
+) -> None:
+    painting = tmp_path / "painting.png"
+    Image.fromarray(moving_picture(0)).save(painting)
+    output = tmp_path / "s.safetensors"
+    result = _nst("train", "style", painting, "--content", photos, "-o", output, *arguments)
+    assert result.returncode == 2
+    assert words in _one_error_line(result)
+
+
+def test_two_pictures_of_one_name_cannot_be_two_styles(photos: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(moving_picture(0)).save(tmp_path / folder / "wave.png")
+    pictures = (tmp_path / "a" / "wave.png", tmp_path / "b" / "wave.png")
+    output = tmp_path / "s.safetensors"
+    result = _nst("train", "style", *pictures, "--content", photos, "-o", output)
+    assert result.returncode == 2
+    assert "two style images called wave" in _one_error_line(result)
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -1,50 +1,74 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
-from jobs.evaluate_generator import _crossing, evaluate_generator
+from jobs.evaluate_generator import _crossing, evaluate_generator, training_of
 from jobs.specs import EvaluateGenerator
 from jobs.training_plan import build_trainer, describe, make_plan, training_pictures
 from jobs.training_specs import TrainStyle
-from nst_core.checkpoint import CheckpointInfo, load_generator, save_generator
+from nst_core.checkpoint import CheckpointInfo, read_info, read_state, save_generator, save_state
+from nst_core.conditional_norm import norm_names
 from nst_core.errors import InputError
-from nst_core.settings import TrainingSettings
+from nst_core.settings import ObjectiveSettings, TrainingSettings
+from nst_core.style_library import Style, find_style
+from nst_core.training_photos import Batch
 from nst_core.transformer_net import TransformerNet
 from tests.media import moving_picture
 
 
 @pytest.fixture
-def job(photos: Path, vgg19_file: Path, tmp_path: Path) -> EvaluateGenerator:
-    painting = tmp_path / "painting.png"
-    Image.fromarray(moving_picture(0)).save(painting)
-    training = TrainStyle(
-        style_image=painting,
-        content=photos,
+def paintings(tmp_path: Path) -> tuple[Path, ...]:
+    paths = (tmp_path / "wave.png", tmp_path / "scream.png")
+    picture = Image.fromarray(moving_picture(0))
+    picture.save(paths[0])
+    picture.point(lambda value: 255 - value // 2).save(paths[1])
+    return paths
+
+
+@pytest.fixture
+def training(
+    photos: Path, vgg19_file: Path, paintings: tuple[Path, ...], tmp_path: Path
+) -> TrainStyle:
+    return TrainStyle(
+        style_images=paintings[:1],
+        content=(str(photos),),
         output=tmp_path / "style.safetensors",
         training=TrainingSettings(steps=2, batch_size=1, image_size=32),
         width=4,
         style_size=32,
         loss_network_weights=vgg19_file,
     )
+
+
+def _trained(training: TrainStyle) -> dict[str, Any]:
+    """Train a step and write the checkpoint; returns what it says of itself."""
     plan = make_plan(training)
     trainer = build_trainer(plan, torch.device("cpu"))
-    trainer.step(training_pictures(plan)[0][None])
-    info = CheckpointInfo(plan.info.architecture, plan.info.arguments, describe(plan))
-    save_generator(training.output, trainer.generator, info)
+    trainer.step([Batch.of([training_pictures(plan)[0]])])
+    info = dataclasses.replace(plan.info, training=describe(plan))
+    save_state(training.output, trainer.state_dict()["trained"], info)
+    return info.training
+
+
+@pytest.fixture
+def job(training: TrainStyle, photos: Path) -> EvaluateGenerator:
+    _trained(training)
     return EvaluateGenerator(
         checkpoint=str(training.output),
         content=photos,
-        style_image=painting,
+        style_image=training.style_images[0],
         against_iterations=12,
         image_size=32,
         max_images=2,
-        loss_network_weights=vgg19_file,
+        loss_network_weights=training.loss_network_weights,
         device="cpu",
     )
 
@@ -73,10 +97,7 @@ def test_a_generator_that_copies_its_input_is_worth_no_iteration(
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return image
 
-    import jobs.evaluate_generator as module
-
-    _, info = load_generator(Path(job.checkpoint))
-    monkeypatch.setattr(module, "load_generator", lambda _: (Copy(), info))
+    monkeypatch.setattr(Style, "load", lambda _: Copy())
     report = evaluate_generator(job)
     assert report.generator["total"] == pytest.approx(report.lbfgs["0"], rel=1e-4)
     assert report.equal_iterations == pytest.approx(0, abs=0.01)
@@ -113,3 +134,53 @@ def test_a_checkpoint_without_an_objective_is_refused(
         evaluate_generator(dataclasses.replace(job, checkpoint=str(path)))
     with pytest.raises(InputError, match="identity"):
         evaluate_generator(dataclasses.replace(job, checkpoint="identity"))
+
+
+def test_a_style_of_a_pack_is_evaluated_and_not_the_whole_of_it(
+    training: TrainStyle, paintings: tuple[Path, ...], job: EvaluateGenerator
+) -> None:
+    _trained(dataclasses.replace(training, style_images=paintings))
+    with pytest.raises(InputError, match="holds 2 styles"):
+        evaluate_generator(job)
+    quick = dataclasses.replace(job, against_iterations=1)
+    totals = {}
+    for style in ("wave", "scream"):
+        chosen = dataclasses.replace(quick, checkpoint=f"{job.checkpoint}:{style}")
+        totals[style] = evaluate_generator(chosen).generator["total"]
+    assert totals["wave"] != totals["scream"]
+
+
+def test_an_added_style_is_judged_by_its_own_training(
+    training: TrainStyle, job: EvaluateGenerator
+) -> None:
+    state, info = read_state(training.output)
+    first, second = (
+        {"styles": [name], "style_size": size} for name, size in (("b", 40), ("c", 48))
+    )
+    rows = {name: torch.stack([t] * 3) if _of_norm(name) else t for name, t in state.items()}
+    record = info.training | {"extensions": [first, second]}
+    pack = dataclasses.replace(info, styles=("a", "b", "c"), training=record)
+    save_state(training.output, rows, pack)
+    for mixture, expected in (
+        *(("a", record), ("b", first), ("c", second)),
+        *(("a=0.7,c=0.3", record), ("a=0.2,b=0.3,c=0.5", second)),
+    ):
+        assert training_of(find_style(f"{training.output}:{mixture}")) == json.loads(
+            json.dumps(expected)
+        )
+
+
+def _of_norm(name: str) -> bool:
+    return name.rpartition(".")[0] in norm_names(TransformerNet(4))
+
+
+def test_the_weights_of_the_objective_are_the_checkpoints(
+    training: TrainStyle, job: EvaluateGenerator
+) -> None:
+    weights = ObjectiveSettings(content_weight=2.0, style_weight=3.0, style_layers=("relu1_1",))
+    _trained(dataclasses.replace(training, objective=weights))
+    assert read_info(training.output).training["objective"]["style_layers"] == ["relu1_1"]
+    report = evaluate_generator(dataclasses.replace(job, against_iterations=1))
+    losses = report.generator
+    expected = 2 * losses["content"] + 3 * losses["style"]
+    assert losses["total"] == pytest.approx(expected, rel=1e-5)

@@ -121,8 +121,8 @@ def test_a_mixture_counts_by_its_proportions_in_any_order(pack: str) -> None:
     alone = find_style(f"{pack}:wave=2,scream=0")
     assert alone.mixture == find_style(f"{pack}:wave").mixture
     assert alone.fingerprint == find_style(f"{pack}:wave").fingerprint
-    texts = ("wave", "scream", "wave,scream", "wave=0.7,scream=0.3")
-    assert len({find_style(f"{pack}:{text}").fingerprint for text in texts}) == 4
+    different = ("wave", "scream", "wave,scream", "wave=0.7,scream=0.3")
+    assert len({find_style(f"{pack}:{text}").fingerprint for text in different}) == 4
 
 
 def test_the_name_of_a_mixture_names_it_again(pack: str) -> None:

@@ -1,119 +1,123 @@
-"""Training as a user runs it: Ray Train, two workers, stopped and gone on with."""
+"""Training as a user runs it: Ray Train, two workers, gone on with, and what is refused."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
+from jobs.cli.main import app
 from jobs.progress import Progress
 from jobs.run_folder import RunFolder
-from jobs.train import _prepare_run_folder, train
-from jobs.training_plan import make_plan
-from jobs.training_records import _preview_photos
+from jobs.train import _check_run_folder, train
+from jobs.training_plan import describe, make_plan
+from jobs.training_records import preview_photos
 from jobs.training_specs import TrainStyle
-from nst_core.checkpoint import load_generator
-from nst_core.errors import InputError
-from nst_core.settings import TrainingSettings
+from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.style_library import find_style
 from nst_core.stylizer import Stylizer
 from tests.media import moving_picture
+from tests.training_runs import Disturbed, tiny_job
+
+_BAD = ("bad/0.jpg", "bad/1.jpg", "bad/2.jpg")
 
 
 @pytest.fixture
 def job(photos: Path, vgg19_file: Path, tmp_path: Path) -> TrainStyle:
-    style_image = tmp_path / "painting.png"
-    Image.fromarray(moving_picture(0)).save(style_image)
-    return TrainStyle(
-        style_image=style_image,
-        content=photos,
-        output=tmp_path / "painting.safetensors",
-        training=TrainingSettings(steps=6, batch_size=2, image_size=32),
-        width=4,
-        style_size=32,
-        loss_network_weights=vgg19_file,
-        device="cpu",
-        cpus_per_worker=1,
-        checkpoint_every=3,
-    )
+    return tiny_job(tmp_path, photos, vgg19_file, stability_weight=0.0)
 
 
-def test_a_style_is_trained_stopped_and_gone_on_with(
-    job: TrainStyle, ray_here: None, tmp_path: Path
+def _changed(job: TrainStyle, *, workers: tuple[int, int] = (1, 1), **training: Any) -> TrainStyle:
+    settings = dataclasses.replace(job.training, **training)
+    return dataclasses.replace(job, training=settings, workers=workers, resume=True)
+
+
+@pytest.fixture(scope="module")
+def four_hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos, three of which are none: no picture, one cut short, an empty file."""
+    folder = tmp_path_factory.mktemp("four-hundred")
+    (folder / "bad").mkdir()
+    for number in range(397):
+        Image.fromarray(moving_picture(number)).save(folder / f"{number:03}.jpg")
+    whole = (folder / "000.jpg").read_bytes()
+    for name, content in zip(_BAD, (b"no picture", whole[: len(whole) // 2], b""), strict=True):
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_two_workers_train_a_style_name_the_corrupt_photos_and_going_on_does_nothing(
+    job: TrainStyle, four_hundred: Path, ray_here: None
 ) -> None:
     """One test for the whole life of a run: each start of Ray Train takes many seconds."""
-    two_workers = dataclasses.replace(job, workers=2)
+    # Twice eight samples in each of 25 steps: every photo comes up once.
+    job = dataclasses.replace(
+        _changed(job, workers=(2, 2), steps=25, batch_size=8),
+        content=(str(four_hundred),),
+        resume=False,
+    )
     seen: list[Progress] = []
-    report = train(two_workers, seen.append)
-    assert (report.steps, report.workers, report.resumed_from_step) == (6, 2, 0)
+    report = train(job, seen.append)
+    assert (report.steps, report.workers, report.resumed_from_step) == (25, 2, 0)
+    assert report.photos == 400
+    assert [Path(bad["path"]) for bad in report.unreadable] == [four_hundred / b for b in _BAD]
+    assert all(bad["path"] in bad["error"] for bad in report.unreadable)
     run = Path(report.run_dir)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == list(range(6))
-    assert all(line["images"] == 4 for line in lines)
-    assert sorted(p.name for p in (run / "preview").iterdir()) == [
-        "step-000003.png",
-        "step-000006.png",
+    assert [line["step"] for line in lines] == list(range(25))
+    assert all(line["images"] == 16 for line in lines)
+    assert sorted(path.name for path in (run / "preview").iterdir()) == [
+        f"step-{step:06}.png" for step in (10, 20, 25)
     ]
     assert list((run / "tensorboard").glob("events*"))
+    assert (run / "sheet.png").exists()
     style = find_style(report.checkpoint)
     assert style.info is not None
     assert style.info.training["style_image"] == "painting.png"
     assert Stylizer(style).stylize(moving_picture(1)).shape == (64, 96, 3)
     assert seen
-    assert seen[-1].total == 6
+    assert seen[-1].total == 25
 
-    # Finished already: going on does nothing, and says so.
     before = Path(report.checkpoint).read_bytes()
-    again = train(dataclasses.replace(two_workers, resume=True))
-    assert again.resumed_from_step == 6
+    again = CliRunner().invoke(app, [*_options(job), "--resume"])
+    assert again.exit_code == 0, again.output
     assert Path(report.checkpoint).read_bytes() == before
+    assert "25 steps" in again.stdout
+    skipped = [line for line in again.stdout.splitlines() if line.startswith("skipped:")]
+    assert [name for name, line in zip(_BAD, skipped, strict=True) if name in line] == list(_BAD)
+    assert run.joinpath("events.jsonl").read_text().count("start") == 1  # no worker was needed
 
 
-@pytest.mark.slow
-def test_a_run_stopped_with_ctrl_c_ends_with_the_weights_of_an_undisturbed_one(
-    photos: Path, vgg19_file: Path, tmp_path: Path
+def _options(job: TrainStyle) -> list[str]:
+    """As they are typed behind `nst`, for a report in words."""
+    _, _, _, *options = Disturbed(job).command()
+    return [option for option in options if option != "--json"]
+
+
+def test_more_workers_than_there_is_room_for_are_refused_and_cost_no_earlier_run(
+    job: TrainStyle, ray_here: None
 ) -> None:
-    style_image = tmp_path / "painting.png"
-    Image.fromarray(moving_picture(0)).save(style_image)
-    command = [
-        *(sys.executable, "-m", "jobs.cli", "train", "style", str(style_image)),
-        *("--content", str(photos), "--loss-network-weights", str(vgg19_file)),
-        *("--width", "4", "--steps", "60", "--image-size", "64", "--batch-size", "2"),
-        *("--checkpoint-every", "10", "--json"),
-    ]
-    undisturbed, output = tmp_path / "undisturbed.safetensors", tmp_path / "out.safetensors"
-    subprocess.run([*command, "-o", str(undisturbed)], check=True, capture_output=True)
+    folder = RunFolder(job.run_folder)
+    folder.path.mkdir()
+    folder.write_settings({"photos": 3})
+    many = dataclasses.replace(job, workers=(999, 999), overwrite=True)
+    with pytest.raises(EnvironmentProblem, match=r"lower --workers"):
+        train(many)
+    assert folder.read_settings() == {"photos": 3}
 
-    run = RunFolder(output.with_suffix(".run"))
-    process = subprocess.Popen(
-        [*command, "-o", str(output)], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    while len(run.read_metrics()) < 25:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    stderr = process.communicate(timeout=60)[1]
-    assert process.returncode == 130, stderr
-    assert "interrupted" in stderr
-    assert not output.exists()
 
-    resumed = subprocess.run(
-        [*command, "-o", str(output), "--resume"], check=True, capture_output=True, text=True
-    )
-    report = json.loads(resumed.stdout)
-    assert report["resumed_from_step"] in (20, 30, 40, 50)
-    assert [line["step"] for line in run.read_metrics()] == list(range(60))
-    ours, theirs = (load_generator(path)[0].parameters() for path in (output, undisturbed))
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+@pytest.mark.parametrize("workers", ["0", "4:1", "x", "1:y", "-1"])
+def test_odd_numbers_of_workers_are_refused_in_one_line(workers: str, job: TrainStyle) -> None:
+    result = CliRunner().invoke(app, [*_options(job), "--workers", workers])
+    assert isinstance(result.exception, InputError)
+    assert f"--workers {workers}" in str(result.exception)
+    assert "\n" not in str(result.exception)
 
 
 def test_a_run_is_not_overwritten_or_mixed_by_mistake(job: TrainStyle) -> None:
@@ -123,26 +127,31 @@ def test_a_run_is_not_overwritten_or_mixed_by_mistake(job: TrainStyle) -> None:
         train(job)
     with pytest.raises(InputError, match="other settings"):
         train(dataclasses.replace(job, resume=True))
+    nowhere = job.run_folder / "nowhere"
     with pytest.raises(InputError, match="no run in"):
-        train(dataclasses.replace(job, resume=True, run_dir=job.run_folder / "nowhere"))
+        train(dataclasses.replace(job, resume=True, run_dir=nowhere))
+    assert not nowhere.exists()
     job.output.write_text("precious")
     with pytest.raises(InputError, match="--overwrite"):
         train(dataclasses.replace(job, run_dir=job.run_folder / "new"))
     assert job.output.read_text() == "precious"
 
 
-def test_a_resumed_run_must_be_of_the_same_painting_photos_and_workers(
-    job: TrainStyle, photos: Path
-) -> None:
-    _prepare_run_folder(job, make_plan(job))
-    again = dataclasses.replace(job, resume=True)
-    _prepare_run_folder(again, make_plan(again))
-    more = dataclasses.replace(again, workers=2)
+def test_a_resumed_run_must_be_of_the_same_painting_photos_and_samples(job: TrainStyle) -> None:
+    plan = make_plan(job)
+    plan.run_folder.path.mkdir()
+    plan.run_folder.write_settings(describe(plan))
+    same = [_changed(job), _changed(job, batch_size=1, accumulate=2)]
+    same += [_changed(job, batch_size=1, workers=workers) for workers in ((2, 2), (1, 2))]
+    for again in same:
+        _check_run_folder(again, make_plan(again))
+    for other in (_changed(job, workers=(2, 2)), _changed(job, seed=4), _changed(job, steps=41)):
+        with pytest.raises(InputError, match="other settings"):
+            _check_run_folder(other, make_plan(other))
+    pixels = np.flip(moving_picture(0), axis=1)  # of the same size
+    Image.fromarray(np.ascontiguousarray(pixels)).save(job.style_images[0])
     with pytest.raises(InputError, match="other settings"):
-        _prepare_run_folder(more, make_plan(more))
-    Image.fromarray(moving_picture(9)).save(job.style_image)  # of the same size
-    with pytest.raises(InputError, match="other settings"):
-        _prepare_run_folder(again, make_plan(again))
+        _check_run_folder(_changed(job), make_plan(job))
 
 
 def test_weights_that_do_not_fit_are_refused_before_ray_starts(
@@ -161,5 +170,6 @@ def test_weights_that_do_not_fit_are_refused_before_ray_starts(
 def test_a_corrupt_photo_does_not_stop_a_preview(photos: Path, tmp_path: Path) -> None:
     bad = tmp_path / "._first.jpg"
     bad.write_bytes(b"no picture")
-    assert len(_preview_photos([bad, *sorted(photos.rglob("*.jpg"))])) == 4
-    assert _preview_photos([bad]) == []
+    good = [str(path) for path in sorted(photos.rglob("*.jpg"))]
+    assert len(preview_photos([str(bad), *good])) == 4
+    assert preview_photos([str(bad)]) == []
