@@ -53,9 +53,7 @@ def train_to_the_end(plan: TrainingPlan, resources: Resources, first_step: int) 
         if steps_done <= reached:
             words = _words(error) if error else "Ray Train ended early"
             raise TrainingFailed(
-                _stopped(
-                    f"no checkpoint after step {reached} in {_TRIES} starts, the last: {words}"
-                )
+                _stopped(f"start after start came to no step beyond {reached}; the last: {words}")
             ) from error
         reached = steps_done
 

@@ -212,6 +212,7 @@ def test_going_on_from_a_state_equals_never_having_stopped(styles: int) -> None:
     assert resumed.steps_done == 3
     assert [_step(resumed) for _ in range(3)] == expected
     assert resumed.learning_rate == undisturbed.learning_rate
+    assert resumed._watch.state_dict() == undisturbed._watch.state_dict()
     _assert_same_weights(resumed.generator, undisturbed.generator)
     _assert_same_weights(resumed.trained, undisturbed.trained)
     assert not torch.equal(
@@ -267,12 +268,19 @@ def test_without_an_average_the_last_weights_are_kept() -> None:
 
 
 def test_the_average_has_the_running_statistics_of_batch_normalisation() -> None:
-    trainer = _trainer(network=TransformerNet(4, norm="batch"), average=0.0)
-    _step(trainer)
-    _step(trainer)
-    _assert_same_weights(trainer.trained, trainer.generator)
-    counts = [v for k, v in trainer.trained.state_dict().items() if k.endswith("_tracked")]
-    assert set(map(int, counts)) == {2}
+    trainer = _trainer(network=TransformerNet(4, norm="batch"), average=0.9)
+    states = []
+    for _ in range(2):
+        _step(trainer)
+        states.append(copy.deepcopy(trainer.generator.state_dict()))
+    trained = trainer.trained.state_dict()
+    names = [name for name in trained if name.endswith("running_mean")]
+    assert names
+    for name in names:  # the second update keeps 2/11
+        expected = (2 * states[0][name] + 9 * states[1][name]) / 11
+        torch.testing.assert_close(trained[name], expected, rtol=1e-5, atol=1e-7)
+        assert not torch.equal(states[0][name], states[1][name])
+    assert {int(v) for k, v in trained.items() if k.endswith("batches_tracked")} == {2}
 
 
 @pytest.mark.parametrize("clip_norm", [1e-3, 1e3])

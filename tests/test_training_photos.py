@@ -182,7 +182,7 @@ def test_a_line_of_pixels_is_no_photo(paths: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-@pytest.mark.parametrize(("samples", "batch_size"), [(6, 2), (7, 2), (4, 8), (3, 1)])
+@pytest.mark.parametrize(("samples", "batch_size"), [(6, 2), (7, 2), (8, 3), (4, 8), (3, 1)])
 def test_workers_share_each_step_without_overlap_or_gap(
     workers: int, samples: int, batch_size: int
 ) -> None:

@@ -85,6 +85,7 @@ def _assert_in_one_line(stderr: str, *words: str) -> None:
         assert word in errors[0]
 
 
+@pytest.mark.timeout(600)  # three starts of Ray, on a machine that may be busy
 def test_a_killed_worker_and_a_killed_command_leave_no_trace_in_the_result(
     run: Disturbed, family: list[psutil.Process]
 ) -> None:
@@ -202,7 +203,7 @@ def test_workers_that_die_again_and_again_end_the_run_and_keep_what_was_reached(
         murderer.join()
         process.terminate()
     assert process.returncode == 1
-    cause = "in 5 starts, the last: a worker died" if "train" in when else "do not start"
+    cause = "the last: a worker died" if "train" in when else "do not start"
     _assert_in_one_line(stderr, "training stopped", cause, "--resume")
     assert run.end("--resume")["resumed_from_step"] in (10, 20)
     assert run.steps_recorded() == list(range(STEPS))
