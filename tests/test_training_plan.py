@@ -1,4 +1,4 @@
-"""Every kind of training, from its job to a step and to what is kept, without Ray."""
+"""What a plan says of itself, by which a run is told from another, and what it refuses."""
 
 from __future__ import annotations
 
@@ -52,338 +52,19 @@ from nst_core.training_photos import Batch
 from nst_core.transformer_net import TransformerNet
 from tests.media import moving_picture
 
-_CPU = torch.device("cpu")
-KINDS = (
-    *("johnson", "johnson-paper", "styles", "extended", "extended-pack"),
-    *("texture-style", "texture-styles", "texture", "super-resolution", "pixel"),
-)
-_OBJECTIVE = ObjectiveSettings(style_layers=("relu1_1", "relu1_2"), content_layer="relu2_1")
-_GAP, _CELL = 6, (80, 64)
-"""Of the sheets of these tests, in pixels."""
-
-
-@pytest.fixture(autouse=True)
-def _small_previews(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_records, "_PREVIEW_SIZE", _CELL)
-    monkeypatch.setattr(training_records, "_PREVIEW_SIDE", _CELL[1])
-
-
-@pytest.fixture(scope="session")
-def shallow_file(vgg19: LossNetworkWeights, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first two blocks of the random VGG-19: all that these objectives look at."""
-    path = tmp_path_factory.mktemp("shallow") / "shallow.safetensors"
-    save_file(dict(list(vgg19.tensors.items())[:8]), path, metadata={"architecture": "vgg19"})
-    return path
-
-
-@pytest.fixture
-def paintings(tmp_path: Path) -> tuple[Path, ...]:
-    """Three pictures: as it is, darker and narrower, in grey."""
-    picture = Image.fromarray(moving_picture(0))
-    others = (picture, picture.point(lambda v: v // 2).resize((40, 64)), picture.convert("L"))
-    paths = [tmp_path / f"{name}.png" for name in ("wave", "starry_night", "scream")]
-    for path, other in zip(paths, others, strict=True):
-        other.save(path)
-    return tuple(paths)
+from tests.training_jobs import KINDS, OBJECTIVE, same_state, save_bases, training_jobs
 
 
 @pytest.fixture
 def bases(tmp_path: Path) -> dict[str, Path]:
-    """What can be extended: a network of one style, and one of two."""
-    paths = {name: tmp_path / f"{name}.safetensors" for name in ("alone", "pack")}
-    torch.manual_seed(11)
-    save_generator(paths["alone"], TransformerNet(4), CheckpointInfo("johnson", {"width": 4}))
-    network = MultiStyleGenerator(TransformerNet(4), 2)
-    for parameter in network.style_parameters():
-        nn.init.uniform_(parameter, 0.2, 1)
-    info = CheckpointInfo("johnson", {"width": 4}, {"steps": 9}, ("monet", "klimt"))
-    save_generator(paths["pack"], network.generator, info)
-    return paths
+    return save_bases(tmp_path)
 
 
 @pytest.fixture
 def jobs(
-    photos: Path,
-    shallow_file: Path,
-    paintings: tuple[Path, ...],
-    bases: dict[str, Path],
-    tmp_path: Path,
+    photos: Path, vgg19: LossNetworkWeights, bases: dict[str, Path], tmp_path: Path
 ) -> dict[str, TrainGenerator]:
-    settings = TrainingSettings(
-        steps=30, batch_size=3, image_size=32, seed=5, precision="float32", warmup_steps=2
-    )
-    common: dict[str, Any] = {
-        "output": tmp_path / "out.safetensors",
-        "training": settings,
-        "loss_network_weights": shallow_file,
-    }
-    content = (str(photos),)
-    style = TrainStyle(
-        style_images=paintings[:1],
-        content=content,
-        objective=_OBJECTIVE,
-        width=4,
-        style_size=32,
-        **common,
-    )
-    styles = dataclasses.replace(style, style_images=paintings)
-    stable = dataclasses.replace(settings, stability_weight=1.0)
-    faster = dataclasses.replace(settings, learning_rate=2e-2)
-    new = dataclasses.replace(style, style_images=paintings[:2], training=faster)
-    texture = dataclasses.replace(style, architecture="texture", width=32, training=faster)
-    texture_objective = dataclasses.replace(_OBJECTIVE, content_weight=0.0)
-    enlarging = TrainSuperResolution(content=content, width=4, **common)
-    pixel = ReconstructionSettings("pixel")
-    return {
-        "johnson": dataclasses.replace(style, training=stable),
-        "johnson-paper": dataclasses.replace(style, architecture="johnson-paper", norm="batch"),
-        "styles": dataclasses.replace(styles, training=stable),
-        "extended": dataclasses.replace(new, extend=bases["alone"]),
-        "extended-pack": dataclasses.replace(new, extend=bases["pack"]),
-        "texture-style": texture,
-        "texture-styles": dataclasses.replace(texture, style_images=paintings),
-        "texture": TrainTexture(
-            texture_image=paintings[0],
-            scales=3,
-            objective=texture_objective,
-            **{**common, "training": faster},
-        ),
-        "super-resolution": enlarging,
-        "pixel": dataclasses.replace(enlarging, objective=pixel, norm="instance"),
-    }
-
-
-def _step(plan: TrainingPlan, trainer: GeneratorTrainer) -> dict[str, float]:
-    pictures = training_pictures(plan)
-    size = plan.samples_per_step
-    first = trainer.steps_done * size
-    return trainer.step([Batch.of([pictures[number] for number in range(first, first + size)])])
-
-
-def _same_state(ours: nn.Module, theirs: nn.Module) -> bool:
-    first, second = ours.state_dict(), theirs.state_dict()
-    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_learns(kind: str, jobs: dict[str, TrainGenerator]) -> None:
-    plan = make_plan(jobs[kind])
-    trainer = build_trainer(plan, _CPU)
-    totals = [_step(plan, trainer)["total"] for _ in range(20)]
-    assert sum(totals[-4:]) < 0.97 * sum(totals[:4])
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_resumed_run_goes_on_as_an_undisturbed_one(
-    kind: str, jobs: dict[str, TrainGenerator]
-) -> None:
-    plan = make_plan(jobs[kind])
-    torch.manual_seed(1)  # neither weights nor noise come from here
-    undisturbed = build_trainer(plan, _CPU)
-    for _ in range(2):
-        _step(plan, undisturbed)
-    file = io.BytesIO()
-    torch.save(undisturbed.state_dict(), file)
-    expected = _step(plan, undisturbed)
-    torch.manual_seed(2)
-    resumed = build_trainer(plan, _CPU)
-    file.seek(0)
-    resumed.load_state_dict(torch.load(file, weights_only=True))
-    torch.manual_seed(3)
-    assert _step(plan, resumed) == expected
-    assert _same_state(resumed.generator, undisturbed.generator)
-    assert _same_state(resumed.trained, undisturbed.trained)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_checkpoint_is_what_was_trained(
-    kind: str, jobs: dict[str, TrainGenerator], tmp_path: Path
-) -> None:
-    plan = make_plan(jobs[kind])
-    trainer = build_trainer(plan, _CPU)
-    _step(plan, trainer)
-    trained = trainer.state_dict()["trained"]
-    info = dataclasses.replace(plan.info, training=describe(plan))
-    save_state(tmp_path / "x.safetensors", trained, info)
-    names = plan.info.styles or ("",)
-    for number, name in enumerate(names):
-        mixture = {name: 1.0} if name else None
-        generator, read = load_generator(tmp_path / "x.safetensors", mixture)
-        assert dataclasses.asdict(read) == json.loads(json.dumps(dataclasses.asdict(info))) | {
-            "styles": plan.info.styles
-        }
-        image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
-        row = [torch.eye(len(names))[number : number + 1]] if name else []
-        torch.testing.assert_close(
-            _run(generator, image), _run(trainer.trained.eval(), image, *row)
-        )
-
-
-def _run(network: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
-    generator = plain(network)
-    if isinstance(generator, TextureNet):
-        generator.seed_noise(0)
-    with torch.no_grad():
-        output: torch.Tensor = network(*inputs)
-    return output
-
-
-@pytest.mark.parametrize(("kind", "base"), [("extended", "alone"), ("extended-pack", "pack")])
-def test_an_extended_network_has_its_old_styles_as_they_were(
-    kind: str, base: str, jobs: dict[str, TrainGenerator], bases: dict[str, Path], tmp_path: Path
-) -> None:
-    plan = make_plan(jobs[kind])
-    assert plan.base is not None
-    assert plan.base.styles == (("alone",) if base == "alone" else ("monet", "klimt"))
-    assert plan.info.styles == ("wave", "starry_night")
-    assert (plan.info.architecture, plan.info.arguments) == ("johnson", {"width": 4})
-    trainer = build_trainer(plan, _CPU)
-    for _ in range(3):
-        _step(plan, trainer)
-    trained = trainer.state_dict()["trained"]
-    state = joined(build_generator(plan.info), plan.base.tensors, trained)
-    styles = plan.base.styles + plan.info.styles
-    save_state(tmp_path / "all.safetensors", state, dataclasses.replace(plan.info, styles=styles))
-    for style in plan.base.styles:
-        before, _ = load_generator(bases[base], None if base == "alone" else {style: 1.0})
-        after, _ = load_generator(tmp_path / "all.safetensors", {style: 1.0})
-        assert _same_state(before, after)
-    new = [load_generator(tmp_path / "all.safetensors", {s: 1.0})[0] for s in plan.info.styles]
-    assert not _same_state(*new)
-    growth = (tmp_path / "all.safetensors").stat().st_size - bases[base].stat().st_size
-    assert 0 < growth < 10_000
-
-
-@pytest.mark.parametrize(
-    ("kind", "rows", "columns"),
-    [
-        *(("johnson", 4, 2), ("styles", 4, 4), ("extended-pack", 4, 3), ("texture-styles", 4, 4)),
-        *(("texture", 1, 3), ("pixel", 4, 3), ("super-resolution", 4, 3)),
-    ],
-)
-def test_previews_have_a_row_for_each_photo_and_a_column_for_each_style(
-    kind: str, rows: int, columns: int, jobs: dict[str, TrainGenerator]
-) -> None:
-    plan = make_plan(jobs[kind])
-    network = build_network(plan)
-    pictures = picture_rows(plan, network, preview_photos(plan.photos))
-    assert [len(row) for row in pictures] == [columns] * rows
-    sizes = {picture.size for row in pictures for picture in row}
-    if kind == "texture":
-        assert sizes == {plan.style_images[0].size, (_CELL[1], _CELL[1])}
-        assert pictures[0][1].tobytes() != pictures[0][2].tobytes()  # two draws of the noise
-    else:
-        assert sizes == {_CELL}
-    again = picture_rows(plan, network, preview_photos(plan.photos))
-    assert [[p.tobytes() for p in row] for row in again] == [
-        [p.tobytes() for p in row] for row in pictures
-    ]
-
-
-def test_a_row_has_the_photo_and_then_its_styles_in_their_order(
-    jobs: dict[str, TrainGenerator],
-) -> None:
-    plan = make_plan(jobs["styles"])
-    network = build_network(plan)
-    assert isinstance(network, MultiStyleGenerator)
-    with torch.no_grad():  # the last layer's input is black in the first style, and so on
-        for style in range(3):
-            network.norms[-1].weight[style] = 0
-            network.norms[-1].bias[style] = -5.0 + 5.0 * style
-    photos = preview_photos(plan.photos)[:1]
-    (row,) = picture_rows(plan, network, photos)
-    assert row[0].tobytes() == photos[0].tobytes()
-    flat = [tuple(band for band in picture.getextrema()) for picture in row[1:]]
-    assert all(low == high for bands in flat for low, high in bands)  # type: ignore[misc]
-    assert flat[0] == flat[1] != flat[2]  # ReLU of -5 and of 0 are the same
-
-
-@pytest.mark.parametrize(
-    ("kind", "rows", "columns"),
-    [("johnson", 5, 2), ("styles", 5, 4), ("extended", 5, 3), ("pixel", 4, 3)],
-)
-def test_the_final_sheet_has_the_paintings_above_the_photos(
-    kind: str, rows: int, columns: int, jobs: dict[str, TrainGenerator]
-) -> None:
-    plan = make_plan(jobs[kind])
-    sheet = final_sheet(plan, build_network(plan))
-    width, height = (side + _GAP for side in _CELL)
-    assert sheet.size == (columns * width + _GAP, rows * height + _GAP)
-    if not plan.style_images:
-        return
-    for number, painting in enumerate(plan.style_images, start=1):
-        cell = sheet.crop(
-            (number * width + _GAP, _GAP, number * width + _GAP + _CELL[0], _GAP + _CELL[1])
-        )
-        middle = cell.getpixel((_CELL[0] // 2, _CELL[1] // 2))
-        expected = painting.getpixel((painting.width // 2, painting.height // 2))
-        assert isinstance(middle, tuple)
-        assert isinstance(expected, tuple)
-        # Enlarged eightfold, the centre is between two pixels.
-        assert max(abs(a - b) for a, b in zip(middle, expected, strict=True)) < 25
-    assert sheet.crop((_GAP, _GAP, _GAP + _CELL[0], _GAP + _CELL[1])).getextrema() == (
-        ((255, 255),) * 3
-    )
-
-
-def test_the_final_sheet_of_a_texture_is_the_texture_and_two_draws(
-    jobs: dict[str, TrainGenerator],
-) -> None:
-    plan = make_plan(jobs["texture"])
-    sheet = final_sheet(plan, build_network(plan))
-    side = _CELL[1]
-    texture = round(plan.style_images[0].width * side / plan.style_images[0].height)
-    assert sheet.size == (texture + 2 * side + 4 * _GAP, side + 2 * _GAP)
-
-
-def test_previews_do_without_photos_that_cannot_be_read(
-    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    bad = tmp_path / "bad.jpg"
-    bad.write_bytes(b"no picture")
-    good = sorted(map(str, photos.rglob("*.jpg")))[:3]
-    with caplog.at_level("WARNING"):
-        assert len(preview_photos([str(bad), *good])) == 4  # one of them twice
-    assert "bad.jpg" in caplog.text
-    assert preview_photos([str(bad)]) == []
-    assert len(preview_photos(good[:1])) == 1
-
-
-@pytest.mark.parametrize("kind", ["johnson-paper", "styles", "texture", "pixel"])
-def test_the_preview_leaves_the_generator_as_it_was(
-    kind: str, jobs: dict[str, TrainGenerator]
-) -> None:
-    plan = make_plan(jobs[kind])
-    trainer = build_trainer(plan, _CPU)
-    before = copy.deepcopy(trainer.generator)
-    TrainingRecords(plan, 1).preview(7, trainer.generator)
-    assert trainer.generator.training
-    assert _same_state(trainer.generator, before)
-    assert (plan.run_folder.previews / "step-000007.png").stat().st_size > 500
-
-
-def test_noise_is_another_one_in_every_step(jobs: dict[str, TrainGenerator]) -> None:
-    plan = make_plan(jobs["texture"])
-    first, again = (build_trainer(plan, _CPU) for _ in range(2))
-    losses = _step(plan, first)
-    assert _step(plan, again) == losses
-    third = build_trainer(plan, _CPU)
-    third.steps_done = 1
-    assert _step(plan, third) != losses
-
-
-def test_super_resolution_learns_from_crops_at_the_photos_own_resolution(
-    jobs: dict[str, TrainGenerator], tmp_path: Path
-) -> None:
-    # A checkerboard of single pixels survives only where nothing is resized.
-    board = (torch.arange(80)[:, None] + torch.arange(90)[None]) % 2 * 255
-    folder = tmp_path / "boards"
-    folder.mkdir()
-    Image.fromarray(board.byte().numpy()).save(folder / "board.png")
-    job = dataclasses.replace(jobs["pixel"], content=(str(folder),))  # type: ignore[call-arg]
-    crop = training_pictures(make_plan(job))[0].picture
-    assert crop.shape == (3, 32, 32)
-    assert set(crop.flatten().tolist()) == {0.0, 1.0}
+    return training_jobs(photos, vgg19, bases, tmp_path)
 
 
 def test_the_record_names_what_decides_the_result(jobs: dict[str, TrainGenerator]) -> None:
@@ -460,7 +141,6 @@ def test_what_decides_the_result_makes_another_run(
 
 def test_another_picture_base_or_loss_network_of_the_same_name_makes_another_run(
     jobs: dict[str, TrainGenerator],
-    paintings: tuple[Path, ...],
     bases: dict[str, Path],
     tmp_path: Path,
     vgg19: LossNetworkWeights,
@@ -468,13 +148,14 @@ def test_another_picture_base_or_loss_network_of_the_same_name_makes_another_run
     job = jobs["extended"]
     before = describe(make_plan(job))
     assert before == describe(make_plan(job))
-    Image.fromarray(moving_picture(3)).save(paintings[0])
+    Image.fromarray(moving_picture(3)).save(tmp_path / "wave.png")
     after = describe(make_plan(job))
     assert {key for key in before if before[key] != after[key]} == {"style_sha256"}
     save_generator(bases["alone"], TransformerNet(4), CheckpointInfo("johnson", {"width": 4}))
     last = describe(make_plan(job))
     assert {key for key in after if after[key] != last[key]} == {"extends"}
-    other = tmp_path / "shallow.safetensors"
+    other = tmp_path / "other" / "shallow.safetensors"
+    other.parent.mkdir()
     tensors = {name: 2 * tensor for name, tensor in list(vgg19.tensors.items())[:8]}
     save_file(tensors, other, metadata={"architecture": "vgg19"})
     changed = describe(make_plan(dataclasses.replace(job, loss_network_weights=other)))
@@ -594,7 +275,7 @@ def test_a_texture_that_is_too_small_is_refused(
 def test_layers_that_the_loss_network_lacks_are_refused_by_the_driver(
     jobs: dict[str, TrainGenerator],
 ) -> None:
-    objective = dataclasses.replace(_OBJECTIVE, content_layer="relu9_1")
+    objective = dataclasses.replace(OBJECTIVE, content_layer="relu9_1")
     job = dataclasses.replace(jobs["johnson"], objective=objective)  # type: ignore[call-arg]
     with pytest.raises(InputError, match="relu9_1"):
         make_plan(job)
