@@ -2,57 +2,37 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import io
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import nn
 
-from jobs import training_records
 from jobs.training_plan import (
     TrainingPlan,
-    build_network,
     build_trainer,
     describe,
     make_plan,
-    read_base,
     training_pictures,
 )
-from jobs.training_records import TrainingRecords, final_sheet, picture_rows, preview_photos
 from jobs.training_specs import (
     TrainGenerator,
-    TrainStyle,
-    TrainSuperResolution,
-    TrainTexture,
 )
 from nst_core.checkpoint import (
-    CheckpointInfo,
     build_generator,
     load_generator,
-    save_generator,
     save_state,
 )
-from nst_core.conditional_norm import MultiStyleGenerator, joined
-from nst_core.errors import CheckpointError, InputError
+from nst_core.conditional_norm import joined
 from nst_core.loss_network import LossNetworkWeights
-from nst_core.settings import ObjectiveSettings, ReconstructionSettings, TrainingSettings
-from nst_core.super_resolution_net import SuperResolutionNet
 from nst_core.texture_net import TextureNet
 from nst_core.training import GeneratorTrainer, plain
 from nst_core.training_photos import Batch
-from nst_core.transformer_net import TransformerNet
-from tests.media import moving_picture
-
-from tests.training_jobs import KINDS, OBJECTIVE, same_state, save_bases, training_jobs
+from tests.training_jobs import KINDS, same_state, save_bases, training_jobs
 
 _CPU = torch.device("cpu")
 
