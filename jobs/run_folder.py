@@ -141,6 +141,10 @@ class RunFolder:
             return None
         return next(_parsed(reversed(lines)), None)
 
+    def note_step(self, line: Line) -> None:
+        """Append the line of a step to the metrics."""
+        _append(self.metrics, [line])
+
     def forget_metrics_from(self, step: int) -> None:
         """Drop the lines of steps that will be done again (``step`` and later, from 0)."""
         _keep_lines(self.metrics, [line for line in self.read_metrics() if line["step"] < step])

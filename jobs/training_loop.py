@@ -119,7 +119,8 @@ def _train(plan: TrainingPlan, worker: Worker) -> None:
         before = good["steps_done"]
         try:
             for state in _steps_to_checkpoints(plan, trainer, records, worker):
-                good = copy.deepcopy(state)
+                if not trainer.is_in_doubt:
+                    good = copy.deepcopy(state)
         except TrainingDiverged as error:
             rollbacks = 1 if good["steps_done"] > before else rollbacks + 1
             if rollbacks > _ROLLBACKS_ALLOWED:

@@ -65,6 +65,8 @@ def resources_of_each_worker(job: TrainGenerator, nodes: Sequence[Resources]) ->
     workers finds none.
     """
     least, most = job.workers
+    if job.loader == "ray-data":
+        nodes = _without_one_cpu(nodes)
     gpus, cpus = (int(sum(node.get(name, 0) for node in nodes)) for name in ("GPU", "CPU"))
     if job.device == "cuda" and gpus < least:
         raise EnvironmentProblem(
@@ -80,11 +82,18 @@ def resources_of_each_worker(job: TrainGenerator, nodes: Sequence[Resources]) ->
     shares = range(cpus // wanted, 0, -1)
     threads = job.cpus_per_worker or next((n for n in shares if places(n) >= wanted), 1)
     if places(threads) < least:
+        beside = " beside one for --loader ray-data" if job.loader == "ray-data" else ""
         raise EnvironmentProblem(
             f"{least} workers of {threads} CPUs need {least * threads}, there are {cpus} on "
-            f"{len(nodes)} machines; lower --workers or --cpus-per-worker"
+            f"{len(nodes)} machines{beside}; lower --workers or --cpus-per-worker"
         )
     return {"CPU": threads, **({"GPU": 1} if use_gpu else {})}
+
+
+def _without_one_cpu(nodes: Sequence[Resources]) -> list[Resources]:
+    """Leave a CPU to the tasks of Ray Data: without one they wait for ever, and so do all."""
+    largest = max(nodes, key=lambda node: node.get("CPU", 0))
+    return [node | {"CPU": node.get("CPU", 0) - 1} if node is largest else node for node in nodes]
 
 
 def machines() -> list[Resources]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -62,8 +61,7 @@ class TrainingRecords:
             "images": self.plan.samples_per_step,
             "workers": self.workers,
         }
-        with self.folder.metrics.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        self.folder.note_step(line)
         for name, value in losses.items():
             self.board.add_scalar(f"loss/{name}", value, step)
         self.board.add_scalar("learning_rate", learning_rate, step)

@@ -87,6 +87,11 @@ class TrainGenerator:
                 f"--workers {least}:{most}: 1 or more are needed, and at most as many in front "
                 "of the colon as behind it"
             )
+        if self.loader == "ray-data" and least != most:
+            raise InputError(
+                f"--loader ray-data: with --workers {least}:{most} the workers could take the CPUs "
+                f"that its tasks need, and both wait for ever; use --workers {most}"
+            )
         if self.cpus_per_worker is not None and self.cpus_per_worker < 1:
             raise InputError(f"--cpus-per-worker {self.cpus_per_worker}: at least 1 is needed")
         if self.checkpoint_every < 1:
@@ -211,6 +216,8 @@ class TrainTexture(TrainGenerator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.training.stability_weight:
+            raise InputError("stability_weight: a texture has no content that could move; use 0")
         if not 1 <= self.scales <= 8:
             raise InputError(f"--scales {self.scales}: 1 to 8 are allowed; the papers have 5 or 6")
         if self.texture_size is not None:

@@ -107,7 +107,9 @@ def bundled(command: Command) -> list[str]:
 
 def bundled_styles() -> list[str]:
     """Names of the styles that ship with the program, those within packs included, sorted."""
-    return sorted(_bundled_styles())
+    packs = bundled_packs()
+    inside = {style for styles in packs.values() for style in styles}
+    return sorted(inside | (set(bundled("stylize")) - packs.keys()))
 
 
 def bundled_packs() -> dict[str, tuple[str, ...]]:
@@ -128,11 +130,13 @@ def find_style(text: str) -> Style:
     """
     if text == IDENTITY:
         return Style(IDENTITY, None, None)
+    in_packs = {style: name for name, styles in bundled_packs().items() for style in styles}
+    if text in in_packs and text not in bundled("stylize"):
+        pack = _FOLDERS["stylize"] / f"{in_packs[text]}{_SUFFIX}"
+        return replace(_of_pack(text, pack, text), name=text)
     path = _path_of(text)
     if path is not None:
         return _whole(text, path)
-    if text in _bundled_styles():
-        return replace(_of_pack(text, _bundled_styles()[text], text), name=text)
     base, separator, mixture = text.rpartition(":")
     path = _path_of(base) if separator else None
     if path is None:
@@ -200,22 +204,14 @@ def _part(text: str, number: str) -> float:
     return part
 
 
-def _bundled_styles() -> dict[str, Path]:
-    """Path of each bundled style; one with a file of its own goes before one in a pack."""
-    folder = _FOLDERS["stylize"]
-    packs = bundled_packs()
-    names = {style: name for name, styles in packs.items() for style in styles}
-    names |= {name: name for name in bundled("stylize") if name not in packs}
-    return {style: folder / f"{name}{_SUFFIX}" for style, name in names.items()}
-
-
 def find_for(command: Command, name_or_path: str) -> Style:
     """Find a checkpoint for the command that is to apply it.
 
     Raises InputError for a checkpoint that another command applies, and what find_style raises.
     """
-    known = name_or_path in (IDENTITY, *bundled_styles()) or _path_of(name_or_path) is not None
-    if command != "stylize" and not known:
+    if command != "stylize" and not (
+        name_or_path in (IDENTITY, *bundled_styles()) or _path_of(name_or_path) is not None
+    ):
         known_ones = "".join(f"{name}, " for name in bundled(command))
         raise InputError(
             f"{name_or_path}: no such file; `nst {command}` needs {_KINDS[command]}: "

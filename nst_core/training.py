@@ -27,7 +27,6 @@ from nst_core.training_photos import Batch
 LOSS_NAMES = ("content", "style", "tv", "stability", "total")
 """What ``step`` returns: the terms before their weights, and the weighted total."""
 
-
 _CPUS_WITH_BFLOAT16 = ("avx512_bf16", "amx_bf16", "arm_bf16")
 
 
@@ -93,12 +92,17 @@ class GeneratorTrainer:
         averaged: nn.Module = self.average.module
         return averaged
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the loss has leapt up lately: no state to return to after a divergence."""
+        return self._watch.is_in_doubt
+
     def step(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Fit to this worker's batches of one step; returns the losses before the step, by name.
 
         They are means over all workers' samples. Raises TrainingDiverged, on all workers alike,
-        when the losses are no longer finite or as high as at the start again; the weights are
-        those of the last good step then.
+        when the losses are no longer finite or as high as at the start (see divergence.py); the
+        step is not taken then.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate

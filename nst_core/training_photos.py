@@ -205,7 +205,10 @@ class StepSampler(Sampler[list[int]]):
 def batches_of_steps(
     pictures: Dataset[Sample], sampler: StepSampler, *, processes: int = 0
 ) -> Iterator[list[Batch]]:
-    """Yield the batches of each step; ``processes`` decode beside the training (0: within it)."""
+    """Yield the batches of each step; ``processes`` decode beside the training (0: within it).
+
+    Raises InputError where none of the photos can be read.
+    """
     loader = torch.utils.data.DataLoader(
         pictures,
         batch_sampler=sampler,
@@ -215,6 +218,14 @@ def batches_of_steps(
         multiprocessing_context="spawn" if processes else None,
         pin_memory=torch.cuda.is_available(),
     )
-    batches = iter(loader)
+    batches = _with_errors_of_one_line(iter(loader)) if processes else iter(loader)
     for _ in sampler.steps:
         yield [next(batches) for _ in range(sampler.batches_per_step)]
+
+
+def _with_errors_of_one_line(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Take off the traceback that a loader process puts into the text of its error."""
+    try:
+        yield from batches
+    except InputError as error:
+        raise InputError(str(error).rstrip().rpartition("InputError: ")[2]) from error

@@ -13,13 +13,16 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cluster.connection import prepare_environment, ray_session
+from jobs.training_specs import TrainGenerator
 from nst_core.checkpoint import CheckpointInfo, save_generator
 from nst_core.loss_network import LossNetworkWeights
 from nst_core.style_library import Style, find_style
 from nst_core.transformer_net import TransformerNet
 from tests.media import make_clip, random_vgg
+from tests.training_jobs import save_bases, training_jobs
 
 prepare_environment()  # before any test module imports Ray
+torch.set_num_threads(1)  # two processes test at a time; threads that wait for each other are slow
 
 DATA = Path(os.environ.get("NST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
@@ -115,3 +118,17 @@ def cuda() -> torch.device:
             pytest.fail("NST_REQUIRE_GPU=1, but torch sees no CUDA device")
         pytest.skip("needs a CUDA device")
     return torch.device("cuda")
+
+
+@pytest.fixture
+def bases(tmp_path: Path) -> dict[str, Path]:
+    """Checkpoints that styles may be added to, and some that take none."""
+    return save_bases(tmp_path)
+
+
+@pytest.fixture
+def jobs(
+    photos: Path, vgg19: LossNetworkWeights, bases: dict[str, Path], tmp_path: Path
+) -> dict[str, TrainGenerator]:
+    """A tiny job of every kind."""
+    return training_jobs(photos, vgg19, bases, tmp_path)

@@ -71,3 +71,21 @@ def test_a_watch_goes_on_from_its_state() -> None:
         assert _first_bad(losses[:stop], first) is None
         second.load_state_dict(json.loads(json.dumps(first.state_dict())))
         assert _first_bad(losses[stop:], second) == undisturbed - stop
+
+
+def test_a_loss_that_explodes_and_never_comes_back_below_the_start_is_noticed() -> None:
+    watch = DivergenceWatch()
+    step = _first_bad([2.6, 126.0, *[3.3] * 200], watch)  # as a learning rate of 0.5 has it
+    assert step is not None
+    assert 50 <= step < 60
+
+
+def test_a_loss_that_explodes_and_recovers_is_well_and_in_doubt_until_then() -> None:
+    watch = DivergenceWatch()
+    assert _first_bad([2.6, 126.0, *[3.3] * 20], watch) is None
+    assert watch.is_in_doubt
+    restored = DivergenceWatch()
+    restored.load_state_dict(json.loads(json.dumps(watch.state_dict())))
+    assert restored.is_in_doubt
+    assert _first_bad([*[2.0] * 300], restored) is None
+    assert not restored.is_in_doubt

@@ -198,3 +198,12 @@ def test_a_state_that_the_disk_does_not_give_is_not_taken_for_none(tmp_path: Pat
     (run.checkpoint / "trainer.pt").mkdir(parents=True)
     with pytest.raises(OSError, match=r"trainer\.pt"):
         settle(run)
+
+
+def test_a_step_is_recorded_also_behind_one_that_a_kill_has_cut_short(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.note_step({"step": 0})
+    with run.metrics.open("a") as lines:
+        lines.write('{"step": 1, "tot')
+    run.note_step({"step": 1})
+    assert run.read_metrics() == [{"step": 0}, {"step": 1}]

@@ -194,6 +194,17 @@ def test_styles_of_a_bundled_pack_have_names_of_their_own(bundled_folder: Path) 
         find_style("monet:wave")
 
 
+def test_what_lies_in_the_current_folder_hides_no_bundled_style(
+    bundled_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    (here / "scream").mkdir(parents=True)  # as `-o scream` of an earlier run leaves it
+    (here / "paintings").write_text("notes")
+    monkeypatch.chdir(here)
+    assert find_style("scream").path == bundled_folder / "paintings.safetensors"
+    assert find_style("paintings:scream").path == bundled_folder / "paintings.safetensors"
+
+
 def test_another_commands_names_stay_apart_from_packs(bundled_folder: Path) -> None:
     with pytest.raises(InputError, match="nst stylize"):
         find_for("upscale", "scream")

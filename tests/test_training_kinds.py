@@ -28,25 +28,12 @@ from nst_core.checkpoint import (
     save_state,
 )
 from nst_core.conditional_norm import joined
-from nst_core.loss_network import LossNetworkWeights
 from nst_core.texture_net import TextureNet
 from nst_core.training import GeneratorTrainer, plain
 from nst_core.training_photos import Batch
-from tests.training_jobs import KINDS, same_state, save_bases, training_jobs
+from tests.training_jobs import KINDS, same_state
 
 _CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def bases(tmp_path: Path) -> dict[str, Path]:
-    return save_bases(tmp_path)
-
-
-@pytest.fixture
-def jobs(
-    photos: Path, vgg19: LossNetworkWeights, bases: dict[str, Path], tmp_path: Path
-) -> dict[str, TrainGenerator]:
-    return training_jobs(photos, vgg19, bases, tmp_path)
 
 
 def _step(plan: TrainingPlan, trainer: GeneratorTrainer) -> dict[str, float]:

@@ -244,3 +244,12 @@ def test_blank_pictures_have_a_size_alone() -> None:
     assert batch.samples == (3, 9)
     assert batch.pictures.shape == (2, 3, 40, 40)
     assert not batch.pictures.any()
+
+
+def test_an_error_of_a_loading_process_is_one_line(corrupt: list[str]) -> None:
+    crops = PhotoCrops(corrupt[:1], size=32, seed=0)
+    sampler = StepSampler(first_step=0, last_step=1, samples_per_step=1, batch_size=1)
+    with pytest.raises(InputError) as caught:
+        list(batches_of_steps(crops, sampler, processes=1))
+    assert str(caught.value).startswith("none of the 1 content photos can be read")
+    assert "\n" not in str(caught.value)

@@ -33,19 +33,7 @@ from nst_core.super_resolution_net import SuperResolutionNet
 from nst_core.texture_net import TextureNet
 from nst_core.transformer_net import TransformerNet
 from tests.media import moving_picture
-from tests.training_jobs import KINDS, OBJECTIVE, save_bases, training_jobs
-
-
-@pytest.fixture
-def bases(tmp_path: Path) -> dict[str, Path]:
-    return save_bases(tmp_path)
-
-
-@pytest.fixture
-def jobs(
-    photos: Path, vgg19: LossNetworkWeights, bases: dict[str, Path], tmp_path: Path
-) -> dict[str, TrainGenerator]:
-    return training_jobs(photos, vgg19, bases, tmp_path)
+from tests.training_jobs import KINDS, OBJECTIVE
 
 
 def test_the_record_names_what_decides_the_result(jobs: dict[str, TrainGenerator]) -> None:

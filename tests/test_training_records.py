@@ -19,8 +19,7 @@ from jobs.training_specs import (
     TrainGenerator,
 )
 from nst_core.conditional_norm import MultiStyleGenerator
-from nst_core.loss_network import LossNetworkWeights
-from tests.training_jobs import same_state, save_bases, training_jobs
+from tests.training_jobs import same_state
 
 _CPU = torch.device("cpu")
 _GAP, _CELL = 6, (80, 64)
@@ -31,18 +30,6 @@ _GAP, _CELL = 6, (80, 64)
 def _small_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_records, "_PREVIEW_SIZE", _CELL)
     monkeypatch.setattr(training_records, "_PREVIEW_SIDE", _CELL[1])
-
-
-@pytest.fixture
-def bases(tmp_path: Path) -> dict[str, Path]:
-    return save_bases(tmp_path)
-
-
-@pytest.fixture
-def jobs(
-    photos: Path, vgg19: LossNetworkWeights, bases: dict[str, Path], tmp_path: Path
-) -> dict[str, TrainGenerator]:
-    return training_jobs(photos, vgg19, bases, tmp_path)
 
 
 @pytest.mark.parametrize(

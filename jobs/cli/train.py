@@ -8,15 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli import console, options
-from jobs.specs import DeviceChoice, LossNetworkChoice
+from jobs.cli import console, options, train_options
 from jobs.training_specs import (
     EXTENSION_RATE,
     EXTENSION_STEPS,
     PRESETS,
     ArchitectureChoice,
-    LoaderChoice,
-    NormChoice,
     PaddingChoice,
     PresetChoice,
     TrainGenerator,
@@ -29,107 +26,10 @@ from nst_core.settings import (
     ObjectiveSettings,
     ReconstructionLoss,
     ReconstructionSettings,
-    Scaling,
-    Schedule,
-    TrainingPrecision,
     TrainingSettings,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Train generators.")
-
-_FIT = "The optimisation"
-_WEIGHTS = "The objective"
-_RUN = "The run"
-
-Output = Annotated[Path, typer.Option("--output", "-o", help="The checkpoint to write.")]
-Content = Annotated[
-    list[str],
-    typer.Option(help="Photographs to learn on: folder, glob, list (.txt), URI. Repeatable."),
-]
-Norm = Annotated[NormChoice, typer.Option(help="Normalisation in the generator.")]
-Width = Annotated[int, typer.Option(help="Channels of the first layer.")]
-PresetWidth = Annotated[int | None, typer.Option(help="Channels of the first layer.")]
-Steps = Annotated[int, typer.Option(help="Optimisation steps.")]
-PresetSteps = Annotated[int | None, typer.Option(help="Optimisation steps.")]
-BatchSize = Annotated[int, typer.Option(help="Pictures at once, for each worker.")]
-Accumulate = Annotated[
-    int, typer.Option(help="Batches of each worker that one step adds up.", rich_help_panel=_FIT)
-]
-ImageSize = Annotated[int, typer.Option(help="Side of the training pictures, pixels.")]
-PresetImageSize = Annotated[int | None, typer.Option(help="Side of the training pictures, pixels.")]
-LearningRate = Annotated[float, typer.Option(help="Of Adam.", rich_help_panel=_FIT)]
-StyleLearningRate = Annotated[
-    float | None,
-    typer.Option(
-        help=f"Of Adam; default {TrainingSettings.learning_rate:g}, "
-        f"with --extend {EXTENSION_RATE:g}.",
-        rich_help_panel=_FIT,
-    ),
-]
-ScheduleOption = Annotated[
-    Schedule, typer.Option(help="Of the rate after the warm-up.", rich_help_panel=_FIT)
-]
-Decay = Annotated[float, typer.Option(help="Factor of --schedule step.", rich_help_panel=_FIT)]
-DecayEvery = Annotated[int, typer.Option(help="Steps between its decays.", rich_help_panel=_FIT)]
-WarmupSteps = Annotated[
-    int, typer.Option(help="Steps in which the rate rises.", rich_help_panel=_FIT)
-]
-ClipNorm = Annotated[
-    float | None,
-    typer.Option(help="Longest gradient (Euclidean norm); default any.", rich_help_panel=_FIT),
-]
-Average = Annotated[
-    float,
-    typer.Option(help="Decay of the weights' moving average; 0: none.", rich_help_panel=_FIT),
-]
-PrecisionOption = Annotated[
-    TrainingPrecision,
-    typer.Option(help="auto: bfloat16 where the processor has it.", rich_help_panel=_FIT),
-]
-ContentWeight = Annotated[float, typer.Option(rich_help_panel=_WEIGHTS)]
-StyleWeight = Annotated[float, typer.Option(rich_help_panel=_WEIGHTS)]
-TvWeight = Annotated[float, typer.Option(help="Of total variation.", rich_help_panel=_WEIGHTS)]
-ScalingOption = Annotated[
-    Scaling, typer.Option(help="What the weights belong to.", rich_help_panel=_WEIGHTS)
-]
-LossNetwork = Annotated[
-    LossNetworkChoice, typer.Option(help="The VGG that judges.", rich_help_panel=_WEIGHTS)
-]
-LossNetworkWeights = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="NST_LOSS_NETWORK_WEIGHTS",
-        help="Its weights; default torchvision's download.",
-        rich_help_panel=_WEIGHTS,
-    ),
-]
-Workers = Annotated[
-    str,
-    typer.Option(
-        metavar="N|MIN:MAX",
-        help="MIN:MAX goes on with fewer, and takes in more, as nodes go and come.",
-        rich_help_panel=_RUN,
-    ),
-]
-CpusPerWorker = Annotated[
-    int | None, typer.Option(help="Default: an equal share.", rich_help_panel=_RUN)
-]
-Device = Annotated[DeviceChoice, typer.Option(rich_help_panel=_RUN)]
-Loader = Annotated[
-    LoaderChoice,
-    typer.Option(
-        help="ray-data reads photographs on any machine of the cluster.", rich_help_panel=_RUN
-    ),
-]
-CheckpointEvery = Annotated[
-    int, typer.Option(help="Steps between checkpoints.", rich_help_panel=_RUN)
-]
-RunDir = Annotated[
-    Path | None,
-    typer.Option(help="Metrics, previews, checkpoints; default OUTPUT.run.", rich_help_panel=_RUN),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the run folder.")]
-Seed = Annotated[int, typer.Option(rich_help_panel=_RUN)]
 
 _TEXTURE = TrainTexture(output=Path(), texture_image=Path())
 _SUPER_RESOLUTION = TrainSuperResolution(output=Path(), content=())
@@ -150,8 +50,8 @@ def style(
             help="The picture whose style is learnt; several: one network for all of them.",
         ),
     ],
-    content: Content,
-    output: Output,
+    content: train_options.Content,
+    output: train_options.Output,
     preset: Annotated[
         PresetChoice,
         typer.Option(
@@ -173,49 +73,50 @@ def style(
             "texture: multi-scale g(y, z)."
         ),
     ] = TrainStyle.architecture,
-    norm: Norm = TrainStyle.norm,
+    norm: train_options.Norm = TrainStyle.norm,
     padding: Annotated[
         PaddingChoice, typer.Option(help="Of johnson's convolutions.")
     ] = TrainStyle.padding,
-    width: PresetWidth = None,
-    steps: PresetSteps = None,
-    batch_size: BatchSize = TrainingSettings.batch_size,
-    image_size: PresetImageSize = None,
-    learning_rate: StyleLearningRate = None,
-    accumulate: Accumulate = _TRAINING.accumulate,
-    schedule: ScheduleOption = _TRAINING.schedule,
-    warmup_steps: WarmupSteps = _TRAINING.warmup_steps,
-    decay: Decay = _TRAINING.decay,
-    decay_every: DecayEvery = _TRAINING.decay_every,
-    clip_norm: ClipNorm = None,
-    average: Average = _TRAINING.average,
-    precision: PrecisionOption = _TRAINING.precision,
+    width: train_options.PresetWidth = None,
+    steps: train_options.PresetSteps = None,
+    batch_size: train_options.BatchSize = TrainingSettings.batch_size,
+    image_size: train_options.PresetImageSize = None,
+    learning_rate: train_options.StyleLearningRate = None,
+    accumulate: train_options.Accumulate = _TRAINING.accumulate,
+    schedule: train_options.ScheduleOption = _TRAINING.schedule,
+    warmup_steps: train_options.WarmupSteps = _TRAINING.warmup_steps,
+    decay: train_options.Decay = _TRAINING.decay,
+    decay_every: train_options.DecayEvery = _TRAINING.decay_every,
+    clip_norm: train_options.ClipNorm = None,
+    average: train_options.Average = _TRAINING.average,
+    precision: train_options.PrecisionOption = _TRAINING.precision,
     style_size: Annotated[
         int | None,
         typer.Option(help="Shorter side of the style image: larger, broader strokes."),
     ] = None,
-    content_weight: ContentWeight = ObjectiveSettings.content_weight,
-    style_weight: StyleWeight = ObjectiveSettings.style_weight,
-    tv_weight: TvWeight = ObjectiveSettings.tv_weight,
+    content_weight: train_options.ContentWeight = ObjectiveSettings.content_weight,
+    style_weight: train_options.StyleWeight = ObjectiveSettings.style_weight,
+    tv_weight: train_options.TvWeight = ObjectiveSettings.tv_weight,
     stability_weight: Annotated[
         float,
         typer.Option(
-            help="Of what flickers when a picture moves a little.", rich_help_panel=_WEIGHTS
+            help="Of what flickers when a picture moves a little.",
+            rich_help_panel=train_options.WEIGHTS_PANEL,
         ),
     ] = TrainingSettings.stability_weight,
-    scaling: ScalingOption = ObjectiveSettings.scaling,
-    loss_network: LossNetwork = TrainStyle.loss_network,
-    loss_network_weights: LossNetworkWeights = None,
-    workers: Workers = "1",
-    cpus_per_worker: CpusPerWorker = None,
-    device: Device = TrainStyle.device,
+    scaling: train_options.ScalingOption = ObjectiveSettings.scaling,
+    loss_network: train_options.LossNetwork = TrainStyle.loss_network,
+    loss_network_weights: train_options.LossNetworkWeights = None,
+    workers: train_options.Workers = "1",
+    cpus_per_worker: train_options.CpusPerWorker = None,
+    device: train_options.Device = TrainStyle.device,
     address: options.Address = TrainStyle.address,
-    loader: Loader = "local",
-    checkpoint_every: CheckpointEvery = TrainStyle.checkpoint_every,
-    run_dir: RunDir = None,
-    resume: Resume = TrainStyle.resume,
+    loader: train_options.Loader = "local",
+    checkpoint_every: train_options.CheckpointEvery = TrainStyle.checkpoint_every,
+    run_dir: train_options.RunDir = None,
+    resume: train_options.Resume = TrainStyle.resume,
     overwrite: options.Overwrite = False,
-    seed: Seed = TrainingSettings.seed,
+    seed: train_options.Seed = TrainingSettings.seed,
     json: options.Json = False,
 ) -> None:
     """Train a style from a picture, or several in one network, on photographs.
@@ -275,8 +176,8 @@ def style(
 @app.command()
 def texture(
     texture_image: Annotated[Path, typer.Argument(help="The picture of the texture.")],
-    output: Output,
-    norm: Norm = _TEXTURE.norm,
+    output: train_options.Output,
+    norm: train_options.Norm = _TEXTURE.norm,
     scales: Annotated[
         int, typer.Option(help="Levels of noise; more for larger patterns.")
     ] = _TEXTURE.scales,
@@ -284,30 +185,30 @@ def texture(
         int | None,
         typer.Option(help="Shorter side of the texture image; default its own, 512 at most."),
     ] = None,
-    steps: Steps = _TEXTURE.training.steps,
-    batch_size: BatchSize = _TEXTURE.training.batch_size,
-    image_size: ImageSize = _TEXTURE.training.image_size,
-    learning_rate: LearningRate = _TEXTURE.training.learning_rate,
-    accumulate: Accumulate = _TRAINING.accumulate,
-    schedule: ScheduleOption = _TRAINING.schedule,
-    warmup_steps: WarmupSteps = _TRAINING.warmup_steps,
-    decay: Decay = _TRAINING.decay,
-    decay_every: DecayEvery = _TRAINING.decay_every,
-    clip_norm: ClipNorm = None,
-    average: Average = _TRAINING.average,
-    precision: PrecisionOption = _TRAINING.precision,
-    tv_weight: TvWeight = _TEXTURE.objective.tv_weight,
-    loss_network: LossNetwork = _TEXTURE.loss_network,
-    loss_network_weights: LossNetworkWeights = None,
-    workers: Workers = "1",
-    cpus_per_worker: CpusPerWorker = None,
-    device: Device = _TEXTURE.device,
+    steps: train_options.Steps = _TEXTURE.training.steps,
+    batch_size: train_options.BatchSize = _TEXTURE.training.batch_size,
+    image_size: train_options.ImageSize = _TEXTURE.training.image_size,
+    learning_rate: train_options.LearningRate = _TEXTURE.training.learning_rate,
+    accumulate: train_options.Accumulate = _TRAINING.accumulate,
+    schedule: train_options.ScheduleOption = _TRAINING.schedule,
+    warmup_steps: train_options.WarmupSteps = _TRAINING.warmup_steps,
+    decay: train_options.Decay = _TRAINING.decay,
+    decay_every: train_options.DecayEvery = _TRAINING.decay_every,
+    clip_norm: train_options.ClipNorm = None,
+    average: train_options.Average = _TRAINING.average,
+    precision: train_options.PrecisionOption = _TRAINING.precision,
+    tv_weight: train_options.TvWeight = _TEXTURE.objective.tv_weight,
+    loss_network: train_options.LossNetwork = _TEXTURE.loss_network,
+    loss_network_weights: train_options.LossNetworkWeights = None,
+    workers: train_options.Workers = "1",
+    cpus_per_worker: train_options.CpusPerWorker = None,
+    device: train_options.Device = _TEXTURE.device,
     address: options.Address = _TEXTURE.address,
-    checkpoint_every: CheckpointEvery = _TEXTURE.checkpoint_every,
-    run_dir: RunDir = None,
-    resume: Resume = _TEXTURE.resume,
+    checkpoint_every: train_options.CheckpointEvery = _TEXTURE.checkpoint_every,
+    run_dir: train_options.RunDir = None,
+    resume: train_options.Resume = _TEXTURE.resume,
     overwrite: options.Overwrite = False,
-    seed: Seed = _TEXTURE.training.seed,
+    seed: train_options.Seed = _TEXTURE.training.seed,
     json: options.Json = False,
 ) -> None:
     """Train a texture network: from one picture, textures of any size without a seam.
@@ -357,40 +258,40 @@ def texture(
 
 @app.command(name="super-resolution")
 def super_resolution(
-    content: Content,
-    output: Output,
+    content: train_options.Content,
+    output: train_options.Output,
     scale: Annotated[int, typer.Option(help="4 or 8.")] = _SUPER_RESOLUTION.scale,
     loss: Annotated[
         ReconstructionLoss,
         typer.Option(help="feature: sharper to the eye; pixel: higher PSNR."),
     ] = _SUPER_RESOLUTION.objective.loss,
-    norm: Norm = _SUPER_RESOLUTION.norm,
-    width: Width = _SUPER_RESOLUTION.width,
-    steps: Steps = _SUPER_RESOLUTION.training.steps,
-    batch_size: BatchSize = _SUPER_RESOLUTION.training.batch_size,
-    image_size: ImageSize = _SUPER_RESOLUTION.training.image_size,
-    learning_rate: LearningRate = _SUPER_RESOLUTION.training.learning_rate,
-    accumulate: Accumulate = _TRAINING.accumulate,
-    schedule: ScheduleOption = _TRAINING.schedule,
-    warmup_steps: WarmupSteps = _TRAINING.warmup_steps,
-    decay: Decay = _TRAINING.decay,
-    decay_every: DecayEvery = _TRAINING.decay_every,
-    clip_norm: ClipNorm = None,
-    average: Average = _TRAINING.average,
-    precision: PrecisionOption = _TRAINING.precision,
-    tv_weight: TvWeight = _SUPER_RESOLUTION.objective.tv_weight,
-    loss_network: LossNetwork = _SUPER_RESOLUTION.loss_network,
-    loss_network_weights: LossNetworkWeights = None,
-    workers: Workers = "1",
-    cpus_per_worker: CpusPerWorker = None,
-    device: Device = _SUPER_RESOLUTION.device,
+    norm: train_options.Norm = _SUPER_RESOLUTION.norm,
+    width: train_options.Width = _SUPER_RESOLUTION.width,
+    steps: train_options.Steps = _SUPER_RESOLUTION.training.steps,
+    batch_size: train_options.BatchSize = _SUPER_RESOLUTION.training.batch_size,
+    image_size: train_options.ImageSize = _SUPER_RESOLUTION.training.image_size,
+    learning_rate: train_options.LearningRate = _SUPER_RESOLUTION.training.learning_rate,
+    accumulate: train_options.Accumulate = _TRAINING.accumulate,
+    schedule: train_options.ScheduleOption = _TRAINING.schedule,
+    warmup_steps: train_options.WarmupSteps = _TRAINING.warmup_steps,
+    decay: train_options.Decay = _TRAINING.decay,
+    decay_every: train_options.DecayEvery = _TRAINING.decay_every,
+    clip_norm: train_options.ClipNorm = None,
+    average: train_options.Average = _TRAINING.average,
+    precision: train_options.PrecisionOption = _TRAINING.precision,
+    tv_weight: train_options.TvWeight = _SUPER_RESOLUTION.objective.tv_weight,
+    loss_network: train_options.LossNetwork = _SUPER_RESOLUTION.loss_network,
+    loss_network_weights: train_options.LossNetworkWeights = None,
+    workers: train_options.Workers = "1",
+    cpus_per_worker: train_options.CpusPerWorker = None,
+    device: train_options.Device = _SUPER_RESOLUTION.device,
     address: options.Address = _SUPER_RESOLUTION.address,
-    loader: Loader = "local",
-    checkpoint_every: CheckpointEvery = _SUPER_RESOLUTION.checkpoint_every,
-    run_dir: RunDir = None,
-    resume: Resume = _SUPER_RESOLUTION.resume,
+    loader: train_options.Loader = "local",
+    checkpoint_every: train_options.CheckpointEvery = _SUPER_RESOLUTION.checkpoint_every,
+    run_dir: train_options.RunDir = None,
+    resume: train_options.Resume = _SUPER_RESOLUTION.resume,
     overwrite: options.Overwrite = False,
-    seed: Seed = _SUPER_RESOLUTION.training.seed,
+    seed: train_options.Seed = _SUPER_RESOLUTION.training.seed,
     json: options.Json = False,
 ) -> None:
     """Train a network that enlarges pictures 4 or 8 times.

@@ -29,7 +29,7 @@ from jobs.training_on_ray import resources_of_each_worker
 from jobs.training_plan import TrainingPlan, build_trainer, make_plan, training_pictures
 from jobs.training_specs import TrainStyle
 from nst_core.divergence import DivergenceWatch
-from nst_core.errors import EnvironmentProblem, TrainingFailed
+from nst_core.errors import EnvironmentProblem, InputError, TrainingFailed
 from nst_core.training_photos import StepSampler, batches_of_steps
 from tests.media import moving_picture
 from tests.training_runs import STEPS, Disturbed, tiny_job
@@ -145,6 +145,15 @@ def test_workers_that_find_no_place_are_refused(job: TrainStyle) -> None:
             )
     with pytest.raises(EnvironmentProblem, match="GPUs"):
         resources_of_each_worker(dataclasses.replace(job, device="cuda"), two_cores)
+
+
+def test_tasks_of_ray_data_keep_a_cpu_for_themselves(job: TrainStyle) -> None:
+    job = dataclasses.replace(job, loader="ray-data", workers=(2, 2), cpus_per_worker=None)
+    assert resources_of_each_worker(job, [{"CPU": 4}, {"CPU": 3}]) == {"CPU": 3}
+    with pytest.raises(EnvironmentProblem, match="beside one for --loader ray-data"):
+        resources_of_each_worker(job, [{"CPU": 2}])
+    with pytest.raises(InputError, match="use --workers 2"):
+        dataclasses.replace(job, workers=(1, 2))
 
 
 # Failures
