@@ -36,7 +36,7 @@ def main() -> None:
     stylizers = {name: Stylizer(find_style(name)) for name in bundled_styles()}
     film = _film_frames(data / "video" / "bunny.mp4", (1.0, 2.5, 4.0, 5.5, 7.0, 8.5))
     photos = [read_rgb(path) for path in _photo_paths(data / "photos")]
-    sources = [*photos, film[0], film[3]]
+    sources = [*photos[:3], film[3]]
     rows = [[source, *(_apply(s, source) for s in stylizers.values())] for source in sources]
     _save(sheet(rows, cell_height=200), "gallery.jpg")
     demo = draw_frame(2.5)

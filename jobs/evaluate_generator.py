@@ -26,7 +26,7 @@ from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.optimization import optimize_picture
 from nst_core.pictures import read_rgb, resize_shorter_side, to_tensor
 from nst_core.settings import ObjectiveSettings
-from nst_core.style_library import Style, find_for
+from nst_core.style_library import find_for
 from nst_core.texture_net import TextureNet
 
 ITERATIONS_SHOWN = (0, 10, 25, 50, 100, 200, 300, 400, 500)
@@ -90,7 +90,7 @@ def evaluate_generator(
         raise InputError("--checkpoint identity: it has no objective; name a trained style")
     generator = style.load()
     generator.to(device).to(memory_format=torch.channels_last)
-    training = training_of(style)
+    training = style.training
     objective = objective_of(training, job).to(device).to(memory_format=torch.channels_last)
     contents = _contents(job)
     totals: list[dict[str, float]] = []
@@ -117,18 +117,6 @@ def evaluate_generator(
         loss_network=training.get("loss_network_weights", ""),
         **_comparison([losses["total"] for losses in totals], curves),
     )
-
-
-def training_of(style: Style) -> dict[str, Any]:
-    """How the style was trained, as the checkpoint says; of a mixture, its largest part."""
-    assert style.info is not None
-    training = style.info.training
-    if style.mixture:
-        largest = max(style.mixture, key=lambda part: part[1])[0]
-        for extension in training.get("extensions", ()):
-            if largest in extension["styles"]:
-                return dict(extension)
-    return training
 
 
 def objective_of(training: dict[str, Any], job: EvaluateGenerator) -> PerceptualObjective:

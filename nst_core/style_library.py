@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -56,6 +56,19 @@ class Style:
     info: CheckpointInfo | None
     mixture: tuple[tuple[str, float], ...] = ()
     """Of a network with several styles: those that are asked for, with their parts of 1."""
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """How it was trained, as the checkpoint says; of a mixture, its largest part."""
+        if self.info is None:
+            return {}
+        training = dict(self.info.training)
+        if self.mixture:
+            largest = max(self.mixture, key=lambda part: part[1])[0]
+            for extension in training.pop("extensions", ()):
+                if largest in extension["styles"]:
+                    return dict(extension)
+        return training
 
     @property
     def fingerprint(self) -> str:
@@ -146,6 +159,19 @@ def find_style(text: str) -> Style:
             "see `nst styles list`, or name a checkpoint"
         )
     return _of_pack(text, path, mixture)
+
+
+def find_checkpoint(text: str) -> Style:
+    """Find what ``find_style`` finds, and a network of several styles as a whole.
+
+    Raises what find_style raises.
+    """
+    path = _path_of(text)
+    if text not in (IDENTITY, *bundled_styles()) and path is not None:
+        info = read_info(path)
+        if len(info.styles) > 1:
+            return Style(path.stem, path.absolute(), info)
+    return find_style(text)
 
 
 def mixture_text(mixture: Iterable[tuple[str, float]]) -> str:

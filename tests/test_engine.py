@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from nst_core.checkpoint import load_generator
 from nst_core.engine import choose_device, make_engine
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.johnson_net import JohnsonNet
@@ -18,8 +17,7 @@ from tests.media import psnr
 
 
 def _generator(style: Style) -> torch.nn.Module:
-    assert style.path is not None
-    return load_generator(style.path)[0]
+    return style.load()
 
 
 @pytest.mark.parametrize("size", [(64, 96), (61, 90), (18, 17), (9, 40), (5, 3), (1, 1)])

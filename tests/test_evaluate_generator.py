@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from jobs.evaluate_generator import _crossing, evaluate_generator, training_of
+from jobs.evaluate_generator import _crossing, evaluate_generator
 from jobs.specs import EvaluateGenerator
 from jobs.training_plan import build_trainer, describe, make_plan, training_pictures
 from jobs.training_specs import TrainStyle
@@ -162,10 +162,10 @@ def test_an_added_style_is_judged_by_its_own_training(
     pack = dataclasses.replace(info, styles=("a", "b", "c"), training=record)
     save_state(training.output, rows, pack)
     for mixture, expected in (
-        *(("a", record), ("b", first), ("c", second)),
-        *(("a=0.7,c=0.3", record), ("a=0.2,b=0.3,c=0.5", second)),
+        *(("a", info.training), ("b", first), ("c", second)),
+        *(("a=0.7,c=0.3", info.training), ("a=0.2,b=0.3,c=0.5", second)),
     ):
-        assert training_of(find_style(f"{training.output}:{mixture}")) == json.loads(
+        assert find_style(f"{training.output}:{mixture}").training == json.loads(
             json.dumps(expected)
         )
 

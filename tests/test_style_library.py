@@ -56,30 +56,35 @@ def bundled_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, style: Style
     return folder
 
 
+_BUNDLED: dict[Command, list[str]] = {
+    "stylize": bundled_styles(),
+    "synthesize": bundled("synthesize"),
+    "upscale": bundled("upscale"),
+}
+
+
 def test_the_bundled_styles_are_there_and_say_how_they_were_made() -> None:
-    assert {"starry_night", "wave"} <= set(bundled_styles())
+    paintings = {"composition_vii", "shipwreck", "starry_night", "the_scream", "wave"}
+    assert paintings <= set(bundled_styles())
     for name in bundled_styles():
-        style = find_style(name)
-        assert style.info is not None
+        training = find_style(name).training
         for key in ("style_image", "content", "training", "objective", "loss_network"):
-            assert style.info.training.get(key), f"{name} does not say its {key}"
-        assert style.info.training["training"]["steps"] >= 1000
+            assert training.get(key), f"{name} does not say its {key}"
+        assert f"{name}.jpg" in training["style_image"]
+        assert training["training"]["steps"] >= (400 if "extends" in training else 1000)
+        assert training["training"]["stability_weight"] > 0
 
 
 def test_bundled_textures_and_enlargers_go_with_their_commands() -> None:
     assert {"bricks", "pebble", "red-peppers"} <= set(bundled("synthesize"))
     assert "x4" in bundled("upscale")
-    commands: tuple[Command, ...] = ("stylize", "synthesize", "upscale")
-    for command in commands:
-        for name in bundled(command):
-            style = find_for(command, name)
-            assert style.info is not None
-            assert style.info.training["training"]["steps"] >= 400
+    for command, names in _BUNDLED.items():
+        for name in names:
+            assert find_for(command, name).training["training"]["steps"] >= 400
 
 
 def test_what_is_bundled_is_small_together() -> None:
-    commands: tuple[Command, ...] = ("stylize", "synthesize", "upscale")
-    paths = [find_style(name).path for command in commands for name in bundled(command)]
+    paths = {find_style(name).path for names in _BUNDLED.values() for name in names}
     assert sum(path.stat().st_size for path in paths if path) < 30_000_000
 
 

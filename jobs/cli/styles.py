@@ -67,14 +67,14 @@ def show(
 
     Example: nst styles show wave
     """
-    from nst_core.style_library import find_style
+    from nst_core.style_library import find_checkpoint
 
-    style = find_style(name)
+    style = find_checkpoint(name)
     fields: dict[str, Any] = {"name": style.name, "path": str(style.path) if style.path else None}
     if style.mixture:
         fields["mixture"] = dict(style.mixture)
     if style.info:
-        fields |= asdict(style.info)
+        fields |= asdict(style.info) | {"training": style.training}
     if json:
         console.print_json(fields)
         return

@@ -47,6 +47,18 @@ def _kill_command(process: subprocess.Popen[str], family: list[psutil.Process]) 
     process.communicate()
 
 
+def _hold_when_it_has_the_folder(process: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if any(
+            file.path.endswith(".command.lock") for file in psutil.Process(process.pid).open_files()
+        ):
+            break
+        time.sleep(0.05)
+    time.sleep(0.5)  # it is opened first, then locked
+    process.send_signal(signal.SIGSTOP)
+    assert process.poll() is None
+
+
 def _kill_a_worker(run: Disturbed, process: subprocess.Popen[str]) -> None:
     """Kill one, and wait until others have trained beyond the step that it was at."""
     starts = len(run.folder.read_events())
@@ -99,9 +111,10 @@ def test_a_killed_worker_and_a_killed_command_leave_no_trace_in_the_result(
     _cut_everything_short(run.folder)
 
     process = run.start("--resume")
-    time.sleep(5)
-    other = run.start("--resume")  # while the first still trains
+    _hold_when_it_has_the_folder(process)
+    other = run.start("--resume")
     _, stderr = other.communicate(timeout=100)
+    process.send_signal(signal.SIGCONT)
     assert other.returncode == 2
     _assert_in_one_line(stderr, "another nst train", "--run-dir")
 
