@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import socket
 import subprocess
 import sys
 import time
@@ -243,7 +244,10 @@ def cluster() -> Iterator[Any]:
         "health_check_timeout_ms": 3000,
         "health_check_failure_threshold": 5,
     }
-    head = {"num_cpus": 0, "include_dashboard": True, "_system_config": checks}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]  # the usual one may be that of this process's own Ray
+    head: dict[str, Any] = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": port}
+    head["_system_config"] = checks
     nodes = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
     try:
         yield nodes
