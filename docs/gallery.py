@@ -24,7 +24,7 @@ from nst_core.stylizer import Stylizer
 from nst_core.texture_net import TextureNet
 
 _IMAGES = Path(__file__).with_name("images")
-_PHOTOS = ("118031", "161045", "69000", "81095")
+_PHOTOS = ("118031", "161045", "69000")
 _LARGEST_FILE = 290_000
 _ENLARGED = "Set5/img_003.png"
 _ENLARGED_BOX = (64, 64, 256, 256)
@@ -34,17 +34,16 @@ def main() -> None:
     """Write gallery.jpg, film.jpg, mixtures.jpg, demo.jpg and textures-and-x4.jpg."""
     data = Path(sys.argv[1])
     stylizers = {name: Stylizer(find_style(name)) for name in bundled_styles()}
-    film = _film_frames(data / "video" / "bunny.mp4", (1.0, 2.5, 4.0, 5.5, 7.0, 8.5))
+    film = _film_frames(data / "video" / "bunny.mp4", (2.5, 4.0, 5.5, 7.0))
     photos = [read_rgb(path) for path in _photo_paths(data / "photos")]
-    sources = [*photos[:3], film[3]]
+    sources = [*photos, film[2]]
     rows = [[source, *(_apply(s, source) for s in stylizers.values())] for source in sources]
     _save(sheet(rows, cell_height=200), "gallery.jpg")
     demo = draw_frame(2.5)
     _save(sheet([[demo, _apply(stylizers["wave"], demo)]], cell_height=270), "demo.jpg")
     _save(_textures_and_x4(data), "textures-and-x4.jpg")
-    moments = film[1:5]
-    rows = [[_apply(stylizer, frame) for frame in moments] for stylizer in stylizers.values()]
-    _save(sheet([moments, *rows], cell_height=180), "film.jpg")
+    rows = [[_apply(stylizer, frame) for frame in film] for stylizer in stylizers.values()]
+    _save(sheet([film, *rows], cell_height=180), "film.jpg")
     _save(sheet(_mixtures(photos[0]), cell_height=200), "mixtures.jpg")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from runs import Experiment, experiment, machine, nst, save_plot
 
-from nst_core.style_library import bundled_styles
+from nst_core.style_library import bundled_styles, find_style
 
 ITERATIONS = 100
 
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _evaluated(run: Experiment, style: str) -> dict[str, Any]:
-    report_file = run.work / f"lbfgs-{style}.json"
+    report_file = run.work / f"lbfgs-{style}-{find_style(style).fingerprint[:8]}.json"
     if not report_file.exists():
         arguments = (
             *("--checkpoint", style, "--content", run.data / "sr" / "Set5", "--mixed-precision"),

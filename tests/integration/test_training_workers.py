@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -170,31 +170,48 @@ class _OnceAlarmed(DivergenceWatch):
         return super().is_well(loss, gradient_norm) and self.seen != 16
 
 
+class _OnceDoubtful(_OnceAlarmed):
+    """Is in doubt, too, when the checkpoint at step 10 is made."""
+
+    @property
+    def is_in_doubt(self) -> bool:
+        return 8 <= self.seen < 16
+
+
 def _alarmed_loop(config: dict[str, Any]) -> str | None:
     with patch("nst_core.training.DivergenceWatch", _OnceAlarmed):
         return training_loop(config)
 
 
+def _doubtful_loop(config: dict[str, Any]) -> str | None:
+    with patch("nst_core.training.DivergenceWatch", _OnceDoubtful):
+        return training_loop(config)
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(("loop", "back_to"), [(_alarmed_loop, 10), (_doubtful_loop, 0)])
 def test_a_run_that_diverges_goes_back_with_a_lower_rate_and_tells_so(
+    loop: Callable[[dict[str, Any]], str | None],
+    back_to: int,
     job: TrainStyle,
     ray_here: None,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(jobs.training_on_ray, "training_loop", _alarmed_loop)
+    monkeypatch.setattr(jobs.training_on_ray, "training_loop", loop)
     with caplog.at_level(logging.WARNING):
         report = train(_changed(job, schedule="constant", warmup_steps=0, learning_rate=0.004))
     folder = RunFolder(Path(report.run_dir))
     assert report.rollbacks == 1
     assert [event["event"] for event in folder.read_events()] == ["start", "rollback"]
     assert [record.message for record in caplog.records if "at step 15" in record.message] == [
-        "{why}: back to step 10, with the learning rate 0.002".format(**folder.read_events()[1])
+        "{why}: back to step {step}, with the learning rate 0.002".format(**folder.read_events()[1])
     ]
     metrics = folder.read_metrics()
     assert [line["step"] for line in metrics] == list(range(STEPS))
-    assert {line["learning_rate"] for line in metrics[:10]} == {0.004}
-    assert {line["learning_rate"] for line in metrics[10:]} == {0.002}
+    assert folder.read_events()[1]["step"] == back_to
+    assert [line["learning_rate"] for line in metrics[:back_to]] == [0.004] * back_to
+    assert {line["learning_rate"] for line in metrics[back_to:]} == {0.002}
 
 
 @pytest.mark.slow
