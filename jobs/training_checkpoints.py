@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -43,9 +44,14 @@ def settle(run: RunFolder) -> State | None:
     Ray Train itself would go on from what its snapshot names. But a kill can cut that short,
     another version of Ray does not read it, and it knows nothing of a checkpoint that was written
     and not yet reported. None where there is no state, in a run that came to no checkpoint.
-    To be called while no worker runs.
+    To be called while no worker runs; what a killed command has left may still be tidying up.
     """
-    reported = [path for path in run.ray.rglob("checkpoint_*") if path.is_dir()]
+    reported = [
+        Path(parent, name)
+        for parent, names, _ in os.walk(run.ray)  # what vanishes meanwhile is no error to it
+        for name in names
+        if name.startswith("checkpoint_")
+    ]
     found = ((folder, read_state(folder)) for folder in (run.checkpoint, *sorted(reported)))
     states = [(folder, state) for folder, state in found if state is not None]
     newest, state = max(states, key=lambda item: int(item[1]["steps_done"]), default=(None, None))

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -207,3 +209,32 @@ def test_a_step_is_recorded_also_behind_one_that_a_kill_has_cut_short(tmp_path: 
         lines.write('{"step": 1, "tot')
     run.note_step({"step": 1})
     assert run.read_metrics() == [{"step": 0}, {"step": 1}]
+
+
+def test_folders_that_vanish_meanwhile_do_not_keep_a_run_from_going_on(tmp_path: Path) -> None:
+    """As the last of a killed command's processes remove checkpoints of theirs."""
+    run = RunFolder(tmp_path)
+    write_state(_folder(run.checkpoint), {"steps_done": 5})
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            for number in range(20):
+                _folder(run.ray / "beef" / f"checkpoint_{number}" / "part")
+            shutil.rmtree(run.ray, ignore_errors=True)
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(300):
+            state = settle(run)
+            assert state is not None
+            assert state["steps_done"] == 5
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path

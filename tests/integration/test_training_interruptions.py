@@ -113,13 +113,12 @@ def test_a_killed_worker_and_a_killed_command_leave_no_trace_in_the_result(
     process = run.start("--resume")
     _hold_when_it_has_the_folder(process)
     other = run.start("--resume")
-    _, stderr = other.communicate(timeout=100)
+    _, others_stderr = other.communicate(timeout=100)
     process.send_signal(signal.SIGCONT)
-    assert other.returncode == 2
-    _assert_in_one_line(stderr, "another nst train", "--run-dir")
-
     stdout, stderr = process.communicate(timeout=200)
     assert process.returncode == 0, stderr
+    assert other.returncode == 2
+    _assert_in_one_line(others_stderr, "another nst train", "--run-dir")
     report = json.loads(stdout)
     assert run.folder.read_settings() == json.loads(json.dumps(describe(plan)))
     assert run.steps_recorded() == list(range(STEPS))
