@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cluster.auth_token import use_token
+from cluster.head import AUTO, HeadWatch, address_from_environment, check_head, with_port
+from cluster.node_environment import NODE_ENVIRONMENT
+from cluster.node_records import running_node
 from nst_core.errors import EnvironmentProblem
 
 LOCAL = "local"
 _OBJECT_STORE_BYTES = 1 << 30
-_CONNECT_SECONDS = 5.0
 _ENVIRONMENT_BEFORE_IMPORT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    **NODE_ENVIRONMENT,
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # `ray.train.report` waits for this poll
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",  # then it asks again which nodes are left
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # in vain, where one of the group is gone
+    # Ray would abort this process without a word for the user; the HeadWatch notices before.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
 }
 
 
@@ -32,6 +35,8 @@ def prepare_environment(address: str = LOCAL) -> None:
         # The name is Ray's; on Linux, too, 0 keeps every server on 127.0.0.1.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    else:
+        use_token()
 
 
 @contextmanager
@@ -39,8 +44,9 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     """Be connected to Ray inside the block.
 
     ``address`` is ``local`` for an embedded Ray that lives as long as the block and listens on
-    loopback only, or the address of a running cluster. Already connected: that connection is
-    used, and left open. Raises EnvironmentProblem when there is no connection to be had.
+    loopback only; ``auto`` for the cluster that this machine is a node of; or HOST:PORT of a
+    running cluster's head. Already connected: that connection is used, and left open.
+    Raises EnvironmentProblem when there is no connection to be had, or when it is lost for good.
     """
     prepare_environment(address)
     import ray
@@ -49,11 +55,15 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
         yield
         return
     on_sigterm = signal.getsignal(signal.SIGTERM)
+    address = address if address == LOCAL else resolve(address)
     try:
         if address == LOCAL:
             _start_embedded(dashboard)
         else:
+            check_head(address)
             _connect(address)
+    except EnvironmentProblem:
+        raise
     except Exception as error:  # Ray raises a bare Exception when a node does not come up
         raise EnvironmentProblem(
             f"no Ray at {address} ({str(error).splitlines()[0]}); "
@@ -63,9 +73,28 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own dumps its stack on stderr
     try:
-        yield
+        if address == LOCAL:
+            yield
+        else:
+            with _ended_with_its_head(address):
+                yield
     finally:
         ray.shutdown()
+
+
+def resolve(address: str) -> str:
+    """Return HOST:PORT of the head that ``--address`` names. Raises EnvironmentProblem."""
+    if address != AUTO:
+        return with_port(address)
+    if inside_a_job := address_from_environment():
+        return inside_a_job
+    node = running_node()
+    if node is None:
+        raise EnvironmentProblem(
+            "--address auto: this machine is no node that `nst cluster up` has started; "
+            "name the cluster's head as HOST:PORT"
+        )
+    return node.address
 
 
 def _start_embedded(dashboard: bool) -> None:
@@ -95,11 +124,41 @@ def _silence() -> None:
 
 
 def _connect(address: str) -> None:
-    """Connect within seconds or not at all: Ray itself tries a dead address for many minutes."""
     import ray
 
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if port.isdigit():
-        with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS):
-            pass
+    _check_is_node(address)
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+
+
+def _check_is_node(address: str) -> None:
+    """See that this machine is a node: Ray would look for long, and tell in many lines."""
+    from cluster.overview import addresses_of_nodes, addresses_of_this_machine
+
+    if not set(addresses_of_nodes(address)) & addresses_of_this_machine():
+        raise EnvironmentProblem(
+            f"--address {address}: this machine is no node of that cluster; make it one with "
+            f"`nst cluster up --join {address} --cpus 0`, or use `nst jobs submit`"
+        )
+
+
+@contextmanager
+def _ended_with_its_head(address: str) -> Iterator[None]:
+    """Leave the block with one line, when the head is lost: Ray would wait, and then abort."""
+    main = threading.main_thread()
+
+    def interrupt() -> None:
+        assert main.ident is not None
+        signal.pthread_kill(main.ident, signal.SIGINT)
+
+    watch = HeadWatch(address, interrupt)
+    try:
+        yield
+    except BaseException as error:
+        if watch.lost:
+            raise EnvironmentProblem(
+                f"the head at {address} is lost; what is finished is kept: "
+                "run again on a new cluster to go on (training: --resume)"
+            ) from error
+        raise
+    finally:
+        watch.close()

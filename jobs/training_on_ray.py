@@ -97,10 +97,10 @@ def _without_one_cpu(nodes: Sequence[Resources]) -> list[Resources]:
 
 
 def machines() -> list[Resources]:
-    """What each machine has that Ray is on, for its workers."""
-    import ray
+    """What each machine has that Ray is on, or will be: with an autoscaler, all that may come."""
+    from pipeline.cluster_room import nodes_now, nodes_to_come
 
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return nodes_to_come() or nodes_now()
 
 
 def _fit(plan: TrainingPlan, resources: Resources) -> Exception | None:

@@ -18,7 +18,7 @@ from pipeline.segment_worker import SegmentWorker
 from pipeline.worker_pool import Deadline, InProcessPool, Worker, WorkerPool
 
 if TYPE_CHECKING:
-    from pipeline.actor_pool import Resources
+    from pipeline.cluster_room import Resources
 
 _MANY_FILES_AT_ONCE = 8
 """Behind a URI a worker waits for most of the time."""
@@ -118,19 +118,24 @@ def _stylizer(
 
 
 def _resources(style: StyleSpec, pool: PoolSpec) -> Resources:
-    import ray
+    from pipeline.cluster_room import Resources, nodes_now, nodes_to_come
 
-    from pipeline.actor_pool import Resources
+    nodes = [*nodes_now(), *(nodes_to_come() or [])]
 
-    total = ray.cluster_resources()
+    def total(name: str) -> float:
+        return sum(node.get(name, 0) for node in nodes)
+
     gpus = pool.gpus_per_worker
     if gpus is None:
         wants_gpu = style.device == "cuda" or (
-            style.device == "auto" and style.engine != "openvino" and total.get("GPU", 0) >= 1
+            style.device == "auto" and style.engine != "openvino" and total("GPU") >= 1
         )
         gpus = 1.0 if wants_gpu else 0.0
     cpus = pool.cpus_per_worker
     if cpus is None:
-        places = total.get("GPU", 0) / gpus if gpus else 0
-        cpus = max(1.0, total.get("CPU", 1) // places) if places else 1.0
+        # A GPU's share of the machine that it is in.
+        shares = [
+            node.get("CPU", 0) // (node["GPU"] / gpus) for node in nodes if gpus and node.get("GPU")
+        ]
+        cpus = max(1.0, min(shares, default=1.0))
     return Resources(cpus=cpus, gpus=gpus)

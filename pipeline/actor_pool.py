@@ -1,4 +1,4 @@
-"""The fan-out over Ray actors; the only place in the pipeline that knows Ray.
+"""The fan-out over Ray actors.
 
 Ray's own restarts and retries are off: a unit whose worker dies, or which takes longer than it
 may, is tried again here, alone on a fresh worker, as often as it says, and then reported. One
@@ -19,6 +19,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from nst_core.errors import EnvironmentProblem
+from pipeline.cluster_room import Resources, RoomNews
 from pipeline.worker_pool import (
     MAX_ATTEMPTS,
     SECONDS_BETWEEN_QUESTIONS,
@@ -32,27 +33,10 @@ from pipeline.worker_pool import (
 _START_UP_SECONDS = 1800.0
 """After which a pool without a single worker gives up; an autoscaler may need many minutes."""
 _LONGEST_WAIT_SECONDS = 60.0
+_LONGEST_WAIT_FOR_ROOM_SECONDS = 5.0
 _CLASS_PREFIX = re.compile(r"^[\w.]+(Error|Problem): ")
 _FAILED_TO_START = "The actor died because of an error raised in its creation task"
 _DIED = "its worker died"
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What each worker asks of the cluster."""
-
-    cpus: float
-    gpus: float = 0.0
-
-    def workers_that_fit(self) -> int:
-        """How many such workers the nodes of the connected cluster can hold, each for itself."""
-        return sum(self._fit_into(node["Resources"]) for node in ray.nodes() if node["Alive"])
-
-    def _fit_into(self, node: dict[str, float]) -> int:
-        fits = [int(node.get("CPU", 0) / self.cpus)]
-        if self.gpus:
-            fits.append(int(node.get("GPU", 0) / self.gpus))
-        return min(fits)
 
 
 @dataclass(frozen=True)
@@ -156,8 +140,8 @@ class ActorPool:
     with 1 no unit waits at a busy worker while another is idle. ``concurrency`` of them it works
     on at once, in threads. A unit that takes longer than ``deadline`` at its worker has the worker
     killed; building a worker is not counted.
-    Raises EnvironmentProblem when the cluster cannot hold ``workers`` such actors: Ray itself
-    would wait for ever.
+    Raises EnvironmentProblem when the cluster cannot hold ``workers`` such actors, nor its
+    autoscaler make room for them: Ray itself would wait for ever.
     """
 
     def __init__(
@@ -170,14 +154,8 @@ class ActorPool:
         concurrency: int = 1,
         deadline: Deadline | None = None,
     ) -> None:
-        fit = resources.workers_that_fit()
-        if fit < (workers or 1):
-            raise EnvironmentProblem(
-                f"{workers or 1} workers of {resources.cpus:g} CPUs and {resources.gpus:g} GPUs "
-                f"each: there is room for {fit} ({_capacity()}); lower --workers, "
-                "--cpus-per-worker or --gpus-per-worker"
-            )
-        self.workers = workers or fit
+        self.workers = resources.workers_to_start(workers)
+        self._news = RoomNews(resources)
         self._factory = factory
         self._depth = depth
         self._deadline = deadline or Deadline(math.inf)
@@ -270,6 +248,8 @@ class ActorPool:
         idle = any(seat.starting is None and not seat.calls for seat in self._seats)
         if not queue.exhausted and (idle or len(self._seats) < self.workers):
             timeouts.append(SECONDS_BETWEEN_QUESTIONS)
+        if not all(seat.starting is None for seat in self._seats):
+            timeouts.append(_LONGEST_WAIT_FOR_ROOM_SECONDS)
         timeout = max(0.0, min([_LONGEST_WAIT_SECONDS, *timeouts]))
         ready, _ = ray.wait(events, num_returns=1, timeout=timeout)
         # The very objects of ours: `is` tells a call from a start.
@@ -311,6 +291,8 @@ class ActorPool:
 
     def _enforce_deadline(self, queue: _Queue) -> Iterator[Outcome[Any]]:
         now = time.monotonic()
+        waiting = [now - seat.since for seat in self._seats if seat.starting is not None]
+        self._news.tell(waiting, none_works=len(waiting) == len(self._seats))
         for seat in [s for s in self._seats if now >= s.since + self._seconds_for(s)]:
             if seat.starting is not None:
                 if all(other.starting is not None for other in self._seats):
@@ -338,11 +320,6 @@ class ActorPool:
         if self._deadline.advice and set(failed.failures) != {_DIED}:
             words = f"{words}; {self._deadline.advice}"
         yield Outcome(attempt.unit.key, None, words, attempt.number, seat.since)
-
-
-def _capacity() -> str:
-    total = ray.cluster_resources()
-    return f"{total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs"
 
 
 def _words(error: Exception) -> str:

@@ -15,7 +15,8 @@ import pytest
 
 from jobs.image_units import ImageUnits
 from nst_core.errors import EnvironmentProblem, MediaError
-from pipeline.actor_pool import ActorPool, Resources
+from pipeline.actor_pool import ActorPool
+from pipeline.cluster_room import Resources
 from pipeline.image_task import ImageResult, ImageTask, OutputTask
 from pipeline.worker_pool import MAX_ATTEMPTS, Deadline, InProcessPool, Outcome, Unit
 

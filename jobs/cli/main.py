@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from jobs.cli import (
+    cluster,
     console,
     evaluate,
     optimize,
@@ -41,6 +42,7 @@ app.command()(synthesize.synthesize)
 app.command()(optimize.optimize)
 app.command()(evaluate.evaluate)
 app.add_typer(styles.app, name="styles")
+app.add_typer(cluster.app, name="cluster")
 
 
 def main() -> None:

@@ -61,6 +61,15 @@ Address = Annotated[
         rich_help_panel=_POOL,
     ),
 ]
+ClusterAddress = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        envvar="NST_ADDRESS",
+        help="`auto`: the cluster that this machine is a node of; or HOST:PORT of its head.",
+        metavar="ADDRESS",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

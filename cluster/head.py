@@ -1,0 +1,157 @@
+"""Asking a cluster's head: is it there, does it take our token, is it the same Ray."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from cluster.auth_token import sent_token
+from nst_core.errors import EnvironmentProblem
+
+AUTO = "auto"
+DEFAULT_PORT = 6379
+_ANSWER_SECONDS = 4.0
+_SECONDS_BETWEEN_QUESTIONS = 2.0
+_SILENT_SECONDS = 20.0
+"""After which a head is taken to be lost; a link may be down for a moment."""
+
+
+def with_port(address: str) -> str:
+    """Return HOST:PORT of ``--address``. Raises EnvironmentProblem for another kind of address."""
+    if "://" in address:
+        raise EnvironmentProblem(
+            f"--address {address}: HOST:PORT of a cluster's head is allowed, from one of its "
+            "nodes; from elsewhere `nst jobs submit --address http://HOST:8265 -- ...`"
+        )
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        return f"{address}:{DEFAULT_PORT}"
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise EnvironmentProblem(f"--address {address}: local, auto or HOST:PORT is allowed")
+    return address
+
+
+def check_head(address: str) -> None:
+    """Ask the head at ``address`` (HOST:PORT); it answers within seconds or not at all.
+
+    Raises EnvironmentProblem, in one line, where there is none, where it does not take our token,
+    or where it is of another version than the Ray here. To be called after `prepare_environment`.
+    """
+    import grpc
+
+    try:
+        version = _ask_for_version(address)
+    except grpc.RpcError as error:
+        raise EnvironmentProblem(_why(address, error)) from error
+    check_version(address, version)
+
+
+def check_version(where: str, version: str) -> None:
+    """Raise EnvironmentProblem where a cluster's Ray is not the one here: they would not talk."""
+    import ray
+
+    if version != ray.__version__:
+        raise EnvironmentProblem(
+            f"{where}: the cluster runs Ray {version or 'of an unknown version'}, this machine "
+            f"{ray.__version__}; install the same on both (pip install ray=={version})"
+        )
+
+
+def refused(where: str) -> str:
+    """The line for a cluster that does not take our token, or gets none."""
+    if sent_token() is None:
+        return (
+            f"{where}: the cluster wants a token, and there is none here; copy the head's "
+            "~/.ray/auth_token (mode 0600), or name its file in RAY_AUTH_TOKEN_PATH"
+        )
+    return (
+        f"{where}: the cluster does not take this token; copy the head's ~/.ray/auth_token, "
+        "or name its file in RAY_AUTH_TOKEN_PATH"
+    )
+
+
+class HeadWatch:
+    """Calls ``when_lost`` once, from a thread, when the head has been silent for too long."""
+
+    def __init__(self, address: str, when_lost: Callable[[], None]) -> None:
+        self.lost = False
+        self._address = address
+        self._when_lost = when_lost
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="head watch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        import grpc
+
+        silent = 0.0
+        while not self._ended.wait(_SECONDS_BETWEEN_QUESTIONS):
+            try:
+                _ask_for_version(self._address)
+                silent = 0.0
+            except grpc.RpcError as error:
+                at_once = error.code() is grpc.StatusCode.UNAVAILABLE
+                silent += _SECONDS_BETWEEN_QUESTIONS + (0.0 if at_once else _ANSWER_SECONDS)
+            if silent >= _SILENT_SECONDS:
+                self.lost = True
+                self._when_lost()
+                return
+
+
+def ask(address: str, service: str, method: str) -> Any:
+    """Return the reply of the head at ``address`` to a request without arguments.
+
+    ``service`` and ``method`` are of Ray's own protocol, such as ``NodeInfoGcsService`` and
+    ``GetAllNodeInfo``. Raises grpc.RpcError. To be called after `prepare_environment`.
+    """
+    import grpc
+    from ray.core.generated import gcs_service_pb2 as messages
+    from ray.core.generated import gcs_service_pb2_grpc as services
+
+    token = sent_token()
+    metadata = [("authorization", f"Bearer {token}")] if token else []
+    # A cluster's nodes are reached directly, whatever proxy the environment names.
+    with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
+        stub = getattr(services, f"{service}Stub")(channel)
+        request = getattr(messages, f"{method}Request")()
+        return getattr(stub, method)(request, timeout=_ANSWER_SECONDS, metadata=metadata)
+
+
+def _ask_for_version(address: str) -> str:
+    version: str = ask(address, "NodeInfoGcsService", "CheckAlive").ray_version
+    return version
+
+
+def _why(address: str, error: Exception) -> str:
+    import grpc
+
+    assert isinstance(error, grpc.Call)
+    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+        return refused(address)
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        words = "nothing answers there"
+    else:
+        words = "what answers there is no head of Ray"
+    return (
+        f"no Ray at {address} ({words}); check --address and `nst cluster status` on the head, "
+        "or leave --address out to work on this machine"
+    )
+
+
+def is_local_host(address: str) -> bool:
+    """Whether HOST:PORT or HOST is this machine's loopback."""
+    host = address.rpartition(":")[0] or address
+    return host.strip("[]") in ("127.0.0.1", "::1", "localhost")
+
+
+def address_from_environment() -> str | None:
+    """Return the address that Ray gives to a job's entrypoint, or that the user has set."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    return address if address and "://" not in address and address != AUTO else None

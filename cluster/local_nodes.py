@@ -1,0 +1,286 @@
+"""Nodes of a cluster on this machine: a head, or a worker that joins one; started and ended."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from cluster.auth_token import find_token, make_token, use_token
+from cluster.connection import prepare_environment
+from cluster.head import AUTO, DEFAULT_PORT, check_head, is_local_host, with_port
+from cluster.node_environment import HEAD_ENVIRONMENT, NODE_ENVIRONMENT
+from cluster.node_records import MARK, NodeRecord, forget_record, read_records, write_record
+from cluster.overview import look_at
+from nst_core.errors import EnvironmentProblem, InputError
+
+LOOPBACK = "127.0.0.1"
+DASHBOARD_PORT = 8265
+_START_SECONDS = 60.0
+_END_SECONDS = 20.0
+_LOG = "start.log"
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A node to start on this machine."""
+
+    join: str | None = None
+    """HOST:PORT of the head to join; None: be a head."""
+    listen: str | None = None
+    """IP address or name by which the other nodes reach this one. None: loopback for a head, for
+    a worker the address from which it reaches the head."""
+    port: int = DEFAULT_PORT
+    """Of a head."""
+    dashboard_listen: str = LOOPBACK
+    """Of a head: where its dashboard and Jobs API are reached."""
+    dashboard_port: int = DASHBOARD_PORT
+    cpus: int | None = None
+    """None: as many as there are."""
+    gpus: int | None = None
+    token: bool = True
+    """False: no token, which loopback alone allows."""
+
+    def __post_init__(self) -> None:
+        for name, count in (("--cpus", self.cpus), ("--gpus", self.gpus)):
+            if count is not None and count < 0:
+                raise InputError(f"{name} {count}: 0 or more is allowed")
+        for name, port in (("--port", self.port), ("--dashboard-port", self.dashboard_port)):
+            if not 0 <= port < 65536:
+                raise InputError(f"{name} {port}: 1 to 65535 is allowed, 0 for one that is free")
+        exposed = [host for host in (self.listen, self.dashboard_listen) if host]
+        if not self.token and (self.join or not all(map(is_local_host, exposed))):
+            raise InputError(
+                "--no-token: whoever reaches a cluster without a token may run programs on it, so "
+                f"it may listen on {LOOPBACK} only; leave out --no-token, or --listen and --join"
+            )
+
+
+def start_node(spec: NodeSpec) -> NodeRecord:
+    """Start a node that outlives this process; returns once it is part of its cluster.
+
+    Raises EnvironmentProblem, with nothing left behind, where it cannot be started.
+    """
+    _prepare_token(spec)
+    prepare_environment(AUTO)
+    name = secrets.token_hex(4)
+    folder = Path(tempfile.mkdtemp(prefix=f"nst-{name}-"))  # 0700; Ray's own folders are open
+    process = None
+    try:
+        address, dashboard, arguments = _head(spec) if spec.join is None else _worker(spec)
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments]
+        command += [f"--temp-dir={folder / 'ray'}", *_amounts(spec)]
+        with (folder / _LOG).open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=_environment(spec, name),
+            )
+        started = psutil.Process(process.pid).create_time()
+        record = NodeRecord(
+            name, address, spec.join is None, dashboard, str(folder), process.pid, started
+        )
+        write_record(record)
+        _wait_until_up(record, process)
+    except BaseException as error:
+        if process is not None:
+            end_node(record)
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise EnvironmentProblem(f"the node cannot be started: {error}") from error
+        raise
+    return record
+
+
+def end_node(record: NodeRecord) -> None:
+    """End a node that was started here: its processes, its temporary files, its record."""
+    processes = record.processes()
+    # The first one tells its children itself; jobs leave work that can be resumed.
+    first = [each for each in processes if each.pid == record.pid]
+    for each in first or processes:
+        _signal(each, signal.SIGTERM)
+    psutil.wait_procs(processes, timeout=_END_SECONDS)
+    for _ in range(3):  # one may have started another meanwhile
+        rest = record.processes()
+        for each in rest:
+            _signal(each, signal.SIGKILL)
+        psutil.wait_procs(rest, timeout=5)
+    shutil.rmtree(record.folder, ignore_errors=True)
+    forget_record(record)
+
+
+def nodes_here() -> list[NodeRecord]:
+    """Return the nodes that were started on this machine, those that have died included."""
+    return list(read_records())
+
+
+def join_command(record: NodeRecord) -> str | None:
+    """Return the command, for this machine's shell, with which another machine joins a head.
+
+    The token goes through the pipe: no list of processes shows it. None where only this machine
+    reaches the head.
+    """
+    if is_local_host(record.address):
+        return None
+    return (
+        "ssh WORKER 'umask 077; mkdir -p ~/.ray; cat > ~/.ray/auth_token; "
+        f"nst cluster up --join {record.address}' < ~/.ray/auth_token"
+    )
+
+
+def _prepare_token(spec: NodeSpec) -> None:
+    if not spec.token:
+        os.environ["RAY_AUTH_MODE"] = "disabled"
+        return
+    if spec.join is None:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        make_token()
+    elif find_token() is None:
+        raise EnvironmentProblem(
+            "--join: no token here; copy the head's ~/.ray/auth_token (mode 0600), "
+            "or name its file in RAY_AUTH_TOKEN_PATH"
+        )
+    use_token()
+
+
+def _head(spec: NodeSpec) -> tuple[str, str, list[str]]:
+    """Return the cluster's address, the dashboard's URL and the arguments of `ray start`."""
+    host = _ip_address("--listen", spec.listen or LOOPBACK)
+    port = _free_port("--port", host, spec.port)
+    dashboard_host = _ip_address("--dashboard-listen", spec.dashboard_listen)
+    dashboard_port = _free_port("--dashboard-port", dashboard_host, spec.dashboard_port)
+    arguments = [
+        "--head",
+        f"--node-ip-address={host}",
+        f"--port={port}",
+        f"--dashboard-host={dashboard_host}",
+        f"--dashboard-port={dashboard_port}",
+        # Not used by us, and always there: it must not collide with another Ray's.
+        f"--ray-client-server-port={_free_port('--listen', host, 0)}",
+    ]
+    return f"{host}:{port}", f"http://{dashboard_host}:{dashboard_port}", arguments
+
+
+def _worker(spec: NodeSpec) -> tuple[str, None, list[str]]:
+    assert spec.join is not None
+    head = with_port(spec.join)
+    if is_local_host(head):
+        raise InputError(
+            f"--join {spec.join}: a head on loopback is alone; start it with `nst cluster up "
+            "--listen IP`, by an address that other machines reach"
+        )
+    check_head(head)
+    host, _, port = head.rpartition(":")
+    address = f"{_ip_address('--join', host)}:{port}"
+    arguments = [f"--address={address}"]
+    if spec.listen:
+        arguments.append(f"--node-ip-address={_ip_address('--listen', spec.listen)}")
+    return address, None, arguments
+
+
+def _amounts(spec: NodeSpec) -> list[str]:
+    amounts = [] if spec.cpus is None else [f"--num-cpus={spec.cpus}"]
+    if spec.gpus is not None:
+        amounts.append(f"--num-gpus={spec.gpus}")
+    # 0: a free one; the usual one may be that of another Ray on this machine.
+    return [*amounts, "--dashboard-agent-listen-port=0", "--disable-usage-stats", "--block"]
+
+
+def _environment(spec: NodeSpec, name: str) -> dict[str, str]:
+    environment = {**os.environ, **NODE_ENVIRONMENT, MARK: name}
+    if spec.join is None:
+        environment |= HEAD_ENVIRONMENT
+    if spec.join is None and is_local_host(spec.listen or LOOPBACK):
+        environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # all of Ray on loopback
+    else:
+        environment.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
+    environment.pop("RAY_ADDRESS", None)
+    # So that a job finds `nst`, wherever it is installed.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    return environment
+
+
+def _wait_until_up(record: NodeRecord, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the cluster counts the node among its own, and the head's Jobs API answers."""
+    end = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        if _is_up(record):
+            return
+        time.sleep(0.2)
+    why = "it ended at once" if process.poll() is not None else f"not up in {_START_SECONDS:g} s"
+    raise EnvironmentProblem(
+        f"the node cannot be started ({why}): {_last_words(Path(record.folder, _LOG))}"
+    )
+
+
+def _is_up(record: NodeRecord) -> bool:
+    import grpc
+
+    try:
+        nodes = look_at(record.address).nodes
+    except grpc.RpcError:
+        return False
+    mine = [node for node in nodes if node.alive and node.temp_folder.startswith(record.folder)]
+    return bool(mine) and (record.dashboard is None or _answers(record.dashboard))
+
+
+def _answers(url: str) -> bool:
+    host, _, port = url.rpartition("/")[2].rpartition(":")
+    with socket.socket() as connection:
+        connection.settimeout(1)
+        return connection.connect_ex((host, int(port))) == 0
+
+
+def _last_words(log: Path) -> str:
+    try:
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    except OSError:
+        return "no log"
+    return next((line for line in reversed(lines) if line), "without a word")
+
+
+def _ip_address(option: str, host: str) -> str:
+    try:
+        return str(socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        raise InputError(
+            f"{option} {host}: no such host; an IP address or a name is allowed"
+        ) from error
+
+
+def _free_port(option: str, host: str, port: int) -> int:
+    """Return ``port``, or one that is free for 0. Raises InputError where it is not free."""
+    try:
+        with socket.create_server((host, port)) as server:
+            return int(server.getsockname()[1])
+    except OSError as error:
+        raise InputError(
+            f"{option} {port}: {host}:{port} cannot be listened on ({error.strerror}); another "
+            "server may run there: see `nst cluster status`, or choose another port, 0 for any"
+        ) from error
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.Error:  # gone meanwhile
+        return
+
+
+def still_running(records: Sequence[NodeRecord]) -> list[int]:
+    """Return the pids of processes of the nodes that live nevertheless."""
+    return [process.pid for record in records for process in record.processes()]

@@ -1,0 +1,22 @@
+"""What Ray's processes find in their environment, on every node that is ours."""
+
+from __future__ import annotations
+
+NODE_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A connection whose other end is gone without a word is noticed after these, not after hours.
+    "RAY_grpc_client_keepalive_time_ms": "5000",
+    "RAY_grpc_client_keepalive_timeout_ms": "5000",
+    # `nst` leaves work that can be resumed: more than Ray's 3 s are needed for that.
+    "RAY_JOB_STOP_WAIT_TIME_S": "60",
+}
+"""Of every node, and of whoever connects to one."""
+
+HEAD_ENVIRONMENT = {
+    "RAY_health_check_initial_delay_ms": "0",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "3000",
+    "RAY_health_check_failure_threshold": "3",
+}
+"""Of the head: a node that does not answer is given up after about 10 s."""

@@ -1,0 +1,121 @@
+"""What a cluster consists of, asked of its head: that needs no driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from cluster.head import ask
+
+Amounts = dict[str, float]
+
+_SHOWN = ("CPU", "GPU")
+_GPU_TYPE = "accelerator_type:"
+_ENDED = "DEAD"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster."""
+
+    address: str
+    host: str
+    is_head: bool
+    alive: bool
+    total: Amounts
+    """CPUs and GPUs."""
+    free: Amounts
+    gpu_type: str | None
+    """Ray's name of it, such as H200."""
+    temp_folder: str
+    """Of Ray, on that machine."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The nodes, actors and jobs of a cluster."""
+
+    address: str
+    nodes: list[Node]
+    actors: list[dict[str, Any]]
+    """``class``, ``state``, ``node`` (its address) and ``pid`` of each that lives or waits."""
+    jobs: list[dict[str, Any]]
+    """``id``, ``status`` and ``entrypoint`` of what `nst jobs submit` has sent, the latest last."""
+    drivers: int
+    """Commands that are connected now, those of jobs included."""
+
+
+def look_at(address: str) -> Overview:
+    """Return what the cluster at ``address`` (HOST:PORT) consists of.
+
+    To be called after `check_head`. Raises grpc.RpcError.
+    """
+    from ray.core.generated import gcs_pb2
+
+    jobs = ask(address, "JobInfoGcsService", "GetAllJobInfo").job_info_list
+    actors = ask(address, "ActorInfoGcsService", "GetAllActorInfo").actor_table_data
+    states = gcs_pb2.ActorTableData.ActorState
+    return Overview(
+        address,
+        _nodes(address),
+        [
+            {
+                "class": actor.class_name,
+                "state": states.Name(actor.state),
+                "node": actor.address.ip_address,
+                "pid": actor.pid,
+            }
+            for actor in actors
+            if states.Name(actor.state) != _ENDED
+        ],
+        [_job(job) for job in jobs if job.HasField("job_info")],
+        sum(not job.is_dead for job in jobs if not job.config.ray_namespace.startswith("_ray")),
+    )
+
+
+def addresses_of_nodes(address: str) -> set[str]:
+    """Return the IP addresses of the nodes that live, of the cluster at ``address``."""
+    return {node.address for node in _nodes(address) if node.alive}
+
+
+def addresses_of_this_machine() -> set[str]:
+    """Return the IP addresses of all network interfaces here."""
+    interfaces = psutil.net_if_addrs().values()
+    return {each.address.partition("%")[0] for addresses in interfaces for each in addresses}
+
+
+def _nodes(address: str) -> list[Node]:
+    reply = ask(address, "NodeResourceInfoGcsService", "GetAllResourceUsage")
+    usage = {each.node_id: each for each in reply.resource_usage_data.batch}
+    nodes = []
+    for node in ask(address, "NodeInfoGcsService", "GetAllNodeInfo").node_info_list:
+        total = dict(node.resources_total)
+        used = usage.get(node.node_id)
+        nodes.append(
+            Node(
+                node.node_manager_address,
+                node.node_manager_hostname,
+                node.is_head_node,
+                node.state == node.ALIVE,
+                _amounts(total),
+                _amounts(dict(used.resources_available) if used else {}),
+                next((n[len(_GPU_TYPE) :] for n in total if n.startswith(_GPU_TYPE)), None),
+                node.temp_dir,
+            )
+        )
+    return sorted(nodes, key=lambda node: (not node.is_head, not node.alive, node.address))
+
+
+def _amounts(resources: Amounts) -> Amounts:
+    return {name: resources.get(name, 0.0) for name in _SHOWN}
+
+
+def _job(job: Any) -> dict[str, Any]:
+    metadata = dict(job.config.metadata)
+    return {
+        "id": metadata.get("job_submission_id", job.job_id.hex()),
+        "status": job.job_info.status,
+        "entrypoint": job.job_info.entrypoint,
+    }

@@ -1,0 +1,176 @@
+"""`nst cluster up`, `status` and `down`: a cluster of this machine and those that join it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobs.cli import console, options
+from nst_core.errors import InputError
+
+if TYPE_CHECKING:
+    from cluster.node_records import NodeRecord
+    from cluster.overview import Overview
+
+app = typer.Typer(no_args_is_help=True, help="Start, look at and end a cluster; files for others.")
+
+_CHECK_SECONDS = 1.0
+
+
+@app.command()
+def up(
+    head: Annotated[
+        bool, typer.Option("--head", help="Start a head (what happens without --join, too).")
+    ] = False,
+    join: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Be a worker node of the cluster of this head."),
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IP|NAME",
+            help="Where other machines reach this one; default: a head is reached from here only. "
+            "Ray then listens on all interfaces, and wants the token on each.",
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Of the head; 0 for one that is free.")] = 6379,
+    dashboard_listen: Annotated[
+        str, typer.Option(metavar="IP|NAME", help="Where the dashboard and the Jobs API listen.")
+    ] = "127.0.0.1",
+    dashboard_port: Annotated[
+        int, typer.Option(help="Of the dashboard and the Jobs API; 0 for one that is free.")
+    ] = 8265,
+    cpus: Annotated[
+        int | None, typer.Option(help="To offer; 0 for a machine that only gives orders.")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(help="To offer; default all.")] = None,
+    no_token: Annotated[
+        bool, typer.Option("--no-token", help="Let everybody on this machine use the cluster.")
+    ] = False,
+    block: Annotated[
+        bool, typer.Option("--block", help="Stay, and end the node at Ctrl-C or SIGTERM.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Start a head on this machine, or a worker node that joins one; `down` ends it.
+
+    Example: nst cluster up --listen 10.0.0.1
+    """
+    from cluster.local_nodes import NodeSpec, start_node
+
+    if head and join:
+        raise InputError(f"--head and --join {join}: a node is one of both; leave one out")
+    spec = NodeSpec(
+        join=join,
+        listen=listen,
+        port=port,
+        dashboard_listen=dashboard_listen,
+        dashboard_port=dashboard_port,
+        cpus=cpus,
+        gpus=gpus,
+        token=not no_token,
+    )
+    record = start_node(spec)
+    if json:
+        console.print_json(asdict(record))
+    else:
+        _tell_started(record, with_token=spec.token)
+    if block:
+        _stay(record)
+
+
+@app.command()
+def status(address: options.ClusterAddress = "auto", json: options.Json = False) -> None:
+    """Show the nodes, GPUs, actors and jobs of a cluster.
+
+    Example: nst cluster status
+    """
+    from cluster.connection import prepare_environment, resolve
+    from cluster.head import check_head
+    from cluster.overview import look_at
+
+    prepare_environment(address)
+    address = resolve(address)
+    check_head(address)
+    overview = look_at(address)
+    if json:
+        console.print_json(asdict(overview))
+    else:
+        _tell_overview(overview)
+
+
+@app.command()
+def down(json: options.Json = False) -> None:
+    """End the nodes that `nst cluster up` has started on this machine, and nothing else.
+
+    Example: nst cluster down
+    """
+    from cluster.local_nodes import end_node, nodes_here, still_running
+
+    # Workers first: a head that goes before them would leave them complaining.
+    records = sorted(nodes_here(), key=lambda record: record.is_head)
+    for record in records:
+        end_node(record)
+        if not json:
+            console.say(f"ended  {_name(record)}")
+    left = still_running(records)
+    if json:
+        console.print_json({"ended": [asdict(record) for record in records], "left": left})
+    elif not records:
+        console.say("no node of `nst cluster up` is here")
+    if left:
+        console.note(f"error: still there: the processes {', '.join(map(str, left))}")
+        raise typer.Exit(console.SOME_FAILED)
+
+
+def _stay(record: NodeRecord) -> None:
+    from cluster.local_nodes import end_node
+
+    try:
+        while record.is_running:
+            time.sleep(_CHECK_SECONDS)
+    finally:
+        end_node(record)
+    console.note(f"error: {_name(record)} has ended by itself")
+    raise typer.Exit(console.SOME_FAILED)
+
+
+def _name(record: NodeRecord) -> str:
+    return f"{'head' if record.is_head else 'worker node of'} {record.address}"
+
+
+def _tell_started(record: NodeRecord, *, with_token: bool) -> None:
+    from cluster.auth_token import token_file
+    from cluster.local_nodes import join_command
+
+    console.say(f"up         {_name(record)}")
+    if record.is_head:
+        console.say(f"jobs       nst jobs submit --address {record.dashboard} -- stylize video ...")
+        console.say(f"here       nst stylize video ... --address {record.address}")
+        console.say(f"token      {token_file() if with_token else 'none'}")
+        join = join_command(record)
+        console.say(f"workers    {join or 'from this machine only; --listen IP lets others join'}")
+    console.say("end        nst cluster down")
+
+
+def _tell_overview(overview: Overview) -> None:
+    alive = [node for node in overview.nodes if node.alive]
+    console.say(f"cluster  {overview.address}, {len(alive)} nodes, {overview.drivers} drivers")
+    for node in overview.nodes:
+        role = "head" if node.is_head else "worker"
+        amounts = _amounts(node.free, node.total) if node.alive else "lost"
+        kind = f" {node.gpu_type}" if node.gpu_type else ""
+        console.say(f"node     {role:7}{node.address:16}{node.host:20}{amounts}{kind}")
+    for actor in overview.actors:
+        console.say("actor    {class:23}{state:20}{node} pid {pid}".format(**actor))
+    for job in overview.jobs:
+        console.say("job      {id:23}{status:20}{entrypoint}".format(**job))
+
+
+def _amounts(free: dict[str, Any], total: dict[str, Any]) -> str:
+    shown = [name for name in total if total[name]] or ["CPU"]
+    return ", ".join(f"{free.get(name, 0):g} of {total[name]:g} {name}s free" for name in shown)
