@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cluster.job_output import in_a_job, report_line, result_lines
 from jobs.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _SECONDS_TO_CLEAN_UP = 15.0
 
 def say(line: str) -> None:
     """Print a result."""
-    print(line)
+    print(result_lines(line) if in_a_job() else line)
 
 
 def note(line: str) -> None:
@@ -37,9 +38,17 @@ def note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def print_json(report: dict[str, Any]) -> None:
+def print_json(fields: dict[str, Any]) -> None:
     """Print the one JSON object of a command."""
-    print(json.dumps(report, indent=1))
+    say(json.dumps(fields, indent=1))
+
+
+def report(fields: dict[str, Any], *, as_json: bool) -> None:
+    """Print a command's report where it was asked for; a job's is kept in any case."""
+    if in_a_job():
+        print(report_line(fields))
+    if as_json:
+        print_json(fields)
 
 
 def heed_interrupts() -> None:

@@ -215,8 +215,8 @@ def _evaluate_generator(job: EvaluateGenerator, *, json: bool) -> None:
 
     with console.shown_progress() as show:
         report = evaluate_generator(job, show)
+    console.report(asdict(report), as_json=json)
     if json:
-        console.print_json(asdict(report))
         return
     for line in report.lines():
         console.say(line)
@@ -232,8 +232,8 @@ def _evaluate_video(source: Path, output: Path, *, json: bool) -> None:
             f"warning: {source} has {report.source_frames} frames, {output} has "
             f"{report.output_frames}; the first {report.frames} are compared"
         )
+    console.report(asdict(report), as_json=json)
     if json:
-        console.print_json(asdict(report))
         return
     for line in _video_lines(report):
         console.say(line)
@@ -252,9 +252,8 @@ def _video_lines(report: VideoEvaluation) -> list[str]:
 def _print_super_resolution(report: SuperResolutionEvaluation, *, json: bool) -> None:
     for failure in report.failures:
         console.note(f"error: {failure['error']}")
-    if json:
-        console.print_json(asdict(report))
-    else:
+    console.report(asdict(report), as_json=json)
+    if not json:
         for line in _super_resolution_lines(report):
             console.say(line)
     if report.failures:

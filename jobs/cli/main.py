@@ -16,6 +16,7 @@ from jobs.cli import (
     cluster,
     console,
     evaluate,
+    jobs,
     optimize,
     options,
     styles,
@@ -43,6 +44,7 @@ app.command()(optimize.optimize)
 app.command()(evaluate.evaluate)
 app.add_typer(styles.app, name="styles")
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(jobs.app, name="jobs")
 
 
 def main() -> None:
@@ -108,8 +110,8 @@ def demo(
 
     with console.shown_progress() as show:
         report = run_demo(output, pool=PoolSpec(workers=workers), on_progress=show)
+    console.report(asdict(report), as_json=json)
     if json:
-        console.print_json(asdict(report))
         return
     console.say(f"clip            {report.clip}")
     console.say(f"stylized clip   {report.stylized_clip}")

@@ -106,8 +106,8 @@ def _optimize(job: Optimize, json: bool) -> None:
 
     with console.shown_progress() as show:
         report = run(job, show)
+    console.report(asdict(report), as_json=json)
     if json:
-        console.print_json(asdict(report))
         return
     losses = ", ".join(
         f"{name} {report.losses_before[name]:.4g} -> {value:.4g}"

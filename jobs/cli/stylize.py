@@ -100,8 +100,7 @@ def _stylize_videos(job: StylizeVideo, json: bool) -> None:
 
     with console.shown_progress() as show:
         report = stylize_videos(job, show)
-    if json:
-        console.print_json(asdict(report))
+    console.report(asdict(report), as_json=json)
     reports.tell_videos(report, json=json)
     if report.nothing_started:
         raise typer.Exit(console.WRONG_USE)
@@ -203,8 +202,7 @@ def _stylize_images(job: StylizeImages, json: bool) -> None:
 
     with console.shown_progress() as show:
         report = stylize_images(job, show)
-    if json:
-        console.print_json(asdict(report))
+    console.report(asdict(report), as_json=json)
     reports.tell_images(report, job.output, json=json)
     if report.failed:
         raise typer.Exit(console.SOME_FAILED)

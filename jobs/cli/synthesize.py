@@ -51,9 +51,8 @@ def synthesize(
             f"multiples of {multiple} pixels do not, such as "
             f"{_near(height, multiple)}x{_near(width, multiple)}"
         )
-    if json:
-        console.print_json(asdict(report))
-    else:
+    console.report(asdict(report), as_json=json)
+    if not json:
         console.say(f"{report.output}: {report.height}x{report.width}, {report.seconds:.1f} s")
 
 

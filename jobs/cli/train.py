@@ -353,9 +353,9 @@ def _train(job: TrainGenerator, json: bool) -> None:
 
     with console.shown_progress() as show:
         report = train(job, show)
+    fields: dict[str, Any] = asdict(report)
+    console.report(fields, as_json=json)
     if json:
-        fields: dict[str, Any] = asdict(report)
-        console.print_json(fields)
         return
     losses = ", ".join(f"{name} {value:.4g}" for name, value in report.losses.items())
     console.say(f"{report.checkpoint}: {report.steps} steps, {losses}; run in {report.run_dir}")

@@ -116,8 +116,7 @@ def _upscale(job: Upscale, json: bool) -> None:
 
     with console.shown_progress() as show:
         report = run(job, show)
-    if json:
-        console.print_json(asdict(report))
+    console.report(asdict(report), as_json=json)
     failed = False
     if report.images:
         reports.tell_images(report.images, job.output, json=json)

@@ -1,0 +1,248 @@
+"""Jobs on a cluster: a command line that runs on its head, by Ray's Jobs API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.auth_token import sent_token
+from cluster.connection import prepare_environment
+from cluster.head import AUTO, check_version, refused
+from cluster.job_output import JOB_VARIABLE, find_report
+from cluster.local_nodes import DASHBOARD_PORT, LOOPBACK
+from cluster.node_records import read_records
+from nst_core.errors import EnvironmentProblem, InputError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails, JobSubmissionClient
+
+_ANSWER_SECONDS = 5.0
+_SECONDS_BETWEEN_QUESTIONS = 0.5
+_STOP_SECONDS = 90.0
+_LIVE = ("PENDING", "RUNNING")
+_URL_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """A job to be run."""
+
+    name: str
+    """Of the job: the same for the same command, folder and package."""
+    id: str | None
+    """Chosen by the user; None: made from the name."""
+    entrypoint: str
+    """For the shell of the head."""
+    package: Path | None
+    """ZIP file that the entrypoint finds unpacked in its working directory; None: no such."""
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the cluster knows it."""
+
+    id: str
+    status: str
+    """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED."""
+    exit_code: int | None
+    """None as long as it runs, and where it ended without one."""
+    command: str
+    message: str
+    started: float | None
+    """In seconds since the epoch."""
+    ended: float | None
+    metadata: dict[str, str]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it waits or runs."""
+        return self.status in _LIVE
+
+
+def default_url() -> str:
+    """Return where the Jobs API is taken to be: of the head here, or on Ray's usual port."""
+    for variable in _URL_VARIABLES:
+        if os.environ.get(variable, "").startswith(("http://", "https://")):
+            return os.environ[variable]
+    heads = [record for record in read_records() if record.is_head and record.is_running]
+    return heads[-1].dashboard or "" if heads else f"http://{LOOPBACK}:{DASHBOARD_PORT}"
+
+
+class Jobs:
+    """The jobs of one cluster. Every method raises EnvironmentProblem when it is out of reach."""
+
+    def __init__(self, url: str) -> None:
+        """``url`` is the dashboard's, such as ``http://127.0.0.1:8265``.
+
+        Raises InputError for another kind of address; EnvironmentProblem, within seconds, where
+        nothing answers there, the token is not taken, or Ray's version is another.
+        """
+        if not url.startswith(("http://", "https://")):
+            raise InputError(
+                f"--address {url}: the URL of the Jobs API is needed, such as "
+                f"http://{LOOPBACK}:{DASHBOARD_PORT} (`nst cluster up` prints it)"
+            )
+        self._url = url.rstrip("/")
+        prepare_environment(AUTO)
+        check_version(self._url, _version(self._url))
+        for variable in _URL_VARIABLES:
+            os.environ.pop(variable, None)  # Ray would prefer them to what was asked for
+        from ray.job_submission import JobSubmissionClient
+
+        with _told(self._url):
+            self._client: JobSubmissionClient = JobSubmissionClient(self._url)
+        logging.getLogger("ray").setLevel(logging.ERROR)
+
+    def submit(self, request: JobRequest) -> tuple[str, bool]:
+        """Run a job; returns its id, and whether it is new.
+
+        The same request again, while its job waits or runs, gives that job. With an id of the
+        user's, also after it has ended. Raises InputError where that id is another command's.
+        """
+        jobs = {job.id: job for job in self.list()}
+        if request.id is not None and request.id in jobs:
+            if jobs[request.id].metadata.get("name") != request.name:
+                raise InputError(
+                    f"--id {request.id}: there is a job of that id with another command "
+                    f"({jobs[request.id].command}); choose another id"
+                )
+            return request.id, False
+        earlier = [job for job in jobs.values() if job.metadata.get("name") == request.name]
+        for job in earlier:
+            if request.id is None and job.is_live:
+                return job.id, False
+        taken = len(earlier)
+        while request.id is None and (taken and f"{request.name}-{taken + 1}" in jobs):
+            taken += 1
+        new_id = request.id or (f"{request.name}-{taken + 1}" if taken else request.name)
+        environment = {"env_vars": {JOB_VARIABLE: new_id, "NST_ADDRESS": AUTO}}
+        package = {"working_dir": str(request.package)} if request.package else {}
+        try:
+            with _told(self._url):
+                self._client.submit_job(
+                    entrypoint=request.entrypoint,
+                    submission_id=new_id,
+                    runtime_env={**environment, **package},
+                    metadata={**request.metadata, "name": request.name},
+                )
+        except EnvironmentProblem:
+            if any(job.id == new_id for job in self.list()):
+                return new_id, False  # the same request came at the same moment
+            raise
+        return new_id, True
+
+    def list(self) -> list[Job]:
+        """Return all jobs, the oldest first."""
+        with _told(self._url):
+            details = [each for each in self._client.list_jobs() if each.submission_id]
+        return sorted((_job(each) for each in details), key=lambda job: job.started or time.time())
+
+    def get(self, job_id: str) -> Job:
+        """Return a job. Raises InputError for an unknown one."""
+        jobs = {job.id: job for job in self.list()}
+        if job_id not in jobs:
+            known = ", ".join(list(jobs)[-5:]) or "none"
+            raise InputError(f"{job_id}: no such job at {self._url}; the latest are: {known}")
+        return jobs[job_id]
+
+    def log(self, job_id: str) -> str:
+        """Return all that a job has printed."""
+        with _told(self._url):
+            text: str = self._client.get_job_logs(job_id)
+        return text
+
+    def report(self, job_id: str) -> dict[str, Any] | None:
+        """Return the report of a job's command; None as long as there is none."""
+        return find_report(self.log(job_id))
+
+    def follow(self, job_id: str) -> Iterator[str]:
+        """Yield the lines of a job's log, from its first to its end."""
+        while self.get(job_id).status == "PENDING":
+            time.sleep(_SECONDS_BETWEEN_QUESTIONS)
+        with asyncio.Runner() as runner, _told(self._url):
+            chunks = self._client.tail_job_logs(job_id)
+            rest = ""
+            while (chunk := runner.run(_next(chunks))) is not None:
+                *lines, rest = (rest + chunk).split("\n")
+                yield from lines
+            if rest:
+                yield rest
+
+    def wait(self, job_id: str) -> Job:
+        """Wait until a job has ended."""
+        while (job := self.get(job_id)).is_live:
+            time.sleep(_SECONDS_BETWEEN_QUESTIONS)
+        return job
+
+    def stop(self, job_id: str) -> Job:
+        """End a job as Ctrl-C would, and wait for its end. Raises InputError for an unknown one."""
+        job = self.get(job_id)
+        if not job.is_live:
+            return job
+        with _told(self._url):
+            self._client.stop_job(job_id)
+        end = time.monotonic() + _STOP_SECONDS
+        while (job := self.get(job_id)).is_live and time.monotonic() < end:
+            time.sleep(_SECONDS_BETWEEN_QUESTIONS)
+        return job
+
+
+def _job(details: JobDetails) -> Job:
+    metadata = dict(details.metadata or {})
+    return Job(
+        id=str(details.submission_id),
+        status=str(details.status.value),
+        exit_code=details.driver_exit_code,
+        command=metadata.get("command", details.entrypoint),
+        message=(details.message or "").split("\n")[0],
+        started=details.start_time / 1000 if details.start_time else None,
+        ended=details.end_time / 1000 if details.end_time else None,
+        metadata=metadata,
+    )
+
+
+def _version(url: str) -> str:
+    """Ask for the version of the Ray behind ``url``. Raises EnvironmentProblem."""
+    token = sent_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"{url}/api/version", headers=headers)  # noqa: S310 - http(s)
+    try:
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as reply:  # noqa: S310
+            return str(json.load(reply)["ray_version"])
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            raise EnvironmentProblem(refused(url)) from error
+        raise EnvironmentProblem(f"{url}: no Jobs API of Ray ({error})") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "reason", error)
+        raise EnvironmentProblem(
+            f"no Jobs API of Ray at {url} ({reason}); check --address, or the tunnel to the head"
+        ) from error
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Put what Ray's client raises into one line."""
+    import aiohttp
+
+    try:
+        yield
+    except (RuntimeError, ConnectionError, OSError, aiohttp.ClientError) as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        words = lines[-1].strip() if lines else type(error).__name__
+        raise EnvironmentProblem(f"{url}: {words}") from error
+
+
+async def _next(chunks: AsyncIterator[str]) -> str | None:
+    return await anext(chunks, None)

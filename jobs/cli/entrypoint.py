@@ -1,0 +1,97 @@
+"""A command line on its way to a cluster: mistakes in it are told before it is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from nst_core.errors import InputError
+
+_NOT_FOR_JOBS = ("cluster", "jobs")
+_SECRET_IN_URI = re.compile(r"[a-zA-Z][\w+.-]*://[^/@\s]+@")
+_HASH_CHARACTERS = 8
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A command of ours, without `nst`."""
+
+    arguments: tuple[str, ...]
+    words: tuple[str, ...]
+    """The command's names, such as stylize and video."""
+    values: dict[str, Any]
+    """Of its parameters, by their Python names."""
+
+    @property
+    def inputs(self) -> list[str]:
+        """What it reads, as far as it is named outside options."""
+        named = (self.values.get(name) for name in ("inputs", "sources", "style_images"))
+        found = [str(each) for values in named if values for each in values]
+        return [*found, *map(str, self.values.get("content") or ())]
+
+    def text(self) -> str:
+        """Return it for people and shells."""
+        return shlex.join(("nst", *self.arguments))
+
+    def name(self, *details: str) -> str:
+        """Return a job's name: the same for the same arguments and ``details``."""
+        content = "\0".join((*self.arguments, *details))
+        digest = hashlib.sha256(content.encode()).hexdigest()[:_HASH_CHARACTERS]
+        return "-".join((*self.words, digest))
+
+    def for_shell(self, folder: Path | None) -> str:
+        """Return the shell command that runs it in ``folder``, or where the shell is."""
+        if folder is None:
+            return f"exec {self.text()}"
+        there = shlex.quote(str(folder))
+        problem = shlex.quote(
+            f"error: {folder}: no such folder on the cluster's head; submit from shared storage, "
+            "or send a folder with --working-dir"
+        )
+        return f"cd {there} || {{ echo {problem} >&2; exit 2; }}; exec {self.text()}"
+
+
+def read_command_line(arguments: Sequence[str]) -> CommandLine:
+    """Read a command line as `nst` itself would.
+
+    Raises InputError, or Typer's own errors, for what cannot be run as a job.
+    """
+    from jobs.cli.main import app
+
+    if not arguments:
+        raise InputError("no command: name one behind --, such as `-- stylize video film.mp4 ...`")
+    if arguments[0] in _NOT_FOR_JOBS:
+        raise InputError(f"{arguments[0]}: such commands run here, without `nst jobs submit`")
+    for argument in arguments:
+        if _SECRET_IN_URI.search(argument):
+            raise InputError(
+                "a URI with a user name or password: every list of processes and jobs would show "
+                "it; give the cluster's nodes the credentials in their environment"
+            )
+    command: Any = typer.main.get_command(app)
+    context = command.make_context("nst", list(arguments))
+    words = []
+    while hasattr(command, "resolve_command"):
+        rest = [*context._protected_args, *context.args]
+        name, command, rest = command.resolve_command(context, rest)
+        words.append(str(name))
+        context = command.make_context(name, rest, parent=context)
+    return CommandLine(tuple(arguments), tuple(words), context.params)
+
+
+def check_output_stays(command: CommandLine) -> None:
+    """Refuse an output that only the cluster's copy of a folder would have. Raises InputError."""
+    output = command.values.get("output")
+    if output is None or "://" in str(output) or Path(output).is_absolute():
+        return
+    raise InputError(
+        f"-o {output}: with --working-dir it would be written into the cluster's copy of the "
+        "folder, and lost; name an absolute path on shared storage, or a URI"
+    )
