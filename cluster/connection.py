@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cluster.auth_token import use_token
-from cluster.head import AUTO, HeadWatch, address_from_environment, check_head, with_port
+from cluster.head import (
+    AUTO,
+    HeadWatch,
+    address_from_environment,
+    check_head,
+    is_local_host,
+    with_port,
+)
 from cluster.node_environment import NODE_ENVIRONMENT
 from cluster.node_records import running_node
 from nst_core.errors import EnvironmentProblem
@@ -31,9 +38,11 @@ def prepare_environment(address: str = LOCAL) -> None:
     """Set what Ray reads once, when it is first imported: call it before any ``import ray``."""
     for name, value in _ENVIRONMENT_BEFORE_IMPORT.items():
         os.environ.setdefault(name, value)
-    if address == LOCAL:
-        # The name is Ray's; on Linux, too, 0 keeps every server on 127.0.0.1.
+    if address == LOCAL or is_local_host(address):
+        # The name is Ray's; on Linux, too, 0 keeps every server on 127.0.0.1, and a client from
+        # taking that address for another of this machine's.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    if address == LOCAL:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     else:
         use_token()
@@ -48,6 +57,7 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     running cluster's head. Already connected: that connection is used, and left open.
     Raises EnvironmentProblem when there is no connection to be had, or when it is lost for good.
     """
+    address = address if address == LOCAL else resolve(address)
     prepare_environment(address)
     import ray
 
@@ -55,7 +65,6 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
         yield
         return
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    address = address if address == LOCAL else resolve(address)
     try:
         if address == LOCAL:
             _start_embedded(dashboard)

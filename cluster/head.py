@@ -14,7 +14,7 @@ AUTO = "auto"
 DEFAULT_PORT = 6379
 _ANSWER_SECONDS = 4.0
 _SECONDS_BETWEEN_QUESTIONS = 2.0
-_SILENT_SECONDS = 20.0
+_SILENT_SECONDS = 12.0
 """After which a head is taken to be lost; a link may be down for a moment."""
 
 

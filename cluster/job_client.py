@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ANSWER_SECONDS = 5.0
 _SECONDS_BETWEEN_QUESTIONS = 0.5
 _STOP_SECONDS = 90.0
+_TALKATIVE = ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk")
 _LIVE = ("PENDING", "RUNNING")
 _URL_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
@@ -102,7 +103,8 @@ class Jobs:
 
         with _told(self._url):
             self._client: JobSubmissionClient = JobSubmissionClient(self._url)
-        logging.getLogger("ray").setLevel(logging.ERROR)
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
 
     def submit(self, request: JobRequest) -> tuple[str, bool]:
         """Run a job; returns its id, and whether it is new.

@@ -42,7 +42,7 @@ class Overview:
     actors: list[dict[str, Any]]
     """``class``, ``state``, ``node`` (its address) and ``pid`` of each that lives or waits."""
     jobs: list[dict[str, Any]]
-    """``id``, ``status`` and ``entrypoint`` of what `nst jobs submit` has sent, the latest last."""
+    """``id``, ``status`` and ``command`` of what `nst jobs submit` has sent, the latest last."""
     drivers: int
     """Commands that are connected now, those of jobs included."""
 
@@ -70,7 +70,7 @@ def look_at(address: str) -> Overview:
             for actor in actors
             if states.Name(actor.state) != _ENDED
         ],
-        [_job(job) for job in jobs if job.HasField("job_info")],
+        [_job(job) for job in sorted(jobs, key=_start) if job.HasField("job_info")],
         sum(not job.is_dead for job in jobs if not job.config.ray_namespace.startswith("_ray")),
     )
 
@@ -112,10 +112,15 @@ def _amounts(resources: Amounts) -> Amounts:
     return {name: resources.get(name, 0.0) for name in _SHOWN}
 
 
+def _start(job: Any) -> int:
+    started: int = job.job_info.start_time
+    return started
+
+
 def _job(job: Any) -> dict[str, Any]:
-    metadata = dict(job.config.metadata)
+    metadata = {**job.config.metadata, **job.job_info.metadata}
     return {
         "id": metadata.get("job_submission_id", job.job_id.hex()),
         "status": job.job_info.status,
-        "entrypoint": job.job_info.entrypoint,
+        "command": metadata.get("command", job.job_info.entrypoint),
     }

@@ -164,11 +164,11 @@ def _tell_overview(overview: Overview) -> None:
         role = "head" if node.is_head else "worker"
         amounts = _amounts(node.free, node.total) if node.alive else "lost"
         kind = f" {node.gpu_type}" if node.gpu_type else ""
-        console.say(f"node     {role:7}{node.address:16}{node.host:20}{amounts}{kind}")
+        console.say(f"node     {role:7}{node.address:16}{node.host:20} {amounts}{kind}")
     for actor in overview.actors:
         console.say("actor    {class:23}{state:20}{node} pid {pid}".format(**actor))
     for job in overview.jobs:
-        console.say("job      {id:23}{status:20}{entrypoint}".format(**job))
+        console.say("job      {id:32}  {status:10}  {command}".format(**job))
 
 
 def _amounts(free: dict[str, Any], total: dict[str, Any]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -72,13 +73,12 @@ def submit(
     with tempfile.TemporaryDirectory() if working_dir else nullcontext() as folder:
         request = _request(line, id, working_dir, folder)
         job_id, is_new = jobs.submit(request)
-    if json and not follow:
-        console.print_json({"id": job_id, "new": is_new, "status": jobs.get(job_id).status})
-    else:
-        console.note(f"job {job_id}: {'submitted' if is_new else 'is there already'}")
+    console.note(f"job {job_id}: {'submitted' if is_new else 'is there already'}")
     if follow:
-        _follow(jobs, job_id)
-    elif not json:
+        _follow(jobs, job_id, as_json=json)
+    elif json:
+        console.print_json({**asdict(jobs.get(job_id)), "new": is_new})
+    else:
         console.say(job_id)
 
 
@@ -93,7 +93,7 @@ def list_jobs(address: _Url = None, json: options.Json = False) -> None:
         console.print_json({"jobs": [asdict(job) for job in jobs]})
         return
     for job in jobs:
-        console.say(f"{job.id:32}{_state(job):16}{_time(job.started):21}{job.command}")
+        console.say(f"{job.id:32}  {_state(job):14}  {_time(job.started):19}  {job.command}")
 
 
 @app.command()
@@ -185,10 +185,10 @@ def _request(
     )
 
 
-def _follow(jobs: Jobs, job_id: str) -> None:
+def _follow(jobs: Jobs, job_id: str, *, as_json: bool = False) -> None:
     """Show a job's log to its end, and leave with its code; Ctrl-C leaves the job running."""
     try:
-        _show(jobs.follow(job_id))
+        _show(jobs.follow(job_id), results=sys.stderr if as_json else sys.stdout)
         job = jobs.wait(job_id)
     except KeyboardInterrupt as error:
         console.note(
@@ -196,6 +196,8 @@ def _follow(jobs: Jobs, job_id: str) -> None:
             f"`nst jobs stop {job_id}` ends it"
         )
         raise typer.Exit(console.INTERRUPTED) from error
+    if as_json:
+        console.print_json({**asdict(job), "report": jobs.report(job_id)})
     if job.status == "SUCCEEDED":
         return
     console.note(f"job {job_id}: {_state(job)}")
@@ -206,11 +208,11 @@ def _follow(jobs: Jobs, job_id: str) -> None:
     raise typer.Exit(console.WRONG_USE if job.exit_code is None else job.exit_code)
 
 
-def _show(lines: Any) -> None:
+def _show(lines: Iterable[str], results: TextIO = sys.stdout) -> None:
     from cluster.job_output import shown_lines
 
     for stream, line in shown_lines(lines):
-        print(line, file=sys.stdout if stream == "stdout" else sys.stderr, flush=True)
+        print(line, file=results if stream == "stdout" else sys.stderr, flush=True)
 
 
 def _state(job: Job) -> str:

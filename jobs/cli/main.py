@@ -67,7 +67,9 @@ def main() -> None:
             traceback.print_exc()
         console.note(f"error: {error.filename or 'system'}: {error.strerror or error}")
         code = console.WRONG_USE
-    if code == console.INTERRUPTED:  # Typer turns Ctrl-C into this code by itself
+    if code == console.INTERRUPTED and sys.argv[1:2] != [
+        "jobs"
+    ]:  # Typer turns Ctrl-C into this code by itself
         console.note(
             "interrupted; what stylize, upscale and train have finished is kept: "
             "run again to go on (training: --resume)"
