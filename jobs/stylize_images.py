@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+from cluster.connection import LOCAL
 from jobs.contact_sheet import SAMPLE, SHEET_NAME, write_sheet
 from jobs.image_report import StylizeImagesReport
 from jobs.image_units import ImageUnits
@@ -27,6 +28,7 @@ from pipeline.image_sources import find_images
 from pipeline.image_task import ImageResult, ImageTask, OutputResult, OutputTask
 from pipeline.image_worker import PICTURES_VERSION, ImageSettings
 from pipeline.output_names import OutputNames
+from pipeline.shared_files import SharedFiles, shared_files
 from pipeline.storage import below, is_uri, storage_for
 
 _log = logging.getLogger(__name__)
@@ -137,19 +139,33 @@ def _work(run: _Run, job: StylizeImages, styles: dict[str, tuple[Style, StyleSpe
         seed=job.seed,
         remote=remote,
     )
-    with stylizing_pool(
-        factory,
-        job.styles[0],
-        job.pool,
-        depth=_DEPTH,
-        concurrency=_OVERLAPPING if remote else 1,
-        concurrency_on_gpu=_OVERLAPPING,
-    ) as pool:
+    with (
+        _seen_by_all(run, job) as files,
+        stylizing_pool(
+            partial(factory, files=files),
+            job.styles[0],
+            job.pool,
+            depth=_DEPTH,
+            concurrency=_OVERLAPPING if remote else 1,
+            concurrency_on_gpu=_OVERLAPPING,
+        ) as pool,
+    ):
         units = run.units(pool.workers)
         for outcome in pool.run(units):
             run.pace.add(0, began=outcome.began)
             run.accept(list(units.results(outcome)))
         run.report.engine, run.report.workers = pool.engine() or "none", pool.workers
+
+
+@contextmanager
+def _seen_by_all(run: _Run, job: StylizeImages) -> Iterator[SharedFiles | None]:
+    """Let workers on other machines find out whether they read and write the same folders."""
+    if job.pool.address == LOCAL or job.pool.workers == 0:
+        yield None
+        return
+    folder = None if is_uri(job.output) else Path(job.output)
+    with shared_files(folder, run.first_sources()) as files:
+        yield files
 
 
 class _Run:
@@ -175,6 +191,9 @@ class _Run:
             self._failed.add(number)
             self.report.fail(path, error)
         self.report.reused = plan.reused()
+
+    def first_sources(self) -> list[str]:
+        return [source for source, _ in self._plan.sample(1)]
 
     def units(self, workers: int) -> ImageUnits:
         return ImageUnits(self._plan.tasks(self._folder), self.waiting, workers, self._begin)

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cluster.connection import ray_session
+from cluster.connection import LOCAL, ray_session
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.run_folder import RunFolder
 from jobs.training_checkpoints import State, settle
@@ -26,6 +26,7 @@ from nst_core.checkpoint import build_generator, read_info, save_state
 from nst_core.conditional_norm import joined
 from nst_core.errors import InputError
 from nst_core.training import LOSS_NAMES, plain
+from pipeline.shared_files import shared_files
 
 _log = logging.getLogger(__name__)
 
@@ -77,8 +78,18 @@ def _train(
     with ray_session(job.address, dashboard=True):
         resources = resources_of_each_worker(job, machines())
         _prepare_run_folder(job, plan, first_step)
-        with _progress_of(plan, on_progress):
+        with _progress_of(plan, on_progress), _seen_by_all(job, plan) as plan:
             return train_to_the_end(plan, resources, first_step)
+
+
+@contextmanager
+def _seen_by_all(job: TrainGenerator, plan: TrainingPlan) -> Iterator[TrainingPlan]:
+    """Let workers on other machines find out whether they read and write the same folders."""
+    if job.address == LOCAL:
+        yield plan
+        return
+    with shared_files(plan.run_folder.path, plan.photos[:1]) as files:
+        yield replace(plan, files=files)
 
 
 def _save(

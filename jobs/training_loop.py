@@ -18,7 +18,7 @@ from jobs.ray_data_batches import ray_batches_of_steps
 from jobs.training_checkpoints import State, read_state, write_state
 from jobs.training_plan import TrainingPlan, build_trainer, training_pictures
 from jobs.training_records import TrainingRecords
-from nst_core.errors import NstError, TrainingDiverged, TrainingFailed
+from nst_core.errors import EnvironmentProblem, NstError, TrainingDiverged, TrainingFailed
 from nst_core.training import GeneratorTrainer
 from nst_core.training_photos import Batch, StepSampler, batches_of_steps
 
@@ -74,17 +74,25 @@ def training_loop(config: dict[str, Any]) -> str | None:
 
 
 def _failure_before(plan: TrainingPlan, worker: Worker, held: ExitStack) -> str | None:
-    """Let worker 0 find out for all of them whether there is a reason not to begin."""
-    failure: list[str | None] = [None]
-    if worker.rank == 0:
-        try:
+    """Find out, for all workers together, whether there is a reason not to begin."""
+    failure: str | None = None
+    try:
+        if plan.files is not None:
+            plan.files.check()
+        if worker.rank == 0:
             held.enter_context(plan.run_folder.writing())
-            failure = [plan.run_folder.failure()]
-        except OSError as error:
-            failure = [f"{error.filename or plan.run_folder.path}: {error.strerror or error}"]
-    if worker.world_size > 1:
-        torch.distributed.broadcast_object_list(failure, src=0, device=worker.device)
-    return failure[0]
+            failure = plan.run_folder.failure()
+    except EnvironmentProblem as error:
+        failure = str(error)
+    except OSError as error:
+        failure = f"{error.filename or plan.run_folder.path}: {error.strerror or error}"
+    if worker.world_size == 1:
+        return failure
+    failures: list[str | None] = [None] * worker.world_size
+    if worker.device.type == "cuda":
+        torch.cuda.set_device(worker.device)  # what is gathered goes through its memory
+    torch.distributed.all_gather_object(failures, failure)
+    return next((each for each in failures if each is not None), None)
 
 
 def _lasting(error: Exception) -> str | None:

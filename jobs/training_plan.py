@@ -43,6 +43,7 @@ from nst_core.reconstruction import FEATURE_LAYER, ReconstructionObjective
 from nst_core.settings import ObjectiveSettings, ReconstructionSettings, TrainingSettings
 from nst_core.training import GeneratorTrainer, keep
 from nst_core.training_photos import BlankPictures, PhotoCrops, Sample
+from pipeline.shared_files import SharedFiles
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,6 +80,8 @@ class TrainingPlan:
     """At least and at most."""
     threads: int | None
     """Torch threads of a CPU worker; None until the cluster is known."""
+    files: SharedFiles | None = None
+    """That every worker must see, on a cluster."""
 
     @property
     def scale(self) -> int:

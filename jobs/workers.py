@@ -15,6 +15,7 @@ from nst_core.style_library import Style, find_for
 from nst_core.stylizer import Stylizer
 from pipeline.image_worker import ImageSettings, ImageWorker
 from pipeline.segment_worker import SegmentWorker
+from pipeline.shared_files import SharedFiles
 from pipeline.worker_pool import Deadline, InProcessPool, Worker, WorkerPool
 
 if TYPE_CHECKING:
@@ -65,12 +66,14 @@ def stylizing_pool(
 def find_checked(spec: StyleSpec) -> Style:
     """Find the checkpoint and see that it goes with the rest of ``spec``, before any work.
 
+    Its content comes with it, for workers on machines that do not have the file.
+
     Raises InputError, and what find_for raises.
     """
     style = find_for(spec.command, spec.style)
     if style.draws_noise:
         torch_for_noise(spec.engine)
-    return style
+    return style.with_content()
 
 
 def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> SegmentWorker:
@@ -85,12 +88,16 @@ def make_image_worker(
     tile: TileChoice,
     seed: int,
     remote: bool,
+    files: SharedFiles | None,
     threads: int,
 ) -> ImageWorker:
     """Build a worker for pictures in any of ``styles``, where it will live.
 
-    ``remote`` says that it reads or writes behind a URI.
+    ``remote`` says that it reads or writes behind a URI. ``files`` are those that it must see.
+    Raises EnvironmentProblem where it does not.
     """
+    if files is not None:
+        files.check()
 
     def stylizer_for(name: str) -> Stylizer:
         style, spec = styles[name]

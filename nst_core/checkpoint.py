@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from nst_core.conditional_norm import mixed
@@ -110,6 +110,19 @@ def load_generator(
     Raises CheckpointError for a file that is not ours, and for a mixture of styles it has not.
     """
     tensors, info = read_state(path)
+    return restore_generator(path, tensors, info, mixture), info
+
+
+def restore_generator(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    info: CheckpointInfo,
+    mixture: Mapping[str, float] | None = None,
+) -> nn.Module:
+    """Build the generator of a checkpoint that has been read: see load_generator.
+
+    ``path`` is for the errors only.
+    """
     generator = build_generator(info)
     if info.styles:
         chosen = dict(mixture or {})
@@ -130,7 +143,16 @@ def load_generator(
         raise CheckpointError(
             f"{path}: its weights do not fit its own metadata ({summary}); the file is damaged"
         ) from error
-    return generator.eval(), info
+    return generator.eval()
+
+
+def read_tensors(content: bytes) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint file's ``content``. Raises CheckpointError."""
+    try:
+        tensors: dict[str, Tensor] = load(content)
+    except SafetensorError as error:
+        raise CheckpointError(f"checkpoint: not a safetensors file ({error})") from error
+    return tensors
 
 
 def fingerprint(path: Path) -> str:

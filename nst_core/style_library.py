@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,8 @@ from nst_core.checkpoint import (
     fingerprint,
     load_generator,
     read_info,
+    read_tensors,
+    restore_generator,
 )
 from nst_core.engine import draws_noise
 from nst_core.errors import InputError
@@ -56,6 +58,8 @@ class Style:
     info: CheckpointInfo | None
     mixture: tuple[tuple[str, float], ...] = ()
     """Of a network with several styles: those that are asked for, with their parts of 1."""
+    content: bytes | None = field(default=None, repr=False, compare=False)
+    """Of the checkpoint file, where the style goes to machines that do not have it; else None."""
 
     @property
     def training(self) -> dict[str, Any]:
@@ -85,7 +89,14 @@ class Style:
         """
         if self.path is None:
             raise ValueError(f"{self.name} has no generator")
-        return load_generator(self.path, dict(self.mixture))[0]
+        mixture = dict(self.mixture)
+        if self.content is not None and self.info is not None:
+            return restore_generator(self.path, read_tensors(self.content), self.info, mixture)
+        return load_generator(self.path, mixture)[0]
+
+    def with_content(self) -> Style:
+        """Return the same style, which can be loaded where its file is not."""
+        return self if self.path is None else replace(self, content=self.path.read_bytes())
 
     @property
     def command(self) -> Command:

@@ -156,7 +156,7 @@ class ActorPool:
     ) -> None:
         self.workers = resources.workers_to_start(workers)
         self._news = RoomNews(resources)
-        self._factory = factory
+        self._factory = ray.put(factory)  # once, and not with each actor
         self._depth = depth
         self._deadline = deadline or Deadline(math.inf)
         self._actor_class: Any = ray.remote(

@@ -1,0 +1,142 @@
+"""A video over three machines: nodes and links that fail cost time, and no frame.
+
+The machines are network namespaces, so that links can be cut. The two that work do not see the
+folder that the video, the style and the output are in.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from cluster.node_records import NodeRecord
+from nst_core.style_library import find_style
+from tests.cluster_nodes import Machine, Network
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """Three machines; whatever runs on them is ended."""
+    try:
+        network = Network(tmp_path_factory.mktemp("network"), 3)
+    except OSError as error:
+        pytest.skip(f"machines cannot be made of namespaces here: {error}")
+    try:
+        yield network
+    finally:
+        network.down()
+        network.close()
+
+
+@pytest.fixture(scope="module")
+def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What only the driver's machine sees: a video, a style, and what a local run makes of them."""
+    folder = tmp_path_factory.mktemp("driver")
+    shutil.copy(data / "video" / "bunny.mp4", folder / "bunny.mp4")
+    pack = find_style("wave").path
+    assert pack is not None
+    shutil.copy(pack, folder / "pack.safetensors")
+    result = Machine(folder / "home").nst(*_stylize("local.mp4"), "--workers", "2", folder=folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def _stylize(output: str) -> tuple[str, ...]:
+    command = ("stylize", "video", "bunny.mp4", "-o", output, "--style", "pack.safetensors:wave")
+    return (*command, "--max-side", "400", "--segment-seconds", "0.5", "--json")
+
+
+class _Run:
+    """A cluster of one head that has no CPUs and two workers of one, stylizing."""
+
+    def __init__(self, network: Network, folder: Path, output: str) -> None:
+        self.driver = network.machine(0)
+        self.head = self.driver.up("--listen", network.address(0), "--cpus", "0")
+        self.workers = [self._join(network, number, folder) for number in (1, 2)]
+        self.process = self.start(folder, output)
+        self._folder = folder
+        self._output = output
+        self._wait_until_half_way()
+
+    def start(self, folder: Path, output: str) -> subprocess.Popen[str]:
+        command = (*_stylize(output), "--address", self.head.address)
+        return self.driver.start(*command, folder=folder)
+
+    def _join(self, network: Network, number: int, folder: Path) -> NodeRecord:
+        worker = network.machine(number, hidden=folder)
+        return worker.up("--join", self.head.address, "--cpus", "1")
+
+    def _wait_until_half_way(self) -> None:
+        """Until some segments are done by both workers, and most are not."""
+        end = time.monotonic() + 120
+        while len(list(self._folder.glob(".nst-work/**/0*.*"))) < 4:
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    def report(self) -> dict[str, Any]:
+        stdout, stderr = self.process.communicate(timeout=200)
+        assert self.process.returncode == 0, stderr
+        (report,) = json.loads(stdout)["inputs"]
+        return dict(report)
+
+
+def _kill(node: NodeRecord) -> None:
+    for process in node.processes():
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _assert_as_if_nothing_had_happened(report: dict[str, Any], folder: Path, output: str) -> None:
+    assert (report["status"], report["frames_out"]) == ("done", 240), report
+    assert report["verified"]["frame_count"]
+    assert report["verified"]["pts"]
+    assert report["verified"]["copied_streams"]
+    assert report["segments"]["retried"] >= 1
+    assert (folder / output).read_bytes() == (folder / "local.mp4").read_bytes()
+
+
+def test_the_segments_of_a_killed_node_are_done_by_another(network: Network, folder: Path) -> None:
+    run = _Run(network, folder, "killed.mp4")
+    _kill(run.workers[0])
+    _assert_as_if_nothing_had_happened(run.report(), folder, "killed.mp4")
+
+
+def test_the_segments_behind_a_cut_link_are_done_by_another(network: Network, folder: Path) -> None:
+    run = _Run(network, folder, "cut.mp4")
+    network.cut(1)
+    cut = time.monotonic()
+    while run.process.poll() is None and "lost" not in run.driver.nst("cluster", "status").stdout:
+        time.sleep(0.2)
+    assert time.monotonic() - cut < 15
+    _assert_as_if_nothing_had_happened(run.report(), folder, "cut.mp4")
+
+
+def test_a_lost_head_is_one_line_and_a_new_cluster_goes_on(network: Network, folder: Path) -> None:
+    run = _Run(network, folder, "resumed.mp4")
+    _kill(run.head)
+    _, stderr = run.process.communicate(timeout=100)
+    assert run.process.returncode == 2, stderr
+    errors = [line for line in stderr.splitlines() if "frames" not in line]
+    assert len(errors) == 1, stderr
+    assert errors[0].startswith(f"error: the head at {run.head.address} is lost")
+    network.down()
+
+    again = run.driver.up("--listen", network.address(0), "--cpus", "1")
+    command = (*_stylize("resumed.mp4"), "--address", again.address)
+    result = run.driver.nst(*command, folder=folder)
+    assert result.returncode == 0, result.stderr
+    (report,) = json.loads(result.stdout)["inputs"]
+    assert report["segments"]["reused"] >= 4
+    assert (folder / "resumed.mp4").read_bytes() == (folder / "local.mp4").read_bytes()
