@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from cluster.auth_token import use_token
 from cluster.head import (
     AUTO,
-    HeadWatch,
     address_from_environment,
     check_head,
     is_local_host,
@@ -29,8 +28,6 @@ _ENVIRONMENT_BEFORE_IMPORT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",  # then it asks again which nodes are left
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # in vain, where one of the group is gone
-    # Ray would abort this process without a word for the user; the HeadWatch notices before.
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
 }
 
 
@@ -55,7 +52,8 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     ``address`` is ``local`` for an embedded Ray that lives as long as the block and listens on
     loopback only; ``auto`` for the cluster that this machine is a node of; or HOST:PORT of a
     running cluster's head. Already connected: that connection is used, and left open.
-    Raises EnvironmentProblem when there is no connection to be had, or when it is lost for good.
+    Raises EnvironmentProblem when there is no connection to be had. When it is lost for good,
+    Ray may end this process.
     """
     address = address if address == LOCAL else resolve(address)
     prepare_environment(address)
@@ -82,11 +80,7 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own dumps its stack on stderr
     try:
-        if address == LOCAL:
-            yield
-        else:
-            with _ended_with_its_head(address):
-                yield
+        yield
     finally:
         ray.shutdown()
 
@@ -148,26 +142,3 @@ def _check_is_node(address: str) -> None:
             f"--address {address}: this machine is no node of that cluster; make it one with "
             f"`nst cluster up --join {address} --cpus 0`, or use `nst jobs submit`"
         )
-
-
-@contextmanager
-def _ended_with_its_head(address: str) -> Iterator[None]:
-    """Leave the block with one line, when the head is lost: Ray would wait, and then abort."""
-    main = threading.main_thread()
-
-    def interrupt() -> None:
-        assert main.ident is not None
-        signal.pthread_kill(main.ident, signal.SIGINT)
-
-    watch = HeadWatch(address, interrupt)
-    try:
-        yield
-    except BaseException as error:
-        if watch.lost:
-            raise EnvironmentProblem(
-                f"the head at {address} is lost; what is finished is kept: "
-                "run again on a new cluster to go on (training: --resume)"
-            ) from error
-        raise
-    finally:
-        watch.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from cluster.auth_token import sent_token
@@ -73,15 +72,18 @@ def refused(where: str) -> str:
 
 
 class HeadWatch:
-    """Calls ``when_lost`` once, from a thread, when the head has been silent for too long."""
+    """Finds out, from a thread, when a head has been silent for too long."""
 
-    def __init__(self, address: str, when_lost: Callable[[], None]) -> None:
+    def __init__(self, address: str) -> None:
         self.lost = False
         self._address = address
-        self._when_lost = when_lost
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="head watch", daemon=True)
         self._thread.start()
+
+    def is_silent(self) -> bool:
+        """Whether the head does not answer now."""
+        return self._seconds_of_silence() > 0
 
     def close(self) -> None:
         """Stop watching."""
@@ -89,20 +91,24 @@ class HeadWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        import grpc
-
         silent = 0.0
         while not self._ended.wait(_SECONDS_BETWEEN_QUESTIONS):
-            try:
-                _ask_for_version(self._address)
-                silent = 0.0
-            except grpc.RpcError as error:
-                at_once = error.code() is grpc.StatusCode.UNAVAILABLE
-                silent += _SECONDS_BETWEEN_QUESTIONS + (0.0 if at_once else _ANSWER_SECONDS)
+            seconds = self._seconds_of_silence()
+            silent = silent + seconds if seconds else 0.0
             if silent >= _SILENT_SECONDS:
                 self.lost = True
-                self._when_lost()
                 return
+
+    def _seconds_of_silence(self) -> float:
+        """Ask once; 0 for an answer."""
+        import grpc
+
+        try:
+            _ask_for_version(self._address)
+        except grpc.RpcError as error:
+            at_once = error.code() is grpc.StatusCode.UNAVAILABLE
+            return _SECONDS_BETWEEN_QUESTIONS + (0.0 if at_once else _ANSWER_SECONDS)
+        return 0.0
 
 
 def ask(address: str, service: str, method: str) -> Any:

@@ -28,7 +28,7 @@ from nst_core.errors import EnvironmentProblem, InputError
 LOOPBACK = "127.0.0.1"
 DASHBOARD_PORT = 8265
 _START_SECONDS = 60.0
-_END_SECONDS = 10.0
+_END_SECONDS = 6.0
 _LOG = "start.log"
 
 

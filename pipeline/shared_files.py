@@ -44,7 +44,9 @@ class SharedFiles:
 
 @contextmanager
 def shared_files(folder: Path | None, inputs: Sequence[str] = ()) -> Iterator[SharedFiles]:
-    """Leave a witness in ``folder`` for the block; URIs among ``inputs`` need none.
+    """Leave a witness in ``folder``, which no other command uses, for the block.
+
+    URIs among ``inputs`` need none.
 
     Raises InputError where it cannot be left.
     """
@@ -56,6 +58,8 @@ def shared_files(folder: Path | None, inputs: Sequence[str] = ()) -> Iterator[Sh
     witness = folder / f"{_PREFIX}{secrets.token_hex(8)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{_PREFIX}*"):  # by a command that was killed
+            left.unlink(missing_ok=True)
         witness.touch()
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from error

@@ -21,6 +21,7 @@ from jobs.cli import (
     options,
     styles,
     stylize,
+    supervision,
     synthesize,
     train,
     upscale,
@@ -49,8 +50,12 @@ app.add_typer(jobs.app, name="jobs")
 
 def main() -> None:
     """Entry point of the console script."""
+    address = supervision.address_asked_for(sys.argv[1:])
+    if address is not None:
+        sys.exit(supervision.supervise(address))
     debug = _take_debug(sys.argv)
     console.heed_interrupts()
+    supervision.heed_supervisor()
     try:
         code = app(standalone_mode=False) or console.ALL_DONE
     except (Abort, KeyboardInterrupt):
@@ -75,6 +80,7 @@ def main() -> None:
             "run again to go on (training: --resume)"
         )
     sys.stdout.flush()
+    supervision.tell_supervisor()
     sys.exit(code)
 
 

@@ -112,7 +112,7 @@ def test_the_same_submit_finds_the_job_that_runs_and_stop_leaves_work_to_go_on_w
     assert ids[0] == ids[1] != ""
     job_id = ids[0].strip()
     end = time.monotonic() + 60
-    while len(list(folder.glob(".nst-work/**/0*.*"))) < 4:
+    while len(list(folder.glob(".nst-work/**/*.piece"))) < 4:
         assert time.monotonic() < end
         time.sleep(0.05)
     stopped = here.nst("jobs", "stop", job_id, "--json")
@@ -122,7 +122,7 @@ def test_the_same_submit_finds_the_job_that_runs_and_stop_leaves_work_to_go_on_w
     again = here.nst("jobs", "submit", "--follow", "--", *command, folder=folder)
     assert again.returncode == 0, again.stderr
     (report,) = json.loads(again.stdout)["inputs"]
-    assert report["segments"]["reused"] >= 4
+    assert report["segments"]["reused"] >= 3
 
 
 def test_a_follower_that_leaves_says_how_to_come_back(here: Machine, folder: Path) -> None:

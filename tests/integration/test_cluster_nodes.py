@@ -80,7 +80,7 @@ class _Run:
     def _wait_until_half_way(self) -> None:
         """Until some segments are done by both workers, and most are not."""
         end = time.monotonic() + 120
-        while len(list(self._folder.glob(".nst-work/**/0*.*"))) < 4:
+        while len(list(self._folder.glob(".nst-work/**/*.piece"))) < 4:
             assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < end
             time.sleep(0.05)
@@ -138,5 +138,5 @@ def test_a_lost_head_is_one_line_and_a_new_cluster_goes_on(network: Network, fol
     result = run.driver.nst(*command, folder=folder)
     assert result.returncode == 0, result.stderr
     (report,) = json.loads(result.stdout)["inputs"]
-    assert report["segments"]["reused"] >= 4
+    assert report["segments"]["reused"] >= 3
     assert (folder / "resumed.mp4").read_bytes() == (folder / "local.mp4").read_bytes()

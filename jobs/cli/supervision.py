@@ -1,0 +1,152 @@
+"""A command on a cluster runs in a process of its own, beside one that watches over it.
+
+When the head or the node of this machine is lost, Ray ends the process that is connected to it
+without a word, or lets it wait for minutes: only another process can tell the user.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jobs.cli import console
+
+if TYPE_CHECKING:
+    from cluster.head import HeadWatch
+
+_CHANNEL = "NST_SUPERVISOR_CHANNEL"
+"""In the environment of the watched process: the number of its end of the channel."""
+_ENDED = b"ended"
+_CONNECTS = ("stylize", "upscale", "train")
+_OPTION = "--address"
+_SECONDS_BETWEEN_LOOKS = 0.1
+
+
+def address_asked_for(arguments: Sequence[str]) -> str | None:
+    """Return the cluster that a command line wants to run on; None where it needs no watching."""
+    if _CHANNEL in os.environ or not arguments or arguments[0] not in _CONNECTS:
+        return None
+    address = os.environ.get("NST_ADDRESS", "local")
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument == _OPTION:
+            address = following
+        elif argument.startswith(f"{_OPTION}="):
+            address = argument.partition("=")[2]
+    return None if address in ("local", "") or "--help" in arguments else address
+
+
+def supervise(address: str) -> int:
+    """Run this very command line in another process, to its end; returns the exit code."""
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobs.cli", *sys.argv[1:]],
+        pass_fds=[theirs.fileno()],
+        env={**os.environ, _CHANNEL: str(theirs.fileno())},
+    )
+    theirs.close()
+
+    def pass_on(number: int, frame: object) -> None:
+        process.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pass_on)  # from a terminal it has come twice: that is one
+    watch = _HeadWatchLater(address)
+    try:
+        while process.poll() is None and not watch.lost:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        if process.poll() is None:
+            process.kill()  # it waits for what is gone; its work is kept at all times
+        code = process.wait()
+        ours.setblocking(False)
+        if not watch.lost and _has_ended(ours):
+            return code
+        return _tell(address, code, lost=watch.lost or watch.is_silent())
+    finally:
+        watch.close()
+        ours.close()
+
+
+def heed_supervisor() -> None:
+    """In the watched process: end when the one that watches is gone."""
+    if _CHANNEL not in os.environ:
+        return
+    channel = _channel()
+
+    def wait() -> None:
+        if channel.recv(1) == b"":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="supervisor", daemon=True).start()
+
+
+def tell_supervisor() -> None:
+    """In the watched process: say that the exit code which follows is meant."""
+    if _CHANNEL in os.environ:
+        _channel().send(_ENDED)
+
+
+class _HeadWatchLater:
+    """A HeadWatch that comes into being beside the command: importing Ray takes a while."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._watch: HeadWatch | None = None
+        self._thread = threading.Thread(target=self._begin, daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        return self._watch is not None and self._watch.lost
+
+    def is_silent(self) -> bool:
+        self._thread.join()
+        return self._watch is not None and self._watch.is_silent()
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+
+    def _begin(self) -> None:
+        from cluster.connection import prepare_environment, resolve
+        from cluster.head import HeadWatch
+        from nst_core.errors import NstError
+
+        try:
+            address = resolve(self._address)
+        except NstError:  # the command itself will say so
+            return
+        prepare_environment(address)
+        self._watch = HeadWatch(address)
+
+
+def _channel() -> socket.socket:
+    return socket.socket(fileno=os.dup(int(os.environ[_CHANNEL])))
+
+
+def _has_ended(channel: socket.socket) -> bool:
+    try:
+        return channel.recv(len(_ENDED)) == _ENDED
+    except BlockingIOError:
+        return False
+
+
+def _tell(address: str, code: int, *, lost: bool) -> int:
+    if lost:
+        console.note(
+            f"error: the head at {address} is lost; what is finished is kept: "
+            "run again on a new cluster to go on (training: --resume)"
+        )
+        return console.WRONG_USE
+    how = f"signal {-code}" if code < 0 else f"code {code}"
+    console.note(
+        f"error: the command has died ({how}), such as for want of memory, or with this machine's "
+        "node; what is finished is kept: run again to go on (training: --resume)"
+    )
+    return console.SOME_FAILED
