@@ -128,7 +128,7 @@ def logs(job_id: _Id, address: _Url = None, follow: _Follow = False) -> None:
     if follow:
         _follow(jobs, job_id)
     else:
-        _show(jobs.log(job_id).splitlines())
+        _show(jobs.log(job_id).rstrip("\n").split("\n"))  # splitlines would split at the marks
 
 
 @app.command()

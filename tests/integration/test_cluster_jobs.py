@@ -226,7 +226,8 @@ def test_down_ends_all_that_up_has_started_and_no_other_ray(tmp_path: Path) -> N
     assert not any(_listens(port) for port in ports)
     assert not Path(record.folder).exists()
     assert not list((tmp_path / "state" / "cluster").iterdir())
-    assert ray.get(ray.remote(num_cpus=0)(os.getpid).remote()) > 0
+    task: Any = ray.remote(num_cpus=0)(lambda: os.getpid())
+    assert ray.get(task.remote()) > 0
     assert machine.nst("cluster", "down").stdout == "no node of `nst cluster up` is here\n"
 
 
