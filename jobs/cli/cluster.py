@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.cli import console, options
+from jobs.cli import cluster_render, console, options
 from nst_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cluster.overview import Overview
 
 app = typer.Typer(no_args_is_help=True, help="Start, look at and end a cluster; files for others.")
+app.add_typer(cluster_render.app, name="render")
 
 _CHECK_SECONDS = 1.0
 

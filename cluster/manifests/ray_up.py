@@ -1,0 +1,141 @@
+"""AWS and Google Cloud: the file for `ray up`, with spot machines as workers."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cluster.manifests.spec import ClusterSpec
+from nst_core.errors import InputError
+
+Provider = Literal["aws", "gcp"]
+Manifest = dict[str, Any]
+
+_TOKEN_IN_CONTAINER = "/home/nst/.ray/auth_token"  # noqa: S105 - a path
+_IDLE_MINUTES = 5
+_GIGABYTES = 200
+_DEFAULTS = {
+    "aws": ("us-east-1", "us-east-1a", "m6i.xlarge", "g6.2xlarge", "ubuntu"),
+    "gcp": ("us-central1", "us-central1-a", "n2-standard-4", "g2-standard-8", "ubuntu"),
+}
+
+
+@dataclass(frozen=True)
+class CloudSpec:
+    """What only a cloud has names for; None: a default of the provider."""
+
+    provider: Provider
+    region: str | None = None
+    zone: str | None = None
+    head_type: str | None = None
+    worker_type: str | None = None
+    """Machine type with the GPUs that the spec names."""
+    project: str | None = None
+    """Of Google Cloud."""
+
+    def __post_init__(self) -> None:
+        if self.provider == "gcp" and not self.project:
+            raise InputError("--provider gcp: --project names the project that is billed")
+        if self.provider == "aws" and self.project:
+            raise InputError(f"--project {self.project}: it belongs to --provider gcp")
+
+
+def ray_up_file(spec: ClusterSpec, cloud: CloudSpec) -> Manifest:
+    """Return the cluster file. Raises InputError where Ray itself does not accept it."""
+    region, zone, head_type, worker_type, user = _DEFAULTS[cloud.provider]
+    zones = {"region": cloud.region or region, "availability_zone": cloud.zone or zone}
+    node = _aws_node if cloud.provider == "aws" else _gcp_node
+    environment = {**spec.head_environment(), "RAY_AUTH_MODE": "token"}
+    variables = " ".join(f"-e {name}='{value}'" for name, value in environment.items())
+    manifest: Manifest = {
+        "cluster_name": spec.name,
+        "max_workers": spec.max_workers,
+        "idle_timeout_minutes": _IDLE_MINUTES,
+        "upscaling_speed": 1.0,
+        "provider": {"type": cloud.provider, **zones, "cache_stopped_nodes": False},
+        "auth": {"ssh_user": user},
+        "docker": {
+            "image": spec.image,
+            "container_name": spec.name,
+            "pull_before_run": True,
+            "run_options": [f"--ulimit nofile=65536:65536 {variables}"],
+            "worker_run_options": ["--gpus all"] if spec.gpus else [],
+        },
+        "available_node_types": {
+            "head": {
+                "resources": {"CPU": 0},
+                "node_config": node(cloud.head_type or head_type, spot=False),
+            },
+            "worker": {
+                "min_workers": spec.min_workers,
+                "max_workers": spec.max_workers,
+                "resources": {"CPU": spec.worker_cpus, **_gpus(spec)},
+                "node_config": node(cloud.worker_type or worker_type, spot=True),
+            },
+        },
+        "head_node_type": "head",
+        # The token goes over ssh; the container's user has it where Ray looks for it.
+        "file_mounts": {_TOKEN_IN_CONTAINER: "~/.ray/auth_token"},
+        "setup_commands": [f"chmod 600 {_TOKEN_IN_CONTAINER}"],
+        "head_start_ray_commands": [
+            "ray stop",
+            "ray start --head --port=6379 --dashboard-host=127.0.0.1 "
+            "--autoscaling-config=~/ray_bootstrap_config.yaml --disable-usage-stats",
+        ],
+        "worker_start_ray_commands": [
+            "ray stop",
+            "ray start --address=$RAY_HEAD_IP:6379 --disable-usage-stats",
+        ],
+    }
+    if cloud.provider == "gcp":
+        manifest["provider"]["project_id"] = cloud.project
+    check_ray_up(manifest)
+    return manifest
+
+
+def check_ray_up(manifest: Manifest) -> None:
+    """Let Ray check a cluster file, without a cloud. Raises InputError."""
+    from jsonschema import ValidationError
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    try:
+        validate_config(prepare_config(copy.deepcopy(manifest)))
+    except ValidationError as error:
+        where = ".".join(map(str, error.absolute_path)) or "the file"
+        raise InputError(f"ray up: {where}: {error.message}") from error
+    except Exception as error:  # of every kind, from within Ray's preparation
+        raise InputError(f"ray up: {type(error).__name__}: {error}") from error
+
+
+def _gpus(spec: ClusterSpec) -> dict[str, int]:
+    return {"GPU": spec.gpus} if spec.gpus else {}
+
+
+def _aws_node(machine: str, *, spot: bool) -> Manifest:
+    disk = {"VolumeSize": _GIGABYTES, "VolumeType": "gp3"}
+    node: Manifest = {
+        "InstanceType": machine,
+        "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": disk}],
+    }
+    if spot:
+        node["InstanceMarketOptions"] = {"MarketType": "spot"}
+    return node
+
+
+def _gcp_node(machine: str, *, spot: bool) -> Manifest:
+    image = "projects/deeplearning-platform-release/global/images/family/common-cu128-ubuntu-2204"
+    node: Manifest = {
+        "machineType": machine,
+        "disks": [
+            {
+                "boot": True,
+                "autoDelete": True,
+                "type": "PERSISTENT",
+                "initializeParams": {"diskSizeGb": _GIGABYTES, "sourceImage": image},
+            }
+        ],
+    }
+    if spot:
+        node["scheduling"] = {"preemptible": True, "onHostMaintenance": "TERMINATE"}
+    return node
