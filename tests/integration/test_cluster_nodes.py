@@ -123,6 +123,7 @@ def test_the_segments_behind_a_cut_link_are_done_by_another(network: Network, fo
     _assert_as_if_nothing_had_happened(run.report(), folder, "cut.mp4")
 
 
+@pytest.mark.slow
 def test_a_lost_head_is_one_line_and_a_new_cluster_goes_on(network: Network, folder: Path) -> None:
     run = _Run(network, folder, "resumed.mp4")
     _kill(run.head)
@@ -140,3 +141,33 @@ def test_a_lost_head_is_one_line_and_a_new_cluster_goes_on(network: Network, fol
     (report,) = json.loads(result.stdout)["inputs"]
     assert report["segments"]["reused"] >= 3
     assert (folder / "resumed.mp4").read_bytes() == (folder / "local.mp4").read_bytes()
+
+
+@pytest.mark.slow
+def test_folders_that_a_node_does_not_see_are_one_line_and_nothing_is_lost(
+    network: Network, folder: Path, photos: Path, vgg19_file: Path
+) -> None:
+    driver = network.machine(0)
+    head = driver.up("--listen", network.address(0), "--cpus", "0")
+    network.machine(1, hidden=folder).up("--join", head.address, "--cpus", "1")
+    shutil.copytree(photos, folder / "photos")
+    weights = ("--loss-network", "vgg19", "--loss-network-weights", str(vgg19_file))
+    sizes = ("--steps", "2", "--batch-size", "1", "--image-size", "32", "--width", "4")
+    photo = str(next(photos.rglob("*.jpg")))
+    train = ("train", "style", photo, *weights, *sizes, "-o")
+    for command, words in (
+        (_images(str(photos), "-o", "out"), f"{folder}/out: the node"),
+        (_images("photos", "-o", str(photos.parent / "out")), "does not see this file"),
+        ((*train, "network.safetensors", "--content", str(photos)), "does not see this folder"),
+    ):
+        result = driver.nst(*command, "--address", head.address, folder=folder)
+        assert result.returncode in (1, 2)
+        (line,) = [each for each in result.stderr.splitlines() if each.startswith("error")]
+        assert words in line
+        assert "Traceback" not in result.stderr
+    assert not list(folder.glob("out/*.jpg"))
+    assert not list(folder.rglob(".nst-seen-*"))
+
+
+def _images(*words: str) -> tuple[str, ...]:
+    return ("stylize", "images", *words, "--style", "identity")

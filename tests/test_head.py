@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import grpc
+import pytest
+import ray
+from ray.core.generated import gcs_service_pb2 as messages
+from ray.core.generated import gcs_service_pb2_grpc as services
+
+from cluster import head
+from cluster.head import HeadWatch, check_head, check_version, with_port
+from cluster.job_client import Jobs
+from nst_core.errors import EnvironmentProblem
+
+
+class _Head(services.NodeInfoGcsServiceServicer):  # type: ignore[misc]
+    """Answers like a head of the version that it is given."""
+
+    version = ray.__version__
+
+    def CheckAlive(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
+        return messages.CheckAliveReply(ray_version=self.version)
+
+
+@pytest.fixture
+def servicer() -> _Head:
+    return _Head()
+
+
+@pytest.fixture
+def server(servicer: _Head) -> Iterator[tuple[grpc.Server, str]]:
+    server = grpc.server(ThreadPoolExecutor(2))
+    services.add_NodeInfoGcsServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield server, f"127.0.0.1:{port}"
+    server.stop(None)
+
+
+def test_a_head_of_the_same_ray_is_accepted(server: tuple[grpc.Server, str]) -> None:
+    check_head(server[1])
+
+
+def test_another_version_of_ray_is_one_line_that_names_both(
+    server: tuple[grpc.Server, str], servicer: _Head
+) -> None:
+    servicer.version = "2.40.0"
+    with pytest.raises(EnvironmentProblem) as caught:
+        check_head(server[1])
+    assert "runs Ray 2.40.0" in str(caught.value)
+    assert f"this machine {ray.__version__}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_jobs_api_of_another_version_of_ray_is_refused_too() -> None:
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"ray_version": "2.40.0"}')
+
+        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Api)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        with pytest.raises(EnvironmentProblem, match=r"runs Ray 2\.40\.0"):
+            Jobs(f"http://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_version_that_is_not_told_is_another() -> None:
+    with pytest.raises(EnvironmentProblem, match="of an unknown version"):
+        check_version("here", "")
+
+
+def test_what_is_no_head_of_ray_is_said_to_be_none() -> None:
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with pytest.raises(EnvironmentProblem, match="what answers there is no head of Ray"):
+            check_head(f"127.0.0.1:{port}")
+    finally:
+        server.stop(None)
+
+
+@pytest.mark.parametrize("address", ["ray://here:10001", "http://here:8265", "here:x", ":6379"])
+def test_addresses_of_another_kind_are_refused(address: str) -> None:
+    with pytest.raises(EnvironmentProblem, match=r"--address .* is allowed"):
+        with_port(address)
+
+
+def test_an_address_without_a_port_has_rays_usual_one() -> None:
+    assert with_port("here") == "here:6379"
+    assert with_port("here:7000") == "here:7000"
+
+
+def test_a_watch_notices_a_head_that_is_gone_and_bears_a_short_silence(
+    server: tuple[grpc.Server, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head, "_SECONDS_BETWEEN_QUESTIONS", 0.05)
+    monkeypatch.setattr(head, "_SILENT_SECONDS", 0.2)
+    watch = HeadWatch(server[1])
+
+    def is_lost() -> bool:
+        return watch.lost
+
+    try:
+        time.sleep(0.5)
+        assert not is_lost()
+        assert not watch.is_silent()
+        server[0].stop(None).wait()
+        end = time.monotonic() + 20
+        while not is_lost():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert watch.is_silent()
+    finally:
+        watch.close()

@@ -1,0 +1,155 @@
+"""Command lines, folders and logs on their way to a cluster and back."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.exceptions import TyperException
+
+from cluster import working_folder
+from cluster.job_output import find_report, report_line, result_lines, shown_lines
+from cluster.working_folder import pack_folder
+from jobs.cli.entrypoint import check_output_stays, read_command_line
+from jobs.cli.supervision import address_asked_for
+from nst_core.errors import InputError
+
+_IMAGES = ("stylize", "images", "a b", "c", "-o", "out", "--style", "wave")
+
+
+def test_a_command_line_is_read_as_nst_would() -> None:
+    line = read_command_line(_IMAGES)
+    assert line.words == ("stylize", "images")
+    assert line.inputs == ["a b", "c"]
+    assert shlex.split(line.text()) == ["nst", *_IMAGES]
+    train = read_command_line(("train", "style", "x.jpg", "--content", "photos", "-o", "y"))
+    assert train.inputs == ["x.jpg", "photos"]
+
+
+def test_a_name_is_of_the_command_and_of_what_it_works_in() -> None:
+    line = read_command_line(_IMAGES)
+    assert re.fullmatch(r"stylize-images-[0-9a-f]{8}", line.name("/here"))
+    assert line.name("/here") == read_command_line(_IMAGES).name("/here")
+    others = {line.name("/there"), read_command_line((*_IMAGES, "--json")).name("/here")}
+    assert line.name("/here") not in others
+    assert len(others) == 2
+
+
+def test_mistakes_are_told_before_anything_is_sent() -> None:
+    with pytest.raises(TyperException, match="No such command 'imges'"):
+        read_command_line(("stylize", "imges"))
+    with pytest.raises(TyperException, match="No such option"):
+        read_command_line((*_IMAGES, "--stile", "wave"))
+    with pytest.raises(InputError, match="no command"):
+        read_command_line(())
+    for words in (("cluster", "down"), ("jobs", "list")):
+        with pytest.raises(InputError, match="run here"):
+            read_command_line(words)
+
+
+@pytest.mark.parametrize("uri", ["s3://key:secret@bucket/x", "https://token@host/x"])
+def test_secrets_in_a_uri_are_not_sent_and_not_shown(uri: str) -> None:
+    with pytest.raises(InputError, match="credentials") as caught:
+        read_command_line(("stylize", "images", uri, "-o", "out", "--style", "wave"))
+    assert "secret" not in str(caught.value)
+    assert "token" not in str(caught.value)
+
+
+def test_the_shell_runs_it_in_its_folder_or_says_that_there_is_none(tmp_path: Path) -> None:
+    folder = tmp_path / "it's here"
+    folder.mkdir()
+    line = read_command_line(_IMAGES)
+    printed = line.for_shell(folder).replace("exec nst", "exec printf '%s\\n' \"$PWD\"")
+    result = subprocess.run(["sh", "-c", printed], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == [str(folder), *_IMAGES]
+    folder.rmdir()
+    result = subprocess.run(["sh", "-c", printed], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert f"error: {folder}: no such folder on the cluster's head" in result.stderr
+
+
+def test_an_output_in_the_copy_of_a_folder_is_refused() -> None:
+    with pytest.raises(InputError, match="-o out: with --working-dir"):
+        check_output_stays(read_command_line(_IMAGES))
+    for output in ("/shared/out", "s3://bucket/out"):
+        command = ["stylize", "images", "a", "-o", output, "--style", "wave"]
+        check_output_stays(read_command_line(command))
+
+
+def test_a_folder_is_packed_without_what_nobody_wants_there(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    wanted = ["a.jpg", "deep/b.jpg"]
+    unwanted = [".git/c", ".venv/bin/python", "deep/__pycache__/d.pyc", "wave.run/e", ".hidden"]
+    for name in (*wanted, *unwanted):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    package = tmp_path / "package.zip"
+    pack_folder(folder, package)
+    with zipfile.ZipFile(package) as archive:
+        assert archive.namelist() == wanted
+        assert archive.read("deep/b.jpg") == b"deep/b.jpg"
+    before = package.read_bytes()
+    (folder / "a.jpg").touch()
+    pack_folder(folder, package)
+    assert package.read_bytes() == before  # of the content, whatever its dates
+
+
+def test_a_folder_that_is_too_large_is_refused_with_what_makes_it_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working_folder, "MOST_BYTES", 3 << 20)
+    (tmp_path / "small.txt").write_text("small")
+    with (tmp_path / "film.mp4").open("wb") as file:
+        file.truncate(5 << 20)
+    with pytest.raises(InputError, match=r"5 MB are to be sent.*largest: film\.mp4 5 MB"):
+        pack_folder(tmp_path, tmp_path / "package.zip")
+    assert not (tmp_path / "package.zip").exists()
+    with pytest.raises(InputError, match="no such folder"):
+        pack_folder(tmp_path / "nothing", tmp_path / "package.zip")
+
+
+def test_a_log_is_told_apart_into_what_the_command_had_printed() -> None:
+    log = [
+        "2026-01-01 10:00:00,000\tINFO job_manager.py:1 -- Runtime env is setting up.",
+        "Running entrypoint for job x: nst stylize",
+        "1 of 2 pictures",
+        *result_lines('{\n "done": 2\n}').split("\n"),
+        report_line({"done": 2}),
+        "warning: a line",
+    ]
+    assert list(shown_lines(log)) == [
+        ("stderr", "1 of 2 pictures"),
+        ("stdout", "{"),
+        ("stdout", ' "done": 2'),
+        ("stdout", "}"),
+        ("stderr", "warning: a line"),
+    ]
+    assert find_report("\n".join(log)) == {"done": 2}
+    assert find_report("1 of 2 pictures\n") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "address"),
+    [
+        ("stylize video a -o b", None, None),
+        ("stylize video a -o b --address local", "10.0.0.1:6379", None),
+        ("stylize video a -o b", "10.0.0.1:6379", "10.0.0.1:6379"),
+        ("train style a --address auto", None, "auto"),
+        ("upscale a --address=10.0.0.1:6379", None, "10.0.0.1:6379"),
+        ("cluster status --address 10.0.0.1:6379", None, None),
+        ("stylize video --help --address auto", None, None),
+        ("", "auto", None),
+    ],
+)
+def test_what_runs_on_a_cluster_is_watched_over(
+    words: str, variable: str | None, address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NST_ADDRESS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("NST_ADDRESS", variable)
+    assert address_asked_for(words.split()) == address
