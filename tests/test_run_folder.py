@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -220,7 +221,8 @@ def test_folders_that_vanish_meanwhile_do_not_keep_a_run_from_going_on(tmp_path:
     def come_and_go() -> None:
         while not ended.is_set():
             for number in range(20):
-                _folder(run.ray / "beef" / f"checkpoint_{number}" / "part")
+                with suppress(FileNotFoundError):  # settle, too, removes what it has read
+                    _folder(run.ray / "beef" / f"checkpoint_{number}" / "part")
             shutil.rmtree(run.ray, ignore_errors=True)
 
     thread = threading.Thread(target=come_and_go)

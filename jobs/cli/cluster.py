@@ -128,6 +128,19 @@ def down(json: options.Json = False) -> None:
         raise typer.Exit(console.SOME_FAILED)
 
 
+@app.command()
+def token() -> None:
+    """Make the token where there is none, and say where it is; its text is never shown.
+
+    Example: nst cluster token
+    """
+    from cluster.auth_token import make_token, token_file
+
+    made = make_token()
+    console.note("made a token" if made else "there is a token already")
+    console.say(str(token_file()))
+
+
 def _stay(record: NodeRecord) -> None:
     from cluster.local_nodes import end_node
 

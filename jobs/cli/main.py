@@ -53,6 +53,11 @@ def main() -> None:
     address = supervision.address_asked_for(sys.argv[1:])
     if address is not None:
         sys.exit(supervision.supervise(address))
+    run()
+
+
+def run() -> None:
+    """Run the command line in this process, to its exit code."""
     debug = _take_debug(sys.argv)
     console.heed_interrupts()
     supervision.heed_supervisor()

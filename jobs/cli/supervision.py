@@ -27,6 +27,7 @@ _ENDED = b"ended"
 _CONNECTS = ("stylize", "upscale", "train")
 _OPTION = "--address"
 _SECONDS_BETWEEN_LOOKS = 0.1
+_RUN = "from jobs.cli.main import run; run()"
 
 
 def address_asked_for(arguments: Sequence[str]) -> str | None:
@@ -45,8 +46,10 @@ def address_asked_for(arguments: Sequence[str]) -> str | None:
 def supervise(address: str) -> int:
     """Run this very command line in another process, to its end; returns the exit code."""
     ours, theirs = socket.socketpair()
+    # Modules come from where they come from here, whatever lies in the current folder.
+    code = f"import sys; sys.path[:] = {sys.path!r}; sys.argv[0] = 'nst'; {_RUN}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "jobs.cli", *sys.argv[1:]],
+        [sys.executable, "-P", "-c", code, *sys.argv[1:]],
         pass_fds=[theirs.fileno()],
         env={**os.environ, _CHANNEL: str(theirs.fileno())},
     )

@@ -184,6 +184,8 @@ def test_the_token_is_its_owners_alone_and_shown_nowhere(here: Machine) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     token = path.read_text()
     assert len(token) == 64
+    told = here.nst("cluster", "token")
+    assert (told.stdout, told.stderr) == (f"{path}\n", "there is a token already\n")
     for process in psutil.process_iter():
         try:
             assert token not in " ".join(process.cmdline())

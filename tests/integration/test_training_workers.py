@@ -245,9 +245,9 @@ def test_an_error_of_one_worker_alone_ends_the_run_for_all_of_them(
 
 _QUICK_TO_RESIZE = """
 import jobs.training_on_ray
-from jobs.cli.main import main
+from jobs.cli.main import run
 jobs.training_on_ray._SECONDS_BETWEEN_RESIZES = 3.0
-main()
+run()
 """
 
 
