@@ -47,9 +47,9 @@ def supervise(address: str) -> int:
     """Run this very command line in another process, to its end; returns the exit code."""
     ours, theirs = socket.socketpair()
     # Modules come from where they come from here, whatever lies in the current folder.
-    code = f"import sys; sys.path[:] = {sys.path!r}; sys.argv[0] = 'nst'; {_RUN}"
+    program = f"import sys; sys.path[:] = {sys.path!r}; sys.argv[0] = 'nst'; {_RUN}"
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", code, *sys.argv[1:]],
+        [sys.executable, "-P", "-c", program, *sys.argv[1:]],
         pass_fds=[theirs.fileno()],
         env={**os.environ, _CHANNEL: str(theirs.fileno())},
     )
