@@ -208,10 +208,31 @@ def _environment(spec: NodeSpec, name: str) -> dict[str, str]:
         environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # all of Ray on loopback
     else:
         environment.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
+    interface = _interface(spec)
+    if interface is not None:
+        # Else training's workers look up their own host's name, which is often 127.0.1.1.
+        environment.setdefault("GLOO_SOCKET_IFNAME", interface)
+        environment.setdefault("NCCL_SOCKET_IFNAME", interface)
     environment.pop("RAY_ADDRESS", None)
     # So that a job finds `nst`, wherever it is installed.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     return environment
+
+
+def _interface(spec: NodeSpec) -> str | None:
+    """Return the network interface by which the node and the others meet; None on loopback."""
+    if spec.listen is not None:
+        address = _ip_address("--listen", spec.listen)
+    elif spec.join is not None:
+        host, _, port = with_port(spec.join).rpartition(":")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as towards:
+            towards.connect((host, int(port)))  # of UDP: nothing is sent
+            address = towards.getsockname()[0]
+    else:
+        return None
+    interfaces = psutil.net_if_addrs().items()
+    names = [name for name, each in interfaces if address in (one.address for one in each)]
+    return names[0] if names and not is_local_host(address) else None
 
 
 def _wait_until_up(record: NodeRecord, process: subprocess.Popen[bytes]) -> None:

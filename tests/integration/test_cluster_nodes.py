@@ -171,3 +171,34 @@ def test_folders_that_a_node_does_not_see_are_one_line_and_nothing_is_lost(
 
 def _images(*words: str) -> tuple[str, ...]:
     return ("stylize", "images", *words, "--style", "identity")
+
+
+@pytest.mark.slow
+def test_training_goes_on_when_the_link_of_one_of_its_nodes_is_cut(
+    network: Network, photos: Path, vgg19_file: Path, tmp_path: Path
+) -> None:
+    driver = network.machine(0)
+    head = driver.up("--listen", network.address(0), "--cpus", "0")
+    for number in (1, 2):
+        network.machine(number).up("--join", head.address, "--cpus", "1")
+    weights = ("--loss-network", "vgg19", "--loss-network-weights", str(vgg19_file))
+    sizes = ("--steps", "200", "--batch-size", "1", "--image-size", "32", "--width", "4")
+    photo = str(next(photos.rglob("*.jpg")))
+    options = (*weights, *sizes, "--workers", "1:2", "--checkpoint-every", "10", "--json")
+    where = ("--content", str(photos), "-o", str(tmp_path / "net.safetensors"))
+    training = driver.start(
+        "train", "style", photo, *where, *options, "--address", head.address, folder=tmp_path
+    )
+    metrics = tmp_path / "net.run" / "metrics.jsonl"
+    end = time.monotonic() + 120
+    while not metrics.exists() or len(metrics.read_text().splitlines()) < 25:
+        assert training.poll() is None, training.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    network.cut(1)
+    stdout, stderr = training.communicate(timeout=250)
+    assert training.returncode == 0, stderr
+    assert json.loads(stdout)["steps"] == 200
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(200))
+    assert {line["workers"] for line in lines} == {1, 2}
