@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs.cli import cluster_render, console, options
-from nst_core.errors import InputError
+from nst_core.errors import EnvironmentProblem, InputError
 
 if TYPE_CHECKING:
     from cluster.node_records import NodeRecord
@@ -90,6 +90,8 @@ def status(address: options.ClusterAddress = "auto", json: options.Json = False)
 
     Example: nst cluster status
     """
+    import grpc
+
     from cluster.connection import prepare_environment, resolve
     from cluster.head import check_head
     from cluster.overview import look_at
@@ -97,7 +99,10 @@ def status(address: options.ClusterAddress = "auto", json: options.Json = False)
     prepare_environment(address)
     address = resolve(address)
     check_head(address)
-    overview = look_at(address)
+    try:
+        overview = look_at(address)
+    except grpc.RpcError as error:  # lost between two questions
+        raise EnvironmentProblem(f"{address}: the head does not answer any more") from error
     if json:
         console.print_json(asdict(overview))
     else:
