@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from nst_core.errors import EnvironmentProblem
@@ -71,4 +72,5 @@ def _keep_private(path: Path) -> None:
     """Take rights from others on a file of ours: Ray itself makes it readable by all."""
     status = path.stat()
     if status.st_mode & 0o077 and status.st_uid == os.geteuid():
-        path.chmod(status.st_mode & 0o700)
+        with suppress(OSError):  # a secret that is mounted to be read only
+            path.chmod(status.st_mode & 0o700)

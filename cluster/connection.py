@@ -9,13 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cluster.auth_token import use_token
-from cluster.head import (
-    AUTO,
-    address_from_environment,
-    check_head,
-    is_local_host,
-    with_port,
-)
+from cluster.head import AUTO, check_head, is_local_host, with_port
 from cluster.node_environment import NODE_ENVIRONMENT
 from cluster.node_records import running_node
 from nst_core.errors import EnvironmentProblem
@@ -89,8 +83,9 @@ def resolve(address: str) -> str:
     """Return HOST:PORT of the head that ``--address`` names. Raises EnvironmentProblem."""
     if address != AUTO:
         return with_port(address)
-    if inside_a_job := address_from_environment():
-        return inside_a_job
+    given = os.environ.get("RAY_ADDRESS", "")
+    if given and given != AUTO and "://" not in given:
+        return with_port(given)  # by Ray to a job's entrypoint, or by the user
     node = running_node()
     if node is None:
         raise EnvironmentProblem(
@@ -129,16 +124,26 @@ def _silence() -> None:
 def _connect(address: str) -> None:
     import ray
 
-    _check_is_node(address)
-    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        address=address,
+        _node_ip_address=_node_here(address),
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
 
 
-def _check_is_node(address: str) -> None:
-    """See that this machine is a node: Ray would look for long, and tell in many lines."""
-    from cluster.overview import addresses_of_nodes, addresses_of_this_machine
+def _node_here(address: str) -> str:
+    """Return the IP address of the cluster's node that this machine is.
 
-    if not set(addresses_of_nodes(address)) & addresses_of_this_machine():
-        raise EnvironmentProblem(
-            f"--address {address}: this machine is no node of that cluster; make it one with "
-            f"`nst cluster up --join {address} --cpus 0`, or use `nst jobs submit`"
-        )
+    Ray, left alone, takes the head to be here, or looks for long and tells in many lines.
+    """
+    from cluster.overview import addresses_of_this_machine, nodes_of
+
+    mine = addresses_of_this_machine()
+    for node in nodes_of(address):
+        if node.alive and node.address in mine:
+            return node.address
+    raise EnvironmentProblem(
+        f"--address {address}: this machine is no node of that cluster; make it one with "
+        f"`nst cluster up --join {address} --cpus 0`, or use `nst jobs submit`"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any
 
@@ -155,9 +154,3 @@ def is_local_host(address: str) -> bool:
     """Whether HOST:PORT or HOST is this machine's loopback."""
     host = address.rpartition(":")[0] or address
     return host.strip("[]") in ("127.0.0.1", "::1", "localhost")
-
-
-def address_from_environment() -> str | None:
-    """Return the address that Ray gives to a job's entrypoint, or that the user has set."""
-    address = os.environ.get("RAY_ADDRESS", "")
-    return address if address and "://" not in address and address != AUTO else None

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,8 @@ def default_url() -> str:
         if os.environ.get(variable, "").startswith(("http://", "https://")):
             return os.environ[variable]
     heads = [record for record in read_records() if record.is_head and record.is_running]
-    return heads[-1].dashboard or "" if heads else f"http://{LOOPBACK}:{DASHBOARD_PORT}"
+    dashboards = [head.dashboard for head in heads if head.dashboard]
+    return dashboards[-1] if dashboards else f"http://{LOOPBACK}:{DASHBOARD_PORT}"
 
 
 class Jobs:
@@ -120,14 +122,12 @@ class Jobs:
                     f"({jobs[request.id].command}); choose another id"
                 )
             return request.id, False
-        earlier = [job for job in jobs.values() if job.metadata.get("name") == request.name]
-        for job in earlier:
-            if request.id is None and job.is_live:
-                return job.id, False
-        taken = len(earlier)
-        while request.id is None and (taken and f"{request.name}-{taken + 1}" in jobs):
-            taken += 1
-        new_id = request.id or (f"{request.name}-{taken + 1}" if taken else request.name)
+        if request.id is None:
+            for job in jobs.values():
+                if job.is_live and job.metadata.get("name") == request.name:
+                    return job.id, False
+        names = chain([request.name], (f"{request.name}-{number}" for number in count(2)))
+        new_id = request.id or next(name for name in names if name not in jobs)
         environment = {"env_vars": {JOB_VARIABLE: new_id, "NST_ADDRESS": AUTO}}
         package = {"working_dir": str(request.package)} if request.package else {}
         try:
@@ -170,7 +170,7 @@ class Jobs:
 
     def follow(self, job_id: str) -> Iterator[str]:
         """Yield the lines of a job's log, from its first to its end."""
-        while self.get(job_id).status == "PENDING":
+        while self._look_at(job_id).status == "PENDING":
             time.sleep(_SECONDS_BETWEEN_QUESTIONS)
         with asyncio.Runner() as runner, _told(self._url):
             chunks = self._client.tail_job_logs(job_id)
@@ -183,7 +183,7 @@ class Jobs:
 
     def wait(self, job_id: str) -> Job:
         """Wait until a job has ended."""
-        while (job := self.get(job_id)).is_live:
+        while (job := self._look_at(job_id)).is_live:
             time.sleep(_SECONDS_BETWEEN_QUESTIONS)
         return job
 
@@ -195,9 +195,14 @@ class Jobs:
         with _told(self._url):
             self._client.stop_job(job_id)
         end = time.monotonic() + _STOP_SECONDS
-        while (job := self.get(job_id)).is_live and time.monotonic() < end:
+        while (job := self._look_at(job_id)).is_live and time.monotonic() < end:
             time.sleep(_SECONDS_BETWEEN_QUESTIONS)
         return job
+
+    def _look_at(self, job_id: str) -> Job:
+        """Return a job that is known to be there."""
+        with _told(self._url):
+            return _job(self._client.get_job_info(job_id))
 
 
 def _job(details: JobDetails) -> Job:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -11,18 +12,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from cluster.auth_token import find_token, make_token, use_token
+from cluster.auth_token import find_token, make_token, token_file, use_token
 from cluster.connection import prepare_environment
 from cluster.head import AUTO, DEFAULT_PORT, check_head, is_local_host, with_port
 from cluster.node_environment import HEAD_ENVIRONMENT, NODE_ENVIRONMENT
-from cluster.node_records import MARK, NodeRecord, forget_record, read_records, write_record
-from cluster.overview import look_at
+from cluster.node_records import MARK, NodeRecord, forget_record, processes_of, write_record
+from cluster.overview import addresses_of_this_machine, nodes_of
 from nst_core.errors import EnvironmentProblem, InputError
 
 LOOPBACK = "127.0.0.1"
@@ -76,20 +76,9 @@ def start_node(spec: NodeSpec) -> NodeRecord:
     prepare_environment(AUTO)
     name = secrets.token_hex(4)
     folder = Path(tempfile.mkdtemp(prefix=f"nst-{name}-"))  # 0700; Ray's own folders are open
-    process = None
     try:
         address, dashboard, arguments = _head(spec) if spec.join is None else _worker(spec)
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments]
-        command += [f"--temp-dir={folder / 'ray'}", *_amounts(spec)]
-        with (folder / _LOG).open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=_environment(spec, name),
-            )
+        process = _launch(spec, name, folder, arguments)
         started = psutil.Process(process.pid).create_time()
         record = NodeRecord(
             name, address, spec.join is None, dashboard, str(folder), process.pid, started
@@ -97,35 +86,37 @@ def start_node(spec: NodeSpec) -> NodeRecord:
         write_record(record)
         _wait_until_up(record, process)
     except BaseException as error:
-        if process is not None:
-            end_node(record)
-        shutil.rmtree(folder, ignore_errors=True)
+        _clear(name, folder)
         if isinstance(error, OSError):
             raise EnvironmentProblem(f"the node cannot be started: {error}") from error
         raise
     return record
 
 
-def end_node(record: NodeRecord) -> None:
-    """End a node that was started here: its processes, its temporary files, its record."""
+def end_node(record: NodeRecord) -> list[int]:
+    """End a node that was started here: its processes, its temporary files, its record.
+
+    Returns the pids of processes that live nevertheless: none.
+    """
     processes = record.processes()
     # The first one tells its children itself; jobs leave work that can be resumed.
     first = [each for each in processes if each.pid == record.pid]
     for each in first or processes:
         _signal(each, signal.SIGTERM)
     psutil.wait_procs(processes, timeout=_END_SECONDS)
+    _clear(record.name, Path(record.folder))
+    return [process.pid for process in record.processes()]
+
+
+def _clear(name: str, folder: Path) -> None:
+    """Kill what a node still has of processes, and drop its files and record."""
     for _ in range(3):  # one may have started another meanwhile
-        rest = record.processes()
+        rest = processes_of(name)
         for each in rest:
             _signal(each, signal.SIGKILL)
         psutil.wait_procs(rest, timeout=5)
-    shutil.rmtree(record.folder, ignore_errors=True)
-    forget_record(record)
-
-
-def nodes_here() -> list[NodeRecord]:
-    """Return the nodes that were started on this machine, those that have died included."""
-    return list(read_records())
+    shutil.rmtree(folder, ignore_errors=True)
+    forget_record(name)
 
 
 def join_command(record: NodeRecord) -> str | None:
@@ -138,7 +129,7 @@ def join_command(record: NodeRecord) -> str | None:
         return None
     return (
         "ssh WORKER 'umask 077; mkdir -p ~/.ray; cat > ~/.ray/auth_token; "
-        f"nst cluster up --join {record.address}' < ~/.ray/auth_token"
+        f"nst cluster up --join {record.address}' < {shlex.quote(str(token_file()))}"
     )
 
 
@@ -159,7 +150,7 @@ def _prepare_token(spec: NodeSpec) -> None:
 
 def _head(spec: NodeSpec) -> tuple[str, str, list[str]]:
     """Return the cluster's address, the dashboard's URL and the arguments of `ray start`."""
-    host = _ip_address("--listen", spec.listen or LOOPBACK)
+    host = _address_here("--listen", spec.listen or LOOPBACK)
     port = _free_port("--port", host, spec.port)
     dashboard_host = _ip_address("--dashboard-listen", spec.dashboard_listen)
     dashboard_port = _free_port("--dashboard-port", dashboard_host, spec.dashboard_port)
@@ -188,8 +179,24 @@ def _worker(spec: NodeSpec) -> tuple[str, None, list[str]]:
     address = f"{_ip_address('--join', host)}:{port}"
     arguments = [f"--address={address}"]
     if spec.listen:
-        arguments.append(f"--node-ip-address={_ip_address('--listen', spec.listen)}")
+        arguments.append(f"--node-ip-address={_address_here('--listen', spec.listen)}")
     return address, None, arguments
+
+
+def _launch(
+    spec: NodeSpec, name: str, folder: Path, arguments: list[str]
+) -> subprocess.Popen[bytes]:
+    """Start `ray start`, which stays and holds all processes of the node."""
+    command = [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", *arguments]
+    with (folder / _LOG).open("wb") as log:
+        return subprocess.Popen(
+            [*command, f"--temp-dir={folder / 'ray'}", *_amounts(spec)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=_environment(spec, name),
+        )
 
 
 def _amounts(spec: NodeSpec) -> list[str]:
@@ -201,9 +208,8 @@ def _amounts(spec: NodeSpec) -> list[str]:
 
 
 def _environment(spec: NodeSpec, name: str) -> dict[str, str]:
-    environment = {**os.environ, **NODE_ENVIRONMENT, MARK: name}
-    if spec.join is None:
-        environment |= HEAD_ENVIRONMENT
+    own = NODE_ENVIRONMENT | (HEAD_ENVIRONMENT if spec.join is None else {})
+    environment = {**own, **os.environ, MARK: name}  # what the user has set holds
     if spec.join is None and is_local_host(spec.listen or LOOPBACK):
         environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # all of Ray on loopback
     else:
@@ -252,7 +258,7 @@ def _is_up(record: NodeRecord) -> bool:
     import grpc
 
     try:
-        nodes = look_at(record.address).nodes
+        nodes = nodes_of(record.address)
     except grpc.RpcError:
         return False
     mine = [node for node in nodes if node.alive and node.temp_folder.startswith(record.folder)]
@@ -283,6 +289,15 @@ def _ip_address(option: str, host: str) -> str:
         ) from error
 
 
+def _address_here(option: str, host: str) -> str:
+    address = _ip_address(option, host)
+    mine = addresses_of_this_machine()
+    if address not in mine:
+        known = ", ".join(sorted(each for each in mine if each.count(".") == 3))
+        raise InputError(f"{option} {host}: no address of this machine, which has {known}")
+    return address
+
+
 def _free_port(option: str, host: str, port: int) -> int:
     """Return ``port``, or one that is free for 0. Raises InputError where it is not free."""
     try:
@@ -300,8 +315,3 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
         process.send_signal(number)
     except psutil.Error:  # gone meanwhile
         return
-
-
-def still_running(records: Sequence[NodeRecord]) -> list[int]:
-    """Return the pids of processes of the nodes that live nevertheless."""
-    return [process.pid for record in records for process in record.processes()]

@@ -43,7 +43,12 @@ class NodeRecord:
 
     def processes(self) -> list[psutil.Process]:
         """Return all living processes of the node, whatever became of the first."""
-        return [each for each in psutil.process_iter() if _carries(each, self.name)]
+        return processes_of(self.name)
+
+
+def processes_of(name: str) -> list[psutil.Process]:
+    """Return all living processes that carry a node's name."""
+    return [each for each in psutil.process_iter() if _carries(each, name)]
 
 
 def write_record(record: NodeRecord) -> None:
@@ -56,9 +61,9 @@ def write_record(record: NodeRecord) -> None:
     part.replace(path)
 
 
-def forget_record(record: NodeRecord) -> None:
+def forget_record(name: str) -> None:
     """Drop the record of a node that is ended."""
-    (_folder() / f"{record.name}.json").unlink(missing_ok=True)
+    (_folder() / f"{name}.json").unlink(missing_ok=True)
 
 
 def read_records() -> Iterator[NodeRecord]:

@@ -59,7 +59,7 @@ def look_at(address: str) -> Overview:
     states = gcs_pb2.ActorTableData.ActorState
     return Overview(
         address,
-        _nodes(address),
+        nodes_of(address),
         [
             {
                 "class": actor.class_name,
@@ -75,18 +75,17 @@ def look_at(address: str) -> Overview:
     )
 
 
-def addresses_of_nodes(address: str) -> set[str]:
-    """Return the IP addresses of the nodes that live, of the cluster at ``address``."""
-    return {node.address for node in _nodes(address) if node.alive}
-
-
 def addresses_of_this_machine() -> set[str]:
     """Return the IP addresses of all network interfaces here."""
     interfaces = psutil.net_if_addrs().values()
     return {each.address.partition("%")[0] for addresses in interfaces for each in addresses}
 
 
-def _nodes(address: str) -> list[Node]:
+def nodes_of(address: str) -> list[Node]:
+    """Return the nodes of the cluster at ``address``, the head first, lost ones last.
+
+    To be called after `check_head`. Raises grpc.RpcError.
+    """
     reply = ask(address, "NodeResourceInfoGcsService", "GetAllResourceUsage")
     usage = {each.node_id: each for each in reply.resource_usage_data.batch}
     nodes = []

@@ -47,7 +47,8 @@ def pack_folder(folder: Path, package: Path) -> None:
 def _files(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not _is_left_out(name)]
-        yield from (Path(parent, name) for name in names if not _is_left_out(name))
+        paths = (Path(parent, name) for name in names if not _is_left_out(name))
+        yield from (path for path in paths if path.is_file())  # no pipes, no links to nowhere
 
 
 def _is_left_out(name: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,9 @@ def check(path: Path, checkout: Path) -> list[str]:
     if path.name == "Dockerfile":
         return _check_dockerfile(text, path.parent, checkout)
     if path.name == "constraints.txt":
-        return _check_constraints(text)
+        return _check_constraints(text, checkout)
+    if path.name == ".dockerignore":
+        return [] if text == "*\n!constraints.txt\n" else ["lets more than the versions in"]
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -239,8 +242,9 @@ def _check_dockerfile(text: str, beside: Path, checkout: Path) -> list[str]:
     return complaints
 
 
-def _check_constraints(text: str) -> list[str]:
-    complaints = []
+def _check_constraints(text: str, checkout: Path) -> list[str]:
+    """Every package that the checkout asks for must be there, in one version."""
+    pinned, complaints = set(), []
     for line in text.splitlines():
         try:
             requirement = Requirement(line)
@@ -249,8 +253,10 @@ def _check_constraints(text: str) -> list[str]:
             continue
         if [each.operator for each in requirement.specifier] != ["=="]:
             complaints.append(f"{line}: not pinned")
-    names = {Requirement(line).name for line in text.splitlines() if not complaints}
-    for needed in ("ray", "torch", "torchvision", "av", "typer"):
-        if not complaints and needed not in names:
-            complaints.append(f"{needed} is not pinned")
-    return complaints
+        pinned.add(requirement.name)
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+    needs = [*project["dependencies"], *project["optional-dependencies"]["s3"]]
+    names = {re.sub(r"[-_.]+", "-", Requirement(need).name).lower() for need in needs}
+    # What these need in turn, as far as anybody would notice it missing.
+    indirect = {"aiobotocore", "botocore", "grpcio", "sympy", "pyarrow", "rich"}
+    return [*complaints, *(f"{name} is not there" for name in (names | indirect) - pinned)]

@@ -24,7 +24,10 @@ class _Head(services.NodeInfoGcsServiceServicer):  # type: ignore[misc]
 
     version = ray.__version__
 
+    asked = 0
+
     def CheckAlive(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
+        self.asked += 1
         return messages.CheckAliveReply(ray_version=self.version)
 
 
@@ -43,8 +46,11 @@ def server(servicer: _Head) -> Iterator[tuple[grpc.Server, str]]:
     server.stop(None)
 
 
-def test_a_head_of_the_same_ray_is_accepted(server: tuple[grpc.Server, str]) -> None:
+def test_a_head_of_the_same_ray_is_accepted(
+    server: tuple[grpc.Server, str], servicer: _Head
+) -> None:
     check_head(server[1])
+    assert servicer.asked == 1
 
 
 def test_another_version_of_ray_is_one_line_that_names_both(

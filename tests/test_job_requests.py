@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -88,6 +89,8 @@ def test_a_folder_is_packed_without_what_nobody_wants_there(tmp_path: Path) -> N
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
+    os.mkfifo(folder / "pipe")
+    (folder / "link-to-nowhere").symlink_to("nothing")
     package = tmp_path / "package.zip"
     pack_folder(folder, package)
     with zipfile.ZipFile(package) as archive:
@@ -140,6 +143,8 @@ def test_a_log_is_told_apart_into_what_the_command_had_printed() -> None:
         ("stylize video a -o b --address local", "10.0.0.1:6379", None),
         ("stylize video a -o b", "10.0.0.1:6379", "10.0.0.1:6379"),
         ("train style a --address auto", None, "auto"),
+        ("stylize video a -o b --workers 0", "auto", None),
+        ("stylize video a -o b --workers 2", "auto", "auto"),
         ("upscale a --address=10.0.0.1:6379", None, "10.0.0.1:6379"),
         ("cluster status --address 10.0.0.1:6379", None, None),
         ("stylize video --help --address auto", None, None),

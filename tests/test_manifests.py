@@ -5,15 +5,17 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from cluster.manifests.container import constraints, extras_here
 from cluster.manifests.spec import ClusterSpec
 from jobs.cli.entrypoint import read_command_line
-from nst_core.errors import InputError
+from nst_core.errors import EnvironmentProblem, InputError
 from tests.manifest_checks import check
 
 _CHECKOUT = Path(__file__).parents[1]
@@ -32,7 +34,7 @@ _FILES = {
 _EVERY_FILE = [
     (kind, name)
     for kind, names in _FILES.items()
-    for name in (*names, "Dockerfile", "constraints.txt")
+    for name in (*names, "Dockerfile", ".dockerignore", "constraints.txt")
 ]
 
 
@@ -103,7 +105,14 @@ _TYPOS: dict[str, list[Callable[[str], str]]] = {
         _swap("WORKDIR", "WROKDIR"),
         lambda text: re.sub(r"FROM (\w+):\S+", r"FROM \1:latest", text),
     ],
-    "constraints.txt": [_swap("torch==", "torch="), _swap("ray==", "ray>="), _swap("av==", "aw==")],
+    ".dockerignore": [_swap("*", "")],
+    "constraints.txt": [
+        _swap("torch==", "torch="),
+        _swap("ray==", "ray>="),
+        _swap("av==", "aw=="),
+        _swap("s3fs==", "s4fs=="),
+        _swap("botocore==", "botocores=="),
+    ],
 }
 
 
@@ -173,7 +182,7 @@ def test_the_token_is_in_one_file_that_its_owner_alone_reads(rendered: dict[str,
     token = path.read_text()
     assert re.fullmatch(r"[0-9a-f]{64}", token)
     others = [file for file in rendered["compose"].iterdir() if file != path]
-    assert len(others) == 4
+    assert len(others) == 5
     assert not any(token in file.read_text() for file in others)
     assert (rendered["compose"] / ".gitignore").read_text() == "auth_token\n"
 
@@ -207,7 +216,87 @@ def test_what_cannot_be_is_one_line(fields: dict[str, Any], words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_google_cloud_wants_a_project(tmp_path: Path) -> None:
-    result = _render("ray-up", tmp_path, "--provider", "gcp")
-    assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
-    assert "--project" in result.stderr
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        ("ray-up", ("--provider", "gcp"), "--project names the project"),
+        ("ray-up", ("--provider", "aws", "--project", "p"), "belongs to --provider gcp"),
+        ("ray-up", ("--provider", "aws", "--region", "eu-west-1"), "go together"),
+        (
+            "ray-up",
+            (*("--provider", "aws", "--region", "eu-west-1"), "--zone", "us-east-1a"),
+            "--zone us-east-1a: not in --region eu-west-1",
+        ),
+        ("kuberay", ("--job", 'stylize "x'), "No closing quotation"),
+        ("kuberay", ("--job", "stylise x"), "No such command 'stylise'"),
+        (
+            "kuberay",
+            ("--job", "stylize images s3://key:secret@b/x -o /y --style wave"),
+            "a URI with a user name or password",
+        ),
+        ("kuberay", ("--gpu-type", "NVIDIA L4"), "a label's value is allowed"),
+        ("kuberay", ("--storage-class", "a b"), "--storage-class a b"),
+    ],
+)
+def test_options_that_cannot_be_are_one_line_and_write_nothing(
+    kind: str, options: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    result = _render(kind, tmp_path / "out", *options)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert words in line
+    assert "secret" not in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_workers_on_demand_are_no_spot_machines(tmp_path: Path) -> None:
+    for options, spot in (((), True), (("--on-demand",), False)):
+        folder = tmp_path / str(spot)
+        assert _render("ray-up", folder, "--provider", "aws", *options).returncode == 0
+        assert ("MarketType: spot" in (folder / "nst.yaml").read_text()) == spot
+
+
+def test_a_region_of_ones_own_is_in_the_file_with_its_zone(tmp_path: Path) -> None:
+    where = ("--region", "europe-west4", "--zone", "europe-west4-b")
+    _render("ray-up", tmp_path, "--provider", "gcp", "--project", "p", *where)
+    text = (tmp_path / "nst.yaml").read_text()
+    assert "availability_zone: europe-west4-b" in text
+    assert "zones/europe-west4-b/diskTypes/pd-balanced" in text
+    assert "us-central1" not in text
+
+
+def test_containers_run_as_whoever_can_read_the_token(tmp_path: Path) -> None:
+    assert _render("compose", tmp_path, "--shared", "/films").returncode == 0
+    owner = (tmp_path / "auth_token").stat()
+    services = yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]
+    users = {service["user"] for service in services.values()}
+    assert users == {f"{owner.st_uid}:{owner.st_gid}"}
+    assert not any(user.startswith("0:") for user in users)
+    # A new volume takes on the rights of this folder.
+    assert "install -d -m 1777 /films" in (tmp_path / "Dockerfile").read_text()
+
+
+def test_a_gitignore_that_is_there_is_kept_and_gets_the_tokens_line(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("mine")
+    for _ in range(2):
+        assert _render("compose", tmp_path, "--overwrite").returncode == 0
+        assert (tmp_path / ".gitignore").read_text() == "mine\nauth_token\n"
+
+
+def test_what_is_not_installed_here_cannot_be_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = metadata.distribution
+
+    def without(*missing: str) -> None:
+        def distribution(name: str) -> metadata.Distribution:
+            if name in missing:
+                raise metadata.PackageNotFoundError(name)
+            return installed(name)
+
+        monkeypatch.setattr(metadata, "distribution", distribution)
+
+    without("s3fs")
+    assert "s3" not in extras_here()
+    assert "s3fs" not in constraints()
+    without("torchvision")
+    with pytest.raises(EnvironmentProblem, match="torchvision: needed by nst"):
+        constraints()

@@ -15,9 +15,12 @@ _PORT = 6379
 _DASHBOARD_PORT = 8265
 
 
-def compose_file(spec: ClusterSpec) -> Manifest:
-    """Return the compose file; the token is in the file TOKEN_FILE beside it."""
-    head = _service(spec, spec.head_environment())
+def compose_file(spec: ClusterSpec, user: tuple[int, int]) -> Manifest:
+    """Return the compose file; the token is in the file TOKEN_FILE beside it.
+
+    ``user`` is the user and the group that the containers run as, and the token's file belongs to.
+    """
+    head = _service(spec, spec.head_environment(), user)
     head["command"] = [
         *("cluster", "up", "--head", "--listen", _HEAD, "--port", str(_PORT), "--cpus", "0"),
         *("--gpus", "0", "--dashboard-listen", _HEAD, "--dashboard-port", str(_DASHBOARD_PORT)),
@@ -35,7 +38,7 @@ def compose_file(spec: ClusterSpec) -> Manifest:
     environment = spec.node_environment()
     del environment["NST_AUTOSCALES_TO"]  # nobody adds nodes here
     del head["environment"]["NST_AUTOSCALES_TO"]
-    worker = _service(spec, environment)
+    worker = _service(spec, environment, user)
     worker["command"] = [
         *("cluster", "up", "--join", f"{_HEAD}:{_PORT}"),
         *("--cpus", str(spec.worker_cpus), "--gpus", str(spec.gpus), "--block"),
@@ -54,14 +57,16 @@ def compose_file(spec: ClusterSpec) -> Manifest:
     }
 
 
-def _service(spec: ClusterSpec, environment: dict[str, str]) -> Manifest:
+def _service(spec: ClusterSpec, environment: dict[str, str], user: tuple[int, int]) -> Manifest:
     return {
         "image": spec.image,
         "entrypoint": ["nst"],
-        "user": "${UID:-1000}:${GID:-1000}",  # who owns the token's file reads it
+        "user": f"{user[0]}:{user[1]}",
         "environment": {
             **environment,
+            # A user that the image need not know.
             "HOME": "/tmp",  # noqa: S108 - of the container
+            "USER": "nst",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": _SECRET,
         },

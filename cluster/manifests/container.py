@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from importlib import metadata
 
 from packaging.requirements import Requirement
 
+from nst_core.errors import EnvironmentProblem
+
 BASE_IMAGE = "python:3.11.14-slim-bookworm"
 CONSTRAINTS = "constraints.txt"
 _DISTRIBUTION = "nst"
-_USER = 1000
+USER = 1000
+"""Who runs in the container."""
 
 
-def dockerfile(image: str) -> str:
-    """Return the Dockerfile; it is built in its own folder, with a checkout of ours beside it."""
+def dockerfile(image: str, shared: str) -> str:
+    """Return the Dockerfile; it is built in its own folder, with a checkout of ours beside it.
+
+    ``shared`` is where the shared storage will be: a new volume takes on the rights of the folder
+    that the image has there, and any user may write.
+    """
     return f"""\
 # docker build --build-context nst=PATH-OF-A-CHECKOUT-OF-NST -t {image} .
 FROM {BASE_IMAGE}
@@ -31,41 +37,70 @@ COPY --from=nst nst_core /src/nst_core
 COPY --from=nst pipeline /src/pipeline
 COPY --from=nst cluster /src/cluster
 COPY --from=nst jobs /src/jobs
-RUN pip install --constraint /tmp/{CONSTRAINTS} "/src[s3,gcs]" && rm -rf /src
+RUN pip install --constraint /tmp/{CONSTRAINTS} "/src{_bracketed(extras_here())}" && rm -rf /src
 
-RUN useradd --uid {_USER} --create-home nst && install -d -o nst -g nst /shared
-USER {_USER}
+RUN useradd --uid {USER} --create-home nst && install -d -m 1777 {shared}
+USER {USER}
 WORKDIR /home/nst
 CMD ["nst", "--help"]
 """
 
 
+def dockerignore() -> str:
+    """Return what keeps all but the pinned packages, the token above all, out of a build."""
+    return f"*\n!{CONSTRAINTS}\n"
+
+
 def constraints() -> str:
-    """Return the versions installed here of all that we need, one `name==version` a line."""
-    versions = dict(sorted(_closure(_DISTRIBUTION)))
-    lines = [f"{name}=={version}" for name, version in versions.items() if name != _DISTRIBUTION]
-    return "\n".join(lines) + "\n"
+    """Return the versions installed here of all that we need, one `name==version` a line.
+
+    Raises EnvironmentProblem where one of them is not installed: the image would have any version.
+    """
+    versions, missing = _closure(frozenset(extras_here()))
+    if missing:
+        raise EnvironmentProblem(
+            f"{', '.join(sorted(missing))}: needed by nst and not installed here, so that no "
+            "version can be named; install nst anew (pip install)"
+        )
+    return "".join(f"{name}=={version}\n" for name, version in sorted(versions.items()))
 
 
-def _closure(root: str) -> Iterator[tuple[str, str]]:
-    """Yield names and versions of what is needed here, directly or not, and is installed."""
-    waiting, seen = [(root, frozenset(("s3", "gcs")))], set()
+def extras_here() -> list[str]:
+    """Return the extras of ours whose packages are installed here: the image gets those."""
+    known = metadata.metadata(_DISTRIBUTION).get_all("Provides-Extra") or []
+    return sorted(extra for extra in known if not _closure(frozenset([extra]))[1])
+
+
+def _closure(extras: frozenset[str]) -> tuple[dict[str, str], set[str]]:
+    """Return the versions of all that we need here, directly or not, and what is missing of it."""
+    waiting, seen = [(_DISTRIBUTION, extras)], set()
+    versions: dict[str, str] = {}
+    missing = set()
     while waiting:
-        name, extras = waiting.pop()
-        if (name, extras) in seen:
+        name, wanted = waiting.pop()
+        if (name, wanted) in seen:
             continue
-        seen.add((name, extras))
+        seen.add((name, wanted))
         try:
             distribution = metadata.distribution(name)
-        except metadata.PackageNotFoundError:  # for another platform
+        except metadata.PackageNotFoundError:
+            missing.add(name)
             continue
-        yield _normal(name), distribution.version.partition("+")[0]
-        for text in distribution.requires or ():
-            needed = Requirement(text)
-            wanted = {"", *extras}
-            if needed.marker and not any(needed.marker.evaluate({"extra": e}) for e in wanted):
-                continue
-            waiting.append((_normal(needed.name), frozenset(needed.extras)))
+        versions[name] = distribution.version.partition("+")[0]
+        needs = (Requirement(text) for text in distribution.requires or ())
+        waiting += [
+            (_normal(need.name), frozenset(need.extras)) for need in needs if _applies(need, wanted)
+        ]
+    del versions[_DISTRIBUTION]
+    return versions, missing
+
+
+def _applies(need: Requirement, extras: frozenset[str]) -> bool:
+    return need.marker is None or any(need.marker.evaluate({"extra": e}) for e in ("", *extras))
+
+
+def _bracketed(extras: list[str]) -> str:
+    return f"[{','.join(extras)}]" if extras else ""
 
 
 def _normal(name: str) -> str:

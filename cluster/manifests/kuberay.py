@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +10,15 @@ from typing import Any
 
 import ray
 
+from cluster.manifests.container import USER
 from cluster.manifests.spec import ClusterSpec
+from nst_core.errors import InputError
 
 Manifest = dict[str, Any]
 
 _API = "ray.io/v1"
 _VOLUME = "shared"
-_USER = 1000
-"""The user of the rendered Dockerfile."""
+_LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _IDLE_SECONDS = 120
 _JOB_KEPT_SECONDS = 600
 _PORTS = {"gcs-server": 6379, "dashboard": 8265}
@@ -32,6 +34,18 @@ class KubernetesSpec:
     """Of a volume that many nodes write (ReadWriteMany); None: the cluster's default."""
     job: tuple[str, ...] = ("doctor",)
     """Command of the RayJob, without `nst`."""
+
+    def __post_init__(self) -> None:
+        if self.gpu_type is not None and not _LABEL.fullmatch(self.gpu_type):
+            raise InputError(
+                f"--gpu-type {self.gpu_type}: a label's value is allowed, letters, digits and .-_; "
+                "`kubectl get nodes -L nvidia.com/gpu.product` shows those that are there"
+            )
+        if self.storage_class is not None and not _LABEL.fullmatch(self.storage_class):
+            raise InputError(
+                f"--storage-class {self.storage_class}: a name is allowed; "
+                "`kubectl get storageclass` shows those that are there"
+            )
 
 
 def kuberay_files(spec: ClusterSpec, kubernetes: KubernetesSpec) -> dict[str, Manifest]:
@@ -126,9 +140,9 @@ def _pod(container: Manifest, claim: str) -> Manifest:
             "restartPolicy": "Never",  # the autoscaler replaces pods
             "securityContext": {
                 "runAsNonRoot": True,
-                "runAsUser": _USER,
-                "runAsGroup": _USER,
-                "fsGroup": _USER,
+                "runAsUser": USER,
+                "runAsGroup": USER,
+                "fsGroup": USER,
             },
             "containers": [container],
             "volumes": [{"name": _VOLUME, "persistentVolumeClaim": {"claimName": claim}}],

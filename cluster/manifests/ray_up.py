@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from cluster.manifests.spec import ClusterSpec
@@ -33,19 +34,26 @@ class CloudSpec:
     """Machine type with the GPUs that the spec names."""
     project: str | None = None
     """Of Google Cloud."""
+    on_demand: bool = False
+    """Workers that are not taken away, at the full price, instead of spot machines."""
 
     def __post_init__(self) -> None:
         if self.provider == "gcp" and not self.project:
             raise InputError("--provider gcp: --project names the project that is billed")
         if self.provider == "aws" and self.project:
             raise InputError(f"--project {self.project}: it belongs to --provider gcp")
+        if (self.region is None) != (self.zone is None):
+            raise InputError("--region and --zone go together: name both, or neither")
+        if self.region and self.zone and not self.zone.startswith(self.region):
+            raise InputError(f"--zone {self.zone}: not in --region {self.region}")
 
 
 def ray_up_file(spec: ClusterSpec, cloud: CloudSpec) -> Manifest:
     """Return the cluster file. Raises InputError where Ray itself does not accept it."""
     region, zone, head_type, worker_type, user = _DEFAULTS[cloud.provider]
-    zones = {"region": cloud.region or region, "availability_zone": cloud.zone or zone}
-    node = _aws_node if cloud.provider == "aws" else _gcp_node
+    region, zone = cloud.region or region, cloud.zone or zone
+    zones = {"region": region, "availability_zone": zone}
+    node = _aws_node if cloud.provider == "aws" else partial(_gcp_node, zone)
     environment = {**spec.head_environment(), "RAY_AUTH_MODE": "token"}
     variables = " ".join(f"-e {name}='{value}'" for name, value in environment.items())
     manifest: Manifest = {
@@ -71,7 +79,7 @@ def ray_up_file(spec: ClusterSpec, cloud: CloudSpec) -> Manifest:
                 "min_workers": spec.min_workers,
                 "max_workers": spec.max_workers,
                 "resources": {"CPU": spec.worker_cpus, **_gpus(spec)},
-                "node_config": node(cloud.worker_type or worker_type, spot=True),
+                "node_config": node(cloud.worker_type or worker_type, spot=not cloud.on_demand),
             },
         },
         "head_node_type": "head",
@@ -123,7 +131,7 @@ def _aws_node(machine: str, *, spot: bool) -> Manifest:
     return node
 
 
-def _gcp_node(machine: str, *, spot: bool) -> Manifest:
+def _gcp_node(zone: str, machine: str, *, spot: bool) -> Manifest:
     image = "projects/deeplearning-platform-release/global/images/family/common-cu128-ubuntu-2204"
     node: Manifest = {
         "machineType": machine,
@@ -132,7 +140,11 @@ def _gcp_node(machine: str, *, spot: bool) -> Manifest:
                 "boot": True,
                 "autoDelete": True,
                 "type": "PERSISTENT",
-                "initializeParams": {"diskSizeGb": _GIGABYTES, "sourceImage": image},
+                "initializeParams": {
+                    "diskSizeGb": _GIGABYTES,
+                    "diskType": f"zones/{zone}/diskTypes/pd-balanced",  # G2 takes no other kind
+                    "sourceImage": image,
+                },
             }
         ],
     }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cluster.manifests.container import CONSTRAINTS, constraints, dockerfile
+from cluster.manifests.container import CONSTRAINTS, USER, constraints, dockerfile, dockerignore
+from cluster.manifests.spec import ClusterSpec
 from nst_core.errors import InputError
 
 
@@ -20,16 +22,21 @@ def as_yaml(manifest: Mapping[str, Any], *, use: str) -> str:
     return f"# Rendered by `nst cluster render`; to change it, render again.\n{head}{body}"
 
 
-def container_files(image: str) -> dict[str, str]:
+def container_files(spec: ClusterSpec) -> dict[str, str]:
     """Return the Dockerfile and what it needs, by file name."""
-    return {"Dockerfile": dockerfile(image), CONSTRAINTS: constraints()}
+    return {
+        "Dockerfile": dockerfile(spec.image, spec.shared),
+        ".dockerignore": dockerignore(),
+        CONSTRAINTS: constraints(),
+    }
 
 
 def write_files(
     folder: Path, files: Mapping[str, str], *, secret: Mapping[str, str], overwrite: bool
 ) -> None:
-    """Write files into ``folder``; those of ``secret`` are readable by their owner alone.
+    """Write files into ``folder``; those of ``secret`` are for the container's user alone.
 
+    Each of the secret ones gets a line in ``.gitignore`` there.
     Raises InputError where one exists and may not be replaced, before any is written.
     """
     existing = [name for name in (*files, *secret) if (folder / name).exists()]
@@ -42,10 +49,26 @@ def write_files(
                 part = Path(parts, name)
                 part.touch(mode=0o600 if name in secret else 0o644)
                 part.write_text(text)
+                if name in secret and os.geteuid() == 0:
+                    os.chown(part, *container_user())
             for name in (*files, *secret):
                 Path(parts, name).replace(folder / name)
+        _keep_from_git(folder, secret)
     except OSError as error:
         raise InputError(f"-o {folder}: cannot be written ({error.strerror})") from error
+
+
+def container_user() -> tuple[int, int]:
+    """Return the user and group that containers run as: whoever renders, but not root."""
+    return (os.getuid(), os.getgid()) if os.getuid() else (USER, USER)
+
+
+def _keep_from_git(folder: Path, names: Iterable[str]) -> None:
+    path = folder / ".gitignore"
+    lines = path.read_text().splitlines() if path.exists() else []
+    missing = [name for name in names if name not in lines]
+    if missing:
+        path.write_text("".join(f"{line}\n" for line in (*lines, *missing)))
 
 
 def _copied(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cluster.local_nodes import NodeSpec
 from jobs.cli import cluster_render, console, options
 from nst_core.errors import EnvironmentProblem, InputError
 
@@ -38,13 +39,13 @@ def up(
             "Ray then listens on all interfaces, and wants the token on each.",
         ),
     ] = None,
-    port: Annotated[int, typer.Option(help="Of the head; 0 for one that is free.")] = 6379,
+    port: Annotated[int, typer.Option(help="Of the head; 0 for one that is free.")] = NodeSpec.port,
     dashboard_listen: Annotated[
         str, typer.Option(metavar="IP|NAME", help="Where the dashboard and the Jobs API listen.")
-    ] = "127.0.0.1",
+    ] = NodeSpec.dashboard_listen,
     dashboard_port: Annotated[
         int, typer.Option(help="Of the dashboard and the Jobs API; 0 for one that is free.")
-    ] = 8265,
+    ] = NodeSpec.dashboard_port,
     cpus: Annotated[
         int | None, typer.Option(help="To offer; 0 for a machine that only gives orders.")
     ] = None,
@@ -61,7 +62,7 @@ def up(
 
     Example: nst cluster up --listen 10.0.0.1
     """
-    from cluster.local_nodes import NodeSpec, start_node
+    from cluster.local_nodes import start_node
 
     if head and join:
         raise InputError(f"--head and --join {join}: a node is one of both; leave one out")
@@ -96,8 +97,8 @@ def status(address: options.ClusterAddress = "auto", json: options.Json = False)
     from cluster.head import check_head
     from cluster.overview import look_at
 
-    prepare_environment(address)
     address = resolve(address)
+    prepare_environment(address)
     check_head(address)
     try:
         overview = look_at(address)
@@ -115,15 +116,16 @@ def down(json: options.Json = False) -> None:
 
     Example: nst cluster down
     """
-    from cluster.local_nodes import end_node, nodes_here, still_running
+    from cluster.local_nodes import end_node
+    from cluster.node_records import read_records
 
     # Workers first: a head that goes before them would leave them complaining.
-    records = sorted(nodes_here(), key=lambda record: record.is_head)
+    records = sorted(read_records(), key=lambda record: record.is_head)
+    left = []
     for record in records:
-        end_node(record)
+        left += end_node(record)
         if not json:
             console.say(f"ended  {_name(record)}")
-    left = still_running(records)
     if json:
         console.print_json({"ended": [asdict(record) for record in records], "left": left})
     elif not records:
@@ -152,6 +154,9 @@ def _stay(record: NodeRecord) -> None:
     try:
         while record.is_running:
             time.sleep(_CHECK_SECONDS)
+    except KeyboardInterrupt:  # of SIGTERM, too: what was asked for
+        console.note(f"ended  {_name(record)}")
+        return
     finally:
         end_node(record)
     console.note(f"error: {_name(record)} has ended by itself")

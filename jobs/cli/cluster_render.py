@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from cluster.manifests.spec import ClusterSpec
 from jobs.cli import console
-
-if TYPE_CHECKING:
-    from cluster.manifests.spec import ClusterSpec
+from nst_core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Write the files that build a cluster elsewhere.")
 
@@ -34,24 +33,24 @@ _Shared = Annotated[str, typer.Option(help="Folder at which all nodes find the s
 @app.command()
 def kuberay(
     output: _Output,
-    name: _Name = "nst",
-    image: _Image = "nst:latest",
-    min_workers: _MinWorkers = 0,
-    max_workers: _MaxWorkers = 4,
-    gpus: _Gpus = 1,
+    name: _Name = ClusterSpec.name,
+    image: _Image = ClusterSpec.image,
+    min_workers: _MinWorkers = ClusterSpec.min_workers,
+    max_workers: _MaxWorkers = ClusterSpec.max_workers,
+    gpus: _Gpus = ClusterSpec.gpus,
     gpu_type: Annotated[
         str | None,
         typer.Option(help="Label nvidia.com/gpu.product of the machines, such as NVIDIA-L4."),
     ] = None,
-    worker_cpus: _WorkerCpus = 8,
-    worker_memory: _WorkerMemory = "32Gi",
-    head_cpus: _HeadCpus = 4,
-    head_memory: _HeadMemory = "16Gi",
-    storage: Annotated[str, typer.Option(help="Size of the shared storage.")] = "200Gi",
+    worker_cpus: _WorkerCpus = ClusterSpec.worker_cpus,
+    worker_memory: _WorkerMemory = ClusterSpec.worker_memory,
+    head_cpus: _HeadCpus = ClusterSpec.head_cpus,
+    head_memory: _HeadMemory = ClusterSpec.head_memory,
+    storage: Annotated[str, typer.Option(help="Size of the shared storage.")] = ClusterSpec.storage,
     storage_class: Annotated[
         str | None, typer.Option(help="Of storage that many nodes write; default the cluster's.")
     ] = None,
-    shared: _Shared = "/shared",
+    shared: _Shared = ClusterSpec.shared,
     job: Annotated[
         str, typer.Option(help="Command that the RayJob runs, without nst, in quotes.")
     ] = "doctor",
@@ -63,8 +62,12 @@ def kuberay(
     """
     from cluster.manifests.kuberay import KubernetesSpec, kuberay_files
     from cluster.manifests.rendering import as_yaml
-    from cluster.manifests.spec import ClusterSpec
+    from jobs.cli.entrypoint import read_command_line
 
+    try:
+        line = read_command_line(shlex.split(job))
+    except ValueError as error:
+        raise InputError(f"--job {job}: {error}; give the command in one pair of quotes") from error
     spec = ClusterSpec(
         name=name,
         image=image,
@@ -78,7 +81,7 @@ def kuberay(
         storage=storage,
         shared=shared,
     )
-    kubernetes = KubernetesSpec(gpu_type, storage_class, tuple(shlex.split(job)))
+    kubernetes = KubernetesSpec(gpu_type, storage_class, line.arguments)
     manifests = kuberay_files(spec, kubernetes)
     files = {
         file: as_yaml(manifest, use=f"kubectl apply -f {file}")
@@ -91,8 +94,8 @@ def kuberay(
 def ray_up(
     output: _Output,
     provider: Annotated[Literal["aws", "gcp"], typer.Option(help="The cloud.")],
-    name: _Name = "nst",
-    image: _Image = "nst:latest",
+    name: _Name = ClusterSpec.name,
+    image: _Image = ClusterSpec.image,
     region: Annotated[str | None, typer.Option(help="Default: one of the provider's.")] = None,
     zone: Annotated[str | None, typer.Option(help="In that region.")] = None,
     head_type: Annotated[str | None, typer.Option(help="Machine type of the head.")] = None,
@@ -100,19 +103,21 @@ def ray_up(
         str | None, typer.Option(help="Machine type of the workers, with its GPUs.")
     ] = None,
     project: Annotated[str | None, typer.Option(help="Of Google Cloud.")] = None,
-    min_workers: _MinWorkers = 0,
-    max_workers: _MaxWorkers = 4,
-    gpus: _Gpus = 1,
-    worker_cpus: _WorkerCpus = 8,
+    on_demand: Annotated[
+        bool, typer.Option("--on-demand", help="Workers at the full price, not spot machines.")
+    ] = False,
+    min_workers: _MinWorkers = ClusterSpec.min_workers,
+    max_workers: _MaxWorkers = ClusterSpec.max_workers,
+    gpus: _Gpus = ClusterSpec.gpus,
+    worker_cpus: _WorkerCpus = ClusterSpec.worker_cpus,
     overwrite: _Overwrite = False,
 ) -> None:
-    """Write a cluster file for `ray up`, with spot machines as workers.
+    """Write a cluster file for `ray up`; its workers are spot machines by default.
 
     Example: nst cluster render ray-up -o cloud --provider aws --image registry.example/nst:0.1
     """
     from cluster.manifests.ray_up import CloudSpec, ray_up_file
     from cluster.manifests.rendering import as_yaml
-    from cluster.manifests.spec import ClusterSpec
 
     spec = ClusterSpec(
         name=name,
@@ -122,7 +127,7 @@ def ray_up(
         gpus=gpus,
         worker_cpus=worker_cpus,
     )
-    cloud = CloudSpec(provider, region, zone, head_type, worker_type, project)
+    cloud = CloudSpec(provider, region, zone, head_type, worker_type, project, on_demand)
     use = (
         f"ray up {name}.yaml\nray dashboard {name}.yaml   (the Jobs API at http://127.0.0.1:8265)\n"
         f"nst jobs submit --follow -- ...\nray down {name}.yaml"
@@ -134,13 +139,13 @@ def ray_up(
 @app.command()
 def compose(
     output: _Output,
-    name: _Name = "nst",
-    image: _Image = "nst:latest",
+    name: _Name = ClusterSpec.name,
+    image: _Image = ClusterSpec.image,
     workers: Annotated[int, typer.Option(help="Worker containers.")] = 1,
-    gpus: _Gpus = 1,
-    worker_cpus: _WorkerCpus = 8,
-    worker_memory: _WorkerMemory = "32Gi",
-    shared: _Shared = "/shared",
+    gpus: _Gpus = ClusterSpec.gpus,
+    worker_cpus: _WorkerCpus = ClusterSpec.worker_cpus,
+    worker_memory: _WorkerMemory = ClusterSpec.worker_memory,
+    shared: _Shared = ClusterSpec.shared,
     overwrite: _Overwrite = False,
 ) -> None:
     """Write a compose file with a head and GPU workers, and a new token of its own.
@@ -150,8 +155,7 @@ def compose(
     import secrets
 
     from cluster.manifests.compose import TOKEN_FILE, compose_file
-    from cluster.manifests.rendering import as_yaml
-    from cluster.manifests.spec import ClusterSpec
+    from cluster.manifests.rendering import as_yaml, container_user
 
     spec = ClusterSpec(
         name=name,
@@ -164,11 +168,11 @@ def compose(
         shared=shared,
     )
     use = (
-        "UID=$(id -u) GID=$(id -g) docker compose up --detach\n"
+        "docker compose up --detach\n"
         f"RAY_AUTH_TOKEN_PATH=./{TOKEN_FILE} nst jobs submit --follow -- ..."
     )
-    files = {"compose.yaml": as_yaml(compose_file(spec), use=use)}
-    secret = {TOKEN_FILE: secrets.token_hex(32), ".gitignore": f"{TOKEN_FILE}\n"}
+    files = {"compose.yaml": as_yaml(compose_file(spec, container_user()), use=use)}
+    secret = {TOKEN_FILE: secrets.token_hex(32)}
     _write(output, spec, files, secret=secret, overwrite=overwrite)
 
 
@@ -182,7 +186,7 @@ def _write(
 ) -> None:
     from cluster.manifests.rendering import container_files, write_files
 
-    everything = {**files, **container_files(spec.image)}
+    everything = {**files, **container_files(spec)}
     write_files(folder, everything, secret=secret or {}, overwrite=overwrite)
     for name in (*everything, *(secret or {})):
         console.say(str(folder / name))

@@ -63,8 +63,6 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
 
     Raises InputError, or Typer's own errors, for what cannot be run as a job.
     """
-    from jobs.cli.main import app
-
     if not arguments:
         raise InputError("no command: name one behind --, such as `-- stylize video film.mp4 ...`")
     if arguments[0] in _NOT_FOR_JOBS:
@@ -75,6 +73,13 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
                 "a URI with a user name or password: every list of processes and jobs would show "
                 "it; give the cluster's nodes the credentials in their environment"
             )
+    return parsed(arguments)
+
+
+def parsed(arguments: Sequence[str]) -> CommandLine:
+    """Parse any command line of ours, without running it. Raises Typer's errors."""
+    from jobs.cli.main import app
+
     command: Any = typer.main.get_command(app)
     context = command.make_context("nst", list(arguments))
     words = []

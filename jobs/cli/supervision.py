@@ -25,7 +25,6 @@ _CHANNEL = "NST_SUPERVISOR_CHANNEL"
 """In the environment of the watched process: the number of its end of the channel."""
 _ENDED = b"ended"
 _CONNECTS = ("stylize", "upscale", "train")
-_OPTION = "--address"
 _SECONDS_BETWEEN_LOOKS = 0.1
 _RUN = "from jobs.cli.main import run; run()"
 
@@ -34,13 +33,22 @@ def address_asked_for(arguments: Sequence[str]) -> str | None:
     """Return the cluster that a command line wants to run on; None where it needs no watching."""
     if _CHANNEL in os.environ or not arguments or arguments[0] not in _CONNECTS:
         return None
-    address = os.environ.get("NST_ADDRESS", "local")
+    address = _value(arguments, "--address") or os.environ.get("NST_ADDRESS", "")
+    in_this_process = _value(arguments, "--workers") == "0"
+    if address in ("local", "") or in_this_process or "--help" in arguments:
+        return None
+    return address
+
+
+def _value(arguments: Sequence[str], option: str) -> str | None:
+    """Return the value that a command line gives to an option, the last where it gives several."""
+    value = None
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        if argument == _OPTION:
-            address = following
-        elif argument.startswith(f"{_OPTION}="):
-            address = argument.partition("=")[2]
-    return None if address in ("local", "") or "--help" in arguments else address
+        if argument == option:
+            value = following
+        elif argument.startswith(f"{option}="):
+            value = argument.partition("=")[2]
+    return value
 
 
 def supervise(address: str) -> int:

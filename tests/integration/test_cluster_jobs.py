@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -66,7 +67,7 @@ def test_a_job_gives_the_result_report_and_code_of_the_command_itself(
     assert (report["total"], report["done"]) == (jobs_report["total"], jobs_report["done"])
     assert _tree(folder / "itself") == _tree(folder / "job") != {}
     assert f"error: {report['failures'][0]['error']}" in job.stderr
-    assert "\x1e" not in job.stdout + job.stderr
+    assert not {"\x1d", "\x1e"} & set(job.stdout + job.stderr)
 
     (job_id,) = [
         each["id"]
@@ -231,6 +232,36 @@ def test_down_ends_all_that_up_has_started_and_no_other_ray(tmp_path: Path) -> N
     task: Any = ray.remote(num_cpus=0)(lambda: os.getpid())
     assert ray.get(task.remote()) > 0
     assert machine.nst("cluster", "down").stdout == "no node of `nst cluster up` is here\n"
+
+
+def test_a_node_in_the_foreground_ends_with_its_command(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    process = machine.start("cluster", "up", "--block", "--port", "0", "--dashboard-port", "0")
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("end"):
+        assert process.poll() is None, process.communicate()
+    (record,) = _records(machine)
+    processes = record.processes()
+    process.send_signal(signal.SIGTERM)  # as `docker stop` and systemd do
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (0, f"ended  head {record.address}\n")
+    assert not any(each.is_running() for each in processes)
+    assert not _records(machine)
+
+
+def test_a_node_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for options, words in (
+            (("--join", f"192.0.2.99:{port}"), "no token here"),
+            (("--port", port), "cannot be listened on"),
+            (("--listen", "192.0.2.99"), "no address of this machine"),
+            (("--listen", "0.0.0.0"), "no address of this machine"),  # noqa: S104 - refused
+            (("--join", "127.0.0.1:6379"), "a head on loopback is alone"),
+        ):
+            _assert_one_line(machine.nst("cluster", "up", *options), words)
+    assert not _records(machine)
 
 
 @pytest.mark.slow

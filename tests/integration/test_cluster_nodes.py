@@ -147,9 +147,7 @@ def test_a_lost_head_is_one_line_and_a_new_cluster_goes_on(network: Network, fol
 def test_folders_that_a_node_does_not_see_are_one_line_and_nothing_is_lost(
     network: Network, folder: Path, photos: Path, vgg19_file: Path
 ) -> None:
-    driver = network.machine(0)
-    head = driver.up("--listen", network.address(0), "--cpus", "0")
-    network.machine(1, hidden=folder).up("--join", head.address, "--cpus", "1")
+    driver, head = _cluster(network, workers=1, hidden=folder)
     shutil.copytree(photos, folder / "photos")
     weights = ("--loss-network", "vgg19", "--loss-network-weights", str(vgg19_file))
     sizes = ("--steps", "2", "--batch-size", "1", "--image-size", "32", "--width", "4")
@@ -174,13 +172,22 @@ def _images(*words: str) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
+def test_a_machine_that_only_gives_orders_has_its_film_done_by_others(
+    network: Network, folder: Path
+) -> None:
+    _, head = _cluster(network, workers=1, hidden=folder)
+    laptop = network.machine(2)
+    laptop.up("--join", head.address, "--cpus", "0")
+    result = laptop.nst(*_stylize("laptop.mp4"), "--address", "auto", folder=folder)
+    assert result.returncode == 0, result.stderr
+    assert (folder / "laptop.mp4").read_bytes() == (folder / "local.mp4").read_bytes()
+
+
+@pytest.mark.slow
 def test_training_goes_on_when_the_link_of_one_of_its_nodes_is_cut(
     network: Network, photos: Path, vgg19_file: Path, tmp_path: Path
 ) -> None:
-    driver = network.machine(0)
-    head = driver.up("--listen", network.address(0), "--cpus", "0")
-    for number in (1, 2):
-        network.machine(number).up("--join", head.address, "--cpus", "1")
+    driver, head = _cluster(network, workers=2)
     weights = ("--loss-network", "vgg19", "--loss-network-weights", str(vgg19_file))
     sizes = ("--steps", "200", "--batch-size", "1", "--image-size", "32", "--width", "4")
     photo = str(next(photos.rglob("*.jpg")))
@@ -202,3 +209,14 @@ def test_training_goes_on_when_the_link_of_one_of_its_nodes_is_cut(
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(200))
     assert {line["workers"] for line in lines} == {1, 2}
+
+
+def _cluster(
+    network: Network, workers: int, hidden: Path | None = None
+) -> tuple[Machine, NodeRecord]:
+    """Return the driver's machine, and its head, which workers of one CPU each have joined."""
+    driver = network.machine(0)
+    head = driver.up("--listen", network.address(0), "--cpus", "0")
+    for number in range(1, workers + 1):
+        network.machine(number, hidden).up("--join", head.address, "--cpus", "1")
+    return driver, head
