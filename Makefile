@@ -9,11 +9,12 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/nst demo -o demo
 
+# Without the reordering the long files of tests/integration come first, not last.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: lint
-	$(BIN)/pytest -n 2 --dist loadfile -m ""
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m ""
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -14,6 +14,8 @@ _ANSWER_SECONDS = 4.0
 _SECONDS_BETWEEN_QUESTIONS = 2.0
 _SILENT_SECONDS = 12.0
 """After which a head is taken to be lost; a link may be down for a moment."""
+_NEVER_HEARD_SECONDS = 60.0
+"""The same for one that has never answered: the command itself says so, and before that."""
 
 
 def with_port(address: str) -> str:
@@ -76,6 +78,7 @@ class HeadWatch:
     def __init__(self, address: str) -> None:
         self.lost = False
         self._address = address
+        self._heard = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="head watch", daemon=True)
         self._thread.start()
@@ -94,19 +97,22 @@ class HeadWatch:
         while not self._ended.wait(_SECONDS_BETWEEN_QUESTIONS):
             seconds = self._seconds_of_silence()
             silent = silent + seconds if seconds else 0.0
-            if silent >= _SILENT_SECONDS:
+            if silent >= (_SILENT_SECONDS if self._heard else _NEVER_HEARD_SECONDS):
                 self.lost = True
                 return
 
     def _seconds_of_silence(self) -> float:
-        """Ask once; 0 for an answer."""
+        """Ask once; 0 for an answer, be it a refusal."""
         import grpc
 
         try:
             _ask_for_version(self._address)
         except grpc.RpcError as error:
-            at_once = error.code() is grpc.StatusCode.UNAVAILABLE
-            return _SECONDS_BETWEEN_QUESTIONS + (0.0 if at_once else _ANSWER_SECONDS)
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                return _SECONDS_BETWEEN_QUESTIONS
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return _SECONDS_BETWEEN_QUESTIONS + _ANSWER_SECONDS
+        self._heard = True
         return 0.0
 
 

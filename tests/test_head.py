@@ -26,8 +26,12 @@ class _Head(services.NodeInfoGcsServiceServicer):  # type: ignore[misc]
 
     asked = 0
 
+    refuses = False
+
     def CheckAlive(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
         self.asked += 1
+        if self.refuses:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "no token")
         return messages.CheckAliveReply(ray_version=self.version)
 
 
@@ -134,3 +138,25 @@ def test_a_watch_notices_a_head_that_is_gone_and_bears_a_short_silence(
         assert watch.is_silent()
     finally:
         watch.close()
+
+
+def test_a_head_that_refuses_us_and_one_never_heard_are_not_lost(
+    server: tuple[grpc.Server, str], servicer: _Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head, "_SECONDS_BETWEEN_QUESTIONS", 0.05)
+    monkeypatch.setattr(head, "_SILENT_SECONDS", 0.2)
+    servicer.refuses = True
+    watches = [HeadWatch(server[1]), HeadWatch("127.0.0.1:9")]
+    try:
+        time.sleep(1)
+        assert servicer.asked > 4
+        assert not any(watch.lost for watch in watches)
+        monkeypatch.setattr(head, "_NEVER_HEARD_SECONDS", 0.2)
+        end = time.monotonic() + 20
+        while not watches[1].lost:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert not watches[0].lost
+    finally:
+        for watch in watches:
+            watch.close()

@@ -106,7 +106,7 @@ def test_a_folder_that_is_sent_is_where_the_job_reads(here: Machine, folder: Pat
 def test_the_same_submit_finds_the_job_that_runs_and_stop_leaves_work_to_go_on_with(
     here: Machine, folder: Path
 ) -> None:
-    make_clip(folder / "film.mp4", frames=1440)
+    make_clip(folder / "film.mp4", frames=960)
     style = ("--style", "wave", "--segment-seconds", "1")
     command = ("stylize", "video", "film.mp4", "-o", "out.mp4", *style, "--json")
     ids = [here.nst("jobs", "submit", "--", *command, folder=folder).stdout for _ in range(2)]
@@ -127,7 +127,7 @@ def test_the_same_submit_finds_the_job_that_runs_and_stop_leaves_work_to_go_on_w
 
 
 def test_a_follower_that_leaves_says_how_to_come_back(here: Machine, folder: Path) -> None:
-    make_clip(folder / "film.mp4", frames=1440)
+    make_clip(folder / "film.mp4", frames=960)
     command = ("stylize", "video", "film.mp4", "-o", "out.mp4", "--style", "wave")
     follower = here.start("jobs", "submit", "--follow", "--", *command, folder=folder)
     assert follower.stderr is not None
