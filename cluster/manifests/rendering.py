@@ -51,9 +51,9 @@ def write_files(
                 part.write_text(text)
                 if name in secret and os.geteuid() == 0:
                     os.chown(part, *container_user())
+            _keep_from_git(folder, secret)  # before they are there
             for name in (*files, *secret):
                 Path(parts, name).replace(folder / name)
-        _keep_from_git(folder, secret)
     except OSError as error:
         raise InputError(f"-o {folder}: cannot be written ({error.strerror})") from error
 

@@ -106,7 +106,7 @@ def test_a_folder_that_is_sent_is_where_the_job_reads(here: Machine, folder: Pat
 def test_the_same_submit_finds_the_job_that_runs_and_stop_leaves_work_to_go_on_with(
     here: Machine, folder: Path
 ) -> None:
-    make_clip(folder / "film.mp4", frames=720)
+    make_clip(folder / "film.mp4", frames=960)
     style = ("--style", "wave", "--segment-seconds", "1")
     command = ("stylize", "video", "film.mp4", "-o", "out.mp4", *style, "--json")
     ids = [here.nst("jobs", "submit", "--", *command, folder=folder).stdout for _ in range(2)]
