@@ -20,7 +20,7 @@ from nst_core.settings import (
 
 EngineChoice = Literal["auto", "torch", "openvino"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
-PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]
+PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 CodecChoice = Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores"]
 EncoderChoice = Literal["software", "nvenc"]
 FormatChoice = Literal["same", "png", "jpeg", "webp"]

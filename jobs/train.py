@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from cluster.connection import LOCAL, ray_session
+from jobs.calibration import eight_bit_of, read_photos
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.run_folder import RunFolder
 from jobs.training_checkpoints import State, settle
@@ -22,9 +23,9 @@ from jobs.training_plan import Base, TrainingPlan, build_network, describe, make
 from jobs.training_records import final_sheet
 from jobs.training_specs import TrainGenerator, TrainStyle, TrainSuperResolution, TrainTexture
 from nst_core import __version__
-from nst_core.checkpoint import build_generator, read_info, save_state
+from nst_core.checkpoint import build_generator, read_info, read_state, save_state
 from nst_core.conditional_norm import joined
-from nst_core.errors import InputError
+from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.training import LOSS_NAMES, plain
 from pipeline.shared_files import shared_files
 
@@ -52,6 +53,8 @@ class TrainingReport:
     """``path`` and ``error`` of each photo that was met and could not be read."""
     rollbacks: int
     """Times that the run went back to a checkpoint with a lower learning rate."""
+    eight_bit: dict[str, dict[str, float]]
+    """Of each style that 8 bits were calibrated for: how close they come to float32, in dB."""
 
 
 def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> TrainingReport:
@@ -68,6 +71,9 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
             state = _train(job, plan, first_step, on_progress)
         report = _report(job, plan, first_step)
         _save(job, plan, report, state["trained"])
+        if isinstance(job, TrainStyle):
+            on_progress(Progress(plan.settings.steps, plan.settings.steps, "steps", "8 bits"))
+            report = replace(report, eight_bit=_calibrate(job, plan))
     return report
 
 
@@ -103,6 +109,29 @@ def _save(
         training = {**plan.base.training, "extensions": _extensions(plan.base, training)}
     save_state(job.output, state, replace(plan.info, training=training, styles=styles))
     _draw_sheet(plan, trained)
+
+
+def _calibrate(job: TrainStyle, plan: TrainingPlan) -> dict[str, dict[str, float]]:
+    """Calibrate the new styles for 8 bits, and add that to the checkpoint.
+
+    The checkpoint is whole without it: whatever is in the way is a warning.
+    """
+    state, info = read_state(job.output)
+    new = plan.info.styles if info.styles else ("",)
+    try:
+        found = eight_bit_of(job.output, state, info, new, read_photos(plan.photos))
+    except (InputError, EnvironmentProblem) as error:
+        _log.warning("not calibrated for 8 bits: %s", error)
+        return {}
+    known = plan.base.eight_bit if plan.base else {}
+    save_state(job.output, state, replace(info, eight_bit={**known, **found}))
+    return {
+        name or job.output.stem: {
+            "mean_decibels": one.mean_decibels,
+            "least_decibels": one.least_decibels,
+        }
+        for name, one in found.items()
+    }
 
 
 def _extensions(base: Base, training: dict[str, Any]) -> list[dict[str, Any]]:
@@ -250,4 +279,5 @@ def _report(job: TrainGenerator, plan: TrainingPlan, first_step: int) -> Trainin
             {"path": path, "error": error} for path, error in plan.run_folder.unreadable().items()
         ],
         rollbacks=sum(e["event"] == "rollback" for e in plan.run_folder.read_events()),
+        eight_bit={},
     )

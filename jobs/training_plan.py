@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from nst_core.checkpoint import (
 )
 from nst_core.conditional_norm import MultiStyleGenerator, norm_names
 from nst_core.degradation import downscale_batch
+from nst_core.eight_bit import EightBit
 from nst_core.engine import draws_noise
 from nst_core.errors import InputError
 from nst_core.loss_network import LossNetwork, LossNetworkWeights, load_loss_network_weights
@@ -55,6 +56,8 @@ class Base:
     fingerprint: str
     training: dict[str, Any]
     """What its checkpoint says of how it was trained."""
+    eight_bit: dict[str, EightBit] = field(default_factory=dict)
+    """Of those of its styles that are calibrated for 8 bits."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,7 +154,7 @@ def _style_info(job: TrainStyle, base: Base | None) -> CheckpointInfo:
             f"--extend {job.extend}: it has a style {taken[0]} already; rename the style image"
         )
     assert job.extend is not None
-    return replace(read_info(job.extend), training={}, styles=job.style_names)
+    return replace(read_info(job.extend), training={}, styles=job.style_names, eight_bit={})
 
 
 def read_base(path: Path) -> Base:
@@ -170,7 +173,8 @@ def read_base(path: Path) -> Base:
             "else; rename it"
         )
     load_generator(path, {styles[0]: 1.0} if info.styles else None)  # says what is damaged
-    return Base(tensors, styles, fingerprint(path), info.training)
+    eight_bit = {name or styles[0]: found for name, found in info.eight_bit.items()}
+    return Base(tensors, styles, fingerprint(path), info.training, eight_bit)
 
 
 def build_trainer(

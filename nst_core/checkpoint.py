@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from nst_core.conditional_norm import mixed
+from nst_core.eight_bit import EightBit
 from nst_core.errors import CheckpointError
 from nst_core.fast_style_transfer_net import FastStyleTransferNet
 from nst_core.johnson_net import JohnsonNet
@@ -51,6 +52,8 @@ class CheckpointInfo:
     """Style, data, steps, weights, seed: whatever the training recorded."""
     styles: tuple[str, ...] = ()
     """Names of the styles of a network that has several, in the order of its parameters' rows."""
+    eight_bit: Mapping[str, EightBit] = field(default_factory=dict)
+    """How each style is computed in 8 bits; the one of a network without names is called ``""``."""
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -78,7 +81,8 @@ def save_generator(path: Path, generator: nn.Module, info: CheckpointInfo) -> No
 def save_state(path: Path, state: Mapping[str, Tensor], info: CheckpointInfo) -> None:
     """Write a generator's state, as save_generator does."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    metadata = {"format": FORMAT, **vars(info)}
+    eight_bit = {name: found.fields() for name, found in info.eight_bit.items()}
+    metadata = {"format": FORMAT, **vars(info), "eight_bit": eight_bit}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -190,7 +194,8 @@ def _read(path: Path, *, with_tensors: bool) -> tuple[CheckpointInfo, dict[str, 
             metadata["arguments"],
             metadata.get("training", {}),
             tuple(metadata.get("styles", ())),
+            {name: EightBit.of(found) for name, found in metadata.get("eight_bit", {}).items()},
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"checkpoint {path}: its metadata is damaged ({error})") from error
     return info, tensors

@@ -9,11 +9,13 @@ from typing import Literal, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from nst_core.eight_bit import EightBit
 from nst_core.errors import EnvironmentProblem, InputError
 
 EngineName = Literal["torch", "openvino"]
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16", "float16"]
+PrecisionName = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 
 class Engine(Protocol):
@@ -22,6 +24,7 @@ class Engine(Protocol):
     name: str
     """Engine, device and precision, such as ``openvino cpu bfloat16``."""
     precision: Precision
+    """Of what is not computed in 8 bits."""
     device: torch.device
     """Where the tensors go in and come out."""
 
@@ -39,7 +42,7 @@ class NoiseDrawing(Protocol):
 
 
 class TorchEngine:
-    """PyTorch itself: the reference on the CPU, half precision and channels-last on CUDA.
+    """PyTorch as it is: the reference on the CPU, and what ``CudaEngine`` starts from.
 
     A generator that draws noise computes picture by picture, each time from the start of the
     noise of ``seed``: a picture's pixels depend neither on the batch nor on what came before.
@@ -92,16 +95,18 @@ def make_engine(
     *,
     engine: Literal["auto", "torch", "openvino"] = "auto",
     device: Literal["auto", "cpu", "cuda"] = "auto",
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    precision: PrecisionName = "auto",
+    eight_bit: EightBit | None = None,
     threads: int | None = None,
     seed: int = 0,
 ) -> Engine:
     """Choose and build an engine.
 
     ``auto`` is CUDA where there is a device, else OpenVINO where it is installed, else torch; in
-    half precision where the device computes it. ``threads`` bounds OpenVINO's threads (None: all);
-    torch has its own setting. A generator that draws noise, from ``seed``, runs on torch: a traced
-    graph would keep the noise that it was traced with.
+    half precision where the device computes it, in 8 bits where a CPU does and ``eight_bit`` says
+    that the picture stays close. ``threads`` bounds OpenVINO's threads (None: all); torch has its
+    own setting. A generator that draws noise, from ``seed``, runs on torch: a traced graph would
+    keep the noise that it was traced with.
     Raises EnvironmentProblem for what this machine lacks, InputError for what does not combine.
     """
     chosen_device = choose_device(device)
@@ -119,9 +124,18 @@ def make_engine(
     if engine == "openvino":
         from nst_core.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(generator, precision=precision, threads=threads)
+        return OpenVinoEngine(generator, precision=precision, eight_bit=eight_bit, threads=threads)
+    if precision == "int8":
+        raise InputError(
+            f"--precision int8: torch on {chosen_device} does not compute it; use "
+            "--engine openvino --device cpu, or --precision auto"
+        )
     if precision == "auto":
         precision = "float16" if chosen_device == "cuda" else "float32"
+    if chosen_device == "cuda":
+        from nst_core.cuda_engine import CudaEngine
+
+        return CudaEngine(generator, precision=precision, seed=seed)
     return TorchEngine(generator, device=chosen_device, precision=precision, seed=seed)
 
 

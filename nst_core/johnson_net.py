@@ -32,6 +32,7 @@ class JohnsonNet(nn.Module):
 
     scale = 1
     draws_noise = False
+    output_layer = "decoder.6"
     min_side = _REFLECTION + _STRIDE
     """Reflection of 40 pixels needs more than 40 of them, in a multiple of 4."""
 
@@ -53,6 +54,7 @@ class JohnsonNet(nn.Module):
             nn.Conv2d(width, 3, 9, padding=4),
         )
         self.picture_range = ScaledTanh()
+        self.finish: nn.Module = nn.Identity()  # ``inference_form`` puts a PixelShuffle here
         initialize_as_authors(self)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -60,7 +62,8 @@ class JohnsonNet(nn.Module):
         height, width = image.shape[-2:]
         padded = pad_to_multiple(image, _STRIDE, least=self.min_side)
         padded = F.pad(self.picture_range.centred(padded), (_REFLECTION,) * 4, mode="reflect")
-        output = self.picture_range(self.decoder(self.residual(self.encoder(padded))))
+        output = self.finish(self.decoder(self.residual(self.encoder(padded))))
+        output = self.picture_range(output)
         return within_range(output[..., :height, :width], training=self.training)
 
 

@@ -10,21 +10,24 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import platform
 import warnings
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import openvino
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nst_core import __version__
+from nst_core.eight_bit import EightBit
+from nst_core.engine import PrecisionName
 from nst_core.errors import EnvironmentProblem, InputError
+from nst_core.inference_form import inference_form
+from nst_core.processors import usable_processors
 
 _PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _EXAMPLE_SHAPE = (1, 3, 64, 96)
@@ -32,30 +35,39 @@ _CACHE_VARIABLE = "NST_CACHE_DIR"
 
 
 class OpenVinoEngine:
-    """Runs a generator on the CPU; sizes may differ from call to call without compiling anew."""
+    """Runs a generator on the CPU; sizes may differ from call to call without compiling anew.
+
+    ``precision`` ``auto`` is 8 bits where ``eight_bit`` is close to float32 and the processor is
+    made for them, else bfloat16 where it is made for that, else float32.
+    """
 
     def __init__(
         self,
         generator: nn.Module,
         *,
-        precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+        precision: PrecisionName = "auto",
+        eight_bit: EightBit | None = None,
         threads: int | None = None,
     ) -> None:
         self.device = torch.device("cpu")
         self._scale = int(getattr(generator, "scale", 1))
         self._min_side = int(getattr(generator, "min_side", 1))
         core = openvino.Core()
-        chosen = _choose_precision(core, precision)
+        capabilities = _capabilities(core)
+        chosen = choose_precision(precision, eight_bit, capabilities)
         self.name = f"openvino cpu {chosen}"
-        self.precision: Literal["float32", "bfloat16", "float16"] = chosen
-        threads = threads or len(os.sched_getaffinity(0))
+        self.precision: Literal["float32", "bfloat16"] = (
+            _widest(capabilities) if chosen == "int8" else chosen
+        )
+        ranges = eight_bit.ranges if chosen == "int8" and eight_bit else None
+        threads = threads or usable_processors()
         compiled = core.compile_model(
-            _converted(core, generator),
+            _converted(core, inference_form(generator, ranges)),
             "CPU",
             {
                 "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": threads,
-                "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[chosen],
+                "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[self.precision],
                 # Kernels are kept for each size met: without a bound, memory grows with sizes.
                 "CPU_RUNTIME_CACHE_CAPACITY": "64",
             },
@@ -70,35 +82,40 @@ class OpenVinoEngine:
         height, width = images.shape[-2:]
         # The traced network pads to a multiple, and not to the least size that it can compute.
         padding = (0, max(0, self._min_side - width), 0, max(0, self._min_side - height))
-        padded = F.pad(images.detach().float(), padding, mode="replicate")
+        padded = images.detach().float()
+        if any(padding):
+            padded = F.pad(padded, padding, mode="replicate")
         try:
-            outputs = self._outputs(padded.contiguous().numpy())
+            outputs = self._outputs(padded.contiguous())
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise EnvironmentProblem(
                 f"OpenVINO cannot compute {width}x{height} pixels ({reason}); "
                 "try --engine torch or --max-side"
             ) from error
-        return torch.cat(outputs)[..., : self._scale * height, : self._scale * width]
+        return outputs[..., : self._scale * height, : self._scale * width]
 
-    def _outputs(self, frames: NDArray[np.float32]) -> list[Tensor]:
-        """Keep every stream busy; a stream's next frame starts once its last has been fetched.
+    def _outputs(self, frames: Tensor) -> Tensor:
+        """Keep every stream busy; a stream's next frame starts once its last is there.
 
-        No AsyncInferQueue: it runs Python on OpenVINO's threads, which then wait for the
-        interpreter's lock, perhaps for the thread that waits for them; and it repeats its first
-        error for ever.
+        Frames are read and written where they lie, without a copy. No AsyncInferQueue: it runs
+        Python on OpenVINO's threads, which then wait for the interpreter's lock, perhaps for the
+        thread that waits for them; and it repeats its first error for ever.
         """
-        outputs: list[Tensor] = []
+        count, channels, height, width = frames.shape
+        outputs = torch.empty(count, channels, self._scale * height, self._scale * width)
         running: deque[Any] = deque()
         try:
-            for number in range(len(frames)):
+            for number in range(count):
                 if len(running) == len(self._requests):
-                    outputs.append(_fetch(running[0]))
-                    running.popleft()
+                    _end(running)
                 request = self._requests[number % len(self._requests)]
-                request.start_async({0: frames[number : number + 1]})
+                request.set_input_tensor(_shared(frames[number : number + 1]))
+                request.set_output_tensor(_shared(outputs[number : number + 1]))
+                request.start_async()
                 running.append(request)
-            outputs += map(_fetch, running)
+            while running:
+                _end(running)
         finally:
             for request in running:  # after an error: a request at work takes no other frame
                 with suppress(RuntimeError):
@@ -106,28 +123,67 @@ class OpenVinoEngine:
         return outputs
 
 
-def _fetch(request: Any) -> Tensor:
-    request.wait()
-    # The request's memory is used again for its next frame.
-    return torch.from_numpy(request.get_output_tensor(0).data.copy())
+def _end(running: deque[Any]) -> None:
+    """Wait for the oldest request; one that fails stays among those that run."""
+    running[0].wait()
+    running.popleft()
 
 
-def _choose_precision(
-    core: openvino.Core, precision: Literal["auto", "float32", "bfloat16", "float16"]
-) -> Literal["float32", "bfloat16"]:
-    can_bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def _shared(frame: Tensor) -> openvino.Tensor:
+    """Give OpenVINO's view of a tensor, which must live as long as a request works with it."""
+    return openvino.Tensor(frame.numpy(), shared_memory=True)
+
+
+def choose_precision(
+    precision: PrecisionName, eight_bit: EightBit | None, capabilities: frozenset[str]
+) -> Literal["float32", "bfloat16", "int8"]:
+    """Choose for a processor made for ``capabilities`` beside float32.
+
+    Raises EnvironmentProblem for what it is not, InputError for what a style or OpenVINO has not.
+    """
     if precision == "auto":
-        return "bfloat16" if can_bfloat16 else "float32"
-    if precision == "bfloat16" and not can_bfloat16:
+        is_close = eight_bit is not None and eight_bit.is_close
+        return "int8" if is_close and "int8" in capabilities else _widest(capabilities)
+    if precision == "bfloat16" and "bfloat16" not in capabilities:
         raise EnvironmentProblem(
             "--precision bfloat16: this CPU does not compute it; use --precision auto"
         )
+    if precision == "int8" and eight_bit is None:
+        raise InputError(
+            "--precision int8: the style is not calibrated for it, or is a mixture; see "
+            "`nst styles calibrate`, or use --precision auto"
+        )
     if precision == "float16":
         raise InputError(
-            "--precision float16: OpenVINO on a CPU has float32 and bfloat16; "
+            "--precision float16: OpenVINO on a CPU has float32, bfloat16 and int8; "
             "use one of them, or --precision auto"
         )
     return precision
+
+
+def _widest(capabilities: frozenset[str]) -> Literal["float32", "bfloat16"]:
+    return "bfloat16" if "bfloat16" in capabilities else "float32"
+
+
+def _capabilities(core: openvino.Core) -> frozenset[str]:
+    """Which precisions this CPU has instructions for, beside float32.
+
+    OpenVINO claims 8 bits everywhere; without VNNI they are slow, and their sums saturate.
+    """
+    bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    has = {
+        "bfloat16": bfloat16,
+        "int8": is_x86 and (bfloat16 or _says_vnni()),  # x86 with bfloat16 has VNNI too
+    }
+    return frozenset(name for name, there in has.items() if there)
+
+
+def _says_vnni() -> bool:
+    try:
+        return "vnni" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
 
 
 def _converted(core: openvino.Core, generator: nn.Module) -> openvino.Model:

@@ -27,6 +27,7 @@ class PytorchExamplesNet(nn.Module):
 
     scale = 1
     draws_noise = False
+    output_layer = "deconv3.conv2d"
     min_side = 5
     """The first convolution reflects 4 pixels, and needs one more to reflect them at."""
 
@@ -51,6 +52,7 @@ class PytorchExamplesNet(nn.Module):
         self.deconv2 = ReflectedConv(2 * width, width, kernel_size=3, doubles=True)
         self.in5 = make_norm("instance", width)
         self.deconv3 = ReflectedConv(width, 3, kernel_size=9)
+        self.finish: nn.Module = nn.Identity()  # ``inference_form`` puts a PixelShuffle here
 
     def forward(self, image: Tensor) -> Tensor:
         """Stylize N x 3 x H x W in [0, 1]."""
@@ -63,7 +65,7 @@ class PytorchExamplesNet(nn.Module):
             features = block(features)
         features = F.relu(self.in4(self.deconv1(features)))
         features = F.relu(self.in5(self.deconv2(features)))
-        output: Tensor = self.deconv3(features) / 255
+        output: Tensor = self.finish(self.deconv3(features)) / 255
         return within_range(output[..., :height, :width], training=self.training)
 
 

@@ -20,6 +20,7 @@ from nst_core.checkpoint import (
     read_tensors,
     restore_generator,
 )
+from nst_core.eight_bit import EightBit
 from nst_core.engine import draws_noise
 from nst_core.errors import InputError
 
@@ -104,6 +105,13 @@ class Style:
         if self.scale != 1:
             return "upscale"
         return "stylize" if getattr(self._network, "stylizes", True) else "synthesize"
+
+    @property
+    def eight_bit(self) -> EightBit | None:
+        """How it is computed in 8 bits; None: nobody has calibrated it, or it is a mixture."""
+        if self.info is None or len(self.mixture) > 1:
+            return None
+        return self.info.eight_bit.get(self.mixture[0][0] if self.mixture else "")
 
     @property
     def scale(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol
 
 import numpy as np
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from nst_core.batching import HalvingBatches
 from nst_core.color import keep_rgb_colors
-from nst_core.engine import Engine, make_engine
+from nst_core.cuda_engine import frames_a_batch
+from nst_core.device_transfer import overlapped
+from nst_core.engine import Engine, PrecisionName, make_engine
 from nst_core.layerwise_engine import LayerwiseEngine
 from nst_core.pixels import to_bytes, to_unit_range
 from nst_core.style_library import Style
@@ -32,6 +34,11 @@ _LEAST_SIDE = 64
 _AUTO_SIDE = 1792
 """Of pictures that are computed whole. The process then has about 2 GB at most (measured: 0.6 and
 0.23 for each megapixel in bfloat16, 0.37 in float32; 0.36 and 0.64 at a width of 32)."""
+
+_MOST_FRAMES_A_BATCH = 8
+_PIXELS_A_BATCH = 4_000_000
+"""Bounds the memory of large frames on a CPU, as they come out: 4 at 720p, 1 at 4K. Stylized frames
+are as many as there are threads at least; enlarged ones are not, each is many times its source."""
 
 _Rows = tuple[slice, Tensor]
 
@@ -75,7 +82,7 @@ class Stylizer:
         seed: int = 0,
         engine: Literal["auto", "torch", "openvino"] = "auto",
         device: Literal["auto", "cpu", "cuda"] = "auto",
-        precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+        precision: PrecisionName = "auto",
         threads: int | None = None,
         tile: Literal["auto", "off"] | int = "auto",
     ) -> None:
@@ -96,14 +103,18 @@ class Stylizer:
         self._video_engine: Engine | None = None
         self._pieces: PieceEngine | None = None
         self._whole_side = 0
+        self._width = 0
+        self._frames_on_gpu: dict[tuple[int, int], int] = {}
         if style.path is None or strength == 0:
             return
         generator = style.load()
+        self._width = int(getattr(generator, "width", 32))
         self._engine = make_engine(
             generator,
             engine=engine,
             device=device,
             precision=precision,
+            eight_bit=style.eight_bit,
             threads=threads,
             seed=seed,
         )
@@ -126,6 +137,33 @@ class Stylizer:
     def computes(self) -> bool:
         """Whether a network is run; False where only colours are converted, there and back."""
         return self._engine is not None
+
+    @property
+    def works_beside(self) -> bool:
+        """Whether the caller's thread can get something done while a network computes."""
+        return self.computes and (self._video_device.type != "cpu" or self.threads > 1)
+
+    def frames_a_batch(self, height: int, width: int) -> int:
+        """How many frames of ``height`` x ``width`` pixels to hand over at once, 1 or more."""
+        if self._video_device.type != "cpu":
+            size = height, width
+            if size not in self._frames_on_gpu:  # later, free memory is less by what torch keeps
+                self._frames_on_gpu[size] = frames_a_batch(
+                    *size,
+                    generator_width=self._width,
+                    free_bytes=torch.cuda.mem_get_info(self._video_device)[0],
+                    scale=self.scale,
+                )
+            return self._frames_on_gpu[size]
+        if not self.computes or self.threads == 1:
+            return 1  # stays in the processor's cache
+        least = self.threads if self.scale == 1 else 1
+        pixels = height * width * self.scale**2
+        return max(least, min(_MOST_FRAMES_A_BATCH, _PIXELS_A_BATCH // pixels))
+
+    @property
+    def _video_device(self) -> torch.device:
+        return self._video_engine.device if self._video_engine else torch.device("cpu")
 
     def stylize(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Map uint8 RGB, H x W x 3 or N x H x W x 3, to the same, ``scale`` times as large."""
@@ -155,14 +193,32 @@ class Stylizer:
         float32 between, identity and all; alpha passes by the network. ``tone_mapping`` brings a
         high dynamic range down to BT.709 before the network sees it.
         """
+        batches = self.stylize_yuv_batches([frames], source, target, tone_mapping=tone_mapping)
+        return next(iter(batches))
+
+    def stylize_yuv_batches(
+        self,
+        batches: Iterable[YuvFrames],
+        source: YuvEncoding,
+        target: YuvEncoding | None = None,
+        *,
+        tone_mapping: ToneMapping | None = None,
+    ) -> Iterator[YuvFrames]:
+        """Do what ``stylize_yuv`` does for one batch after the other.
+
+        On a GPU the next batch travels there, and the last one back, while one is computed.
+        """
         target = target or source
 
-        def convert(part: slice) -> YuvFrames:
-            alpha = None if frames.alpha is None else frames.alpha[part]
-            taken = YuvFrames(frames.luma[part], frames.chroma[part], alpha)
-            return self._stylized_yuv(taken, source, target, tone_mapping)
+        def stylized(frames: YuvFrames) -> YuvFrames:
+            def convert(part: slice) -> YuvFrames:
+                alpha = None if frames.alpha is None else frames.alpha[part]
+                taken = YuvFrames(frames.luma[part], frames.chroma[part], alpha)
+                return self._stylized_yuv(taken, source, target, tone_mapping)
 
-        return join_frames(self._batches.run(len(frames.luma), convert))
+            return join_frames(self._batches.run(len(frames.luma), convert))
+
+        return overlapped(batches, stylized, self._video_device)
 
     @torch.inference_mode()
     def _stylized_yuv(
@@ -172,8 +228,7 @@ class Stylizer:
         target: YuvEncoding,
         tone_mapping: ToneMapping | None,
     ) -> YuvFrames:
-        moved = frames.to(self._video_engine.device) if self._video_engine else frames
-        rgb = yuv_to_rgb(moved, source)
+        rgb = yuv_to_rgb(frames, source)
         if tone_mapping:
             rgb = tone_mapping.to_sdr(rgb)
         output = self._generated(self._video_engine, rgb) if self._video_engine else rgb
@@ -181,13 +236,13 @@ class Stylizer:
             output = keep_rgb_colors(output, rgb)
         result = rgb_to_yuv(output, target)
         if self.keep_colors and target.matrix != "rgb":
-            chroma = moved.chroma if target == source else rgb_to_yuv(rgb, target).chroma
+            chroma = frames.chroma if target == source else rgb_to_yuv(rgb, target).chroma
             result = YuvFrames(result.luma, chroma)
         if frames.alpha is not None:
             alpha = _enlarged(frames.alpha, self.scale)
             alpha = convert_alpha(alpha, depth=source.depth, to_depth=target.depth)
             result = YuvFrames(result.luma, result.chroma, alpha)
-        return result.to(torch.device("cpu"))
+        return result
 
     def _stylized(self, engine: Engine, batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
         _, height, width, _ = batch.shape

@@ -22,6 +22,7 @@ class SuperResolutionNet(nn.Module):
     """
 
     draws_noise = False
+    output_layer = "tail"
     min_side = 1
 
     def __init__(self, scale: int = 4, width: int = 64, norm: NormName = "batch") -> None:
@@ -43,11 +44,12 @@ class SuperResolutionNet(nn.Module):
         )
         self.tail = nn.Conv2d(width, 3, 9, padding=4)
         self.picture_range = ScaledTanh()
+        self.finish: nn.Module = nn.Identity()  # ``inference_form`` puts a PixelShuffle here
 
     def forward(self, image: Tensor) -> Tensor:
         """Enlarge N x 3 x H x W in [0, 1]."""
         features = self.residual(self.head(self.picture_range.centred(image) / 255))
-        output = self.picture_range(self.tail(self.upsampling(features)))
+        output = self.picture_range(self.finish(self.tail(self.upsampling(features))))
         return within_range(output, training=self.training)
 
 

@@ -61,6 +61,7 @@ class TransformerNet(nn.Module):
 
     scale = 1
     draws_noise = False
+    output_layer = "decoder.4"
     min_side = 16
     """Reflection by 4 pixels at full size and by 1 at a quarter of it both need some picture."""
 
@@ -87,12 +88,14 @@ class TransformerNet(nn.Module):
             layer.conv_norm_relu(2 * width, width, kernel_size=3),
             layer.conv(width, 3, kernel_size=9),
         )
+        self.finish: nn.Module = nn.Identity()  # ``inference_form`` puts a PixelShuffle here
 
     def forward(self, image: Tensor) -> Tensor:
         """Stylize N x 3 x H x W in [0, 1]."""
         height, width = image.shape[-2:]
         padded = pad_to_multiple(image, _STRIDE, least=self.min_side)
         output = torch.sigmoid(self.decoder(self.residual(self.encoder(padded))))
+        output = self.finish(output)
         return output[..., :height, :width]
 
 

@@ -1,23 +1,24 @@
-"""What a worker does with a segment: decode, stylize, encode. An ordinary class; no Ray here."""
+"""What a worker does with a segment: decode, stylize, encode. An ordinary class; no Ray here.
+
+A worker of one CPU does one after the other, for its core is never idle. One of several, or with a
+GPU, decodes the next frames and encodes the last ones while the network computes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import av
 
 from nst_core.stylizer import Stylizer
-from nst_core.yuv import join_frames, split_frames
+from nst_core.yuv import YuvFrames, join_frames, split_frames
 from pipeline.frames import frame_to_encode, loses_alpha, source_planes
-from pipeline.output_frame import OutputFrame, output_encoding, source_encoding
+from pipeline.output_frame import output_encoding, source_encoding
+from pipeline.read_ahead import ahead
 from pipeline.segment_decoder import SegmentDecoder, SegmentTask
 from pipeline.segment_encoder import SegmentEncoder
-
-_MOST_FRAMES_PER_BATCH = 8
-_PIXELS_PER_BATCH = 4_000_000
-"""Bounds the memory of large frames, as they come out: 4 at 720p, 1 at 4K. Stylized frames are as
-many as there are threads at least; enlarged ones are not, for each is many times its source."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,6 +40,12 @@ class StylizedSegment:
     """Lines for the user on what came to light and is not damage."""
 
 
+@dataclass(frozen=True, repr=False)
+class _Batch:
+    pts: Sequence[int]
+    planes: YuvFrames
+
+
 class SegmentWorker:
     """Stylizes segments, one after the other, with one Stylizer."""
 
@@ -52,25 +59,13 @@ class SegmentWorker:
 
     def process(self, task: SegmentTask) -> StylizedSegment:
         """Decode, stylize and encode. Damage is reported in the result, not raised."""
-        stream, output = task.stream, task.output
         decoder = SegmentDecoder(task, threads=self._stylizer.threads)
-        encoder = SegmentEncoder(stream, output)
-        source, target = source_encoding(stream), output_encoding(stream, output)
+        encoder = SegmentEncoder(task.stream, task.output)
         pts: list[int] = []
-        for batch in _batches(decoder.frames(), self._batch_size(output)):
-            planes = join_frames([source_planes(f, stream, output.taken_size) for f in batch])
-            if not stream.transparent and loses_alpha(planes, stream, output):
-                decoder.notes.add(
-                    f"its transparency, which begins later, is left out: {output.encoder.codec} "
-                    "has none; --codec ffv1, prores or vp9 keeps it"
-                )
-            stylized = self._stylizer.stylize_yuv(
-                planes, source, target, tone_mapping=output.tone_mapping
-            )
-            for frame, one in zip(batch, split_frames(stylized), strict=True):
-                assert frame.pts is not None
-                encoder.encode(frame_to_encode(one, output), frame.pts)
-                pts.append(frame.pts)
+        for batch in self._stylized(task, self._decoded(task, decoder)):
+            for frame_pts, planes in zip(batch.pts, split_frames(batch.planes), strict=True):
+                encoder.encode(frame_to_encode(planes, task.output), frame_pts)
+                pts.append(frame_pts)
         delivered = set(pts)
         return StylizedSegment(
             number=task.segment.number,
@@ -82,12 +77,47 @@ class SegmentWorker:
             notes=tuple(sorted(decoder.notes)),
         )
 
-    def _batch_size(self, output: OutputFrame) -> int:
-        if not self._stylizer.computes:
-            return 1  # stays in the processor's cache
-        pixels = output.shown_width * output.shown_height
-        least = self._stylizer.threads if output.scale == 1 else 1
-        return max(least, min(_MOST_FRAMES_PER_BATCH, _PIXELS_PER_BATCH // pixels))
+    def _decoded(self, task: SegmentTask, decoder: SegmentDecoder) -> Iterator[_Batch]:
+        stream, output = task.stream, task.output
+        size = self._stylizer.frames_a_batch(output.taken_size[1], output.taken_size[0])
+        batches = _batches(decoder.frames(), size)
+
+        def taken() -> Iterator[_Batch]:
+            for frames in batches:
+                planes = join_frames([source_planes(f, stream, output.taken_size) for f in frames])
+                if not stream.transparent and loses_alpha(planes, stream, output):
+                    decoder.notes.add(
+                        "its transparency, which begins later, is left out: "
+                        f"{output.encoder.codec} has none; --codec ffv1, prores or vp9 keeps it"
+                    )
+                yield _Batch([_pts(frame) for frame in frames], planes)
+
+        return self._beside(taken())
+
+    def _stylized(self, task: SegmentTask, batches: Iterator[_Batch]) -> Iterator[_Batch]:
+        ahead_of_their_planes: deque[Sequence[int]] = deque()  # on a GPU two batches are under way
+
+        def planes() -> Iterator[YuvFrames]:
+            for batch in batches:
+                ahead_of_their_planes.append(batch.pts)
+                yield batch.planes
+
+        stylized = self._stylizer.stylize_yuv_batches(
+            planes(),
+            source_encoding(task.stream),
+            output_encoding(task.stream, task.output),
+            tone_mapping=task.output.tone_mapping,
+        )
+        return self._beside(_Batch(ahead_of_their_planes.popleft(), each) for each in stylized)
+
+    def _beside(self, batches: Iterator[_Batch]) -> Iterator[_Batch]:
+        """Have the batches made while others are worked on, where that gains anything."""
+        return ahead(batches) if self._stylizer.works_beside else batches
+
+
+def _pts(frame: av.VideoFrame) -> int:
+    assert frame.pts is not None
+    return frame.pts
 
 
 def _batches(frames: Iterator[av.VideoFrame], size: int) -> Iterator[list[av.VideoFrame]]:

@@ -177,3 +177,30 @@ def test_every_layout_is_encoded_as_it_was_planned(
         for frame, expected in zip(frames, before, strict=True):
             found = frame.to_ndarray(format="rgb24")
             assert np.abs(found.astype(int) - expected.astype(int)).mean() < 9, output
+
+
+def test_decoding_and_encoding_beside_the_network_give_the_same_bytes(
+    clip: Path, style: Style
+) -> None:
+    alone, beside = (
+        SegmentWorker(Stylizer(style, device="cpu", threads=threads)) for threads in (1, 2)
+    )
+    for task in _tasks(clip, codec="h264"):
+        one, other = alone.process(task), beside.process(task)
+        assert len(one.pts) > 8  # several batches
+        assert one == other
+
+
+def test_a_network_that_fails_beside_the_encoder_ends_the_segment_with_its_error(
+    clip: Path, style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stylizer = Stylizer(style, device="cpu", threads=2)
+    assert stylizer.works_beside
+
+    def fail(*arguments: object, **options: object) -> Iterator[object]:
+        yield from ()
+        raise InputError("no such network")
+
+    monkeypatch.setattr(stylizer, "stylize_yuv_batches", fail)
+    with pytest.raises(InputError, match="no such network"):
+        SegmentWorker(stylizer).process(_tasks(clip)[0])

@@ -1,14 +1,17 @@
-"""`nst styles list`, `show`, `import` and `export`."""
+"""`nst styles list`, `show`, `import`, `calibrate` and `export`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from jobs.cli import console, options
+
+if TYPE_CHECKING:
+    from nst_core.checkpoint import CheckpointInfo
 
 app = typer.Typer(no_args_is_help=True, help="The styles at hand.")
 
@@ -75,6 +78,8 @@ def show(
         fields["mixture"] = dict(style.mixture)
     if style.info:
         fields |= asdict(style.info) | {"training": style.training}
+        if not json:
+            fields["eight_bit"] = _closeness(style.info)
     if json:
         console.print_json(fields)
         return
@@ -94,6 +99,10 @@ def import_style(
         Literal["auto", "pytorch-examples", "fast-style-transfer"],
         typer.Option(help="Whose checkpoint it is; auto tells by the names in it."),
     ] = "auto",
+    content: Annotated[
+        list[str] | None,
+        typer.Option(help="Photographs: the style is then calibrated for 8 bits too."),
+    ] = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
@@ -102,11 +111,15 @@ def import_style(
     Example: nst styles import candy.pth -o candy.safetensors
     """
     _check_output(output, file, overwrite)
+    from jobs.calibration import calibrate_checkpoint, find_photos
     from nst_core.checkpoint import save_generator
     from nst_core.checkpoint_import import import_checkpoint
 
+    photos = find_photos(content) if content else []
     generator, info = import_checkpoint(file, format=format)
     save_generator(output, generator, info)
+    if content:
+        info = calibrate_checkpoint(output, photos, output)
     if json:
         console.print_json({"output": str(output), **asdict(info)})
         return
@@ -115,6 +128,36 @@ def import_style(
         f"{output}: {info.architecture} of width {width} from {file.name}; "
         f"apply it with --style {output}"
     )
+
+
+@app.command()
+def calibrate(
+    checkpoint: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint file.")],
+    content: Annotated[
+        list[str],
+        typer.Option(help="Photographs: files, folders, globs, lists (.txt), URIs; 60 are used."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The checkpoint to write.")
+    ],
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Find out how a style is computed in 8 bits, and how close that comes.
+
+    `nst train style` does so by itself; styles that are imported or older gain by it.
+
+    Example: nst styles calibrate candy.safetensors --content photos -o candy8.safetensors
+    """
+    _check_output(output, checkpoint, overwrite)
+    from jobs.calibration import calibrate_checkpoint, find_photos
+
+    info = calibrate_checkpoint(checkpoint, find_photos(content), output)
+    if json:
+        console.print_json({"output": str(output), **asdict(info)})
+        return
+    for line in _lines({str(output): _closeness(info)}):
+        console.say(line)
 
 
 @app.command()
@@ -164,6 +207,15 @@ def _check_output(output: Path, source: Path, overwrite: bool) -> None:
         raise InputError(f"{output}: the output would replace its input; name another file")
     if output.exists() and not overwrite:
         raise InputError(f"{output} exists; --overwrite replaces it")
+
+
+def _closeness(info: CheckpointInfo) -> dict[str, str]:
+    """What calibrating each style for 8 bits has come to, without the ranges."""
+    return {
+        name or "the style": f"{found.mean_decibels} dB of float32, the worst photograph "
+        f"{found.least_decibels} dB; {'used' if found.is_close else 'not used'} by itself"
+        for name, found in info.eight_bit.items()
+    }
 
 
 def _lines(fields: dict[str, Any], indent: str = "") -> list[str]:

@@ -1,0 +1,74 @@
+"""Calibrating styles for 8 bits: photographs from wherever they are, results into a checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from jobs.training_content import find_content, read_content
+from nst_core.checkpoint import CheckpointInfo, read_state, restore_generator, save_state
+from nst_core.eight_bit import LONGEST_SIDE, EightBit, calibrate, photos_wanted
+from nst_core.engine import draws_noise
+from nst_core.errors import InputError, MediaError
+from nst_core.pictures import to_tensor
+from nst_core.training_photos import open_photo
+
+_log = logging.getLogger(__name__)
+
+
+def calibrate_checkpoint(path: Path, photos: Sequence[Tensor], output: Path) -> CheckpointInfo:
+    """Calibrate all styles of a checkpoint, and write it as ``output``. Raises InputError."""
+    state, info = read_state(path)
+    found = eight_bit_of(path, state, info, info.styles or ("",), photos)
+    calibrated = replace(info, eight_bit=found)
+    save_state(output, state, calibrated)
+    return calibrated
+
+
+def eight_bit_of(
+    path: Path,
+    state: Mapping[str, Tensor],
+    info: CheckpointInfo,
+    styles: Iterable[str],
+    photos: Sequence[Tensor],
+) -> dict[str, EightBit]:
+    """Calibrate some of a checkpoint's styles; ``""`` is that of a network without names.
+
+    ``path`` is for errors only. Raises InputError for a network that is not computed in 8 bits.
+    """
+    found: dict[str, EightBit] = {}
+    for style in styles:
+        generator = restore_generator(path, state, info, {style: 1.0} if style else None)
+        if draws_noise(generator):
+            raise InputError(f"{path}: a network that draws noise is not computed in 8 bits")
+        found[style] = calibrate(generator, photos)
+    return found
+
+
+def find_photos(content: Sequence[str]) -> list[Tensor]:
+    """Read photographs of ``--content``, as read_photos does. Raises what find_content raises."""
+    return read_photos(find_content(content))
+
+
+def read_photos(paths: Sequence[str]) -> list[Tensor]:
+    """Read as many photographs as calibrating takes, evenly from ``paths``: 1 x 3 x H x W.
+
+    Those that cannot be read are left out, with a warning.
+    """
+    wanted = min(photos_wanted(), len(paths))
+    photos = []
+    for number in range(wanted):
+        path = paths[number * len(paths) // wanted]
+        try:
+            photo = open_photo(read_content(path), name=path, shrink_towards=LONGEST_SIDE // 2)
+        except MediaError as error:
+            _log.warning("not calibrated on: %s", error)
+            continue
+        photo.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BICUBIC)
+        photos.append(to_tensor(photo))
+    return photos
