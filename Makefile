@@ -23,7 +23,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 bench: $(READY)
-	$(BIN)/python -m tests.benchmarks.engines
+	$(BIN)/nst bench
 
 clean:
 	rm -rf $(VENV)

@@ -6,7 +6,9 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from cluster.auth_token import use_token
 from cluster.head import AUTO, check_head, is_local_host, with_port
@@ -23,6 +25,12 @@ _ENVIRONMENT_BEFORE_IMPORT = {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",  # then it asks again which nodes are left
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # in vain, where one of the group is gone
 }
+_SECONDS_AT_A_TIME = 0.5
+_SECONDS_TO_SPAWN = 5.0
+"""At most: what the caller does next, such as importing torch, would hold up Ray's first steps, and
+goes well beside the others, which processes of their own do."""
+_begun: Future[None] | None = None
+"""A connection that ``connecting_ahead`` has begun; sessions wait for it."""
 
 
 def prepare_environment(address: str = LOCAL) -> None:
@@ -35,6 +43,8 @@ def prepare_environment(address: str = LOCAL) -> None:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     if address == LOCAL:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        # Else a worker for each CPU, before any is asked for, and the driver waits for them.
+        os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     else:
         use_token()
 
@@ -49,6 +59,8 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     Raises EnvironmentProblem when there is no connection to be had. When it is lost for good,
     Ray may end this process.
     """
+    if _begun is not None:
+        _wait_for(_begun)
     address = address if address == LOCAL else resolve(address)
     prepare_environment(address)
     import ray
@@ -56,10 +68,55 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     if ray.is_initialized():
         yield
         return
+    _open(address, dashboard=dashboard)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def connecting_ahead() -> Iterator[None]:
+    """Start an embedded Ray beside what the block does; a session in the block waits for it.
+
+    It lives as long as the block. Where it cannot start, the session raises, not this. Already
+    connected: that connection is used, and left open.
+    """
+    global _begun
+    prepare_environment(LOCAL)
+    import ray  # in this thread: beside another import it takes three times as long
+
+    if ray.is_initialized():
+        yield
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
+        spawned = threading.Event()
+        _begun = thread.submit(_open_ahead, spawned)
+        try:
+            spawned.wait(_SECONDS_TO_SPAWN)
+            yield
+        finally:
+            try:
+                with suppress(EnvironmentProblem):  # who needed it has been told
+                    _wait_for(_begun)
+            finally:
+                _begun = None
+                ray.shutdown()
+
+
+def _open_ahead(spawned: threading.Event) -> None:
+    try:
+        _open(LOCAL, dashboard=False, spawned=spawned)
+    finally:
+        spawned.set()
+
+
+def _open(address: str, *, dashboard: bool, spawned: threading.Event | None = None) -> None:
+    """Connect; ``spawned`` is set when an embedded Ray's processes are there, not yet ready."""
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if address == LOCAL:
-            _start_embedded(dashboard)
+            _start_embedded(dashboard, spawned)
         else:
             check_head(address)
             _connect(address)
@@ -73,10 +130,13 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     _silence()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own dumps its stack on stderr
-    try:
-        yield
-    finally:
-        ray.shutdown()
+
+
+def _wait_for(begun: Future[None]) -> None:
+    """Wait so that Ctrl-C is heeded soon; raises what the connecting raised."""
+    while not wait([begun], _SECONDS_AT_A_TIME).done:
+        pass
+    begun.result()
 
 
 def resolve(address: str) -> str:
@@ -95,23 +155,59 @@ def resolve(address: str) -> str:
     return node.address
 
 
-def _start_embedded(dashboard: bool) -> None:
+def _start_embedded(dashboard: bool, spawned: threading.Event | None) -> None:
     import ray
 
     for attempt in (1, 2):
         try:
-            ray.init(
-                address="local",
-                include_dashboard=dashboard,
-                log_to_driver=False,
-                logging_level="ERROR",
-                object_store_memory=_OBJECT_STORE_BYTES,
-            )
+            with _lean_node(dashboard, spawned):
+                ray.init(
+                    address="local",
+                    include_dashboard=dashboard,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                )
             return
         except Exception:  # a machine under load may need more than Ray's 30 s
             ray.shutdown()
             if attempt == 2:
                 raise
+
+
+@contextmanager
+def _lean_node(dashboard: bool, spawned: threading.Event | None) -> Iterator[None]:
+    """Let ``ray.init`` start a node without what nobody here would ask; Ray has no setting for it.
+
+    An autoscaler, a reader of workers' logs and a dashboard are each a Python that imports Ray,
+    nearly half of the work of starting it. And its agent takes any free port: where another Ray
+    has the usual one it would ask for that for four seconds more.
+    """
+    import ray._private.node as internals
+
+    usual = internals.Node
+    unused = {} if dashboard else {"no_monitor": True, "include_log_monitor": False}
+
+    class LeanNode(usual):  # type: ignore[misc, valid-type]
+        def __init__(self, ray_params: Any, **how: Any) -> None:
+            wanted = {"dashboard_agent_listen_port": 0, **unused}
+            ray_params.update(**{n: v for n, v in wanted.items() if hasattr(ray_params, n)})
+            super().__init__(ray_params=ray_params, **how)
+
+        def start_api_server(self, **how: Any) -> None:
+            if dashboard:
+                super().start_api_server(**how)
+
+        def start_raylet(self, *where: Any, **how: Any) -> None:
+            super().start_raylet(*where, **how)
+            if spawned:
+                spawned.set()
+
+    internals.Node = LeanNode
+    try:
+        yield
+    finally:
+        internals.Node = usual
 
 
 def _silence() -> None:

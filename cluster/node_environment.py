@@ -8,6 +8,8 @@ NODE_ENVIRONMENT = {
     # A connection whose other end is gone without a word is noticed after these, not after hours.
     "RAY_grpc_client_keepalive_time_ms": "5000",
     "RAY_grpc_client_keepalive_timeout_ms": "5000",
+    # Segments and pieces of up to so much go with the call, not by way of the object store.
+    "RAY_max_direct_call_object_size": str(1 << 20),
     # `nst` leaves work that can be resumed: more than Ray's 3 s are needed for that.
     "RAY_JOB_STOP_WAIT_TIME_S": "60",
 }

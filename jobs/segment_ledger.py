@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 
 from pipeline.packet_reader import EncodedPacket, PacketReader
 from pipeline.segment_worker import StylizedSegment
@@ -12,9 +15,17 @@ from pipeline.segments import Segment, with_pre_roll
 from pipeline.source_video import SourceVideo
 from pipeline.work_folder import FinishedSegment, WorkFolder
 
+_WRITERS = 4
+"""Threads that hash and write: a disk syncs several files in about the time of one."""
+_MOST_UNWRITTEN = 16
+_MOST_UNWRITTEN_BYTES = 64 << 20
+
 
 class SegmentLedger:
     """Hands out the segments of a video and keeps what comes back, in an opened work folder.
+
+    Results are written beside the hand-out of others: ``close`` and ``pieces`` wait for them. What
+    writing raised is raised by the ``accept`` or the ``pieces`` that comes next.
 
     A segment that comes out damaged is handed out a second time, with pre-roll where there is any,
     and the better of its two results is kept: see ``with_pre_roll``.
@@ -27,15 +38,21 @@ class SegmentLedger:
         self._segments = segments
         self._folder = folder
         self._finished: dict[int, FinishedSegment] = {}
+        self._unwritten: dict[int, _Unwritten] = {}
+        """By number, oldest first."""
+        self.frames_done = 0
+        """Frames in finished segments, the missing ones counted too."""
         self._again: deque[Segment] = deque()
         self._out: dict[int, Segment] = {}
         for segment in segments:
             found = folder.finished(segment)
             if found:
-                self._keep(found, segment)
+                self._finished[segment.number] = found
+                self._count(found, segment, redone=found.redone)
         self.reused = len(self._finished)
         self._fresh = deque(s for s in segments if s.number not in self._finished)
         self._resources = ExitStack()
+        self._writers = self._resources.enter_context(ThreadPoolExecutor(_WRITERS, "record"))
         # Second attempts lie behind the first ones in the file: each way is read forward.
         self._reader = self._resources.enter_context(PacketReader(source))
         self._reader_behind = self._resources.enter_context(PacketReader(source))
@@ -49,11 +66,6 @@ class SegmentLedger:
     def at_work(self) -> bool:
         """Whether segments are at workers."""
         return bool(self._out)
-
-    @property
-    def frames_done(self) -> int:
-        """Frames in finished segments, the missing ones counted too."""
-        return sum(_frames(finished) for finished in self._finished.values())
 
     def next(self) -> tuple[Segment, tuple[EncodedPacket, ...]] | None:
         """Hand out a segment that waits, with its packets; second attempts come first.
@@ -72,39 +84,77 @@ class SegmentLedger:
         return segment, packets
 
     def accept(self, number: int, result: StylizedSegment) -> int:
-        """Keep the result of a segment handed out; returns how many more frames are done."""
+        """Keep the result of a segment handed out; returns how many more frames are done.
+
+        Waits while too much of what came before is still to be written. Raises OSError when that
+        could not be.
+        """
         segment = self._out.pop(number)
-        first = self._finished.get(number)
+        first = self._recorded(number)
         if first is None:
-            self._keep(self._folder.record(result), segment)
-            return _frames(self._finished[number])
-        self._finished[number] = self._folder.record_better(first, result)
-        return 0
+            self._write(number, len(result.piece), partial(self._folder.record, result))
+            frames = self._count(result, segment, redone=False)
+        else:
+            better = partial(self._folder.record_better, first, result)
+            self._write(number, len(result.piece), better)
+            frames = 0
+        self._settle(_MOST_UNWRITTEN, _MOST_UNWRITTEN_BYTES)
+        return frames
 
     def give_up(self, number: int) -> bool:
         """Take back a segment whose worker failed; tells whether an earlier result is there."""
         self._out.pop(number)
-        first = self._finished.get(number)
+        first = self._recorded(number)
         if first is None:
             return False
         self._finished[number] = self._folder.record_better(first, None)
         return True
 
     def pieces(self) -> list[FinishedSegment]:
-        """All finished segments, in the order of showing."""
+        """All finished segments, in the order of showing. Raises OSError: see ``accept``."""
+        self._settle(0, 0)
         return [self._finished[segment.number] for segment in self._segments]
 
     def close(self) -> None:
-        """Close the source."""
+        """Wait until what was accepted is written, and close the source."""
         self._resources.close()
 
-    def _keep(self, finished: FinishedSegment, segment: Segment) -> None:
-        self._finished[finished.number] = finished
-        if any(finished.damage) and not finished.redone:
+    def _count(
+        self, result: FinishedSegment | StylizedSegment, segment: Segment, *, redone: bool
+    ) -> int:
+        """Count a segment's frames as done, and have it done again where that may help."""
+        if (result.missing_pts or result.corrupt_pts or result.errors) and not redone:
             longer = with_pre_roll(self._source.packets, segment)
             if longer:
                 self._again.append(longer)
+        frames = len(result.pts) + len(result.missing_pts)
+        self.frames_done += frames
+        return frames
+
+    def _write(self, number: int, size: int, record: Callable[[], FinishedSegment]) -> None:
+        self._unwritten[number] = _Unwritten(self._writers.submit(record), size)
+
+    def _recorded(self, number: int) -> FinishedSegment | None:
+        """The segment's earlier result, if there is one; waits until it is written."""
+        if number in self._unwritten:
+            self._settle(0, 0)
+        return self._finished.get(number)
+
+    def _settle(self, most: int, most_bytes: int) -> None:
+        """Take note of what is written, and wait until no more than so much is not."""
+        size = sum(unwritten.size for unwritten in self._unwritten.values())
+        for number, oldest in list(self._unwritten.items()):
+            if len(self._unwritten) <= most and size <= most_bytes and not oldest.record.done():
+                return
+            del self._unwritten[number]
+            size -= oldest.size
+            self._finished[number] = oldest.record.result()
 
 
-def _frames(finished: FinishedSegment) -> int:
-    return len(finished.pts) + len(finished.missing_pts)
+@dataclass(frozen=True)
+class _Unwritten:
+    """A result on its way to the work folder."""
+
+    record: Future[FinishedSegment]
+    size: int
+    """Bytes of its piece."""

@@ -17,7 +17,8 @@ from jobs.contact_sheet import SAMPLE, SHEET_NAME, write_sheet
 from jobs.image_report import StylizeImagesReport
 from jobs.image_units import ImageUnits
 from jobs.progress import OnProgress, Pace, Progress, ignore_progress
-from jobs.specs import StyleSpec, StylizeImages
+from jobs.small_work import MOST_PICTURES, pool_for_pictures
+from jobs.specs import PoolSpec, StyleSpec, StylizeImages
 from jobs.workers import find_checked, make_image_worker, stylizing_pool
 from nst_core import __version__
 from nst_core.errors import InputError, MediaError
@@ -129,6 +130,10 @@ def _records_of(folder: OutputFolder) -> Iterator[ImageRecords]:
 
 
 def _work(run: _Run, job: StylizeImages, styles: dict[str, tuple[Style, StyleSpec]]) -> None:
+    pool_spec = job.pool
+    if run.waiting <= MOST_PICTURES:
+        outputs_of_each = job.styles_per_image or len(styles)
+        pool_spec = pool_for_pictures(job.pool, run.sizes(), styles=outputs_of_each)
     remote = is_uri(job.output) or run.reads_uris
     settings = ImageSettings(job.quality, job.max_side, job.max_pixels)
     factory = partial(
@@ -140,11 +145,11 @@ def _work(run: _Run, job: StylizeImages, styles: dict[str, tuple[Style, StyleSpe
         remote=remote,
     )
     with (
-        _seen_by_all(run, job) as files,
+        _seen_by_all(run, job, pool_spec) as files,
         stylizing_pool(
             partial(factory, files=files),
             job.styles[0],
-            job.pool,
+            pool_spec,
             depth=_DEPTH,
             concurrency=_OVERLAPPING if remote else 1,
             concurrency_on_gpu=_OVERLAPPING,
@@ -158,9 +163,9 @@ def _work(run: _Run, job: StylizeImages, styles: dict[str, tuple[Style, StyleSpe
 
 
 @contextmanager
-def _seen_by_all(run: _Run, job: StylizeImages) -> Iterator[SharedFiles | None]:
+def _seen_by_all(run: _Run, job: StylizeImages, pool: PoolSpec) -> Iterator[SharedFiles | None]:
     """Let workers on other machines find out whether they read and write the same folders."""
-    if job.pool.address == LOCAL or job.pool.workers == 0:
+    if pool.address == LOCAL or pool.workers == 0:
         yield None
         return
     folder = None if is_uri(job.output) else Path(job.output)
@@ -194,6 +199,10 @@ class _Run:
 
     def first_sources(self) -> list[str]:
         return [source for source, _ in self._plan.sample(1)]
+
+    def sizes(self) -> list[int]:
+        """Bytes of the files to do."""
+        return [task.size for task in self._plan.tasks(self._folder)]
 
     def units(self, workers: int) -> ImageUnits:
         return ImageUnits(self._plan.tasks(self._folder), self.waiting, workers, self._begin)

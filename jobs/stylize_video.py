@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobs.background import BackgroundThread, wait_for
 from jobs.progress import FileProgress, OnProgress, Pace, Progress, ignore_progress
+from jobs.small_work import pool_for_segments
 from jobs.specs import StylizeVideo
 from jobs.video_run import VideoReport, VideoRun
 from jobs.workers import find_checked, make_segment_worker, stylizing_pool
@@ -68,7 +69,7 @@ def _stylize(batch: _Batch, job: StylizeVideo, style: Style) -> tuple[str, int]:
         with stylizing_pool(
             partial(make_segment_worker, style, job.style),
             job.style,
-            job.pool,
+            pool_for_segments(job.pool, batch.segments_known()),
             depth=1,
             deadline=_deadline(job),
         ) as pool:
@@ -114,6 +115,12 @@ class _Batch:
             wait_for(self._scans[len(self._scanned)])
             self._take_scanned()
         return True
+
+    def segments_known(self) -> int:
+        """How many segments are to do so far; while inputs are still to be scanned, one more."""
+        counts = (run.report.segments for run in self._scanned if run.waiting)
+        waiting = sum(count["total"] - count["reused"] for count in counts)
+        return waiting + (len(self._scanned) < len(self._runs))
 
     def units(self) -> Iterator[Unit[SegmentTask] | None]:
         """Every segment to do, input by input; None while scans or outcomes may bring more."""

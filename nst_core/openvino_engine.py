@@ -14,6 +14,7 @@ import platform
 import warnings
 from collections import deque
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +40,9 @@ class OpenVinoEngine:
 
     ``precision`` ``auto`` is 8 bits where ``eight_bit`` is close to float32 and the processor is
     made for them, else bfloat16 where it is made for that, else float32.
+
+    ``streams`` None is one a thread. Fewer, for measuring: a frame is then computed by several
+    threads, and its sums depend on their number.
     """
 
     def __init__(
@@ -48,11 +52,12 @@ class OpenVinoEngine:
         precision: PrecisionName = "auto",
         eight_bit: EightBit | None = None,
         threads: int | None = None,
+        streams: int | None = None,
     ) -> None:
         self.device = torch.device("cpu")
         self._scale = int(getattr(generator, "scale", 1))
         self._min_side = int(getattr(generator, "min_side", 1))
-        core = openvino.Core()
+        core = _core()
         capabilities = _capabilities(core)
         chosen = choose_precision(precision, eight_bit, capabilities)
         self.name = f"openvino cpu {chosen}"
@@ -61,18 +66,21 @@ class OpenVinoEngine:
         )
         ranges = eight_bit.ranges if chosen == "int8" and eight_bit else None
         threads = threads or usable_processors()
+        streams = streams or threads
         compiled = core.compile_model(
             _converted(core, inference_form(generator, ranges)),
             "CPU",
             {
                 "INFERENCE_NUM_THREADS": threads,
-                "NUM_STREAMS": threads,
+                "NUM_STREAMS": streams,
                 "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[self.precision],
+                # Each worker is a process: all would pin their first thread to the same core.
+                "ENABLE_CPU_PINNING": "NO",
                 # Kernels are kept for each size met: without a bound, memory grows with sizes.
                 "CPU_RUNTIME_CACHE_CAPACITY": "64",
             },
         )
-        self._requests = [compiled.create_infer_request() for _ in range(threads)]
+        self._requests = [compiled.create_infer_request() for _ in range(streams)]
 
     def run(self, images: Tensor) -> Tensor:
         """Map N x 3 x H x W float32 in [0, 1] to N x 3 x scale*H x scale*W.
@@ -121,6 +129,16 @@ class OpenVinoEngine:
                 with suppress(RuntimeError):
                     request.wait()
         return outputs
+
+
+@cache
+def _core() -> openvino.Core:
+    """One for the process, never freed.
+
+    Its CPU plugin gives the thread that loads it a stack for signals, and takes the memory back
+    when it is freed, in whatever thread: the first thread's next Ctrl-C would kill the process.
+    """
+    return openvino.Core()
 
 
 def _end(running: deque[Any]) -> None:

@@ -34,6 +34,11 @@ _START_UP_SECONDS = 1800.0
 """After which a pool without a single worker gives up; an autoscaler may need many minutes."""
 _LONGEST_WAIT_SECONDS = 60.0
 _LONGEST_WAIT_FOR_ROOM_SECONDS = 5.0
+_SHORT_UNIT_SECONDS = 1.0
+"""Units that take less are handed out ahead: the way to a worker would be a part of their time."""
+_MOST_SHORT_UNITS_AT_ONCE = 16
+"""Ended units that are fetched together. Of long ones one: their results may be large."""
+_WEIGHT_OF_THE_LAST = 0.1
 _CLASS_PREFIX = re.compile(r"^[\w.]+(Error|Problem): ")
 _FAILED_TO_START = "The actor died because of an error raised in its creation task"
 _DIED = "its worker died"
@@ -66,24 +71,45 @@ class _Seat:
     """Comes once the actor has built its worker; None from then on."""
     since: float
     """When it began what it does now: starting, or its oldest call."""
-    calls: dict[ray.ObjectRef, _Attempt] = field(default_factory=dict)
+    calls: dict[ray.ObjectRef, _Attempt | None] = field(default_factory=dict)
+    """None where another worker has taken the unit over: how such a call ends is nobody's news."""
+
+    @property
+    def is_idle(self) -> bool:
+        return self.starting is None and not self.calls
+
+    @property
+    def attempts(self) -> list[_Attempt]:
+        """What its calls are for, oldest first."""
+        return [attempt for attempt in self.calls.values() if attempt is not None]
 
     def can_take(self, attempt: _Attempt, depth: int) -> bool:
         if self.starting is not None:
             return False
-        if attempt.is_retry or any(call.is_retry for call in self.calls.values()):
-            return not self.calls  # a suspect runs alone
-        return len(self.calls) < depth
+        if not self.calls:
+            return True
+        if attempt.is_retry or len(self.calls) >= depth:
+            return False
+        return not any(call.is_retry for call in self.attempts)  # a suspect runs alone
 
     def give(self, attempt: _Attempt) -> None:
         if not self.calls:
             self.since = time.monotonic()
         self.calls[self.actor.process.remote(attempt.unit.task)] = attempt
 
-    def take_back(self, call: ray.ObjectRef) -> tuple[_Attempt, float]:
+    def end(self, call: ray.ObjectRef) -> tuple[_Attempt | None, float]:
         """An ended call's attempt, and when it began."""
         began, self.since = self.since, time.monotonic()
         return self.calls.pop(call), began
+
+    def give_away(self) -> _Attempt | None:
+        """The attempt that waits behind the others here, for another worker; None: none does."""
+        *before, last = self.calls
+        attempt = self.calls[last]
+        if before and attempt is not None:
+            self.calls[last] = None  # Ray would not keep it from running here too
+            return attempt
+        return None
 
 
 class _Queue:
@@ -137,9 +163,11 @@ class ActorPool:
     """A pool of Ray actors, each started when there is work for it.
 
     ``depth`` units are at each actor, so that with 2 or more the next one is there when one ends;
-    with 1 no unit waits at a busy worker while another is idle. ``concurrency`` of them it works
-    on at once, in threads. A unit that takes longer than ``deadline`` at its worker has the worker
-    killed; building a worker is not counted.
+    with 1 no unit waits at a busy worker while another is idle. Where units turn out to be short a
+    second one is there all the same, and an idle worker takes it over when no others are left: the
+    busy one may then do it too, in vain. ``concurrency`` of them it works on at once, in threads.
+    A unit that takes longer than ``deadline`` at its worker has the worker killed; building a
+    worker is not counted.
     Raises EnvironmentProblem when the cluster cannot hold ``workers`` such actors, nor its
     autoscaler make room for them: Ray itself would wait for ever.
     """
@@ -169,6 +197,8 @@ class ActorPool:
         self._seats: list[_Seat] = []
         self._deaths_while_starting = 0
         self._engine: str | None = None
+        self._usual_seconds = math.inf
+        """What a unit takes at its worker: the last ones count most."""
 
     def run(self, units: Iterable[Unit[Any] | None]) -> Iterator[Outcome[Any]]:
         """Draw units as workers become free, and yield every unit's outcome.
@@ -178,7 +208,7 @@ class ActorPool:
         queue = _Queue(units)
         while True:
             self._fill(queue)
-            if len(queue) or any(seat.calls for seat in self._seats):
+            if len(queue) or any(seat.attempts for seat in self._seats):
                 outcomes = [*self._collect(queue), *self._enforce_deadline(queue)]
                 self._hand_out(queue)
                 yield from outcomes
@@ -208,36 +238,68 @@ class ActorPool:
                 return
 
     def _hand_out(self, queue: _Queue) -> None:
+        depth = max(2, self._depth) if self._units_are_short else self._depth
         while attempt := queue.first():
-            free = [seat for seat in self._seats if seat.can_take(attempt, self._depth)]
+            free = [seat for seat in self._seats if seat.can_take(attempt, depth)]
             if not free:
                 return
-            seat = min(free, key=lambda seat: len(seat.calls))
+            seat = min(free, key=lambda seat: (len(seat.calls), seat.since))
             if seat.calls and len(self._seats) < self.workers:
                 self._start_worker()  # for the units after those that wait here
             seat.give(queue.pop())
+        if self._depth == 1:
+            self._take_over()
+
+    def _take_over(self) -> None:
+        """Give idle workers what waits at busy ones: nothing else is left for them."""
+        busy = [seat for seat in self._seats if len(seat.calls) > 1]
+        for idle in [seat for seat in self._seats if seat.is_idle] if busy else ():
+            attempt = next(filter(None, (seat.give_away() for seat in busy)), None)
+            if attempt is None:
+                return
+            idle.give(attempt)
+
+    @property
+    def _units_are_short(self) -> bool:
+        return self._usual_seconds < _SHORT_UNIT_SECONDS
 
     def _start_worker(self) -> None:
         actor = self._actor_class.remote(self._factory)
         self._seats.append(_Seat(actor, actor.ready.remote(), time.monotonic()))
 
-    def _dismiss(self, seat: _Seat) -> None:
-        """Kill an actor, dead or alive: one that lives on would keep its place in the cluster."""
+    def _dismiss(self, seat: _Seat) -> list[_Attempt]:
+        """Kill an actor, dead or alive: one that lives on would keep its place in the cluster.
+
+        Returns what it was given, oldest first.
+        """
         self._seats.remove(seat)
         ray.kill(seat.actor)  # ray.cancel would not stop a running method
+        attempts = seat.attempts
+        seat.calls.clear()
+        return attempts
 
     def _collect(self, queue: _Queue) -> Iterator[Outcome[Any]]:
         """Wait for a call to end; units of a dead actor are queued again or end in an error."""
-        for event in self._wait(queue):
-            seat = next(s for s in self._seats if event is s.starting or event in s.calls)
+        for event, seat in self._wait(queue):
             if event is seat.starting:
                 self._welcome(seat)
-            else:
+            elif event in seat.calls:  # else its worker's death has been noticed before
                 yield from self._end(seat, event, queue)
 
-    def _wait(self, queue: _Queue) -> list[ray.ObjectRef]:
-        events = [call for seat in self._seats for call in seat.calls]
-        events += [seat.starting for seat in self._seats if seat.starting is not None]
+    def _wait(self, queue: _Queue) -> list[tuple[ray.ObjectRef, _Seat]]:
+        """Wait for calls or starts that have ended, those of one worker oldest first."""
+        events = {call: seat for seat in self._seats for call in seat.calls}
+        events |= {seat.starting: seat for seat in self._seats if seat.starting is not None}
+        refs = list(events)
+        most = min(len(refs), _MOST_SHORT_UNITS_AT_ONCE) if self._units_are_short else 1
+        ready, _ = ray.wait(refs, num_returns=most, timeout=0)
+        if not ready:
+            ready, _ = ray.wait(refs, num_returns=1, timeout=self._most_seconds_to_wait(queue))
+        ended = set(ready)
+        # The very objects of ours: `is` tells a call from a start.
+        return [(event, seat) for event, seat in events.items() if event in ended]
+
+    def _most_seconds_to_wait(self, queue: _Queue) -> float:
         now = time.monotonic()
         some_work = any(seat.starting is None for seat in self._seats)
         timeouts = [
@@ -245,15 +307,12 @@ class ActorPool:
             for seat in self._seats
             if not (some_work and seat.starting is not None)  # such are waited for: see below
         ]
-        idle = any(seat.starting is None and not seat.calls for seat in self._seats)
+        idle = any(seat.is_idle for seat in self._seats)
         if not queue.exhausted and (idle or len(self._seats) < self.workers):
             timeouts.append(SECONDS_BETWEEN_QUESTIONS)
         if not all(seat.starting is None for seat in self._seats):
             timeouts.append(_LONGEST_WAIT_FOR_ROOM_SECONDS)
-        timeout = max(0.0, min([_LONGEST_WAIT_SECONDS, *timeouts]))
-        ready, _ = ray.wait(events, num_returns=1, timeout=timeout)
-        # The very objects of ours: `is` tells a call from a start.
-        return [event for event in events if event in ready]
+        return max(0.0, min([_LONGEST_WAIT_SECONDS, *timeouts]))
 
     def _seconds_for(self, seat: _Seat) -> float:
         if seat.starting is not None:
@@ -274,20 +333,26 @@ class ActorPool:
             seat.starting, seat.since = None, time.monotonic()
 
     def _end(self, seat: _Seat, call: ray.ObjectRef, queue: _Queue) -> Iterator[Outcome[Any]]:
+        result, words = None, None
         try:
             result, self._engine = ray.get(call)
         except RayTaskError as error:  # the unit itself failed: its worker is fine
-            attempt, began = seat.take_back(call)
-            yield Outcome(attempt.unit.key, None, _words(error), attempt.number, began)
+            words = _words(error)
         except RayError as error:  # its worker or its node is gone
-            self._dismiss(seat)
             reason = _DIED if isinstance(error, RayActorError) else _words(error)
             # Which of its calls was running cannot be told: all are suspects.
-            for attempt in reversed(seat.calls.values()):
-                yield from self._try_again(attempt, reason, seat, queue)
-        else:
-            attempt, began = seat.take_back(call)
-            yield Outcome(attempt.unit.key, result, None, attempt.number, began)
+            for suspect in reversed(self._dismiss(seat)):
+                yield from self._try_again(suspect, reason, seat, queue)
+            return
+        attempt, began = seat.end(call)
+        self._learn(seat.since - began)
+        if attempt is not None:
+            yield Outcome(attempt.unit.key, result, words, attempt.number, began)
+
+    def _learn(self, seconds: float) -> None:
+        if math.isinf(self._usual_seconds):
+            self._usual_seconds = seconds
+        self._usual_seconds += _WEIGHT_OF_THE_LAST * (seconds - self._usual_seconds)
 
     def _enforce_deadline(self, queue: _Queue) -> Iterator[Outcome[Any]]:
         now = time.monotonic()
@@ -301,12 +366,13 @@ class ActorPool:
                         "look at the cluster with `ray status`, or lower --cpus-per-worker"
                     )
                 continue  # others work: it may still come
-            self._dismiss(seat)
-            late, *innocent = seat.calls.values()
-            for attempt in reversed(innocent):
-                queue.put_back(attempt)
-            reason = f"took more than {self._deadline.seconds:g} s"
-            yield from self._try_again(late, reason, seat, queue)
+            late = next(iter(seat.calls.values()))
+            for attempt in reversed(self._dismiss(seat)):
+                if attempt is not late:
+                    queue.put_back(attempt)
+            if late is not None:
+                reason = f"took more than {self._deadline.seconds:g} s"
+                yield from self._try_again(late, reason, seat, queue)
 
     def _try_again(
         self, attempt: _Attempt, reason: str, seat: _Seat, queue: _Queue

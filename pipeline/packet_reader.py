@@ -17,6 +17,7 @@ from pipeline.source_video import SourceVideo
 
 SideData = Literal["matroska_block_additional", "new_extradata", "palette"]
 """The alpha of VP8 and VP9; parameter sets that replace the stream's; colours of indexed pixels."""
+_SIDE_DATA: tuple[SideData, ...] = get_args(SideData)
 _IN_FORCE_UNTIL_THE_NEXT: tuple[SideData, ...] = ("new_extradata", "palette")
 
 
@@ -108,7 +109,7 @@ class PacketReader:
         """Read what lies beside a packet, and note what is in force with it."""
         found = {
             kind: bytes(packet.get_sidedata(kind))
-            for kind in get_args(SideData)
+            for kind in _SIDE_DATA
             if packet.has_sidedata(kind)
         }
         if not self._source.info.has_alpha_packets:

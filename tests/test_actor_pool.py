@@ -55,6 +55,16 @@ class _Sleeper:
         return os.getpid(), begin, time.time()
 
 
+class _Dreamer(_Sleeper):
+    """Sleeps like others, but dies after less than no time."""
+
+    def process(self, seconds: float) -> tuple[int, float, float]:
+        slept = super().process(abs(seconds))
+        if seconds < 0:
+            _die()
+        return slept
+
+
 class _PictureWorker:
     """Dies of one picture, whatever others it has beside it."""
 
@@ -181,6 +191,36 @@ def test_a_worker_has_its_next_unit_before_the_last_ones_outcome_is_looked_at(
     (spans,) = _spans(pool_of(_Sleeper, workers=1, depth=1), [0.3] * 4, pause=0.25)
     pauses = [after - end for (_, end), (after, _) in pairwise(spans)]
     assert max(pauses) < 0.2, pauses
+
+
+def test_only_short_units_are_handed_out_ahead(pool_of: Any) -> None:
+    for seconds, at_the_worker in ((0.05, 2), (1.3, 1)):
+        pool = pool_of(_Sleeper, workers=1, depth=1)
+        outcomes = pool.run(Unit(n, seconds) for n in range(4))
+        next(outcomes)
+        assert [len(seat.calls) for seat in pool._seats] == [at_the_worker]
+        pool.close()
+
+
+def test_an_idle_worker_takes_over_what_waits_behind_a_long_unit(pool_of: Any) -> None:
+    pool = pool_of(_Sleeper, depth=1)
+    _spans(pool, [0.1] * 6)  # both have started, and units are known to be short
+    seconds = [3.0, *[0.1] * 6]
+    outcomes = list(pool.run(Unit(n, s) for n, s in enumerate(seconds)))
+    assert sorted(outcome.key for outcome in outcomes) == list(range(7))  # each of them once
+    assert outcomes[-1].key == 0  # all others have ended beside it
+
+
+def test_a_unit_that_was_taken_over_is_not_tried_again_with_its_first_worker(
+    pool_of: Any,
+) -> None:
+    pool = pool_of(_Dreamer, depth=1)
+    list(pool.run(Unit(n, 0.1) for n in range(6)))
+    seconds = [-1.0, *[0.1] * 4]  # the first dies in its sleep, and one waits behind it
+    outcomes = list(pool.run(Unit(n, s) for n, s in enumerate(seconds)))
+    assert sorted(outcome.key for outcome in outcomes) == list(range(5))
+    assert {outcome.key for outcome in outcomes if outcome.error} == {0}
+    assert {outcome.attempts for outcome in outcomes if outcome.key} == {1}
 
 
 def test_units_that_appear_later_are_done_too(pool_of: Any, tmp_path: Path) -> None:

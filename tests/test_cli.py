@@ -39,7 +39,7 @@ def _one_error_line(result: subprocess.CompletedProcess[str]) -> str:
 
 def test_version_and_help() -> None:
     assert _nst("--version").stdout.strip() == f"nst {__version__}"
-    for command in ("stylize", "train", "styles", "demo", "doctor"):
+    for command in ("stylize", "train", "styles", "demo", "doctor", "bench"):
         assert command in _nst("--help").stdout
 
 
@@ -73,6 +73,8 @@ def test_help_imports_nothing_heavy() -> None:
         ("demo",),
         ("evaluate",),
         ("doctor",),
+        ("bench",),
+        ("styles", "calibrate"),
     ],
 )
 def test_every_command_has_an_example(command: tuple[str, ...]) -> None:

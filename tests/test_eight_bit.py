@@ -12,6 +12,7 @@ from nst_core.openvino_engine import OpenVinoEngine, choose_precision
 from nst_core.pictures import read_rgb, to_tensor
 from nst_core.style_library import find_style
 from nst_core.stylizer import Stylizer
+from nst_core.super_resolution_net import SuperResolutionNet
 from nst_core.texture_net import TextureNet
 from nst_core.transformer_net import TransformerNet
 
@@ -22,6 +23,13 @@ _ALL = frozenset({"bfloat16", "int8"})
 def _photos(count: int) -> list[Tensor]:
     torch.manual_seed(5)
     return [torch.rand(1, 3, 24 + 4 * n, 40) * (0.3 + 0.1 * n) for n in range(count)]
+
+
+def test_the_convolutions_up_to_the_last_stride_keep_their_precision() -> None:
+    found = calibrate(TransformerNet(4), _photos(3)).ranges
+    blocks = {f"residual.{n}.body.{place}" for n in range(5) for place in ("0.0", "1")}
+    assert set(found) == blocks | {"decoder.1.0", "decoder.3.0", "decoder.4"}
+    assert set(calibrate(SuperResolutionNet(4, 8), _photos(3)).ranges) >= {"head.0", "tail"}
 
 
 class _Doubling(nn.Module):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -145,3 +148,20 @@ def test_cuda_stays_within_40_db(style: Style, cuda: torch.device) -> None:
     reference = make_engine(_generator(style), engine="torch", device="cpu").run(images)
     half = make_engine(_generator(style), device="cuda").run(images).cpu()
     assert psnr(half.numpy(), reference.numpy(), peak=1) >= 40
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_no_thread_of_openvino_is_bound_to_one_processor() -> None:
+    """Workers are processes of one thread each: bound, all would share the first processor."""
+    code = (
+        "import os, pathlib, torch; from nst_core.engine import make_engine; "
+        "from nst_core.transformer_net import TransformerNet; "
+        "engine = make_engine(TransformerNet(2), engine='openvino', threads=1); "
+        "engine.run(torch.rand(1, 3, 32, 32)); "
+        "tasks = [int(task.name) for task in pathlib.Path('/proc/self/task').iterdir()]; "
+        "print(sorted({len(os.sched_getaffinity(task)) for task in tasks}))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == f"[{len(os.sched_getaffinity(0))}]"

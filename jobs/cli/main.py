@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from jobs.cli import (
+    bench,
     cluster,
     console,
     evaluate,
@@ -43,6 +44,7 @@ app.command()(upscale.upscale)
 app.command()(synthesize.synthesize)
 app.command()(optimize.optimize)
 app.command()(evaluate.evaluate)
+app.command()(bench.bench)
 app.add_typer(styles.app, name="styles")
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(jobs.app, name="jobs")

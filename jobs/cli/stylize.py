@@ -96,9 +96,11 @@ def video(
 
 
 def _stylize_videos(job: StylizeVideo, json: bool) -> None:
-    from jobs.stylize_video import stylize_videos
+    from jobs.start_ahead import ahead_of_videos
 
-    with console.shown_progress() as show:
+    with ahead_of_videos(job), console.shown_progress() as show:
+        from jobs.stylize_video import stylize_videos
+
         report = stylize_videos(job, show)
     console.report(asdict(report), as_json=json)
     reports.tell_videos(report, json=json)
@@ -198,9 +200,11 @@ def images(
 
 
 def _stylize_images(job: StylizeImages, json: bool) -> None:
-    from jobs.stylize_images import stylize_images
+    from jobs.start_ahead import ahead_of_images
 
-    with console.shown_progress() as show:
+    with ahead_of_images(job), console.shown_progress() as show:
+        from jobs.stylize_images import stylize_images
+
         report = stylize_images(job, show)
     console.report(asdict(report), as_json=json)
     reports.tell_images(report, job.output, json=json)

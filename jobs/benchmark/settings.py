@@ -1,0 +1,37 @@
+"""What a run of the benchmark is given: how long it may take, and on what it measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def _ignore(line: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """Shared by all sections of one run."""
+
+    folder: Path
+    """Temporary: films, photographs and checkpoints that sections make and share."""
+    quick: bool = False
+    """Fewer rounds, sizes and frames: minutes, not hours."""
+    video: Path | None = None
+    """Whose frames are measured on; None: drawn ones."""
+    photos: Path | None = None
+    """Folder of pictures to measure on; None: drawn ones."""
+    tell: Callable[[str], None] = _ignore
+    """Is given a line at every step of the way."""
+
+    @property
+    def rounds(self) -> int:
+        """Of what takes seconds."""
+        return 3 if self.quick else 5
+
+    @property
+    def long_rounds(self) -> int:
+        """Of what takes minutes."""
+        return 1 if self.quick else 3

@@ -1,0 +1,43 @@
+"""Measuring by turns: a machine that slows down slows down all that is compared."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+Case = Callable[[], float]
+"""Does its work once; returns how many seconds it took."""
+
+
+def timed(work: Callable[[], object]) -> Case:
+    """Turn work into a case."""
+
+    def case() -> float:
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+
+    return case
+
+
+def take_turns(
+    cases: Mapping[str, Case], *, rounds: int, warm_up: bool = True
+) -> dict[str, list[float]]:
+    """Run all cases once, then again, ``rounds`` times; seconds by name, one a round.
+
+    ``warm_up`` puts a round in front that is not counted.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    if warm_up:
+        for case in cases.values():
+            case()
+    for _ in range(rounds):
+        for name, case in cases.items():
+            seconds[name].append(case())
+    return seconds
+
+
+def median_ratio(over: Sequence[float], under: Sequence[float]) -> float:
+    """Median of the ratios within each round."""
+    return statistics.median(a / b for a, b in zip(over, under, strict=True))

@@ -1,0 +1,112 @@
+"""Starting Ray beside the imports and the scan of a job that will, by all signs, need it.
+
+Nothing heavy is imported here: torch, which the jobs import, takes as long as Ray does to start.
+The signs may mislead, where an encoder refuses its preset, say: Ray has then been started in vain,
+and the error comes those seconds later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from pathlib import Path
+
+from cluster.connection import LOCAL, connecting_ahead
+from jobs.small_work import MOST_PICTURES
+from jobs.specs import PoolSpec, StylizeImages, StylizeVideo
+from nst_core.errors import MediaError
+from pipeline.storage import is_uri
+
+_STYLES = Path(__file__).parents[1] / "nst_core" / "styles"
+_LENGTH_BYTES = 8
+
+
+def ahead_of_videos(job: StylizeVideo) -> AbstractContextManager[None]:
+    """Start Ray beside the block, which is to stylize the videos, if they will need it."""
+    return connecting_ahead() if videos_need_ray(job) else nullcontext()
+
+
+def ahead_of_images(job: StylizeImages) -> AbstractContextManager[None]:
+    """Start Ray beside the block, which is to stylize the pictures, if they will need it."""
+    return connecting_ahead() if images_need_ray(job) else nullcontext()
+
+
+def videos_need_ray(job: StylizeVideo) -> bool:
+    """Whether several segments are to be done on this machine, by all that is seen at once.
+
+    False where it cannot be told without reading more.
+    """
+    return (
+        _starts_ray(job.pool)
+        and _is_known(job.style.style)
+        and _can_be_written(job)
+        and any(_has_several_segments(path, job.segment_seconds) for path in job.inputs)
+    )
+
+
+def images_need_ray(job: StylizeImages) -> bool:
+    """Whether more than a few pictures are to be done on this machine: see videos_need_ray."""
+    return (
+        _starts_ray(job.pool)
+        and all(_is_known(style.style) for style in job.styles)
+        and not is_uri(job.output)
+        and not Path(job.output).exists()  # what is in it may be used again
+        and _more_than(MOST_PICTURES, job.sources)
+    )
+
+
+def _starts_ray(pool: PoolSpec) -> bool:
+    return pool.address == LOCAL and pool.workers != 0
+
+
+def _is_known(style: str) -> bool:
+    """Whether a style's name, without what follows its colon, is there; a pack's names too."""
+    name = style.partition(":")[0]
+    if style == "identity" or Path(name).is_file() or (_STYLES / f"{name}.safetensors").is_file():
+        return True
+    return any(style in _styles_inside(path) for path in _STYLES.glob("*.safetensors"))
+
+
+def _styles_inside(path: Path) -> list[str]:
+    """Read the names of a checkpoint's styles from its header, without what reads tensors."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        header = json.loads(file.read(length))
+    names: list[str] = json.loads(header["__metadata__"]["nst"]).get("styles", [])
+    return names
+
+
+def _can_be_written(job: StylizeVideo) -> bool:
+    """Whether nothing is there yet that would be kept, or gone on with."""
+    folder = job.output if job.output.is_dir() else job.output.parent
+    if not folder.is_dir() or (job.output.is_file() and not job.overwrite):
+        return False
+    return not (job.resume and ((job.work_dir or folder / ".nst-work").exists()))
+
+
+def _has_several_segments(path: Path, segment_seconds: float) -> bool:
+    import av
+
+    from pipeline.media_file import main_video_stream, open_source
+
+    try:
+        with open_source(path) as container:
+            main_video_stream(container, path)
+            return (container.duration or 0) / av.time_base > segment_seconds
+    except MediaError:
+        return False
+
+
+def _more_than(count: int, sources: Iterable[str]) -> bool:
+    """Whether folders of this machine hold more than ``count`` files, or so many are named."""
+    files = (name for source in sources for name in _files(source))
+    return len(list(islice(files, count + 1))) > count
+
+
+def _files(source: str) -> Iterable[str]:
+    if os.path.isfile(source):  # noqa: PTH113
+        return [source]
+    return (name for _, _, names in os.walk(source) for name in names)

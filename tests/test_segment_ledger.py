@@ -1,0 +1,159 @@
+"""The ledger against a real file and a real work folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+import jobs.segment_ledger
+from jobs.segment_ledger import SegmentLedger
+from pipeline.segment_worker import StylizedSegment
+from pipeline.segments import Segment, plan_segments
+from pipeline.source_video import SourceVideo, probe
+from pipeline.work_folder import FinishedSegment, WorkFolder
+
+
+@pytest.fixture
+def source(clip: Path) -> SourceVideo:
+    return probe(clip)
+
+
+@pytest.fixture
+def segments(source: SourceVideo) -> list[Segment]:
+    return plan_segments(source.packets, time_base=source.info.time_base, seconds=0.5)
+
+
+class _SlowFolder(WorkFolder):
+    """Writes nothing before it is told to."""
+
+    written = Event()
+
+    def record(self, result: StylizedSegment) -> FinishedSegment:
+        self.written.wait()
+        return super().record(result)
+
+
+@pytest.fixture
+def ledger_in(
+    source: SourceVideo, segments: list[Segment], tmp_path: Path
+) -> Iterator[Callable[..., SegmentLedger]]:
+    opened: list[tuple[SegmentLedger, WorkFolder]] = []
+
+    def make(kind: type[WorkFolder] = WorkFolder) -> SegmentLedger:
+        folder = kind(tmp_path / "work", {})
+        folder.open(resume=True)
+        opened.append((SegmentLedger(source, segments, folder), folder))
+        return opened[-1][0]
+
+    yield make
+    for ledger, folder in opened:
+        ledger.close()
+        folder.close()
+
+
+def _whole(segment: Segment, piece: bytes = b"piece") -> StylizedSegment:
+    return StylizedSegment(segment.number, piece, segment.owned_pts, (), (), ())
+
+
+def _take_all(ledger: SegmentLedger) -> list[Segment]:
+    taken = []
+    while handed_out := ledger.next():
+        taken.append(handed_out[0])
+    return taken
+
+
+def test_what_was_accepted_is_found_by_the_next_run(
+    ledger_in: Callable[..., SegmentLedger], segments: list[Segment]
+) -> None:
+    ledger = ledger_in()
+    for segment in _take_all(ledger):
+        ledger.accept(segment.number, _whole(segment))
+    assert ledger.complete
+    ledger.close()  # as where a run is interrupted
+    again = _reopened(ledger_in, ledger)
+    assert again.reused == len(segments) == 4
+    assert again.frames_done == sum(len(segment.owned_pts) for segment in segments)
+    assert again.pieces() == ledger.pieces()
+
+
+def _reopened(make: Callable[..., SegmentLedger], ledger: SegmentLedger) -> SegmentLedger:
+    ledger._folder.close()
+    return make()
+
+
+def test_segments_go_out_while_results_are_still_written(
+    ledger_in: Callable[..., SegmentLedger], segments: list[Segment]
+) -> None:
+    ledger = ledger_in(_SlowFolder)
+    _SlowFolder.written.clear()
+    try:
+        for _ in segments:
+            handed_out = ledger.next()
+            assert handed_out
+            assert ledger.accept(handed_out[0].number, _whole(handed_out[0]))
+        assert ledger.complete
+        assert not list(ledger._folder.path.glob("*.piece"))
+    finally:
+        _SlowFolder.written.set()
+    pieces = [finished.piece for finished in ledger.pieces()]
+    assert all(piece and piece.read_bytes() == b"piece" for piece in pieces)
+
+
+def test_no_more_than_so_much_waits_to_be_written(
+    ledger_in: Callable[..., SegmentLedger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs.segment_ledger, "_MOST_UNWRITTEN_BYTES", 10)
+    ledger = ledger_in()
+    first, second, third, _ = _take_all(ledger)
+    ledger.accept(first.number, _whole(first, b"x" * 11))
+    assert not ledger._unwritten
+    for segment in (second, third):
+        ledger.accept(segment.number, _whole(segment, b"x" * 6))
+        assert len(ledger._unwritten) <= 1
+
+
+def test_a_full_disk_is_told_by_what_comes_next(
+    ledger_in: Callable[..., SegmentLedger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    ledger = ledger_in()
+    first, second, *_ = _take_all(ledger)
+    monkeypatch.setattr(os, "fsync", full_disk)
+    ledger.accept(first.number, _whole(first))
+    wait([unwritten.record for unwritten in ledger._unwritten.values()])
+    with pytest.raises(OSError, match="No space"):
+        ledger.accept(second.number, _whole(second))
+    with pytest.raises(OSError, match="No space"):
+        ledger.pieces()
+
+
+def test_the_better_of_two_results_is_kept_though_the_first_is_still_written(
+    ledger_in: Callable[..., SegmentLedger],
+) -> None:
+    ledger = ledger_in()
+    taken = _take_all(ledger)
+    damaged = dataclasses.replace(_whole(taken[2], b"worse"), errors=("invalid data",))
+    frames = len(taken[2].owned_pts)
+    assert ledger.accept(2, damaged) == frames
+    handed_out = ledger.next()
+    assert handed_out
+    assert handed_out[0].number == 2
+    assert handed_out[0].first_packet < taken[2].first_packet
+    assert ledger.at_work
+    assert ledger.accept(2, _whole(taken[2], b"better")) == 0
+    assert ledger.frames_done == frames
+    for number in (0, 1, 3):
+        ledger.accept(number, _whole(taken[number]))
+    assert ledger.complete
+    kept = ledger.pieces()[2]
+    assert kept.redone
+    assert kept.piece
+    assert kept.piece.read_bytes() == b"better"

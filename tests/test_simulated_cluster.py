@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.benchmark.repeated_film import make_second, repeat
+from jobs.benchmark.simulated_cluster import simulated_cluster
+from jobs.demo_clip import RATE
+from tests.media import decoded_frames
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_no_worker_is_faster_than_it_sleeps_and_the_driver_is_seen_at_work() -> None:
+    section = simulated_cluster(
+        workers=(1, 2), seconds_a_segment=0.2, segments_a_worker=3, piece_bytes=200_000
+    )
+    for count, row in zip((1, 2), section.rows, strict=True):
+        cells = dict(zip(section.columns, row, strict=True))
+        assert (cells["workers"], cells["segments"]) == (count, 3 * count)
+        of_ideal, cores = cells["of ideal"], cells["driver CPU cores"]
+        assert isinstance(of_ideal, float)
+        assert 0 < of_ideal <= 1
+        assert isinstance(cores, float)
+        assert cores > 0
+
+
+def test_a_sleeping_workers_process_does_without_torch() -> None:
+    code = (
+        "import sys, jobs.benchmark.sleeping_worker, pipeline.actor_pool; "
+        "sys.exit('torch' in sys.modules or 'av' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_repeated_film_shows_the_same_pictures_at_times_that_go_on(tmp_path: Path) -> None:
+    second, film = tmp_path / "second.mp4", tmp_path / "film.mp4"
+    make_second(second)
+    repeat(second, film, 3)
+    once, thrice = decoded_frames(second), decoded_frames(film)
+    assert [round(at * RATE) for at, _ in thrice] == list(range(3 * RATE))
+    assert all((thrice[n][1] == once[n % RATE][1]).all() for n in range(3 * RATE))
