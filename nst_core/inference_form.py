@@ -38,8 +38,9 @@ def inference_form(generator: nn.Module, ranges: ActivationRanges | None = None)
     Raises ValueError for ranges of what is no convolution of it.
     """
     form = copy.deepcopy(generator).eval()
-    if hasattr(form, "output_layer"):
-        _widen_output(form, form.output_layer)
+    output_layer: str | None = getattr(form, "output_layer", None)
+    if output_layer is not None:
+        _widen_output(form, output_layer)
     for name, (low, high) in (ranges or {}).items():
         conv = dict(form.named_modules()).get(name)
         if not isinstance(conv, nn.Conv2d):

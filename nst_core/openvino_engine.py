@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from nst_core import __version__
 from nst_core.eight_bit import EightBit
-from nst_core.engine import PrecisionName
+from nst_core.engine import Precision, PrecisionName
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.inference_form import inference_form
 from nst_core.processors import usable_processors
@@ -61,9 +61,7 @@ class OpenVinoEngine:
         capabilities = _capabilities(core)
         chosen = choose_precision(precision, eight_bit, capabilities)
         self.name = f"openvino cpu {chosen}"
-        self.precision: Literal["float32", "bfloat16"] = (
-            _widest(capabilities) if chosen == "int8" else chosen
-        )
+        self.precision: Precision = _widest(capabilities) if chosen == "int8" else chosen
         ranges = eight_bit.ranges if chosen == "int8" and eight_bit else None
         threads = threads or usable_processors()
         streams = streams or threads

@@ -10,7 +10,7 @@ batch normalisation (Ulyanov, Vedaldi and Lempitsky 2017); the output goes throu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +95,7 @@ class TransformerNet(nn.Module):
         height, width = image.shape[-2:]
         padded = pad_to_multiple(image, _STRIDE, least=self.min_side)
         output = torch.sigmoid(self.decoder(self.residual(self.encoder(padded))))
-        output = self.finish(output)
+        output = cast("Tensor", self.finish(output))
         return output[..., :height, :width]
 
 
