@@ -75,7 +75,9 @@ def _package(name: str, *, needed: bool) -> Finding:
 
 
 def _cpus() -> Finding:
-    return Finding("cpus", True, f"{len(os.sched_getaffinity(0))} for this process")
+    from nst_core.processors import usable_processors
+
+    return Finding("cpus", True, f"{usable_processors()} for this process")
 
 
 def _cuda() -> Finding:
@@ -100,7 +102,9 @@ def _styles_and_engines() -> Iterator[Finding]:
     yield _attempt("engine torch", lambda: _run(make_engine(style.load(), engine="torch")))
     yield _attempt(
         "engine openvino",
-        lambda: _run(make_engine(style.load(), engine="openvino", device="cpu")),
+        lambda: _run(
+            make_engine(style.load(), engine="openvino", device="cpu", eight_bit=style.eight_bit)
+        ),
         needed=False,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from cluster.connection import ray_session
 from jobs.specs import PoolSpec, StyleSpec, TileChoice
 from nst_core.engine import torch_for_noise
+from nst_core.processors import usable_processors
 from nst_core.style_library import Style, find_for
 from nst_core.stylizer import Stylizer
 from pipeline.image_worker import ImageSettings, ImageWorker
@@ -43,7 +43,7 @@ def stylizing_pool(
     nothing to a pool in this process.
     """
     if pool.workers == 0:
-        yield InProcessPool(partial(make_worker, threads=len(os.sched_getaffinity(0))))
+        yield InProcessPool(partial(make_worker, threads=usable_processors()))
         return
     with ray_session(pool.address):
         from pipeline.actor_pool import ActorPool

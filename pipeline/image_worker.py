@@ -23,7 +23,7 @@ from pipeline.image_task import ImageResult, ImageTask, OutputResult, OutputTask
 from pipeline.picture_codec import Picture, decode_picture, encode_picture, lost_in, pixels_of
 from pipeline.storage import storage_for
 
-PICTURES_VERSION = 2
+PICTURES_VERSION = 3
 """Of the outputs' content: raise it whenever the same source and settings give other bytes."""
 
 Answer = TypeVar("Answer")

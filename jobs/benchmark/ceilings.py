@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from jobs.benchmark.section import Section
 from jobs.benchmark.settings import BenchSettings
 from jobs.benchmark.turns import Case, take_turns, timed
 from nst_core.inference_form import QuantizedConv2d
+from nst_core.processors import usable_processors
 
 _LAYERS = 4
 _COPIED_BYTES = 256 << 20
@@ -59,7 +59,7 @@ class Convolutions:
         return self.pictures * once / 1e9
 
 
-_ON_CPU = Convolutions(channels=256, side=48, pictures=len(os.sched_getaffinity(0)))
+_ON_CPU = Convolutions(channels=256, side=48, pictures=usable_processors())
 _ON_CUDA = Convolutions(channels=512, side=128, pictures=16)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 from pathlib import Path
 
 import psutil
+
+from nst_core.processors import usable_processors
 
 _PACKAGES = ("nst", "torch", "openvino", "ray", "av", "numpy")
 _FLAGS = (
@@ -24,20 +25,13 @@ def describe_machine() -> dict[str, str | int | float]:
     return {
         "processor": info.get("model name") or platform.processor() or platform.machine(),
         "instructions": " ".join(flag for flag in _FLAGS if flag in flags) or "not told",
-        "cores": _cores(),
+        "cores": usable_processors(),
         "memory, GB": round(psutil.virtual_memory().total / 1e9, 1),
         "system": _system(),
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
         "graphics": _graphics(),
     }
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cpu_info() -> dict[str, str]:
