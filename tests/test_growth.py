@@ -7,6 +7,7 @@ from jobs.demo_clip import RATE, SECONDS
 
 
 @pytest.mark.usefixtures("ray_here")
+@pytest.mark.slow
 def test_films_are_measured_whole_and_with_the_workers_memory() -> None:
     section = film_growth(times=(1, 3))
     cells = [dict(zip(section.columns, row, strict=True)) for row in section.rows]

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-import pipeline.segment_worker
 from jobs.cli.main import app
 from jobs.cli.synthesize import parse_size
 from jobs.specs import EngineChoice, PoolSpec, StyleSpec, StylizeVideo, Synthesize
@@ -144,7 +143,7 @@ def test_a_film_is_the_same_whatever_the_batch(
     make_clip(source, codec="ffv1", width=45, height=31, frames=7, sound=False)
     outputs = []
     for frames, seconds in ((1, 60), (5, 60), (8, 0.1)):
-        monkeypatch.setattr(pipeline.segment_worker, "_MOST_FRAMES_PER_BATCH", frames)
+        monkeypatch.setattr(Stylizer, "frames_a_batch", lambda *_, frames=frames: frames)
         outputs.append(tmp_path / f"{frames}.mkv")
         spec = StyleSpec(str(texture_style), device="cpu")
         job = StylizeVideo((source,), outputs[-1], spec, PoolSpec(workers=0), seconds, codec="ffv1")
