@@ -154,12 +154,18 @@ def test_cuda_stays_within_40_db(style: Style, cuda: torch.device) -> None:
 def test_no_thread_of_openvino_is_bound_to_one_processor() -> None:
     """Workers are processes of one thread each: bound, all would share the first processor."""
     code = (
-        "import os, pathlib, torch; from nst_core.engine import make_engine; "
-        "from nst_core.transformer_net import TransformerNet; "
-        "engine = make_engine(TransformerNet(2), engine='openvino', threads=1); "
-        "engine.run(torch.rand(1, 3, 32, 32)); "
-        "tasks = [int(task.name) for task in pathlib.Path('/proc/self/task').iterdir()]; "
-        "print(sorted({len(os.sched_getaffinity(task)) for task in tasks}))"
+        "import contextlib, os, pathlib, threading, torch\n"
+        "from nst_core.engine import make_engine\n"
+        "from nst_core.transformer_net import TransformerNet\n"
+        "engine = make_engine(TransformerNet(4), engine='openvino', threads=1)\n"
+        "work = threading.Thread(target=engine.run, args=(torch.rand(20, 3, 128, 128),))\n"
+        "work.start()\n"
+        "seen = set()\n"
+        "while work.is_alive():\n"  # it is bound while it computes
+        "    for task in pathlib.Path('/proc/self/task').iterdir():\n"
+        "        with contextlib.suppress(ProcessLookupError):\n"
+        "            seen.add(len(os.sched_getaffinity(int(task.name))))\n"
+        "print(sorted(seen))\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
