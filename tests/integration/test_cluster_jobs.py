@@ -106,8 +106,8 @@ def test_a_folder_that_is_sent_is_where_the_job_reads(here: Machine, folder: Pat
 def test_the_same_submit_finds_the_job_that_runs_and_stop_leaves_work_to_go_on_with(
     here: Machine, folder: Path
 ) -> None:
-    make_clip(folder / "film.mp4", frames=960)
-    style = ("--style", "wave", "--segment-seconds", "1")
+    make_clip(folder / "film.mp4", frames=720, width=240, height=136)
+    style = ("--style", "wave", "--precision", "float32", "--segment-seconds", "1")
     command = ("stylize", "video", "film.mp4", "-o", "out.mp4", *style, "--json")
     ids = [here.nst("jobs", "submit", "--", *command, folder=folder).stdout for _ in range(2)]
     assert ids[0] == ids[1] != ""
@@ -127,8 +127,9 @@ def test_the_same_submit_finds_the_job_that_runs_and_stop_leaves_work_to_go_on_w
 
 
 def test_a_follower_that_leaves_says_how_to_come_back(here: Machine, folder: Path) -> None:
-    make_clip(folder / "film.mp4", frames=960)
-    command = ("stylize", "video", "film.mp4", "-o", "out.mp4", "--style", "wave")
+    make_clip(folder / "film.mp4", frames=720, width=240, height=136)
+    style = ("--style", "wave", "--precision", "float32", "--segment-seconds", "1")
+    command = ("stylize", "video", "film.mp4", "-o", "out.mp4", *style)
     follower = here.start("jobs", "submit", "--follow", "--", *command, folder=folder)
     assert follower.stderr is not None
     for line in follower.stderr:
