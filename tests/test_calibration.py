@@ -116,3 +116,17 @@ def test_states_without_the_field_are_written_as_before(tmp_path: Path, style: S
     path = tmp_path / "again.safetensors"
     save_state(path, state, CheckpointInfo(info.architecture, dict(info.arguments)))
     assert read_info(path).eight_bit == {}
+
+
+def test_a_base_keeps_what_its_styles_were_calibrated_to_under_their_names(
+    style: Style, photos: Path, tmp_path: Path
+) -> None:
+    from jobs.training_plan import read_base
+
+    assert style.path is not None
+    alone, pack = tmp_path / "candy.safetensors", tmp_path / "two.safetensors"
+    _nst("styles", "calibrate", style.path, "--content", photos, "-o", alone)
+    _nst("styles", "calibrate", save_bases(tmp_path)["pack"], "--content", photos, "-o", pack)
+    assert read_base(alone).eight_bit == {"candy": read_info(alone).eight_bit[""]}
+    assert read_base(pack).eight_bit == read_info(pack).eight_bit
+    assert set(read_base(pack).eight_bit) == {"monet", "klimt"}
