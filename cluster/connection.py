@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from cluster.auth_token import use_token
 from cluster.head import AUTO, check_head, is_local_host, with_port
+from cluster.lean_node import lean_node
 from cluster.node_environment import NODE_ENVIRONMENT
 from cluster.node_records import running_node
 from nst_core.errors import EnvironmentProblem
@@ -24,6 +24,15 @@ _ENVIRONMENT_BEFORE_IMPORT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",  # then it asks again which nodes are left
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # in vain, where one of the group is gone
+}
+_EMBEDDED_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",
+    # Else a worker for each CPU, before any is asked for, and the driver waits for them.
+    "RAY_prestart_worker_first_driver": "0",
+    # A raylet asks its own object store, which it has just started: every second try came early,
+    # and the next one second later.
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "500",
 }
 _SECONDS_AT_A_TIME = 0.5
 _SECONDS_TO_SPAWN = 5.0
@@ -42,9 +51,8 @@ def prepare_environment(address: str = LOCAL) -> None:
         # taking that address for another of this machine's.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     if address == LOCAL:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        # Else a worker for each CPU, before any is asked for, and the driver waits for them.
-        os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+        for name, value in _EMBEDDED_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
     else:
         use_token()
 
@@ -160,7 +168,7 @@ def _start_embedded(dashboard: bool, spawned: threading.Event | None) -> None:
 
     for attempt in (1, 2):
         try:
-            with _lean_node(dashboard, spawned):
+            with lean_node(dashboard, spawned):
                 ray.init(
                     address="local",
                     include_dashboard=dashboard,
@@ -173,41 +181,6 @@ def _start_embedded(dashboard: bool, spawned: threading.Event | None) -> None:
             ray.shutdown()
             if attempt == 2:
                 raise
-
-
-@contextmanager
-def _lean_node(dashboard: bool, spawned: threading.Event | None) -> Iterator[None]:
-    """Let ``ray.init`` start a node without what nobody here would ask; Ray has no setting for it.
-
-    An autoscaler, a reader of workers' logs and a dashboard are each a Python that imports Ray,
-    nearly half of the work of starting it. And its agent takes any free port: where another Ray
-    has the usual one it would ask for that for four seconds more.
-    """
-    import ray._private.node as internals
-
-    usual = internals.Node
-    unused = {} if dashboard else {"no_monitor": True, "include_log_monitor": False}
-
-    class LeanNode(usual):  # type: ignore[misc, valid-type]
-        def __init__(self, ray_params: Any, **how: Any) -> None:
-            wanted = {"dashboard_agent_listen_port": 0, **unused}
-            ray_params.update(**{n: v for n, v in wanted.items() if hasattr(ray_params, n)})
-            super().__init__(ray_params=ray_params, **how)
-
-        def start_api_server(self, **how: Any) -> None:
-            if dashboard:
-                super().start_api_server(**how)
-
-        def start_raylet(self, *where: Any, **how: Any) -> None:
-            super().start_raylet(*where, **how)
-            if spawned:
-                spawned.set()
-
-    internals.Node = LeanNode
-    try:
-        yield
-    finally:
-        internals.Node = usual
 
 
 def _silence() -> None:

@@ -18,7 +18,8 @@ from PIL import Image
 
 from jobs.demo_clip import draw_frame
 from nst_core.degradation import downscale, upscale_bicubic
-from nst_core.pictures import read_rgb, sheet, to_picture
+from nst_core.pictures import read_rgb, sheet
+from nst_core.pixels import to_picture
 from nst_core.style_library import bundled, bundled_packs, bundled_styles, find_for, find_style
 from nst_core.stylizer import Stylizer
 from nst_core.texture_net import TextureNet

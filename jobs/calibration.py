@@ -11,11 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 from jobs.training_content import find_content, read_content
-from nst_core.checkpoint import CheckpointInfo, read_state, restore_generator, save_state
-from nst_core.eight_bit import LONGEST_SIDE, EightBit, calibrate, photos_wanted
+from nst_core.checkpoint import read_state, restore_generator, save_state
+from nst_core.checkpoint_info import CheckpointInfo
+from nst_core.eight_bit import EightBit
+from nst_core.eight_bit_calibration import LONGEST_SIDE, calibrate, photos_wanted
 from nst_core.engine import draws_noise
 from nst_core.errors import InputError, MediaError
-from nst_core.pictures import to_tensor
+from nst_core.pixels import to_tensor
 from nst_core.training_photos import open_photo
 
 _log = logging.getLogger(__name__)

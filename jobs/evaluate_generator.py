@@ -24,7 +24,8 @@ from nst_core.errors import InputError
 from nst_core.loss_network import load_loss_network_weights
 from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.optimization import optimize_picture
-from nst_core.pictures import read_rgb, resize_shorter_side, to_tensor
+from nst_core.pictures import read_rgb, resize_shorter_side
+from nst_core.pixels import to_tensor
 from nst_core.settings import ObjectiveSettings
 from nst_core.style_library import find_for
 from nst_core.texture_net import TextureNet

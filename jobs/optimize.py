@@ -16,7 +16,8 @@ from nst_core.errors import InputError
 from nst_core.loss_network import load_loss_network_weights
 from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.optimization import Iterate, optimize_picture
-from nst_core.pictures import read_rgb, resize_shorter_side, to_picture, to_tensor
+from nst_core.pictures import read_rgb, resize_shorter_side
+from nst_core.pixels import to_picture, to_tensor
 from pipeline.picture_saving import save_picture
 
 _QUALITY = 95

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipeline.packet_reader import EncodedPacket, PacketReader
-from pipeline.segment_worker import StylizedSegment
+from pipeline.segment_task import StylizedSegment
 from pipeline.segments import Segment, with_pre_roll
 from pipeline.source_video import SourceVideo
 from pipeline.work_folder import FinishedSegment, WorkFolder

@@ -1,13 +1,11 @@
 """Starting Ray beside the imports and the scan of a job that will, by all signs, need it.
 
-Nothing heavy is imported here: torch, which the jobs import, takes as long as Ray does to start.
 The signs may mislead, where an encoder refuses its preset, say: Ray has then been started in vain,
 and the error comes those seconds later.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,12 +14,10 @@ from pathlib import Path
 
 from cluster.connection import LOCAL, connecting_ahead
 from jobs.small_work import MOST_PICTURES
-from jobs.specs import PoolSpec, StylizeImages, StylizeVideo
-from nst_core.errors import MediaError
+from jobs.specs import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from nst_core.errors import MediaError, NstError
+from nst_core.style_library import find_for
 from pipeline.storage import is_uri
-
-_STYLES = Path(__file__).parents[1] / "nst_core" / "styles"
-_LENGTH_BYTES = 8
 
 
 def ahead_of_videos(job: StylizeVideo) -> AbstractContextManager[None]:
@@ -41,7 +37,7 @@ def videos_need_ray(job: StylizeVideo) -> bool:
     """
     return (
         _starts_ray(job.pool)
-        and _is_known(job.style.style)
+        and _is_known(job.style)
         and _can_be_written(job)
         and any(_has_several_segments(path, job.segment_seconds) for path in job.inputs)
     )
@@ -51,7 +47,7 @@ def images_need_ray(job: StylizeImages) -> bool:
     """Whether more than a few pictures are to be done on this machine: see videos_need_ray."""
     return (
         _starts_ray(job.pool)
-        and all(_is_known(style.style) for style in job.styles)
+        and all(_is_known(style) for style in job.styles)
         and not is_uri(job.output)
         and not Path(job.output).exists()  # what is in it may be used again
         and _more_than(MOST_PICTURES, job.sources)
@@ -62,21 +58,12 @@ def _starts_ray(pool: PoolSpec) -> bool:
     return pool.address == LOCAL and pool.workers != 0
 
 
-def _is_known(style: str) -> bool:
-    """Whether a style's name, without what follows its colon, is there; a pack's names too."""
-    name = style.partition(":")[0]
-    if style == "identity" or Path(name).is_file() or (_STYLES / f"{name}.safetensors").is_file():
-        return True
-    return any(style in _styles_inside(path) for path in _STYLES.glob("*.safetensors"))
-
-
-def _styles_inside(path: Path) -> list[str]:
-    """Read the names of a checkpoint's styles from its header, without what reads tensors."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-        header = json.loads(file.read(length))
-    names: list[str] = json.loads(header["__metadata__"]["nst"]).get("styles", [])
-    return names
+def _is_known(style: StyleSpec) -> bool:
+    try:
+        find_for(style.command, style.style)
+    except NstError:
+        return False
+    return True
 
 
 def _can_be_written(job: StylizeVideo) -> bool:

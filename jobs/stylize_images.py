@@ -26,8 +26,14 @@ from nst_core.style_library import Style
 from pipeline.image_plan import ImagePlan, OutputFolder
 from pipeline.image_records import ImageRecord, ImageRecords
 from pipeline.image_sources import find_images
-from pipeline.image_task import ImageResult, ImageTask, OutputResult, OutputTask
-from pipeline.image_worker import PICTURES_VERSION, ImageSettings
+from pipeline.image_task import (
+    PICTURES_VERSION,
+    ImageResult,
+    ImageSettings,
+    ImageTask,
+    OutputResult,
+    OutputTask,
+)
 from pipeline.output_names import OutputNames
 from pipeline.shared_files import SharedFiles, shared_files
 from pipeline.storage import below, is_uri, storage_for

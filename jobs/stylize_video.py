@@ -18,8 +18,7 @@ from jobs.workers import find_checked, make_segment_worker, stylizing_pool
 from nst_core.errors import InputError
 from nst_core.style_library import Style
 from pipeline.encoders import CONTAINERS
-from pipeline.segment_decoder import SegmentTask
-from pipeline.segment_worker import StylizedSegment
+from pipeline.segment_task import SegmentTask, StylizedSegment
 from pipeline.worker_pool import Deadline, Outcome, Unit
 
 _MOST_OPEN = 32

@@ -23,7 +23,8 @@ from jobs.training_plan import Base, TrainingPlan, build_network, describe, make
 from jobs.training_records import final_sheet
 from jobs.training_specs import TrainGenerator, TrainStyle, TrainSuperResolution, TrainTexture
 from nst_core import __version__
-from nst_core.checkpoint import build_generator, read_info, read_state, save_state
+from nst_core.checkpoint import build_generator, read_state, save_state
+from nst_core.checkpoint_info import read_info
 from nst_core.conditional_norm import joined
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.training import LOSS_NAMES, plain

@@ -24,14 +24,8 @@ from jobs.training_specs import (
     TrainSuperResolution,
     TrainTexture,
 )
-from nst_core.checkpoint import (
-    CheckpointInfo,
-    build_generator,
-    fingerprint,
-    load_generator,
-    read_info,
-    read_state,
-)
+from nst_core.checkpoint import build_generator, load_generator, read_state
+from nst_core.checkpoint_info import CheckpointInfo, fingerprint, read_info
 from nst_core.conditional_norm import MultiStyleGenerator, norm_names
 from nst_core.degradation import downscale_batch
 from nst_core.eight_bit import EightBit
@@ -39,7 +33,8 @@ from nst_core.engine import draws_noise
 from nst_core.errors import InputError
 from nst_core.loss_network import LossNetwork, LossNetworkWeights, load_loss_network_weights
 from nst_core.objective import PerceptualObjective, layers_of
-from nst_core.pictures import read_rgb, resize_shorter_side, to_tensor
+from nst_core.pictures import read_rgb, resize_shorter_side
+from nst_core.pixels import to_tensor
 from nst_core.reconstruction import FEATURE_LAYER, ReconstructionObjective
 from nst_core.settings import ObjectiveSettings, ReconstructionSettings, TrainingSettings
 from nst_core.training import GeneratorTrainer, keep

@@ -16,7 +16,8 @@ from jobs.training_plan import TrainingPlan
 from nst_core.conditional_norm import MultiStyleGenerator
 from nst_core.degradation import downscale, upscale_bicubic
 from nst_core.errors import MediaError
-from nst_core.pictures import sheet, to_picture, to_tensor
+from nst_core.pictures import sheet
+from nst_core.pixels import to_picture, to_tensor
 from nst_core.texture_net import TextureNet
 from nst_core.training import GeneratorTrainer, plain
 from nst_core.training_photos import open_photo

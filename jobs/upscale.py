@@ -18,7 +18,7 @@ from jobs.stylize_images import stylize_images
 from jobs.stylize_video import StylizeVideoReport, output_paths, stylize_videos
 from jobs.workers import find_checked
 from nst_core.errors import InputError
-from nst_core.pictures import PICTURE_SUFFIXES
+from nst_core.picture_files import PICTURE_SUFFIXES
 from pipeline.storage import LocalStorage, is_uri, storage_for
 
 VIDEO_SUFFIXES = frozenset(

@@ -24,9 +24,8 @@ from pipeline.copied_streams import CopyPlan, plan_copies
 from pipeline.encoders import EncoderSettings, choose_encoder, container_for
 from pipeline.output_frame import OutputFrame, differences, plan_output
 from pipeline.reassembly import CopyReport, reassemble
-from pipeline.segment_decoder import SegmentTask
 from pipeline.segment_encoder import check_encoder
-from pipeline.segment_worker import StylizedSegment
+from pipeline.segment_task import SegmentTask, StylizedSegment
 from pipeline.segments import Segment, plan_segments
 from pipeline.source_video import SourceVideo, probe
 from pipeline.verification import Verified, verify

@@ -1,4 +1,7 @@
-"""From a pool specification to a pool of stylizing workers."""
+"""From a pool specification to a pool of stylizing workers.
+
+Torch is imported where they are made: a driver never needs it, and it takes as long as Ray does.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,18 @@ from typing import TYPE_CHECKING
 
 from cluster.connection import ray_session
 from jobs.specs import PoolSpec, StyleSpec, TileChoice
-from nst_core.engine import torch_for_noise
+from nst_core.engine_names import torch_for_noise
 from nst_core.processors import usable_processors
 from nst_core.style_library import Style, find_for
-from nst_core.stylizer import Stylizer
-from pipeline.image_worker import ImageSettings, ImageWorker
-from pipeline.segment_worker import SegmentWorker
+from pipeline.image_task import ImageSettings
 from pipeline.shared_files import SharedFiles
 from pipeline.worker_pool import Deadline, InProcessPool, Worker, WorkerPool
 
 if TYPE_CHECKING:
+    from nst_core.stylizer import Stylizer
     from pipeline.cluster_room import Resources
+    from pipeline.image_worker import ImageWorker
+    from pipeline.segment_worker import SegmentWorker
 
 _MANY_FILES_AT_ONCE = 8
 """Behind a URI a worker waits for most of the time."""
@@ -78,6 +82,8 @@ def find_checked(spec: StyleSpec) -> Style:
 
 def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> SegmentWorker:
     """Build a worker for videos, where it will live."""
+    from pipeline.segment_worker import SegmentWorker
+
     return SegmentWorker(_stylizer(style, spec, threads))
 
 
@@ -96,6 +102,8 @@ def make_image_worker(
     ``remote`` says that it reads or writes behind a URI. ``files`` are those that it must see.
     Raises EnvironmentProblem where it does not.
     """
+    from pipeline.image_worker import ImageWorker
+
     if files is not None:
         files.check()
 
@@ -110,6 +118,8 @@ def make_image_worker(
 def _stylizer(
     style: Style, spec: StyleSpec, threads: int, *, tile: TileChoice = "off", seed: int = 0
 ) -> Stylizer:
+    from nst_core.stylizer import Stylizer
+
     return Stylizer(
         style,
         strength=spec.strength,

@@ -1,25 +1,21 @@
 """A generator as a file: safetensors whose metadata says how to build it and where it came from.
 
-Nothing is ever unpickled. The metadata is one JSON text under the key ``nst``:
-``{"format": 1, "architecture": "johnson", "arguments": {"width": 16}, "training": {...}}``.
+`checkpoint_info.py` says what the metadata is.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from nst_core.checkpoint_info import FORMAT, METADATA_KEY, CheckpointInfo, read_checkpoint
 from nst_core.conditional_norm import mixed
-from nst_core.eight_bit import EightBit
 from nst_core.errors import CheckpointError
 from nst_core.fast_style_transfer_net import FastStyleTransferNet
 from nst_core.johnson_net import JohnsonNet
@@ -28,8 +24,6 @@ from nst_core.super_resolution_net import SuperResolutionNet
 from nst_core.texture_net import TextureNet
 from nst_core.transformer_net import TransformerNet
 
-FORMAT = 1
-_METADATA_KEY = "nst"
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "johnson": TransformerNet,
     "johnson-paper": JohnsonNet,
@@ -38,29 +32,6 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "pytorch-examples": PytorchExamplesNet,
     "fast-style-transfer": FastStyleTransferNet,
 }
-
-
-@dataclass(frozen=True)
-class CheckpointInfo:
-    """What a checkpoint's metadata says."""
-
-    architecture: str
-    """A key of ARCHITECTURES."""
-    arguments: dict[str, Any]
-    """Keyword arguments of the architecture's class."""
-    training: dict[str, Any] = field(default_factory=dict)
-    """Style, data, steps, weights, seed: whatever the training recorded."""
-    styles: tuple[str, ...] = ()
-    """Names of the styles of a network that has several, in the order of its parameters' rows."""
-    eight_bit: Mapping[str, EightBit] = field(default_factory=dict)
-    """How each style is computed in 8 bits; the one of a network without names is called ``""``."""
-
-    def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise CheckpointError(
-                f"architecture {self.architecture!r} is unknown; "
-                f"this version knows {', '.join(ARCHITECTURES)}"
-            )
 
 
 def build_generator(info: CheckpointInfo) -> nn.Module:
@@ -87,20 +58,15 @@ def save_state(path: Path, state: Mapping[str, Tensor], info: CheckpointInfo) ->
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         # save_file would make a file that only its owner can read.
-        temporary.write_bytes(save(tensors, metadata={_METADATA_KEY: json.dumps(metadata)}))
+        temporary.write_bytes(save(tensors, metadata={METADATA_KEY: json.dumps(metadata)}))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def read_info(path: Path) -> CheckpointInfo:
-    """Read the metadata only. Raises CheckpointError for a file that is not ours."""
-    return _read(path, with_tensors=False)[0]
-
-
 def read_state(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
     """Read the tensors as they are in the file. Raises CheckpointError."""
-    info, tensors = _read(path, with_tensors=True)
+    info, tensors = read_checkpoint(path, framework="pt", with_tensors=True)
     return tensors, info
 
 
@@ -157,45 +123,3 @@ def read_tensors(content: bytes) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise CheckpointError(f"checkpoint: not a safetensors file ({error})") from error
     return tensors
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of the file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _read(path: Path, *, with_tensors: bool) -> tuple[CheckpointInfo, dict[str, Tensor]]:
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint {path}: no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_METADATA_KEY)
-            names = file.keys() if with_tensors else ()
-            tensors = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"checkpoint {path}: not a safetensors file ({error}); "
-            "a style is a file written by `nst train`; for other programs' checkpoints there is "
-            "`nst styles import`"
-        ) from error
-    if text is None:
-        raise CheckpointError(
-            f"checkpoint {path}: a safetensors file, but not a generator written by `nst train`"
-        )
-    try:
-        metadata = json.loads(text)
-        if metadata["format"] != FORMAT:
-            raise CheckpointError(
-                f"checkpoint {path}: format {metadata['format']}, this version reads {FORMAT}; "
-                "use the version of nst that wrote it, or a newer one"
-            )
-        info = CheckpointInfo(
-            metadata["architecture"],
-            metadata["arguments"],
-            metadata.get("training", {}),
-            tuple(metadata.get("styles", ())),
-            {name: EightBit.of(found) for name, found in metadata.get("eight_bit", {}).items()},
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"checkpoint {path}: its metadata is damaged ({error})") from error
-    return info, tensors

@@ -20,7 +20,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from nst_core.checkpoint import ARCHITECTURES, CheckpointInfo, fingerprint, read_info
+from nst_core.checkpoint import ARCHITECTURES
+from nst_core.checkpoint_info import CheckpointInfo, fingerprint, read_info
 from nst_core.errors import CheckpointError
 
 ForeignFormat = Literal["pytorch-examples", "fast-style-transfer"]

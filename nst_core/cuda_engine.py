@@ -37,7 +37,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nst_core.engine import Precision, TorchEngine, draws_noise
+from nst_core.engine import TorchEngine, draws_noise
+from nst_core.engine_names import Precision
 
 _log = logging.getLogger(__name__)
 

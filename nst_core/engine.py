@@ -10,12 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nst_core.eight_bit import EightBit
+from nst_core.engine_names import Device, Precision, PrecisionName, torch_for_noise
 from nst_core.errors import EnvironmentProblem, InputError
-
-EngineName = Literal["torch", "openvino"]
-Device = Literal["cpu", "cuda"]
-Precision = Literal["float32", "bfloat16", "float16"]
-PrecisionName = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 
 class Engine(Protocol):
@@ -137,16 +133,6 @@ def make_engine(
 
         return CudaEngine(generator, precision=precision, seed=seed)
     return TorchEngine(generator, device=chosen_device, precision=precision, seed=seed)
-
-
-def torch_for_noise(engine: Literal["auto", "torch", "openvino"]) -> Literal["torch"]:
-    """Choose the one engine that draws noise. Raises InputError where another is asked for."""
-    if engine == "openvino":
-        raise InputError(
-            "--engine openvino: it cannot draw the noise that a texture network needs; "
-            "use --engine auto or torch"
-        )
-    return "torch"
 
 
 def choose_device(device: Literal["auto", "cpu", "cuda"]) -> Device:

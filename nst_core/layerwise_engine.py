@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import nst_core.lazy_layers  # noqa: F401 - says what each function of torch is by rows
-from nst_core.engine import NoiseDrawing, Precision, draws_noise
+from nst_core.engine import NoiseDrawing, draws_noise
+from nst_core.engine_names import Precision
 from nst_core.lazy_picture import Arithmetic, LazyPicture, PixelPicture
 
 _STRIP_VALUES = {"cpu": 2**20, "cuda": 2**24}

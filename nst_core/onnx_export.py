@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from nst_core import __version__
-from nst_core.checkpoint import CheckpointInfo
+from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.engine import draws_noise
 from nst_core.errors import EnvironmentProblem, InputError, VerificationError
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from nst_core import __version__
 from nst_core.eight_bit import EightBit
-from nst_core.engine import Precision, PrecisionName
+from nst_core.engine_names import Precision, PrecisionName
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.inference_form import inference_form
 from nst_core.processors import usable_processors

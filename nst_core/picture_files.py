@@ -36,6 +36,8 @@ PICTURE_FORMATS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The endings of picture files, in lower case, with Pillow's names of their formats."""
+PICTURE_SUFFIXES = frozenset(PICTURE_FORMATS)
+"""The endings by which folders are searched for pictures."""
 
 # The bound is checked below, for each file by itself; Pillow's own is one for the whole process.
 Image.MAX_IMAGE_PIXELS = None

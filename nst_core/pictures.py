@@ -1,21 +1,15 @@
-"""Pictures between files and tensors: reading, shrinking, sheets for people to look at."""
+"""Pictures from files: reading, shrinking, sheets for people to look at."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from nst_core.errors import MediaError
-from nst_core.picture_files import PICTURE_FORMATS, decode
+from nst_core.picture_files import decode
 from nst_core.settings import MAX_PIXELS
-
-PICTURE_SUFFIXES = frozenset(PICTURE_FORMATS)
-"""The endings by which folders are searched for pictures, in lower case."""
 
 
 def read_upright(
@@ -56,19 +50,6 @@ def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
     factor = size / min(image.size)
     width, height = (max(size, round(side * factor)) for side in image.size)
     return image.resize((width, height), Image.Resampling.BICUBIC)
-
-
-def to_tensor(image: Image.Image) -> Tensor:
-    """RGB picture to 1 x 3 x H x W in [0, 1]."""
-    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
-    return pixels.permute(2, 0, 1)[None].float() / 255
-
-
-def to_picture(image: Tensor) -> Image.Image:
-    """1 x 3 x H x W or 3 x H x W in [0, 1] to a picture, rounded to nearest."""
-    pixels = image.detach().float().cpu().reshape(3, *image.shape[-2:])
-    array = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
-    return Image.fromarray(array.contiguous().numpy())
 
 
 def sheet(rows: Sequence[Sequence[Image.Image]], *, cell_height: int, gap: int = 6) -> Image.Image:

@@ -1,10 +1,11 @@
-"""8-bit pixels to what networks compute, and back."""
+"""8-bit pixels and pictures to what networks compute, and back."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 
@@ -25,3 +26,16 @@ def to_bytes(images: Tensor) -> NDArray[np.uint8]:
         pixels = (images[:, channel].clamp(0, 1) * 255).round().to(torch.uint8)
         result[..., channel] = pixels.cpu().numpy()
     return result
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """RGB picture to 1 x 3 x H x W in [0, 1]."""
+    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
+    return pixels.permute(2, 0, 1)[None].float() / 255
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """1 x 3 x H x W or 3 x H x W in [0, 1] to a picture, rounded to nearest."""
+    pixels = image.detach().float().cpu().reshape(3, *image.shape[-2:])
+    array = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
+    return Image.fromarray(array.contiguous().numpy())

@@ -1,12 +1,14 @@
-"""How many processors this process may use: the machine's, less what it is kept from."""
+"""The processors: how many this process may use, and what they can."""
 
 from __future__ import annotations
 
 import math
 import os
+from functools import cache
 from pathlib import Path
 
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_CPU_INFO = Path("/proc/cpuinfo")
 
 
 def usable_processors(quota_file: Path = _CGROUP_QUOTA) -> int:
@@ -19,6 +21,15 @@ def usable_processors(quota_file: Path = _CGROUP_QUOTA) -> int:
     else:
         processors = os.cpu_count() or 1
     return max(1, min(processors, _quota(quota_file)))
+
+
+@cache
+def has_avx512(info_file: Path = _CPU_INFO) -> bool:
+    """Whether they are x86 ones with AVX-512; False where the system has no ``info_file``."""
+    try:
+        return "avx512f" in info_file.read_text().split()
+    except OSError:
+        return False
 
 
 def _quota(file: Path) -> int:

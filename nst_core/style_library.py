@@ -6,23 +6,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import nn
-
-from nst_core.checkpoint import (
-    CheckpointInfo,
-    build_generator,
-    fingerprint,
-    load_generator,
-    read_info,
-    read_tensors,
-    restore_generator,
-)
+from nst_core.checkpoint_info import CheckpointInfo, fingerprint, read_info
 from nst_core.eight_bit import EightBit
-from nst_core.engine import draws_noise
 from nst_core.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Command = Literal["stylize", "upscale", "synthesize"]
 """What applies a checkpoint: ``nst stylize``, ``nst upscale`` or ``nst synthesize``."""
@@ -88,6 +79,8 @@ class Style:
 
         Raises ValueError for ``identity``, which has none.
         """
+        from nst_core.checkpoint import load_generator, read_tensors, restore_generator  # torch
+
         if self.path is None:
             raise ValueError(f"{self.name} has no generator")
         mixture = dict(self.mixture)
@@ -104,7 +97,7 @@ class Style:
         """What applies it: super-resolution enlarges, and a texture makes pictures of nothing."""
         if self.scale != 1:
             return "upscale"
-        return "stylize" if getattr(self._network, "stylizes", True) else "synthesize"
+        return "stylize" if self.info is None or self.info.stylizes else "synthesize"
 
     @property
     def eight_bit(self) -> EightBit | None:
@@ -116,20 +109,12 @@ class Style:
     @property
     def scale(self) -> int:
         """How many times wider and higher a picture comes out."""
-        return int(getattr(self._network, "scale", 1))
+        return self.info.scale if self.info else 1
 
     @property
     def draws_noise(self) -> bool:
         """Whether the pixels depend on noise beside the picture."""
-        return self._network is not None and draws_noise(self._network)
-
-    @property
-    def _network(self) -> nn.Module | None:
-        """The generator without its weights: takes no memory and no random numbers."""
-        if self.info is None:
-            return None
-        with torch.device("meta"):
-            return build_generator(self.info)
+        return self.info is not None and self.info.draws_noise
 
 
 def bundled(command: Command) -> list[str]:

@@ -15,20 +15,15 @@ from nst_core.batching import HalvingBatches
 from nst_core.color import keep_rgb_colors
 from nst_core.cuda_engine import frames_a_batch
 from nst_core.device_transfer import overlapped
-from nst_core.engine import Engine, PrecisionName, make_engine
+from nst_core.engine import Engine, make_engine
+from nst_core.engine_names import PrecisionName
 from nst_core.layerwise_engine import LayerwiseEngine
 from nst_core.pixels import to_bytes, to_unit_range
 from nst_core.style_library import Style
 from nst_core.tiled_engine import TiledEngine, tiles_exactly
 from nst_core.tone_mapping import ToneMapping
-from nst_core.yuv import (
-    YuvEncoding,
-    YuvFrames,
-    convert_alpha,
-    join_frames,
-    rgb_to_yuv,
-    yuv_to_rgb,
-)
+from nst_core.yuv import YuvFrames, convert_alpha, join_frames, rgb_to_yuv, yuv_to_rgb
+from nst_core.yuv_encoding import YuvEncoding
 
 _LEAST_SIDE = 64
 _AUTO_SIDE = 1792

@@ -9,10 +9,10 @@ becomes SDR white; the result has BT.709's primaries and a display's gamma of 2.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Transfer = Literal["pq", "hlg"]
 Primaries = Literal["bt2020", "p3", "bt709"]
@@ -83,7 +83,7 @@ def _from_hlg(signal: Tensor) -> Tensor:
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     dark = signal.square() / 3
     bright = (((signal - c) / a).exp() + b) / 12
-    scene = torch.where(signal <= 0.5, dark, bright)
+    scene = dark.where(signal <= 0.5, bright)
     weights = scene.new_tensor(_BT2020_LUMA).view(1, 3, 1, 1)
     luminance = (scene * weights).sum(dim=1, keepdim=True).clamp_(min=1e-6)
     return scene * luminance.pow_(_HLG_GAMMA - 1) * _HLG_PEAK
@@ -95,12 +95,12 @@ def _compressed(light: Tensor, peak: float) -> Tensor:
     signal = (_to_pq(light) / source_peak).clamp_(max=1)
     target = float(_to_pq(light.new_tensor(SDR_WHITE)) / source_peak)
     knee = max(0.0, 1.5 * target - 0.5)
-    t = ((signal - knee) / (1 - knee)).clamp_(0, 1) if knee < 1 else torch.zeros_like(signal)
+    t = ((signal - knee) / (1 - knee)).clamp_(0, 1) if knee < 1 else signal.new_zeros(signal.shape)
     t2, t3 = t.square(), t.pow(3)
     spline = (2 * t3 - 3 * t2 + 1) * knee + (t3 - 2 * t2 + t) * (1 - knee)
     spline = spline + (3 * t2 - 2 * t3) * target
-    return _from_pq(torch.where(signal < knee, signal, spline) * source_peak)
+    return _from_pq(signal.where(signal < knee, spline) * source_peak)
 
 
 def _mix(rgb: Tensor, matrix: tuple[tuple[float, float, float], ...]) -> Tensor:
-    return torch.einsum("ij,njhw->nihw", rgb.new_tensor(matrix), rgb)
+    return (rgb.new_tensor(matrix) @ rgb.flatten(2)).view(rgb.shape)

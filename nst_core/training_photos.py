@@ -14,7 +14,8 @@ from torch.utils.data import Dataset, Sampler
 
 from nst_core.errors import InputError, MediaError
 from nst_core.picture_files import decode
-from nst_core.pictures import read_file, resize_shorter_side, to_tensor
+from nst_core.pictures import read_file, resize_shorter_side
+from nst_core.pixels import to_tensor
 from nst_core.settings import MAX_PIXELS
 
 _MAX_ZOOM = 1.5

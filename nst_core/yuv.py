@@ -7,15 +7,12 @@ limited or full range (ITU-T H.273, section 8.3). RGB itself is a matrix too: pl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Matrix = Literal["bt601", "bt709", "bt2020", "smpte240m", "fcc", "rgb"]
-Subsampling = Literal["420", "422", "444"]
-Siting = Literal["left", "center", "topleft"]
+from nst_core.yuv_encoding import Matrix, Subsampling, YuvEncoding
 
 _KR_KB: dict[Matrix, tuple[float, float]] = {
     "bt601": (0.299, 0.114),
@@ -30,27 +27,6 @@ _HALVED: dict[Subsampling, tuple[bool, bool]] = {
     "444": (False, False),
 }
 """Whether chroma has half the rows, half the columns."""
-
-
-@dataclass(frozen=True)
-class YuvEncoding:
-    """How numbers in planes mean colours."""
-
-    matrix: Matrix
-    full_range: bool = False
-    """True: all codes, for all planes; False: 16..235 for luma and 16..240 for chroma of 8 bits,
-    and their multiples. RGB is always in full range."""
-    depth: int = 8
-    """Bits a sample, 8 to 16."""
-    subsampling: Subsampling = "420"
-    siting: Siting = "left"
-    """Where a chroma sample lies among the luma samples that share it: ``left`` and halfway down
-    (MPEG-2 and its successors), at the ``center`` (JPEG, MPEG-1), at the ``topleft`` one (UHD)."""
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the planes."""
-        return torch.uint8 if self.depth == 8 else torch.uint16
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,6 +58,11 @@ class YuvFrames:
         """Copy to another device."""
         alpha = None if self.alpha is None else self.alpha.to(device)
         return YuvFrames(self.luma.to(device), self.chroma.to(device), alpha)
+
+
+def plane_dtype(encoding: YuvEncoding) -> torch.dtype:
+    """Of the planes that are encoded so."""
+    return torch.uint8 if encoding.depth == 8 else torch.uint16
 
 
 def join_frames(frames: list[YuvFrames]) -> YuvFrames:
@@ -164,7 +145,7 @@ def _steps(encoding: YuvEncoding) -> tuple[float, float, float, float]:
 
 def _to_codes(plane: Tensor, encoding: YuvEncoding) -> Tensor:
     # Adding a half and cutting off rounds to nearest; chroma of full range may reach 2**depth.
-    return plane.add_(0.5).clamp_(0, 2**encoding.depth - 1).to(encoding.dtype)
+    return plane.add_(0.5).clamp_(0, 2**encoding.depth - 1).to(plane_dtype(encoding))
 
 
 def _upsample(chroma: Tensor, encoding: YuvEncoding) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from nst_core.errors import InputError
-from nst_core.pictures import PICTURE_SUFFIXES
+from nst_core.picture_files import PICTURE_SUFFIXES
 from pipeline.storage import Storage, StoredFile, storage_for
 
 LIST_SUFFIXES = (".txt", ".lst")

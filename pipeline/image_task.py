@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PICTURES_VERSION = 3
+"""Of the outputs' content: raise it whenever the same source and settings give other bytes."""
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """What decides the pixels and files beside the styles."""
+
+    quality: int
+    """Of JPEG, WebP and AVIF, 1 to 100."""
+    max_side: int | None
+    """Shrink so that the longer side has at most this many pixels."""
+    max_pixels: int
+    """Refuse larger pictures before they are decoded."""
+
 
 @dataclass(frozen=True)
 class OutputTask:

@@ -19,12 +19,9 @@ from PIL import Image
 
 from nst_core.errors import MediaError, NstError
 from nst_core.stylizer import Stylizer
-from pipeline.image_task import ImageResult, ImageTask, OutputResult, OutputTask
+from pipeline.image_task import ImageResult, ImageSettings, ImageTask, OutputResult, OutputTask
 from pipeline.picture_codec import Picture, decode_picture, encode_picture, lost_in, pixels_of
 from pipeline.storage import storage_for
-
-PICTURES_VERSION = 3
-"""Of the outputs' content: raise it whenever the same source and settings give other bytes."""
 
 Answer = TypeVar("Answer")
 
@@ -32,18 +29,6 @@ _BATCH_PICTURES = 16
 _BATCH_PIXELS = 4_000_000
 _LARGE_PIXELS = 8_000_000
 """From here on pictures are decoded, computed and written one after the other: for the memory."""
-
-
-@dataclass(frozen=True)
-class ImageSettings:
-    """What decides the pixels and files beside the styles."""
-
-    quality: int
-    """Of JPEG, WebP and AVIF, 1 to 100."""
-    max_side: int | None
-    """Shrink so that the longer side has at most this many pixels."""
-    max_pixels: int
-    """Refuse larger pictures before they are decoded."""
 
 
 class _Threads(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nst_core.tone_mapping import SDR_WHITE, Primaries, ToneMapping
-from nst_core.yuv import Matrix, Siting, YuvEncoding
+from nst_core.yuv_encoding import Matrix, Siting, YuvEncoding
 from pipeline.encoders import EncoderSettings
 from pipeline.hdr_metadata import read_hdr_metadata
 from pipeline.source_video import ColorTags, VideoStreamInfo

@@ -7,7 +7,7 @@ from typing import Literal
 
 from av.video.format import VideoFormat
 
-from nst_core.yuv import Subsampling
+from nst_core.yuv_encoding import Subsampling
 
 Codec = Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores", "gif"]
 

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, cast
 
 import av
 
-from pipeline.output_frame import OutputFrame
 from pipeline.packet_reader import EncodedPacket, put_beside
-from pipeline.segments import Segment
+from pipeline.segment_task import SegmentTask
 from pipeline.source_video import VideoStreamInfo
-
-
-@dataclass(frozen=True, repr=False)
-class SegmentTask:
-    """A segment with all that a worker needs: it sees no file."""
-
-    segment: Segment
-    stream: VideoStreamInfo
-    output: OutputFrame
-    packets: tuple[EncodedPacket, ...]
-
-    def __repr__(self) -> str:
-        return f"SegmentTask({self.segment.name}, {len(self.packets)} packets)"
 
 
 class SegmentDecoder:

@@ -7,13 +7,11 @@ from typing import cast
 
 import av
 import numpy as np
-import torch
 
 from nst_core.errors import InputError
-from nst_core.yuv import rgb_to_yuv
+from nst_core.processors import has_avx512
 from pipeline.encoders import EncoderSettings
-from pipeline.frames import frame_to_encode
-from pipeline.output_frame import OutputFrame, output_encoding
+from pipeline.output_frame import OutputFrame
 from pipeline.palette import PaletteQuantizer
 from pipeline.source_video import VideoStreamInfo
 from pipeline.timestamps import decoding_times
@@ -72,15 +70,13 @@ class SegmentEncoder:
 
 
 def check_encoder(stream: VideoStreamInfo, output: OutputFrame) -> None:
-    """Encode one black frame, so that a setting the encoder refuses is told before any work.
+    """Encode one empty frame, so that a setting the encoder refuses is told before any work.
 
     Raises InputError.
     """
     try:
         encoder = SegmentEncoder(stream, output)
-        black = torch.zeros(1, 3, output.shown_height, output.shown_width)
-        planes = rgb_to_yuv(black, output_encoding(stream, output))
-        encoder.encode(frame_to_encode(planes, output), 0)
+        encoder.encode(_empty_frame(output), 0)
         encoder.finish()
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -93,6 +89,17 @@ def check_encoder(stream: VideoStreamInfo, output: OutputFrame) -> None:
         ) from error
 
 
+def _empty_frame(output: OutputFrame) -> av.VideoFrame:
+    """A frame of zeros in the encoder's own format: of no particular colour."""
+    is_palette = output.encoder.pixel_format == "pal8"
+    frame = av.VideoFrame(
+        output.width, output.height, "bgra" if is_palette else output.encoder.pixel_format
+    )
+    for plane in frame.planes:
+        plane.update(bytes(plane.buffer_size))
+    return frame
+
+
 def _repeatable(settings: EncoderSettings) -> dict[str, str]:
     """Options under which the same frames give the same bytes, run for run.
 
@@ -100,6 +107,6 @@ def _repeatable(settings: EncoderSettings) -> dict[str, str]:
     at every run, and none with ``asm=AVX2``). Older CPUs may still give other bytes than newer.
     """
     options = dict(settings.options)
-    if settings.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+    if settings.encoder == "libx264" and has_avx512():
         options["x264-params"] += ":asm=AVX2"
     return options

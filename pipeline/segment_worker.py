@@ -17,27 +17,9 @@ from nst_core.yuv import YuvFrames, join_frames, split_frames
 from pipeline.frames import frame_to_encode, loses_alpha, source_planes
 from pipeline.output_frame import output_encoding, source_encoding
 from pipeline.read_ahead import ahead
-from pipeline.segment_decoder import SegmentDecoder, SegmentTask
+from pipeline.segment_decoder import SegmentDecoder
 from pipeline.segment_encoder import SegmentEncoder
-
-
-@dataclass(frozen=True, repr=False)
-class StylizedSegment:
-    """A segment done: an encoded piece, and what came to light on the way."""
-
-    number: int
-    piece: bytes
-    """A file with one closed-GOP stream; empty when no frame could be decoded."""
-    pts: tuple[int, ...]
-    """Of the frames in the piece, ascending."""
-    missing_pts: tuple[int, ...]
-    """Owned, but the decoder gave no frame."""
-    corrupt_pts: tuple[int, ...]
-    """Of the frames in the piece that the decoder marked as damaged, ascending."""
-    errors: tuple[str, ...]
-    """What the decoder complained of."""
-    notes: tuple[str, ...] = ()
-    """Lines for the user on what came to light and is not damage."""
+from pipeline.segment_task import SegmentTask, StylizedSegment
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from nst_core.errors import MediaError
 from nst_core.tone_mapping import Transfer
-from nst_core.yuv import Siting
+from nst_core.yuv_encoding import Siting
 from pipeline.first_frame import display_matrix, first_frame, shows_through, side_data
 from pipeline.media_file import declared_seconds, main_video_stream, open_source, video_packets
 from pipeline.packet_index import PacketIndex, index_packets

@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from fsspec.utils import glob_translate
-
 from nst_core.errors import MediaError
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -135,6 +133,8 @@ def matching(found: Iterable[StoredFile], pattern: str) -> Iterator[StoredFile]:
 
     What has a problem stays: nobody knows what it holds.
     """
+    from fsspec.utils import glob_translate  # takes its time to import
+
     # As Python's glob has it, ** means more than * only where it is all between two slashes.
     parts = (part if part == "**" else re.sub(r"\*+", "*", part) for part in pattern.split("/"))
     matches = re.compile(glob_translate("/".join(parts))).match

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nst_core.errors import InputError
-from pipeline.segment_worker import StylizedSegment
+from pipeline.segment_task import StylizedSegment
 from pipeline.segments import Segment
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from cluster.connection import prepare_environment, ray_session
 from jobs.training_specs import TrainGenerator
-from nst_core.checkpoint import CheckpointInfo, save_generator
+from nst_core.checkpoint import save_generator
+from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.loss_network import LossNetworkWeights
 from nst_core.style_library import Style, find_style
 from nst_core.transformer_net import TransformerNet

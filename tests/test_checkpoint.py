@@ -7,14 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nst_core.checkpoint import (
-    CheckpointInfo,
-    build_generator,
-    load_generator,
-    read_info,
-    read_state,
-    save_generator,
-)
+from nst_core.checkpoint import build_generator, load_generator, read_state, save_generator
+from nst_core.checkpoint_info import CheckpointInfo, read_info
 from nst_core.conditional_norm import MultiStyleGenerator
 from nst_core.errors import CheckpointError
 from nst_core.transformer_net import TransformerNet

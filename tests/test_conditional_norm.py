@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from nst_core.checkpoint import (
-    CheckpointInfo,
     build_generator,
     load_generator,
     read_state,
     save_generator,
     save_state,
 )
+from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.conditional_norm import (
     ConditionalInstanceNorm2d,
     MultiStyleGenerator,

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from nst_core.degradation import crop_to_multiple, downscale, downscale_batch, upscale_bicubic
-from nst_core.pictures import read_rgb, to_tensor
+from nst_core.pictures import read_rgb
+from nst_core.pixels import to_tensor
 
 
 def _random_picture(width: int, height: int) -> Image.Image:

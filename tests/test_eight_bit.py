@@ -5,11 +5,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nst_core.checkpoint import CheckpointInfo, read_info, save_generator
-from nst_core.eight_bit import EightBit, calibrate
+from nst_core.checkpoint import save_generator
+from nst_core.checkpoint_info import CheckpointInfo, read_info
+from nst_core.eight_bit import EightBit
+from nst_core.eight_bit_calibration import calibrate
 from nst_core.errors import CheckpointError, EnvironmentProblem, InputError
 from nst_core.openvino_engine import OpenVinoEngine, choose_precision
-from nst_core.pictures import read_rgb, to_tensor
+from nst_core.pictures import read_rgb
+from nst_core.pixels import to_tensor
 from nst_core.style_library import find_style
 from nst_core.stylizer import Stylizer
 from nst_core.super_resolution_net import SuperResolutionNet

@@ -22,11 +22,13 @@ from jobs.evaluate_super_resolution import evaluate_super_resolution
 from jobs.evaluate_video import evaluate_video
 from jobs.progress import OnProgress, Progress
 from jobs.specs import EvaluateGenerator
-from nst_core.checkpoint import CheckpointInfo, load_generator, save_generator
+from nst_core.checkpoint import load_generator, save_generator
+from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.errors import InputError, MediaError
 from nst_core.histogram_matching import match_histogram
 from nst_core.image_quality import psnr_y, ssim_y
-from nst_core.pictures import read_rgb, to_picture, to_tensor
+from nst_core.pictures import read_rgb
+from nst_core.pixels import to_picture, to_tensor
 from nst_core.style_library import Style
 from nst_core.super_resolution_net import SuperResolutionNet
 from tests.media import make_clip, moving_picture

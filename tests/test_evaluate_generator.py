@@ -14,7 +14,8 @@ from jobs.evaluate_generator import _crossing, evaluate_generator
 from jobs.specs import EvaluateGenerator
 from jobs.training_plan import build_trainer, describe, make_plan, training_pictures
 from jobs.training_specs import TrainStyle
-from nst_core.checkpoint import CheckpointInfo, read_info, read_state, save_generator, save_state
+from nst_core.checkpoint import read_state, save_generator, save_state
+from nst_core.checkpoint_info import CheckpointInfo, read_info
 from nst_core.conditional_norm import norm_names
 from nst_core.errors import InputError
 from nst_core.settings import ObjectiveSettings, TrainingSettings

@@ -14,8 +14,8 @@ from PIL import Image
 
 from nst_core.style_library import Style, find_style
 from nst_core.stylizer import Stylizer
-from pipeline.image_task import ImageResult, ImageTask, OutputTask
-from pipeline.image_worker import ImageSettings, ImageWorker
+from pipeline.image_task import ImageResult, ImageSettings, ImageTask, OutputTask
+from pipeline.image_worker import ImageWorker
 from tests.media import moving_picture
 
 SETTINGS = ImageSettings(quality=95, max_side=None, max_pixels=10_000_000)

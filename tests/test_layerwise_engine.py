@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from nst_core import lazy_layers
 from nst_core.channel_moments import ChannelMoments
-from nst_core.engine import Precision, draws_noise
+from nst_core.engine import draws_noise
+from nst_core.engine_names import Precision
 from nst_core.fast_style_transfer_net import FastStyleTransferNet
 from nst_core.johnson_net import JohnsonNet
 from nst_core.layerwise_engine import LayerwiseEngine

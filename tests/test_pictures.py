@@ -8,15 +8,9 @@ import torch
 from PIL import Image
 
 from nst_core.errors import MediaError
-from nst_core.pictures import (
-    PICTURE_SUFFIXES,
-    read_rgb,
-    read_upright,
-    resize_shorter_side,
-    sheet,
-    to_picture,
-    to_tensor,
-)
+from nst_core.picture_files import PICTURE_SUFFIXES
+from nst_core.pictures import read_rgb, read_upright, resize_shorter_side, sheet
+from nst_core.pixels import to_picture, to_tensor
 from tests.icc_profiles import DISPLAY_P3_XY, in_display_p3, rgb_profile, srgb_decoded
 from tests.media import moving_picture
 from tests.picture_bytes import quarters, saved, stored_for

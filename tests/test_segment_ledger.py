@@ -13,7 +13,7 @@ import pytest
 
 import jobs.segment_ledger
 from jobs.segment_ledger import SegmentLedger
-from pipeline.segment_worker import StylizedSegment
+from pipeline.segment_task import StylizedSegment
 from pipeline.segments import Segment, plan_segments
 from pipeline.source_video import SourceVideo, probe
 from pipeline.work_folder import FinishedSegment, WorkFolder

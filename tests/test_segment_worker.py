@@ -17,9 +17,9 @@ from pipeline.encoders import choose_encoder
 from pipeline.frames import source_planes
 from pipeline.output_frame import output_encoding, plan_output, source_encoding
 from pipeline.packet_reader import PacketReader
-from pipeline.segment_decoder import SegmentTask
 from pipeline.segment_encoder import check_encoder
-from pipeline.segment_worker import SegmentWorker, StylizedSegment
+from pipeline.segment_task import SegmentTask, StylizedSegment
+from pipeline.segment_worker import SegmentWorker
 from pipeline.segments import plan_segments
 from pipeline.source_video import probe
 from tests.media import decoded_frames, make_clip, psnr

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from nst_core import style_library
-from nst_core.checkpoint import CheckpointInfo, load_generator, save_generator
+from nst_core.checkpoint import load_generator, save_generator
+from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.conditional_norm import MultiStyleGenerator
 from nst_core.errors import CheckpointError, InputError
 from nst_core.style_library import (

@@ -26,8 +26,8 @@ from jobs.stylize_video import stylize_videos
 from nst_core.errors import InputError
 from nst_core.style_library import Style
 from pipeline.reassembly import CopyReport
-from pipeline.segment_decoder import SegmentTask
-from pipeline.segment_worker import SegmentWorker, StylizedSegment
+from pipeline.segment_task import SegmentTask, StylizedSegment
+from pipeline.segment_worker import SegmentWorker
 from pipeline.source_video import probe
 from pipeline.work_folder import HIDDEN_PARENT, WorkFolder
 from tests.media import decoded_frames, make_clip, psnr, stream_packets

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from nst_core.checkpoint import CheckpointInfo, load_generator, save_generator
+from nst_core.checkpoint import load_generator, save_generator
+from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.engine import TorchEngine
 from nst_core.errors import EnvironmentProblem
 from nst_core.layerwise_engine import LayerwiseEngine
@@ -17,7 +18,8 @@ from nst_core.stylizer import Stylizer
 from nst_core.super_resolution_net import SuperResolutionNet
 from nst_core.texture_net import TextureNet
 from nst_core.tone_mapping import ToneMapping
-from nst_core.yuv import YuvEncoding, YuvFrames, rgb_to_yuv, yuv_to_rgb
+from nst_core.yuv import YuvFrames, rgb_to_yuv, yuv_to_rgb
+from nst_core.yuv_encoding import YuvEncoding
 from tests.media import moving_picture
 
 BT709 = YuvEncoding("bt709")

@@ -17,7 +17,8 @@ from jobs.cli.synthesize import parse_size
 from jobs.specs import EngineChoice, PoolSpec, StyleSpec, StylizeVideo, Synthesize
 from jobs.stylize_video import stylize_videos
 from jobs.synthesize import synthesize
-from nst_core.checkpoint import CheckpointInfo, save_generator
+from nst_core.checkpoint import save_generator
+from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.errors import InputError
 from nst_core.style_library import Style, find_style
 from nst_core.stylizer import Stylizer

@@ -22,11 +22,7 @@ from jobs.training_plan import (
 from jobs.training_specs import (
     TrainGenerator,
 )
-from nst_core.checkpoint import (
-    build_generator,
-    load_generator,
-    save_state,
-)
+from nst_core.checkpoint import build_generator, load_generator, save_state
 from nst_core.conditional_norm import joined
 from nst_core.texture_net import TextureNet
 from nst_core.training import GeneratorTrainer, plain

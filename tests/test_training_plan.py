@@ -22,10 +22,8 @@ from jobs.training_plan import (
 from jobs.training_specs import (
     TrainGenerator,
 )
-from nst_core.checkpoint import (
-    CheckpointInfo,
-    save_generator,
-)
+from nst_core.checkpoint import save_generator
+from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.errors import CheckpointError, InputError
 from nst_core.loss_network import LossNetworkWeights
 from nst_core.settings import TrainingSettings

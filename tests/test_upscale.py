@@ -19,7 +19,8 @@ from jobs.specs import PoolSpec, StyleSpec, StylizeImages, StylizeVideo, Upscale
 from jobs.stylize_images import stylize_images
 from jobs.stylize_video import stylize_videos
 from jobs.upscale import sort_sources, upscale
-from nst_core.checkpoint import CheckpointInfo, load_generator, save_generator
+from nst_core.checkpoint import load_generator, save_generator
+from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.engine import make_engine
 from nst_core.errors import InputError
 from nst_core.openvino_engine import OpenVinoEngine

@@ -7,7 +7,7 @@ import pytest
 
 import pipeline.work_folder
 from nst_core.errors import InputError
-from pipeline.segment_worker import StylizedSegment
+from pipeline.segment_task import StylizedSegment
 from pipeline.segments import Segment
 from pipeline.work_folder import HIDDEN_PARENT, PIPELINE_VERSION, WorkFolder
 

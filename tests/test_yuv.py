@@ -12,17 +12,15 @@ import torch
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from nst_core.yuv import (
-    Matrix,
-    Siting,
-    Subsampling,
-    YuvEncoding,
     YuvFrames,
     convert_alpha,
     join_frames,
+    plane_dtype,
     rgb_to_yuv,
     split_frames,
     yuv_to_rgb,
 )
+from nst_core.yuv_encoding import Matrix, Siting, Subsampling, YuvEncoding
 from tests.media import moving_picture
 
 ENCODINGS = [
@@ -143,7 +141,7 @@ def test_every_depth_and_layout_survives_there_and_back(encoding: YuvEncoding) -
     y, x = np.mgrid[0:20, 0:28] / 28.0
     image = torch.from_numpy(np.stack((0.3 + 0.4 * x, 0.6 - 0.3 * y, 0.5 + 0 * x))[None]).float()
     frames = rgb_to_yuv(image, encoding)
-    assert frames.luma.dtype == encoding.dtype
+    assert frames.luma.dtype == plane_dtype(encoding)
     size = {"420": (10, 14), "422": (20, 14), "444": (20, 28)}[encoding.subsampling]
     assert tuple(frames.chroma.shape[-2:]) == size
     back = yuv_to_rgb(frames, encoding)
@@ -185,7 +183,7 @@ def test_codes_are_those_of_the_standard(matrix: Matrix, full_range: bool, depth
 def test_rgb_planes_come_back_as_they_were(depth: int) -> None:
     encoding = YuvEncoding("rgb", True, depth, "444")
     codes = torch.randint(0, 2**depth, (2, 3, 5, 7), generator=torch.Generator().manual_seed(2))
-    planes = codes.to(encoding.dtype)
+    planes = codes.to(plane_dtype(encoding))
     frames = YuvFrames(planes[:, 0], planes[:, 1:])
     rgb = yuv_to_rgb(frames, encoding)
     torch.testing.assert_close(rgb[:, 1], codes[:, 0] / (2**depth - 1))  # green comes first

@@ -17,10 +17,8 @@ from jobs.training_specs import (
     TrainSuperResolution,
     TrainTexture,
 )
-from nst_core.checkpoint import (
-    CheckpointInfo,
-    save_generator,
-)
+from nst_core.checkpoint import save_generator
+from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.conditional_norm import MultiStyleGenerator
 from nst_core.loss_network import LossNetworkWeights
 from nst_core.settings import ObjectiveSettings, ReconstructionSettings, TrainingSettings

@@ -15,7 +15,8 @@ from PIL import Image, ImageOps
 from runs import PICTURES, experiment, machine
 
 from nst_core.checkpoint import load_generator
-from nst_core.pictures import read_rgb, sheet, to_picture, to_tensor
+from nst_core.pictures import read_rgb, sheet
+from nst_core.pixels import to_picture, to_tensor
 
 _SIDE = 256
 _BORDER = 8

@@ -11,8 +11,10 @@ from torch import nn
 
 from jobs.benchmark.pictures import as_tensor, still_frames
 from jobs.benchmark.settings import BenchSettings
-from nst_core.checkpoint import CheckpointInfo, build_generator, save_generator
-from nst_core.eight_bit import EightBit, activation_ranges
+from nst_core.checkpoint import build_generator, save_generator
+from nst_core.checkpoint_info import CheckpointInfo
+from nst_core.eight_bit import EightBit
+from nst_core.eight_bit_calibration import activation_ranges
 from nst_core.style_library import Style, find_style
 
 BUNDLED = "wave"

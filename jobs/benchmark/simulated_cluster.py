@@ -25,7 +25,7 @@ from jobs.benchmark.sleeping_worker import SealedSegment, SleepingWorker, SleptS
 from jobs.specs import StyleSpec, StylizeVideo
 from jobs.video_run import VideoRun
 from jobs.workers import find_checked
-from pipeline.segment_worker import StylizedSegment
+from pipeline.segment_task import StylizedSegment
 from pipeline.worker_pool import Deadline, Outcome, Unit
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import typer
 from jobs.cli import console, options
 
 if TYPE_CHECKING:
-    from nst_core.checkpoint import CheckpointInfo
+    from nst_core.checkpoint_info import CheckpointInfo
 
 app = typer.Typer(no_args_is_help=True, help="The styles at hand.")
 

@@ -1,0 +1,42 @@
+"""What a worker is given of a video, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.output_frame import OutputFrame
+from pipeline.packet_reader import EncodedPacket
+from pipeline.segments import Segment
+from pipeline.source_video import VideoStreamInfo
+
+
+@dataclass(frozen=True, repr=False)
+class SegmentTask:
+    """A segment with all that a worker needs: it sees no file."""
+
+    segment: Segment
+    stream: VideoStreamInfo
+    output: OutputFrame
+    packets: tuple[EncodedPacket, ...]
+
+    def __repr__(self) -> str:
+        return f"SegmentTask({self.segment.name}, {len(self.packets)} packets)"
+
+
+@dataclass(frozen=True, repr=False)
+class StylizedSegment:
+    """A segment done: an encoded piece, and what came to light on the way."""
+
+    number: int
+    piece: bytes
+    """A file with one closed-GOP stream; empty when no frame could be decoded."""
+    pts: tuple[int, ...]
+    """Of the frames in the piece, ascending."""
+    missing_pts: tuple[int, ...]
+    """Owned, but the decoder gave no frame."""
+    corrupt_pts: tuple[int, ...]
+    """Of the frames in the piece that the decoder marked as damaged, ascending."""
+    errors: tuple[str, ...]
+    """What the decoder complained of."""
+    notes: tuple[str, ...] = ()
+    """Lines for the user on what came to light and is not damage."""
