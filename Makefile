@@ -9,12 +9,15 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/nst demo -o demo
 
-# Without the reordering the long files of tests/integration come first, not last.
+# Without the reordering the long files of tests/integration come first, not last. With a thread each,
+# two processes of tests do not wait for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 test-all: lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m ""
+	$(PYTEST) -m ""
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -72,7 +72,7 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
             state = _train(job, plan, first_step, on_progress)
         report = _report(job, plan, first_step)
         _save(job, plan, report, state["trained"])
-        if isinstance(job, TrainStyle):
+        if isinstance(job, TrainStyle) and not plan.info.draws_noise:
             on_progress(Progress(plan.settings.steps, plan.settings.steps, "steps", "8 bits"))
             report = replace(report, eight_bit=_calibrate(job, plan))
     return report

@@ -23,6 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nst_core.errors import CheckpointError
+
 ActivationRanges = Mapping[str, tuple[float, float]]
 """Least and largest input of convolutions, by the names of these modules in the generator."""
 
@@ -35,7 +37,7 @@ def inference_form(generator: nn.Module, ranges: ActivationRanges | None = None)
     """Return an equal generator that is faster to compute; with ``ranges``, one in 8 bits.
 
     ``generator`` is not changed. One that names no ``output_layer`` keeps its last convolution.
-    Raises ValueError for ranges of what is no convolution of it.
+    Raises CheckpointError for ranges of what is no convolution of it.
     """
     form = copy.deepcopy(generator).eval()
     output_layer: str | None = getattr(form, "output_layer", None)
@@ -44,7 +46,10 @@ def inference_form(generator: nn.Module, ranges: ActivationRanges | None = None)
     for name, (low, high) in (ranges or {}).items():
         conv = dict(form.named_modules()).get(name)
         if not isinstance(conv, nn.Conv2d):
-            raise ValueError(f"range of {name}: the generator has no such convolution")
+            raise CheckpointError(
+                f"8-bit range of {name}: the generator has no such convolution; calibrate the "
+                "checkpoint anew with `nst styles calibrate`"
+            )
         _replace(form, name, QuantizedConv2d(conv, low, high))
     return form
 

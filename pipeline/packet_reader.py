@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import av
 from av.packet import PacketSideData, packet_sidedata_type_from_literal
@@ -13,11 +13,10 @@ from av.packet import PacketSideData, packet_sidedata_type_from_literal
 from nst_core.errors import MediaError
 from pipeline.media_file import open_source, video_packets
 from pipeline.segments import Segment
-from pipeline.source_video import SourceVideo
+from pipeline.source_video import SourceVideo, VideoStreamInfo
 
 SideData = Literal["matroska_block_additional", "new_extradata", "palette"]
 """The alpha of VP8 and VP9; parameter sets that replace the stream's; colours of indexed pixels."""
-_SIDE_DATA: tuple[SideData, ...] = get_args(SideData)
 _IN_FORCE_UNTIL_THE_NEXT: tuple[SideData, ...] = ("new_extradata", "palette")
 
 
@@ -48,6 +47,7 @@ class PacketReader:
 
     def __init__(self, source: SourceVideo) -> None:
         self._source = source
+        self._kinds = _kinds(source.info)
         self._resources = ExitStack()
         self._packets: Iterator[av.Packet[Any]] | None = None
         self._position = 0
@@ -65,19 +65,23 @@ class PacketReader:
         """All packets of the segment. Raises MediaError when the file has changed meanwhile."""
         wanted = range(segment.first_packet, segment.end_packet)
         self._kept = {place: packet for place, packet in self._kept.items() if place in wanted}
-        self._in_force_at = {place: self._in_force_at[place] for place in self._kept}
+        self._in_force_at = {p: found for p, found in self._in_force_at.items() if p in self._kept}
         missing_from = next((place for place in wanted if place not in self._kept), wanted.stop)
         if missing_from < self._position:
             self._kept.clear()
+            self._in_force_at.clear()
             self._restart()
         while self._position < wanted.stop:
             packet = self._next()
             place = self._position - 1
             if place in wanted:
                 self._kept[place] = packet
-                self._in_force_at[place] = tuple({**self._in_force, **dict(packet.beside)}.items())
+                if self._in_force:
+                    in_force = {**self._in_force, **dict(packet.beside)}
+                    self._in_force_at[place] = tuple(in_force.items())
         first, *others = (self._kept[place] for place in wanted)
-        return replace(first, beside=self._in_force_at[wanted.start]), *others
+        beside = self._in_force_at.get(wanted.start, first.beside)
+        return replace(first, beside=beside), *others
 
     def _restart(self) -> None:
         self._resources.close()
@@ -109,14 +113,22 @@ class PacketReader:
         """Read what lies beside a packet, and note what is in force with it."""
         found = {
             kind: bytes(packet.get_sidedata(kind))
-            for kind in _SIDE_DATA
+            for kind in self._kinds
             if packet.has_sidedata(kind)
         }
-        if not self._source.info.has_alpha_packets:
-            found.pop("matroska_block_additional", None)
         news = {kind: data for kind, data in found.items() if kind in _IN_FORCE_UNTIL_THE_NEXT}
         self._in_force.update(news)
         return tuple(found.items())
+
+
+def _kinds(info: VideoStreamInfo) -> tuple[SideData, ...]:
+    """What may lie beside the packets of such a stream: each question takes its time."""
+    kinds: list[SideData] = ["new_extradata"]
+    if info.has_alpha_packets:
+        kinds.insert(0, "matroska_block_additional")
+    if info.pixel_format == "pal8":
+        kinds.append("palette")
+    return tuple(kinds)
 
 
 def put_beside(packet: av.Packet[Any], kind: SideData, data: bytes) -> None:

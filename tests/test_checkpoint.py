@@ -7,8 +7,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nst_core.checkpoint import build_generator, load_generator, read_state, save_generator
-from nst_core.checkpoint_info import CheckpointInfo, read_info
+from nst_core.checkpoint import (
+    ARCHITECTURES,
+    build_generator,
+    load_generator,
+    read_state,
+    save_generator,
+)
+from nst_core.checkpoint_info import ARCHITECTURE_NAMES, CheckpointInfo, read_info
 from nst_core.conditional_norm import MultiStyleGenerator
 from nst_core.errors import CheckpointError
 from nst_core.transformer_net import TransformerNet
@@ -27,6 +33,29 @@ def test_a_generator_comes_back_as_it_was(tmp_path: Path) -> None:
     assert info == INFO
     assert read_info(path) == INFO
     assert [p.name for p in path.parent.iterdir()] == [path.name]  # nothing temporary is left
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)
+@pytest.mark.parametrize("arguments", [{}, {"scale": 8}, {"stylizes": True}])
+def test_the_metadata_says_of_a_network_what_the_network_says_of_itself(
+    architecture: str, arguments: dict[str, object]
+) -> None:
+    assert tuple(ARCHITECTURES) == ARCHITECTURE_NAMES
+    info = CheckpointInfo(architecture, arguments)
+    try:
+        with torch.device("meta"):
+            network = build_generator(info)
+    except CheckpointError:
+        pytest.skip("no argument of this network")
+    assert info.scale == getattr(network, "scale", 1)
+    assert info.stylizes == getattr(network, "stylizes", True)
+    assert info.draws_noise == network.draws_noise
+
+
+@pytest.mark.parametrize("arguments", [{"scale": "four"}, ["width"], None])
+def test_arguments_that_no_network_could_have_are_refused_at_once(arguments: object) -> None:
+    with pytest.raises(CheckpointError, match="super-resolution cannot be built from"):
+        CheckpointInfo("super-resolution", arguments)  # type: ignore[arg-type]
 
 
 def test_names_of_styles_come_back_in_their_order(tmp_path: Path) -> None:

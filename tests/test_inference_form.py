@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from nst_core.checkpoint import ARCHITECTURES
+from nst_core.errors import CheckpointError
 from nst_core.inference_form import QuantizedConv2d, inference_form
 from nst_core.texture_net import TextureNet
 from nst_core.transformer_net import TransformerNet
@@ -88,5 +89,5 @@ def test_ranges_make_a_copy_in_eight_bits_and_leave_the_generator_alone() -> Non
 
 
 def test_a_range_of_no_convolution_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"range of decoder\.9"):
+    with pytest.raises(CheckpointError, match=r"range of decoder\.9"):
         inference_form(TransformerNet(2), {"decoder.9": (0.0, 1.0)})

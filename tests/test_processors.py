@@ -2,8 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
-from nst_core.processors import usable_processors
+from nst_core.processors import has_avx512, usable_processors
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,17 @@ def test_an_affinity_of_one_processor_is_one() -> None:
         assert usable_processors() == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+def test_avx512_is_told_from_the_systems_own_list(tmp_path: Path) -> None:
+    lists = {"new": "avx2 avx512f avx512bw", "old": "sse2 avx2", "alike": "avx2 avx512fp"}
+    for name, flags in lists.items():
+        (tmp_path / name).write_text(f"processor : 0\nflags : fpu {flags} rtm\n")
+    seen = [name for name in (*lists, "absent") if has_avx512(tmp_path / name)]
+    assert seen == ["new"]
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="the system has no such list")
+def test_avx512_is_seen_where_torch_sees_it() -> None:
+    if torch.backends.cpu.get_cpu_capability() == "AVX512":
+        assert has_avx512()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from pathlib import Path
@@ -121,13 +122,17 @@ def test_no_more_than_so_much_waits_to_be_written(
 def test_a_full_disk_is_told_by_what_comes_next(
     ledger_in: Callable[..., SegmentLedger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    accepted = threading.Event()
+
     def full_disk(_: int) -> None:
+        accepted.wait(60)  # else the same call might already tell
         raise OSError(28, "No space left on device")
 
     ledger = ledger_in()
     first, second, *_ = _take_all(ledger)
     monkeypatch.setattr(os, "fsync", full_disk)
     ledger.accept(first.number, _whole(first))
+    accepted.set()
     wait([unwritten.record for unwritten in ledger._unwritten.values()])
     with pytest.raises(OSError, match="No space"):
         ledger.accept(second.number, _whole(second))

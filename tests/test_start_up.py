@@ -51,11 +51,38 @@ print([name for name in ("torch", "numpy", "ray", "av") if name in sys.modules])
 """
 
 
-def _python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+_WHOLE_JOBS = """
+import sys
+from pathlib import Path
+from cluster.connection import ray_session
+from jobs.specs import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from jobs.stylize_images import stylize_images
+from jobs.stylize_video import stylize_videos
+clip, photos, folder, style = sys.argv[1:]
+style, pool = StyleSpec(style), PoolSpec(workers=1)
+with ray_session():
+    video = stylize_videos(StylizeVideo((Path(clip),), Path(folder, "out.mp4"), style, pool))
+    print(video.inputs[0].status, video.workers, "torch" in sys.modules)
+    images = stylize_images(StylizeImages((photos,), folder + "/out", (style,), pool))
+    print(images.done, images.workers, "torch" in sys.modules)
+"""
+_WITHOUT_INSIDES = """
+import ray._private.node, ray._private.services
+del ray._private.services.get_node
+from cluster.lean_node import lean_node
+import threading
+spawned = threading.Event()
+usual = ray._private.node.Node
+with lean_node(False, spawned):
+    print(ray._private.node.Node is usual, spawned.is_set())
+"""
+
+
+def _python(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run code in a process of its own, where there is no Ray yet."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True,
         text=True,
         env=kept | environment,
@@ -85,6 +112,18 @@ def test_what_keeps_ray_from_starting_is_told_where_it_is_needed(tmp_path: Path)
     result = _python(_AHEAD_FAILING, RAY_TMPDIR=str(tmp_path / "file"))
     assert result.stdout == "goes on\n"
     assert "EnvironmentProblem: no Ray at local" in result.stderr.splitlines()[-1]
+
+
+def test_a_ray_with_other_insides_is_started_as_it_is() -> None:
+    result = _python(_WITHOUT_INSIDES)
+    assert result.stdout.strip() == "True True", result.stderr
+
+
+def test_the_driver_of_a_whole_job_never_imports_torch(
+    clip: Path, photos: Path, style: Style, tmp_path: Path
+) -> None:
+    result = _python(_WHOLE_JOBS, clip, photos / "even", tmp_path, style.path)
+    assert result.stdout.splitlines() == ["done 1 False", "5 1 False"], result.stderr
 
 
 def test_the_decision_to_start_ahead_imports_nothing_heavy() -> None:

@@ -113,6 +113,7 @@ def test_the_segments_of_a_killed_node_are_done_by_another(network: Network, fol
     _assert_as_if_nothing_had_happened(run.report(), folder, "killed.mp4")
 
 
+@pytest.mark.slow
 def test_the_segments_behind_a_cut_link_are_done_by_another(network: Network, folder: Path) -> None:
     run = _Run(network, folder, "cut.mp4")
     network.cut(1)

@@ -106,6 +106,7 @@ def _assert_nothing_was_done_twice(output: Path) -> None:
     assert set(done.values()) == {1}
 
 
+@pytest.mark.slow
 def test_three_kills_at_random_cost_nothing_that_was_recorded(
     pictures: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
