@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 
 from pipeline.packet_reader import EncodedPacket, PacketReader
+from pipeline.read_ahead import ahead
 from pipeline.segment_task import StylizedSegment
 from pipeline.segments import Segment, with_pre_roll
 from pipeline.source_video import SourceVideo
 from pipeline.work_folder import FinishedSegment, WorkFolder
 
 _WRITERS = 4
-"""Threads that hash and write: a disk syncs several files in about the time of one."""
+"""Threads that hash and write: what a disk far away takes its time for, it does for several."""
 _MOST_UNWRITTEN = 16
 _MOST_UNWRITTEN_BYTES = 64 << 20
+_MOST_READ_AHEAD = 4
+_BYTES_READ_AHEAD = 8 << 20
+"""As many of a file's largest segment as fit in it: those of large frames are read in time."""
 
 
 class SegmentLedger:
@@ -56,6 +60,7 @@ class SegmentLedger:
         # Second attempts lie behind the first ones in the file: each way is read forward.
         self._reader = self._resources.enter_context(PacketReader(source))
         self._reader_behind = self._resources.enter_context(PacketReader(source))
+        self._read = self._resources.enter_context(closing(self._read_fresh()))
 
     @property
     def complete(self) -> bool:
@@ -76,12 +81,20 @@ class SegmentLedger:
             segment = self._again.popleft()
             packets = self._reader_behind.read(segment)
         elif self._fresh:
+            packets = next(self._read)
             segment = self._fresh.popleft()
-            packets = self._reader.read(segment)
         else:
             return None
         self._out[segment.number] = segment
         return segment, packets
+
+    def _read_fresh(self) -> Generator[tuple[EncodedPacket, ...], None, None]:
+        """Read what was never handed out, ahead of the hand-out where that takes little memory."""
+        packets = map(self._reader.read, tuple(self._fresh))  # all of them: it starts at the first
+        most = max((s.end_packet - s.first_packet for s in self._fresh), default=1)
+        largest = most / len(self._source.packets.pts) * self._source.path.stat().st_size
+        depth = min(_MOST_READ_AHEAD, int(_BYTES_READ_AHEAD / largest))
+        yield from ahead(packets, depth=depth) if depth else packets
 
     def accept(self, number: int, result: StylizedSegment) -> int:
         """Keep the result of a segment handed out; returns how many more frames are done.

@@ -57,6 +57,8 @@ class FinishedSegment:
 class WorkFolder:
     """Pieces ``00042.piece`` with records ``00042.json``; a record is written after its piece.
 
+    They are not forced onto the disk, hundreds in a second may come: what a power cut leaves empty
+    or half is told by its hash, and done again. A process that is killed loses nothing.
     ``identity`` holds what decides the pixels: input, plan, style, settings. Pieces made under
     another identity, or by another version of the pipeline, are dropped.
     """
@@ -83,6 +85,7 @@ class WorkFolder:
                 if file.name != _LOCK_NAME:
                     file.unlink()
         _write_whole(identity_file, self._identity.encode())
+        _sync(identity_file)  # without it all pieces would be dropped
 
     def close(self) -> None:
         """Let other processes in; what is finished stays."""
@@ -276,8 +279,6 @@ def _write_whole(path: Path, data: bytes) -> None:
     try:
         with temporary.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError:
         with suppress(OSError):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 
 import jobs.segment_ledger
 from jobs.segment_ledger import SegmentLedger
+from pipeline.packet_reader import EncodedPacket, PacketReader
 from pipeline.segment_task import StylizedSegment
 from pipeline.segments import Segment, plan_segments
 from pipeline.source_video import SourceVideo, probe
@@ -88,6 +89,48 @@ def _reopened(make: Callable[..., SegmentLedger], ledger: SegmentLedger) -> Segm
     return make()
 
 
+@pytest.mark.parametrize("most_bytes", [0, 1 << 30])
+def test_packets_are_the_same_read_ahead_or_when_they_are_due(
+    most_bytes: int,
+    source: SourceVideo,
+    ledger_in: Callable[..., SegmentLedger],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs.segment_ledger, "_BYTES_READ_AHEAD", most_bytes)
+    ledger = ledger_in()
+    read: list[int] = []
+    read_one = ledger._reader.read
+
+    def noted(segment: Segment) -> tuple[EncodedPacket, ...]:
+        read.append(segment.number)
+        return read_one(segment)
+
+    monkeypatch.setattr(ledger._reader, "read", noted)
+    first = ledger.next()
+    assert first
+    end = time.monotonic() + 10
+    while most_bytes and len(read) < 4 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert read == (list(range(4)) if most_bytes else [0])
+    others = list(iter(ledger.next, None))
+    with PacketReader(source) as reader:
+        for handed_out in (first, *others):
+            assert handed_out
+            segment, packets = handed_out
+            assert packets == reader.read(segment)
+    assert read == list(range(4))
+
+
+def test_a_ledger_that_is_closed_early_reads_no_further(
+    ledger_in: Callable[..., SegmentLedger],
+) -> None:
+    ledger = ledger_in()
+    before = threading.active_count()
+    assert ledger.next()
+    ledger.close()
+    assert threading.active_count() <= before
+
+
 def test_segments_go_out_while_results_are_still_written(
     ledger_in: Callable[..., SegmentLedger], segments: list[Segment]
 ) -> None:
@@ -124,13 +167,13 @@ def test_a_full_disk_is_told_by_what_comes_next(
 ) -> None:
     accepted = threading.Event()
 
-    def full_disk(_: int) -> None:
+    def full_disk(_: Path, __: Path) -> None:
         accepted.wait(60)  # else the same call might already tell
         raise OSError(28, "No space left on device")
 
     ledger = ledger_in()
     first, second, *_ = _take_all(ledger)
-    monkeypatch.setattr(os, "fsync", full_disk)
+    monkeypatch.setattr(Path, "replace", full_disk)
     ledger.accept(first.number, _whole(first))
     accepted.set()
     wait([unwritten.record for unwritten in ledger._unwritten.values()])

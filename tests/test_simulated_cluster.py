@@ -15,7 +15,7 @@ from tests.media import decoded_frames
 @pytest.mark.usefixtures("ray_here")
 def test_no_worker_is_faster_than_it_sleeps_and_the_driver_is_seen_at_work() -> None:
     section = simulated_cluster(
-        workers=(1, 2), seconds_a_segment=0.2, segments_a_worker=3, piece_bytes=200_000
+        workers=(1, 2), seconds_a_segment=0.2, segments_a_worker=3, rounds=1, piece_bytes=200_000
     )
     for count, row in zip((1, 2), section.rows, strict=True):
         cells = dict(zip(section.columns, row, strict=True))

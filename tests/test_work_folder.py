@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -121,10 +120,10 @@ def test_the_better_of_two_results_is_kept_and_not_tried_again(
 def test_what_cannot_be_written_whole_is_not_there_at_all(
     folder: WorkFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(_: int) -> None:
+    def full_disk(_: Path, __: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full_disk)
+    monkeypatch.setattr(Path, "replace", full_disk)
     with pytest.raises(OSError, match="No space"):
         folder.record(RESULT)
     assert sorted(path.name for path in folder.path.iterdir()) == ["identity.json", "lock"]

@@ -66,7 +66,7 @@ SECTIONS: dict[str, Entry] = {
     "film_growth": _without_settings("growth", "film_growth", times=(1, 10)),
     "folder_growth": _without_settings("growth", "folder_growth", files=(100, 1_000)),
     "simulated_cluster": _without_settings(
-        "simulated_cluster", "simulated_cluster", workers=(1, 4, 16)
+        "simulated_cluster", "simulated_cluster", workers=(1, 4, 16), rounds=1
     ),
 }
 """In the order in which they are measured and printed."""

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from pipeline.actor_pool import ActorPool
 
 _WORKERS = (1, 2, 4, 8, 16, 32, 64)
-_ROUNDS = 25
-"""Segments for each worker."""
+_SEGMENTS_A_WORKER = 60
+"""For 64 workers an hour of film."""
+_ROUNDS = 3
 _PIECE_BYTES = 300_000
 """Of a second of film as it comes out: 2.4 Mbit/s."""
 _CPUS_IN_ALL = 1.0
@@ -54,8 +55,13 @@ class _Fed:
     most_bytes: int
     """Resident in the driver."""
 
+    @property
+    def rate(self) -> float:
+        """Segments a second."""
+        return self.segments / self.wall_seconds
+
     def row(self, seconds_a_segment: float) -> tuple[Cell, ...]:
-        rate = self.segments / self.wall_seconds
+        rate = self.rate
         return (
             self.workers,
             self.segments,
@@ -71,10 +77,11 @@ def simulated_cluster(
     *,
     workers: Sequence[int] = _WORKERS,
     seconds_a_segment: float = 0.2,
-    segments_a_worker: int = _ROUNDS,
+    segments_a_worker: int = _SEGMENTS_A_WORKER,
+    rounds: int = _ROUNDS,
     piece_bytes: int = _PIECE_BYTES,
 ) -> Section:
-    """Feed as many sleeping workers as ``workers`` says, one row each.
+    """Feed as many sleeping workers as ``workers`` says, one row each: of ``rounds`` the median.
 
     Segments are one second of 640x360; ideal is a segment each ``seconds_a_segment`` at every
     worker. Raises EnvironmentProblem where Ray or that many processes cannot start.
@@ -87,7 +94,10 @@ def simulated_cluster(
         for count in workers:
             film = Path(name, f"{count}.mp4")
             repeat(second, film, count * segments_a_worker)
-            rows.append(_feed(film, count, factory).row(seconds_a_segment))
+            runs = sorted(
+                (_feed(film, count, factory) for _ in range(rounds)), key=lambda run: run.rate
+            )
+            rows.append(runs[rounds // 2].row(seconds_a_segment))
     return Section(
         key="simulated_cluster",
         title=f"What the driver can feed: workers that sleep {seconds_a_segment * 1000:g} ms",
@@ -104,8 +114,9 @@ def simulated_cluster(
         notes=(
             f"Each segment is a second of 640x360 in, {piece_bytes / 1000:g} kB out; the driver "
             "reads, sends, hashes, writes and records as for any film.",
-            "Measured from when every worker is up to when every piece is recorded, on one "
-            "machine that also runs all workers and Ray's own processes.",
+            f"Medians of {rounds}, by segments a second. Measured from when every worker is up to "
+            "when every piece is recorded, on one machine that also runs all workers and Ray's own "
+            "processes.",
         ),
     )
 
@@ -114,9 +125,8 @@ def _feed(film: Path, workers: int, factory: Any) -> _Fed:
     from pipeline.actor_pool import ActorPool
     from pipeline.cluster_room import Resources
 
-    job = StylizeVideo(
-        (film,), film.with_name(f"{workers}-out.mp4"), StyleSpec("identity"), segment_seconds=1
-    )
+    output = film.with_name(f"{workers}-out.mp4")
+    job = StylizeVideo((film,), output, StyleSpec("identity"), segment_seconds=1, resume=False)
     run = VideoRun(film, job.output, job, find_checked(job.style))
     pool = ActorPool(
         factory,
