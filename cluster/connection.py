@@ -36,7 +36,7 @@ _EMBEDDED_ENVIRONMENT = {
 }
 _SECONDS_AT_A_TIME = 0.5
 _SECONDS_TO_SPAWN = 5.0
-"""At most: what the caller does next, such as importing torch, would hold up Ray's first steps, and
+"""At most: what the caller does next, such as importing a job, would hold up Ray's first steps, and
 goes well beside the others, which processes of their own do."""
 _begun: Future[None] | None = None
 """A connection that ``connecting_ahead`` has begun; sessions wait for it."""

@@ -93,7 +93,7 @@ class SegmentLedger:
         packets = map(self._reader.read, tuple(self._fresh))  # all of them: it starts at the first
         most = max((s.end_packet - s.first_packet for s in self._fresh), default=1)
         largest = most / len(self._source.packets.pts) * self._source.path.stat().st_size
-        depth = min(_MOST_READ_AHEAD, int(_BYTES_READ_AHEAD / largest))
+        depth = min(_MOST_READ_AHEAD, int(_BYTES_READ_AHEAD / max(1.0, largest)))
         yield from ahead(packets, depth=depth) if depth else packets
 
     def accept(self, number: int, result: StylizedSegment) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import cluster.lean_node
 from jobs.benchmark.start_up import first_frame_seconds, start_up
 from jobs.small_work import MOST_BYTES, MOST_PICTURES, pool_for_pictures, pool_for_segments
 from jobs.specs import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
@@ -117,6 +118,16 @@ def test_what_keeps_ray_from_starting_is_told_where_it_is_needed(tmp_path: Path)
 def test_a_ray_with_other_insides_is_started_as_it_is() -> None:
     result = _python(_WITHOUT_INSIDES)
     assert result.stdout.strip() == "True True", result.stderr
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_node_that_is_there_is_seen_at_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    waits: list[float] = []
+    monkeypatch.setattr("cluster.lean_node.time.sleep", waits.append)
+    cluster.lean_node._await_node(ray.get_runtime_context().gcs_address)
+    assert waits == []
 
 
 def test_the_driver_of_a_whole_job_never_imports_torch(
