@@ -13,6 +13,7 @@ import pytest
 
 from nst_core.errors import MediaError
 from pipeline.packet_reader import PacketReader, put_beside
+from pipeline.palette import PaletteQuantizer
 from pipeline.segments import plan_segments
 from pipeline.source_video import probe
 from tests.media import make_clip, moving_picture
@@ -173,3 +174,27 @@ def test_headers_that_change_in_the_middle_reach_every_segment_behind_them(
         frames += context.decode(packet)
     frames += context.decode(None)
     assert len(frames) == len(segments[-1].owned_pts)
+
+
+def test_a_palette_beside_the_first_packet_reaches_every_segment(tmp_path: Path) -> None:
+    path = tmp_path / "indexed.avi"
+    palettes = PaletteQuantizer()
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "pal8"
+        for number in range(24):
+            frame = av.VideoFrame.from_ndarray(moving_picture(number), "rgb24")
+            frame = frame.reformat(format="bgra")
+            frame.pts, frame.time_base = number, Fraction(1, 24)
+            palettes.take(frame)
+        for indexed in palettes.rest():
+            container.mux(stream.encode(indexed))
+        container.mux(stream.encode(None))
+    source = probe(path)
+    assert source.info.pixel_format == "pal8"
+    segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=0.5)
+    with PacketReader(source) as reader:
+        beside = [reader.read(segment)[0].beside for segment in segments]
+    assert len(beside) == 2
+    assert [[kind for kind, _ in found] for found in beside] == [["palette"]] * 2
+    assert len(dict(beside[0])["palette"]) == 1024
