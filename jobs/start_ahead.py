@@ -78,11 +78,13 @@ def _has_several_segments(path: Path, segment_seconds: float) -> bool:
     import av
 
     from pipeline.media_file import main_video_stream, open_source
+    from pipeline.segments import LONGEST_ALONE
 
     try:
         with open_source(path) as container:
             main_video_stream(container, path)
-            return (container.duration or 0) / av.time_base > segment_seconds
+            seconds = (container.duration or 0) / av.time_base
+            return seconds > LONGEST_ALONE * segment_seconds
     except MediaError:
         return False
 

@@ -91,7 +91,8 @@ def yuv_to_rgb(frames: YuvFrames, encoding: YuvEncoding) -> Tensor:
     """Decode to N x 3 x H x W float32 RGB in [0, 1]; colours beyond RGB are clipped."""
     height, width = frames.luma.shape[-2:]
     scale, offset, chroma_scale, middle = _steps(encoding)
-    y = frames.luma.float().mul_(scale).add_(offset)
+    y = frames.luma.float()
+    y = torch.add(y.new_tensor(offset), y, alpha=scale, out=y)
     chroma = frames.chroma.float()
     rgb = y.new_empty(len(y), 3, height, width)
     if encoding.matrix == "rgb":
@@ -119,7 +120,10 @@ def rgb_to_yuv(rgb: Tensor, encoding: YuvEncoding) -> YuvFrames:
         )
     kr, kb = _KR_KB[encoding.matrix]
     y = (red * kr).add_(green, alpha=1 - kr - kb).add_(blue, alpha=kb)
-    chroma = _downsample(rgb.float()[:, ::2] - y[:, None], encoding).flip(1)  # blue, then red
+    differences = y.new_empty(len(y), 2, *y.shape[-2:])
+    torch.sub(blue, y, out=differences[:, 0])
+    torch.sub(red, y, out=differences[:, 1])
+    chroma = _downsample(differences, encoding)
     factors = chroma.new_tensor((1 / (2 * (1 - kb)), 1 / (2 * (1 - kr)))) / chroma_scale
     chroma = chroma.mul_(factors.view(2, 1, 1)).add_(middle)
     y = y.sub_(offset).mul_(1 / scale)
@@ -145,7 +149,8 @@ def _steps(encoding: YuvEncoding) -> tuple[float, float, float, float]:
 
 def _to_codes(plane: Tensor, encoding: YuvEncoding) -> Tensor:
     # Adding a half and cutting off rounds to nearest; chroma of full range may reach 2**depth.
-    return plane.add_(0.5).clamp_(0, 2**encoding.depth - 1).to(plane_dtype(encoding))
+    codes = plane.add_(0.5).clamp_(0, 2**encoding.depth - 1)
+    return codes.to(torch.int32).to(plane_dtype(encoding))  # at once it takes four times as long
 
 
 def _upsample(chroma: Tensor, encoding: YuvEncoding) -> Tensor:
@@ -185,15 +190,17 @@ def _downsample(chroma: Tensor, encoding: YuvEncoding) -> Tensor:
 def _double_rows(plane: Tensor, *, cosited: bool) -> Tensor:
     """Linear interpolation between rows; samples at even rows, or between two rows."""
     count, channels, height, width = plane.shape
-    above = torch.cat((plane[..., :1, :], plane[..., :-1, :]), dim=-2)
-    below = torch.cat((plane[..., 1:, :], plane[..., -1:, :]), dim=-2)
+    above, below = plane[..., :-1, :], plane[..., 1:, :]
     result = plane.new_empty(count, channels, height, 2, width)
+    even, odd = result.unbind(-2)
     if cosited:
-        result[..., 0, :] = plane
-        torch.lerp(plane, below, 0.5, out=result[..., 1, :])
+        even.copy_(plane)
+        torch.lerp(above, below, 0.5, out=odd[..., :-1, :])
     else:
-        torch.lerp(plane, above, 0.25, out=result[..., 0, :])
-        torch.lerp(plane, below, 0.25, out=result[..., 1, :])
+        even[..., 0, :] = plane[..., 0, :]
+        torch.lerp(below, above, 0.25, out=even[..., 1:, :])
+        torch.lerp(above, below, 0.25, out=odd[..., :-1, :])
+    odd[..., -1, :] = plane[..., -1, :]
     return result.view(count, channels, 2 * height, width)
 
 

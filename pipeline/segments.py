@@ -18,8 +18,15 @@ from numpy.typing import NDArray
 
 from pipeline.packet_index import PacketIndex
 
+LONGEST_ALONE = 1.5
+"""How many times as long as asked a video may be that is not cut at all."""
 _KEYFRAME_REACH = 0.5
 """A keyframe within this fraction of a segment's length attracts the cut."""
+_REST_BY_SEGMENT = 8
+"""Towards the end of a film a segment is this part of what is left, so that all workers end at
+nearly the same time: the last ones to finish have little left to do, however many they are."""
+_SHORTEST_SECONDS = 1
+"""But no shorter than this, unless less was asked for: every segment costs a keyframe."""
 _MOST_PRE_ROLL = 4
 """How many times longer than itself the way from its keyframe to a segment may be; for short ways
 the asked length counts."""
@@ -50,12 +57,15 @@ class Segment:
 def plan_segments(packets: PacketIndex, *, time_base: Fraction, seconds: float) -> list[Segment]:
     """Cut into segments of about ``seconds``; every shown frame is owned exactly once.
 
-    The plan depends on nothing but the arguments: never on the number of workers.
+    Towards the end they are shorter, that no worker is long at its last one while the others have
+    nothing to do (guided self-scheduling, Polychronopoulos and Kuck 1987). The plan depends on
+    nothing but the arguments: never on the number of workers.
     """
     shown = packets.shown_pts
     if not len(shown):
         return []
-    cuts = _cuts(packets, shown, length=max(1, round(Fraction(seconds) / time_base)))
+    asked, shortest = (max(1, round(Fraction(s) / time_base)) for s in (seconds, _SHORTEST_SECONDS))
+    cuts = _cuts(packets, shown, asked=asked, shortest=min(asked, shortest))
     bounds = [*np.searchsorted(shown, cuts).tolist(), len(shown)]
     return [
         _segment(packets, number, shown[start:end])
@@ -76,7 +86,9 @@ def with_pre_roll(packets: PacketIndex, segment: Segment) -> Segment | None:
     return replace(segment, first_packet=int(before[-1]) if len(before) else 0)
 
 
-def _cuts(packets: PacketIndex, shown: NDArray[np.int64], *, length: int) -> list[int]:
+def _cuts(
+    packets: PacketIndex, shown: NDArray[np.int64], *, asked: int, shortest: int
+) -> list[int]:
     """PTS at which segments begin: at keyframes where one is near, else at any frame.
 
     Far behind its keyframe a segment is longer, for all before it is decoded again: so a film with
@@ -85,8 +97,11 @@ def _cuts(packets: PacketIndex, shown: NDArray[np.int64], *, length: int) -> lis
     keyframes = np.sort(packets.pts[packets.is_keyframe & packets.is_shown])
     cuts = [int(shown[0])]
     end = int(shown[-1])
-    reach = int(length * _KEYFRAME_REACH)
+    if end - cuts[0] < LONGEST_ALONE * asked:
+        return cuts
     while True:
+        length = max(shortest, min(asked, (end - cuts[-1]) // _REST_BY_SEGMENT))
+        reach = int(length * _KEYFRAME_REACH)
         target = cuts[-1] + length
         before = keyframes[keyframes <= cuts[-1]]
         pre_roll = cuts[-1] - int(before[-1]) if len(before) else 0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import heapq
 from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.packet_index import PacketIndex
-from pipeline.segments import plan_segments, with_pre_roll
+from pipeline.segments import Segment, plan_segments, with_pre_roll
 
 TIME_BASE = Fraction(1, 24)
 
@@ -37,10 +39,10 @@ def _closed_gops(gops: int, length: int) -> PacketIndex:
 
 
 def test_cuts_fall_on_keyframes_where_some_are_near() -> None:
-    packets = _closed_gops(10, 24)
+    packets = _closed_gops(30, 24)
     segments = plan_segments(packets, time_base=TIME_BASE, seconds=2.2)
     starts = [segment.owned_pts[0] for segment in segments]
-    assert starts == [0, 48, 96, 144, 192]
+    assert starts[:7] == [0, 48, 96, 144, 192, 240, 288]
     assert all(packets.is_keyframe[segment.first_packet] for segment in segments)
     # Closed GOPs need no packet twice.
     assert sum(s.end_packet - s.first_packet for s in segments) == len(packets)
@@ -49,9 +51,39 @@ def test_cuts_fall_on_keyframes_where_some_are_near() -> None:
 def test_one_long_gop_is_cut_anyway_with_pre_roll() -> None:
     packets = _closed_gops(1, 240)
     segments = plan_segments(packets, time_base=TIME_BASE, seconds=3)
-    assert len(segments) == 3
+    assert len(segments) > 2
     assert all(segment.first_packet == 0 for segment in segments)
-    assert segments[0].end_packet < segments[1].end_packet < segments[2].end_packet
+    assert all(before.end_packet < after.end_packet for before, after in pairwise(segments))
+
+
+def _seconds_of_the_last_worker(segments: list[Segment], workers: int) -> float:
+    """When all is done, each worker taking the next segment once it is free."""
+    free = [0.0] * workers
+    for segment in segments:
+        heapq.heapreplace(free, free[0] + len(segment.owned_pts) / 24)
+    return max(free)
+
+
+@pytest.mark.parametrize("seconds", [12, 41, 60, 63, 300])
+@pytest.mark.parametrize("workers", [2, 3, 5])
+def test_workers_end_at_nearly_the_same_time(seconds: int, workers: int) -> None:
+    packets = _closed_gops(seconds // 2, 48)
+    segments = plan_segments(packets, time_base=TIME_BASE, seconds=5)
+    assert _seconds_of_the_last_worker(segments, workers) < seconds / workers + 1
+
+
+def test_segments_are_as_long_as_asked_until_the_end_comes_near() -> None:
+    segments = plan_segments(_closed_gops(300, 24), time_base=TIME_BASE, seconds=5)
+    lengths = [len(segment.owned_pts) for segment in segments]
+    assert set(lengths[:52]) == {120}
+    assert lengths == sorted(lengths, reverse=True)
+    assert min(lengths) == 24  # a second
+
+
+def test_what_is_little_longer_than_asked_stays_whole() -> None:
+    for frames, segments in ((24 * 5, 1), (24 * 7, 1), (24 * 8, 8)):
+        packets = _index(list(range(frames)), set(range(0, frames, 24)))
+        assert len(plan_segments(packets, time_base=TIME_BASE, seconds=5)) == segments
 
 
 def test_leading_pictures_of_an_open_gop_belong_to_the_segment_before() -> None:
