@@ -72,10 +72,9 @@ def efficiency(settings: BenchSettings) -> Section:
             f"with {WORKERS} workers tells as its own: decoding, colours, network and encoding of "
             "all segments, Ray's start-up aside. `network alone` is the same engine on as many "
             f"frames that lie in memory, {WORKERS} streams of one thread. 1 is the limit: nothing "
-            "but the network. What is missing is decoding, colours, encoding, and the workers' "
-            "waiting: at the film's end, and at its start, while the second worker still imports. "
-            "That is some 3 s in all, which weigh less the longer the film is. Ratios within each "
-            f"of {settings.long_rounds} rounds.",
+            "but the network. What is missing is decoding, colours and encoding, on the same "
+            "cores, what Ray and the driver need, and waiting for the last worker at the film's end. "
+            f"Ratios within each of {settings.long_rounds} rounds.",
         ),
     )
 

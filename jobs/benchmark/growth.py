@@ -207,7 +207,7 @@ def _make_tiny(folder: Path, count: int) -> None:
 
 def _memory_note(what: str) -> str:
     return (
-        f"Memory is resident, the most while the second and the last tenth of the {what} were done: "
+        f"Memory is resident, the most while the second and last tenth of the {what} were done: "
         "in the first, libraries and object store still set up their buffers. "
         "The driver's has all that was measured before in the same process."
     )

@@ -24,6 +24,7 @@ import av
 import psutil
 
 from cluster.connection import ray_session
+from jobs.benchmark.repeated_film import repeat
 from jobs.progress import Progress
 from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
 from jobs.stylize_video import stylize_videos
@@ -89,7 +90,9 @@ def main() -> None:
         film = Path(folder) / "film.mp4"
         # In a process of its own: what it leaves in the allocator would count as ours.
         spawn = multiprocessing.get_context("spawn")
-        maker = spawn.Process(target=_repeat, args=(Path(sys.argv[1]), film, minutes))
+        clip = Path(sys.argv[1])
+        times = max(1, round(60 * minutes / _seconds_of(clip)))
+        maker = spawn.Process(target=repeat, args=(clip, film, times))
         maker.start()
         maker.join()
         assert maker.exitcode == 0
@@ -135,39 +138,9 @@ def _verdict(what: str, value: float, bar: float) -> None:
     print(f"{what} {value:.0f} MB; bar {bar} MB: {'kept' if value <= bar else 'MISSED'}")
 
 
-def _repeat(source: Path, film: Path, minutes: float) -> None:
-    """Write the packets of ``source`` again and again, each round later by its length."""
-    with av.open(str(source)) as original, av.open(str(film), "w") as result:
-        inputs: list[Any] = [original.streams.video[0], original.streams.audio[0]]
-        streams = {stream.index: result.add_stream_from_template(stream) for stream in inputs}
-        packets = [_Repeated(packet) for packet in original.demux(inputs) if packet.size]
-        lengths = {
-            index: sum(packet.duration for packet in packets if packet.stream_index == index)
-            for index in streams
-        }
-        ticks_in_all = minutes * 60 / inputs[0].time_base
-        for number in range(round(ticks_in_all / lengths[inputs[0].index])):
-            for packet in packets:
-                again = packet.later(number * lengths[packet.stream_index])
-                again.stream = streams[packet.stream_index]
-                result.mux(again)
-
-
-class _Repeated:
-    """A packet that is written many times: a muxer takes what it is given for its own."""
-
-    def __init__(self, packet: Any) -> None:
-        self._packet = packet
-        self._data = bytes(packet)
-        self.stream_index: int = packet.stream.index
-        self.duration: int = packet.duration
-
-    def later(self, ticks: int) -> Any:
-        packet: Any = av.Packet(self._data)
-        packet.pts, packet.dts = self._packet.pts + ticks, self._packet.dts + ticks
-        packet.duration, packet.time_base = self.duration, self._packet.time_base
-        packet.is_keyframe = self._packet.is_keyframe
-        return packet
+def _seconds_of(clip: Path) -> float:
+    with av.open(str(clip)) as container:
+        return (container.duration or 0) / av.time_base
 
 
 if __name__ == "__main__":
