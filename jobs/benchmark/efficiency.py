@@ -73,7 +73,7 @@ def efficiency(settings: BenchSettings) -> Section:
             "all segments, Ray's start-up aside. `network alone` is the same engine on as many "
             f"frames that lie in memory, {WORKERS} streams of one thread. 1 is the limit: nothing "
             "but the network. What is missing is decoding, colours and encoding, on the same "
-            "cores, what Ray and the driver need, and waiting for the last worker at the film's end. "
+            "cores, what Ray and the driver need, and waiting for the last worker at the end. "
             f"Ratios within each of {settings.long_rounds} rounds.",
         ),
     )

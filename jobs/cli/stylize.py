@@ -35,7 +35,7 @@ def video(
     ],
     style: options.Style,
     segment_seconds: Annotated[
-        float, typer.Option(help="Length of the pieces that workers take.")
+        float, typer.Option(help="Length of the pieces that workers take; less at a film's end.")
     ] = StylizeVideo.segment_seconds,
     segment_deadline: Annotated[
         float,
