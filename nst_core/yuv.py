@@ -91,8 +91,7 @@ def yuv_to_rgb(frames: YuvFrames, encoding: YuvEncoding) -> Tensor:
     """Decode to N x 3 x H x W float32 RGB in [0, 1]; colours beyond RGB are clipped."""
     height, width = frames.luma.shape[-2:]
     scale, offset, chroma_scale, middle = _steps(encoding)
-    y = frames.luma.float()
-    y = torch.add(y.new_tensor(offset), y, alpha=scale, out=y)
+    y = frames.luma.float().mul_(scale).add_(offset)
     chroma = frames.chroma.float()
     rgb = y.new_empty(len(y), 3, height, width)
     if encoding.matrix == "rgb":
