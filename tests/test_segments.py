@@ -72,6 +72,14 @@ def test_workers_end_at_nearly_the_same_time(seconds: int, workers: int) -> None
     assert _seconds_of_the_last_worker(segments, workers) < seconds / workers + 1
 
 
+@pytest.mark.parametrize(("gops", "most_times"), [(2, 2.8), (6, 2.1)])
+def test_short_segments_are_not_bought_with_decoding(gops: int, most_times: float) -> None:
+    packets = _closed_gops(gops, 250)
+    segments = plan_segments(packets, time_base=TIME_BASE, seconds=5)
+    decoded = sum(segment.end_packet - segment.first_packet for segment in segments)
+    assert decoded < most_times * len(packets)
+
+
 def test_segments_are_as_long_as_asked_until_the_end_comes_near() -> None:
     segments = plan_segments(_closed_gops(300, 24), time_base=TIME_BASE, seconds=5)
     lengths = [len(segment.owned_pts) for segment in segments]

@@ -166,7 +166,7 @@ def test_every_bundled_style_is_known_ahead(clip: Path, tmp_path: Path) -> None:
         {"pool": _HERE},
         {"pool": PoolSpec(address="10.0.0.1:6379")},
         {"style": StyleSpec("wavve")},
-        {"segment_seconds": 5.0},
+        {"segment_seconds": 1.5},  # the clip has 2 s: it is one segment
         {"inputs": (Path(__file__),)},
         {"inputs": (Path("missing.mp4"),)},
         {"output": Path("missing/out.mp4")},

@@ -43,7 +43,10 @@ def upscale(
     max_pixels: options.MaxPixels = Upscale.max_pixels,
     segment_seconds: Annotated[
         float,
-        typer.Option(help="Length of the pieces that workers take.", rich_help_panel=_VIDEOS),
+        typer.Option(
+            help="Length of the pieces that workers take; less at a film's end.",
+            rich_help_panel=_VIDEOS,
+        ),
     ] = Upscale.segment_seconds,
     segment_deadline: Annotated[
         float,
