@@ -72,6 +72,13 @@ class SegmentLedger:
         """Whether segments are at workers."""
         return bool(self._out)
 
+    @property
+    def done(self) -> int:
+        """How many segments are written, beside those used again; once closed, all that will be."""
+        records = {number: unwritten.record for number, unwritten in self._unwritten.items()}
+        written = {n for n, record in records.items() if record.done() and not record.exception()}
+        return len(self._finished.keys() | written) - self.reused
+
     def next(self) -> tuple[Segment, tuple[EncodedPacket, ...]] | None:
         """Hand out a segment that waits, with its packets; second attempts come first.
 

@@ -206,6 +206,7 @@ class VideoRun:
         """Leave the work folder to others; what is finished stays for the next run."""
         if self._ledger:
             self._ledger.close()
+            self.report.segments["done"] = self._ledger.done  # of what was accepted, not all may be
         if self._plan and self._plan.folder.is_open:
             # `finish` removes it, unless it was interrupted in doing so.
             with suppress(OSError):

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
@@ -57,6 +58,15 @@ def ledger_in(
     for ledger, folder in opened:
         ledger.close()
         folder.close()
+
+
+class _FullFolder(WorkFolder):
+    """Has no room for the second segment."""
+
+    def record(self, result: StylizedSegment) -> FinishedSegment:
+        if result.number == 1:
+            raise OSError("No space left on device")
+        return super().record(result)
 
 
 def _whole(segment: Segment, piece: bytes = b"piece") -> StylizedSegment:
@@ -147,6 +157,17 @@ def test_segments_go_out_while_results_are_still_written(
         _SlowFolder.written.set()
     pieces = [finished.piece for finished in ledger.pieces()]
     assert all(piece and piece.read_bytes() == b"piece" for piece in pieces)
+
+
+def test_what_could_not_be_written_is_not_done(
+    ledger_in: Callable[..., SegmentLedger], segments: list[Segment]
+) -> None:
+    ledger = ledger_in(_FullFolder)
+    for segment in _take_all(ledger):
+        with suppress(OSError):
+            ledger.accept(segment.number, _whole(segment))
+    ledger.close()
+    assert ledger.done == len(segments) - 1
 
 
 def test_no_more_than_so_much_waits_to_be_written(
