@@ -30,8 +30,8 @@ _SHORTEST_SECONDS = 1
 of the output."""
 _PRE_ROLL_BY_SEGMENT = 2
 """How many times longer than such a segment its way from its keyframe is meant to be at most: all
-of that is decoded again. Half as much would leave little of the gain where keyframes are sparse,
-twice as much would lose it all again in decoding, where that is a tenth of the work (simulated)."""
+of that is decoded again. Simulated with a keyframe each ten seconds: half as much leaves nothing of
+the gain, three times as much loses it again in decoding, where that is a tenth of the work."""
 _MOST_PRE_ROLL = 4
 """How many times longer than itself the way from its keyframe to any segment is meant to be."""
 

@@ -102,6 +102,20 @@ def test_sound_that_does_not_fit_is_refused_before_any_work(clip: Path, tmp_path
     assert not output.exists()
 
 
+def test_pieces_that_a_full_disk_refuses_are_not_counted_as_done(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: WorkFolder, __: StylizedSegment) -> None:
+        time.sleep(0.2)  # the job goes on meanwhile, as if it were written
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(WorkFolder, "record", refused)
+    (report,) = stylize_videos(_job(clip, tmp_path / "out.mkv")).inputs
+    assert report.status == "failed"
+    assert "No space left" in str(report.error)
+    assert report.segments["done"] == 0
+
+
 def test_an_interrupted_run_goes_on_with_what_is_finished(
     clip: Path, style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

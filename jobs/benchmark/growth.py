@@ -136,12 +136,12 @@ class _Watch:
 
     def memory_cells(self) -> tuple[Cell, ...]:
         """Most memory in the second tenth of the work and in its last; None where nobody looked."""
-        first = [sample for sample in self.samples if 0.1 < sample[0] <= 0.2]
-        last = [sample for sample in self.samples if sample[0] > 0.9]
+        early = [sample for sample in self.samples if 0.1 < sample[0] <= 0.2]
+        late = [sample for sample in self.samples if sample[0] > 0.9]
         return tuple(
             round(max(sample[of] for sample in samples)) if samples else None
             for of in (1, 2)
-            for samples in (first, last)
+            for samples in (early, late)
         )
 
 
