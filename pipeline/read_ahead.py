@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 
@@ -22,6 +24,20 @@ class _End:
     pass
 
 
+_not_stopped: list[_Ahead[Any]] = []
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Stop those that nobody has closed, after Ctrl-C at a bad moment for instance.
+
+    A process that ends while one of its threads computes in C++ would be aborted. The outer ones
+    come first: they wait for items of the inner ones.
+    """
+    while _not_stopped:
+        _not_stopped[0].stop()
+
+
 class _Ahead(Generic[Item]):
     """Draws from an iterable in a thread, at most ``depth`` items ahead."""
 
@@ -30,6 +46,7 @@ class _Ahead(Generic[Item]):
         self._drawn: queue.Queue[Item | _Failed | _End] = queue.Queue(depth)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._draw, name="ahead", daemon=True)
+        _not_stopped.append(self)
         self._thread.start()
 
     def __iter__(self) -> Iterator[Item]:
@@ -39,8 +56,15 @@ class _Ahead(Generic[Item]):
                     raise item.error
                 yield item
         finally:
-            self._stopped.set()
+            self.stop()
+
+    def stop(self) -> None:
+        """Draw no more, and wait until the thread has ended its item."""
+        self._stopped.set()
+        if self._thread.is_alive():
             self._thread.join()
+        with suppress(ValueError):  # stopped twice
+            _not_stopped.remove(self)
 
     def _draw(self) -> None:
         last: _Failed | _End = _End()

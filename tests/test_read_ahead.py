@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -84,3 +86,26 @@ def test_whoever_stops_early_leaves_no_thread_behind() -> None:
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert threading.active_count() == before
+
+
+_LEFT_DRAWING = """
+import torch
+from pipeline.read_ahead import ahead
+
+def computed():
+    picture = torch.rand(1, 16, 256, 256)
+    layer = torch.nn.Conv2d(16, 16, 3)
+    while True:
+        with torch.no_grad():
+            for _ in range(3):
+                layer(picture)
+        yield 1
+
+left = ahead(ahead(computed()))
+next(left)
+"""
+
+
+def test_a_process_ends_well_whose_steps_were_not_closed() -> None:
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", _LEFT_DRAWING], check=True, timeout=60)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,12 +79,18 @@ def up(
         token=not no_token,
     )
     record = start_node(spec)
-    if json:
-        console.print_json(asdict(record))
-    else:
-        _tell_started(record, with_token=spec.token)
+
+    def tell() -> None:
+        if json:
+            console.print_json(asdict(record))
+        else:
+            _tell_started(record, with_token=spec.token)
+        sys.stdout.flush()
+
     if block:
-        _stay(record)
+        _stay(record, tell)
+    else:
+        tell()
 
 
 @app.command()
@@ -148,10 +156,11 @@ def token() -> None:
     console.say(str(token_file()))
 
 
-def _stay(record: NodeRecord) -> None:
+def _stay(record: NodeRecord, tell: Callable[[], None]) -> None:
     from cluster.local_nodes import end_node
 
     try:
+        tell()  # whoever reads it may end the command at once
         while record.is_running:
             time.sleep(_CHECK_SECONDS)
     except KeyboardInterrupt:  # of SIGTERM, too: what was asked for
