@@ -15,6 +15,7 @@ from cluster.lean_node import lean_node
 from cluster.node_environment import NODE_ENVIRONMENT
 from cluster.node_records import running_node
 from nst_core.errors import EnvironmentProblem
+from nst_core.first_import import first_import
 
 LOCAL = "local"
 _OBJECT_STORE_BYTES = 1 << 30
@@ -71,7 +72,8 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
         _wait_for(_begun)
     address = address if address == LOCAL else resolve(address)
     prepare_environment(address)
-    import ray
+    with first_import("ray"):
+        import ray
 
     if ray.is_initialized():
         yield
@@ -92,7 +94,8 @@ def connecting_ahead() -> Iterator[None]:
     """
     global _begun
     prepare_environment(LOCAL)
-    import ray  # in this thread: beside another import it takes three times as long
+    with first_import("ray"):
+        import ray  # in this thread: beside another import it takes three times as long
 
     if ray.is_initialized():
         yield

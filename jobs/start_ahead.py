@@ -78,7 +78,7 @@ def _has_several_segments(path: Path, segment_seconds: float) -> bool:
     import av
 
     from pipeline.media_file import main_video_stream, open_source
-    from pipeline.segments import LONGEST_ALONE
+    from pipeline.segment_lengths import LONGEST_ALONE
 
     try:
         with open_source(path) as container:

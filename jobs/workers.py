@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cluster.connection import ray_session
 from jobs.specs import PoolSpec, StyleSpec, TileChoice
 from nst_core.engine_names import torch_for_noise
+from nst_core.first_import import first_import
 from nst_core.processors import usable_processors
 from nst_core.style_library import Style, find_for
 from pipeline.image_task import ImageSettings
@@ -82,7 +83,8 @@ def find_checked(spec: StyleSpec) -> Style:
 
 def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> SegmentWorker:
     """Build a worker for videos, where it will live."""
-    from pipeline.segment_worker import SegmentWorker
+    with first_import("torch"):
+        from pipeline.segment_worker import SegmentWorker
 
     return SegmentWorker(_stylizer(style, spec, threads))
 
@@ -118,7 +120,8 @@ def make_image_worker(
 def _stylizer(
     style: Style, spec: StyleSpec, threads: int, *, tile: TileChoice = "off", seed: int = 0
 ) -> Stylizer:
-    from nst_core.stylizer import Stylizer
+    with first_import("torch"):
+        from nst_core.stylizer import Stylizer
 
     return Stylizer(
         style,

@@ -17,23 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.packet_index import PacketIndex
-
-LONGEST_ALONE = 1.5
-"""How many times as long as asked a video may be that is not cut at all."""
-_KEYFRAME_REACH = 0.5
-"""A keyframe within this fraction of a segment's length attracts the cut."""
-_REST_BY_SEGMENT = 8
-"""Towards the end of a film a segment is this part of what is left: up to about as many workers end
-at nearly the same time, for the last to finish has little left to do."""
-_SHORTEST_SECONDS = 1
-"""What such a segment is meant to have at least, unless less was asked for: each costs a keyframe
-of the output."""
-_PRE_ROLL_BY_SEGMENT = 2
-"""How many times longer than such a segment its way from its keyframe is meant to be at most: all
-of that is decoded again. Simulated with a keyframe each ten seconds: half as much leaves nothing of
-the gain, three times as much loses it again in decoding, where that is a tenth of the work."""
-_MOST_PRE_ROLL = 4
-"""How many times longer than itself the way from its keyframe to any segment is meant to be."""
+from pipeline.segment_lengths import (
+    KEYFRAME_REACH,
+    LONGEST_ALONE,
+    MOST_PRE_ROLL,
+    PRE_ROLL_BY_SEGMENT,
+    REST_BY_SEGMENT,
+    SHORTEST_SECONDS,
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +59,7 @@ def plan_segments(packets: PacketIndex, *, time_base: Fraction, seconds: float) 
     shown = packets.shown_pts
     if not len(shown):
         return []
-    asked, shortest = (max(1, round(Fraction(s) / time_base)) for s in (seconds, _SHORTEST_SECONDS))
+    asked, shortest = (max(1, round(Fraction(s) / time_base)) for s in (seconds, SHORTEST_SECONDS))
     cuts = _cuts(packets, shown, asked=asked, shortest=min(asked, shortest))
     bounds = [*np.searchsorted(shown, cuts).tolist(), len(shown)]
     return [
@@ -106,11 +97,11 @@ def _cuts(
     while True:
         before = keyframes[keyframes <= cuts[-1]]
         pre_roll = cuts[-1] - int(before[-1]) if len(before) else 0
-        part_of_rest = (end - cuts[-1]) // _REST_BY_SEGMENT
-        length = min(asked, max(shortest, part_of_rest, pre_roll // _PRE_ROLL_BY_SEGMENT))
-        reach = int(length * _KEYFRAME_REACH)
+        part_of_rest = (end - cuts[-1]) // REST_BY_SEGMENT
+        length = min(asked, max(shortest, part_of_rest, pre_roll // PRE_ROLL_BY_SEGMENT))
+        reach = int(length * KEYFRAME_REACH)
         target = cuts[-1] + length
-        at_most = max(target, cuts[-1] + pre_roll // _MOST_PRE_ROLL)
+        at_most = max(target, cuts[-1] + pre_roll // MOST_PRE_ROLL)
         if at_most + max(1, reach) > end:  # what is left would make no more than one segment
             return cuts
         near = keyframes[
