@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.calibration import read_photos
-from jobs.cli.main import app
 from nst_core.checkpoint import read_state, save_state
 from nst_core.checkpoint_info import CheckpointInfo, read_info
 from nst_core.eight_bit_calibration import LONGEST_SIDE, photos_wanted
 from nst_core.style_library import Style, find_style
+from tests.command_line import app
 from tests.training_jobs import save_bases
 
 

@@ -19,13 +19,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 from typer.testing import CliRunner
 
-from jobs.cli.main import app
 from nst_core import checkpoint_import
 from nst_core.checkpoint import load_generator, save_generator
 from nst_core.checkpoint_import import import_checkpoint
 from nst_core.errors import CheckpointError, InputError
 from nst_core.style_library import find_style
 from nst_core.stylizer import Stylizer
+from tests.command_line import app
 from tests.foreign_networks import (
     WIDTH,
     Arrays,

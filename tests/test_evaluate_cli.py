@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.cli.main import app
 from jobs.evaluate_super_resolution import evaluate_super_resolution
 from jobs.evaluate_video import evaluate_video
 from jobs.progress import OnProgress, Progress
@@ -31,6 +30,7 @@ from nst_core.pictures import read_rgb
 from nst_core.pixels import to_picture, to_tensor
 from nst_core.style_library import Style
 from nst_core.super_resolution_net import SuperResolutionNet
+from tests.command_line import app
 from tests.media import make_clip, moving_picture
 
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import nn
 from typer.testing import CliRunner
 
-from jobs.cli.main import app
 from nst_core.checkpoint import build_generator, save_generator
 from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.errors import EnvironmentProblem, InputError, VerificationError
 from nst_core.onnx_export import LARGEST_ERROR, export_onnx
 from nst_core.style_library import Style
+from tests.command_line import app
 
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")

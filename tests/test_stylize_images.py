@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from jobs.cli.main import app
 from jobs.progress import Progress
 from jobs.specs import StyleSpec, StylizeImages
 from jobs.stylize_images import stylize_images
@@ -22,6 +21,7 @@ from nst_core.errors import InputError
 from nst_core.style_library import Style
 from nst_core.stylizer import Stylizer
 from pipeline.image_records import ImageRecords
+from tests.command_line import app
 from tests.image_jobs import contents, images_job, save_pictures, tree
 from tests.media import moving_picture, psnr
 

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from jobs.cli.main import app
 from jobs.cli.synthesize import parse_size
 from jobs.specs import EngineChoice, PoolSpec, StyleSpec, StylizeVideo, Synthesize
 from jobs.stylize_video import stylize_videos
@@ -23,6 +22,7 @@ from nst_core.errors import InputError
 from nst_core.style_library import Style, find_style
 from nst_core.stylizer import Stylizer
 from nst_core.texture_net import TextureNet
+from tests.command_line import app
 from tests.media import make_clip, moving_picture, stream_packets
 
 

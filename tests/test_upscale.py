@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from jobs.cli.main import app
 from jobs.progress import Progress
 from jobs.specs import PoolSpec, StyleSpec, StylizeImages, StylizeVideo, Upscale
 from jobs.stylize_images import stylize_images
@@ -29,6 +28,7 @@ from nst_core.stylizer import Stylizer
 from nst_core.super_resolution_net import SuperResolutionNet
 from nst_core.texture_net import TextureNet
 from nst_core.tiled_engine import TiledEngine
+from tests.command_line import app
 from tests.media import decoded_frames, make_clip, moving_picture, psnr, stream_packets
 
 HERE = PoolSpec(workers=0)

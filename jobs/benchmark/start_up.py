@@ -25,7 +25,7 @@ _ROUNDS = 3
 
 _PARTS = {
     "python": "Python's own start",
-    "command": "import of the command line",
+    "command": "the command line: import, its options read",
     "driver": "import of the job",
     "stock": "Ray: import and `ray.init()` as it comes, for comparison",
     "ray": "Ray: import and start, as this program starts it",

@@ -28,6 +28,17 @@ def _imports(*modules: str) -> Callable[[], dict[str, float]]:
     return lambda: {"seconds": _seconds(load)}
 
 
+def _command() -> dict[str, float]:
+    def read() -> None:
+        import typer
+
+        from jobs.cli.commands import app_for
+
+        typer.main.get_command(app_for(("stylize",)))
+
+    return {"seconds": _seconds(read)}
+
+
 def _ray() -> dict[str, float]:
     """Ray from its import to its answer, and a worker process that does nothing."""
     from cluster.connection import ray_session
@@ -78,7 +89,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 PARTS: Mapping[str, Callable[[], dict[str, float]]] = {
-    "command": _imports("jobs.cli.main"),
+    "command": _command,
     "driver": _imports("jobs.stylize_video"),
     "torch": _imports("torch"),
     "worker": _imports("pipeline.segment_worker", "nst_core.openvino_engine"),

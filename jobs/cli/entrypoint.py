@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from jobs.cli.commands import app_for
 from nst_core.errors import InputError
 
 _NOT_FOR_JOBS = ("cluster", "jobs")
@@ -78,9 +79,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
 
 def parsed(arguments: Sequence[str]) -> CommandLine:
     """Parse any command line of ours, without running it. Raises Typer's errors."""
-    from jobs.cli.main import app
-
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app_for(arguments))
     context = command.make_context("nst", list(arguments))
     words = []
     while hasattr(command, "resolve_command"):

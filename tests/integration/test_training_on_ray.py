@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from jobs.cli.main import app
 from jobs.progress import Progress
 from jobs.run_folder import RunFolder
 from jobs.train import _check_run_folder, train
@@ -23,6 +22,7 @@ from jobs.training_specs import TrainStyle
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.style_library import find_style
 from nst_core.stylizer import Stylizer
+from tests.command_line import app
 from tests.media import moving_picture
 from tests.training_runs import Disturbed, tiny_job
 
