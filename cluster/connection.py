@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from importlib import import_module
 
 from cluster.auth_token import use_token
 from cluster.head import AUTO, check_head, is_local_host, with_port
@@ -69,6 +70,7 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     Ray may end this process.
     """
     if _begun is not None:
+        _import_for_messages()
         _wait_for(_begun)
     address = address if address == LOCAL else resolve(address)
     prepare_environment(address)
@@ -141,6 +143,13 @@ def _open(address: str, *, dashboard: bool, spawned: threading.Event | None = No
     _silence()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own dumps its stack on stderr
+
+
+def _import_for_messages() -> None:
+    """Import, while Ray starts, what it would import when it is ready, at its first message."""
+    for package in ("pydantic.v1.fields", "pyarrow.json"):
+        with suppress(ImportError):
+            import_module(package)
 
 
 def _wait_for(begun: Future[None]) -> None:
