@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -13,6 +14,7 @@ from jobs.training_plan import make_plan
 from tests.training_runs import tiny_job, undisturbed
 
 
+@pytest.mark.slow
 def test_a_training_on_photos_read_by_ray_data_is_the_same(
     photos: Path, vgg19_file: Path, tmp_path: Path, ray_here: None
 ) -> None:

@@ -52,6 +52,7 @@ def four_hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_two_workers_train_a_style_name_the_corrupt_photos_and_going_on_does_nothing(
     job: TrainStyle, four_hundred: Path, ray_here: None
 ) -> None:
