@@ -55,6 +55,20 @@ def test_help_imports_nothing_heavy() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_a_command_line_reads_its_own_command_only() -> None:
+    code = (
+        "import sys, typer; from jobs.cli.commands import app_for; "
+        "typer.main.get_command(app_for(('upscale', 'a.png'))); "
+        "print(*sorted(m for m in sys.modules if m.startswith('jobs.cli.')))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    read = {name.removeprefix("jobs.cli.") for name in result.stdout.split()}
+    assert "upscale" in read
+    assert not read & {"stylize", "train", "cluster", "bench", "jobs", "styles", "evaluate"}
+
+
 @pytest.mark.parametrize(
     "command",
     [
