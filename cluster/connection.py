@@ -40,6 +40,7 @@ _SECONDS_AT_A_TIME = 0.5
 _SECONDS_TO_SPAWN = 5.0
 """At most: what the caller does next, such as importing a job, would hold up Ray's first steps, and
 goes well beside the others, which processes of their own do."""
+_SECONDS_TO_LEAVE = 3.0
 _begun: Future[None] | None = None
 """A connection that ``connecting_ahead`` has begun; sessions wait for it."""
 
@@ -84,7 +85,7 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     try:
         yield
     finally:
-        ray.shutdown()
+        _close(address)
 
 
 @contextmanager
@@ -193,6 +194,22 @@ def _start_embedded(dashboard: bool, spawned: threading.Event | None) -> None:
             ray.shutdown()
             if attempt == 2:
                 raise
+
+
+def _close(address: str) -> None:
+    """End an embedded Ray, or leave a cluster.
+
+    One whose head is lost cannot be left: Ray waits for it, and what has been done would not be
+    told. It is left to wait.
+    """
+    import ray
+
+    if address == LOCAL:
+        ray.shutdown()
+        return
+    thread = threading.Thread(target=ray.shutdown, name="leave the cluster", daemon=True)
+    thread.start()
+    thread.join(_SECONDS_TO_LEAVE)
 
 
 def _silence() -> None:

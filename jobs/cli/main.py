@@ -50,7 +50,7 @@ def run() -> None:
             "run again to go on (training: --resume)"
         )
     sys.stdout.flush()
-    supervision.tell_supervisor()
+    supervision.tell_supervisor(code)
     sys.exit(code)
 
 

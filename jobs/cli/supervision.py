@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _CHANNEL = "NST_SUPERVISOR_CHANNEL"
 """In the environment of the watched process: the number of its end of the channel."""
-_ENDED = b"ended"
+_MOST_BYTES_TOLD = 16
 _CONNECTS = ("stylize", "upscale", "train")
 _SECONDS_BETWEEN_LOOKS = 0.1
 _RUN = "from jobs.cli.main import run; run()"
@@ -75,9 +75,9 @@ def supervise(address: str) -> int:
         if process.poll() is None:
             process.kill()  # it waits for what is gone; its work is kept at all times
         code = process.wait()
-        ours.setblocking(False)
-        if not watch.lost and _has_ended(ours):
-            return code
+        told = _told_code(ours)
+        if told is not None and not (told and watch.lost):
+            return told
         return _tell(address, code, lost=watch.lost or watch.is_silent())
     finally:
         watch.close()
@@ -97,10 +97,10 @@ def heed_supervisor() -> None:
     threading.Thread(target=wait, name="supervisor", daemon=True).start()
 
 
-def tell_supervisor() -> None:
-    """In the watched process: say that the exit code which follows is meant."""
+def tell_supervisor(code: int) -> None:
+    """In the watched process: say which exit code is meant; it may be kept from exiting with it."""
     if _CHANNEL in os.environ:
-        _channel().send(_ENDED)
+        _channel().send(str(code).encode())
 
 
 class _HeadWatchLater:
@@ -141,11 +141,12 @@ def _channel() -> socket.socket:
     return socket.socket(fileno=os.dup(int(os.environ[_CHANNEL])))
 
 
-def _has_ended(channel: socket.socket) -> bool:
+def _told_code(channel: socket.socket) -> int | None:
+    channel.setblocking(False)
     try:
-        return channel.recv(len(_ENDED)) == _ENDED
-    except BlockingIOError:
-        return False
+        return int(channel.recv(_MOST_BYTES_TOLD))
+    except (BlockingIOError, ValueError):  # it still waits, or has died without a word
+        return None
 
 
 def _tell(address: str, code: int, *, lost: bool) -> int:
