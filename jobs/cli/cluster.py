@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -79,14 +80,7 @@ def up(
         token=not no_token,
     )
     record = start_node(spec)
-
-    def tell() -> None:
-        if json:
-            console.print_json(asdict(record))
-        else:
-            _tell_started(record, with_token=spec.token)
-        sys.stdout.flush()
-
+    tell = partial(_tell_started, record, with_token=spec.token, json=json)
     if block:
         _stay(record, tell)
     else:
@@ -176,7 +170,15 @@ def _name(record: NodeRecord) -> str:
     return f"{'head' if record.is_head else 'worker node of'} {record.address}"
 
 
-def _tell_started(record: NodeRecord, *, with_token: bool) -> None:
+def _tell_started(record: NodeRecord, *, with_token: bool, json: bool) -> None:
+    if json:
+        console.print_json(asdict(record))
+    else:
+        _tell_how_to_use(record, with_token=with_token)
+    sys.stdout.flush()
+
+
+def _tell_how_to_use(record: NodeRecord, *, with_token: bool) -> None:
     from cluster.auth_token import token_file
     from cluster.local_nodes import join_command
 
