@@ -281,6 +281,7 @@ class VideoRun:
             preset=job.preset,
             tone_map=job.tonemap,
             kind=job.encoder,
+            stylized=self._style.path is not None and self._style.scale == job.style.strength == 1,
         )
         frame = plan_output(
             source.info,

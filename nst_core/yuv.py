@@ -118,15 +118,14 @@ def rgb_to_yuv(rgb: Tensor, encoding: YuvEncoding) -> YuvFrames:
             _to_codes(torch.stack((blue, red), dim=1) / scale, encoding),
         )
     kr, kb = _KR_KB[encoding.matrix]
-    y = (red * kr).add_(green, alpha=1 - kr - kb).add_(blue, alpha=kb)
+    y = (red * (kr / scale)).add_(green, alpha=(1 - kr - kb) / scale).add_(blue, alpha=kb / scale)
     differences = y.new_empty(len(y), 2, *y.shape[-2:])
-    torch.sub(blue, y, out=differences[:, 0])
-    torch.sub(red, y, out=differences[:, 1])
+    torch.sub(blue, y, alpha=scale, out=differences[:, 0])
+    torch.sub(red, y, alpha=scale, out=differences[:, 1])
     chroma = _downsample(differences, encoding)
     factors = chroma.new_tensor((1 / (2 * (1 - kb)), 1 / (2 * (1 - kr)))) / chroma_scale
     chroma = chroma.mul_(factors.view(2, 1, 1)).add_(middle)
-    y = y.sub_(offset).mul_(1 / scale)
-    return YuvFrames(_to_codes(y, encoding), _to_codes(chroma, encoding))
+    return YuvFrames(_to_codes(y.sub_(offset / scale), encoding), _to_codes(chroma, encoding))
 
 
 def convert_alpha(alpha: Tensor, *, depth: int, to_depth: int) -> Tensor:
@@ -155,10 +154,10 @@ def _to_codes(plane: Tensor, encoding: YuvEncoding) -> Tensor:
 def _upsample(chroma: Tensor, encoding: YuvEncoding) -> Tensor:
     """N x C x rows x columns to the size of luma (rounded up to even), linear."""
     rows, columns = _HALVED[encoding.subsampling]
-    if rows:
-        chroma = _double_rows(chroma, cosited=encoding.siting == "topleft")
     if columns:
         chroma = _double_columns(chroma, cosited=encoding.siting != "center")
+    if rows:  # whole rows are copied faster than single columns: of twice as many there are less
+        chroma = _double_rows(chroma, cosited=encoding.siting == "topleft")
     return chroma
 
 
@@ -205,11 +204,11 @@ def _double_rows(plane: Tensor, *, cosited: bool) -> Tensor:
 
 def _double_columns(plane: Tensor, *, cosited: bool) -> Tensor:
     """The same between columns."""
-    left = torch.cat((plane[..., :1], plane[..., :-1]), dim=-1)
     right = torch.cat((plane[..., 1:], plane[..., -1:]), dim=-1)
     if cosited:
         pair = (plane, torch.lerp(plane, right, 0.5))
     else:
+        left = torch.cat((plane[..., :1], plane[..., :-1]), dim=-1)
         pair = (torch.lerp(plane, left, 0.25), torch.lerp(plane, right, 0.25))
     # Complex numbers lie in memory as pairs: the fastest way to interleave.
     return torch.view_as_real(torch.complex(*pair)).flatten(-2)

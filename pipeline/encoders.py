@@ -64,6 +64,10 @@ _LARGEST_CRF: dict[Codec, int] = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
 _DEFAULT_PRESET: dict[Codec, str] = {"h264": "veryfast", "hevc": "fast", "av1": "8"}
 """x264 shares its core with the network. Of stylized 640x360, ``veryfast`` at 17 takes 5.2 ms a
 frame, ``fast`` at 18 takes 12.0; for 2.5 % more bytes, with 0.4 dB less of PSNR (measured)."""
+_X264_FOR_STYLIZED = ":me=dia:subme=1"
+"""Brush strokes move less evenly than what they paint: a coarser search for motion takes 1.6 of
+4.9 ms off a frame of 640x360, for 3 % more bytes at the same PSNR. In what is not stylized it would
+be 17 % (measured on four stylized clips and a plain one)."""
 _X26X_PRESETS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast"),
     *("medium", "slow", "slower", "veryslow", "placebo"),
@@ -118,10 +122,12 @@ def choose_encoder(
     preset: str | None = None,
     tone_map: bool = False,
     kind: EncoderKind = "software",
+    stylized: bool = False,
 ) -> EncoderSettings:
     """Settings for an output of ``stream``; None stands for the default.
 
     The default codec is the container's first that holds the source's depth and transparency.
+    ``stylized`` frames are a network's own: their default preset of H.264 is fitted to that.
     Raises InputError for what does not go together, such as HDR in 8 bits.
     """
     container = container_for(path)
@@ -146,6 +152,8 @@ def choose_encoder(
         options = _nvenc_options(chosen, crf, preset)
     else:
         options = _options(chosen, crf, preset) | _options_of_layout(chosen, layout, preset)
+        if stylized and preset is None and "x264-params" in options:
+            options["x264-params"] += _X264_FOR_STYLIZED
         options = _with_hdr(options, hdr)
         if stream.siting == "topleft" and not tone_map and "x265-params" in options:
             options["x265-params"] += f":{_TOP_LEFT}"

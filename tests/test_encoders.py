@@ -56,6 +56,19 @@ def test_hdr10_metadata_reaches_the_encoder() -> None:
     assert "content-light=1000,400" in av1["svtav1-params"]
 
 
+def test_only_the_default_of_h264_is_fitted_to_stylized_frames() -> None:
+    def fitted(**asked: Any) -> bool:
+        settings = choose_encoder(Path("out.mkv"), stream_info(), stylized=True, **asked)
+        return "me=dia" in str(settings.options)
+
+    assert fitted()
+    assert fitted(crf=23)
+    assert not fitted(preset="veryfast")
+    assert not fitted(codec="hevc")
+    assert not fitted(kind="nvenc")
+    assert "me=dia" not in str(choose_encoder(Path("out.mkv"), stream_info()).options)
+
+
 @pytest.mark.parametrize(("output", "codec"), [("out.mp4", "h264"), ("out.gif", None)])
 def test_hdr_in_8_bits_is_refused_unless_it_is_tone_mapped(output: str, codec: Any) -> None:
     with pytest.raises(InputError, match="--tonemap"):

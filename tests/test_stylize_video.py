@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import threading
 import time
@@ -91,6 +92,22 @@ def test_segments_are_spliced_without_a_seam(clip: Path, style: Style, tmp_path:
         assert stylize_videos(job).inputs[0].status == "done"
     for (_, a), (_, b) in zip(decoded_frames(one), decoded_frames(many), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_encoder_is_fitted_to_frames_that_are_a_network_s_own(
+    clip: Path, style: Style, tmp_path: Path
+) -> None:
+    def motion_search(output: str, which: StyleSpec, preset: str | None = None) -> set[bytes]:
+        job = dataclasses.replace(_job(clip, tmp_path / output, preset=preset), style=which)
+        assert stylize_videos(job).inputs[0].status == "done"
+        # x264 writes its settings into what it encodes.
+        return set(re.findall(rb" me=(\w+) ", (tmp_path / output).read_bytes()))
+
+    whole, half = StyleSpec(str(style.path)), StyleSpec(str(style.path), strength=0.5)
+    assert motion_search("stylized.mp4", whole) == {b"dia"}
+    assert motion_search("asked.mp4", whole, preset="veryfast") == {b"hex"}
+    assert motion_search("half.mp4", half) == {b"hex"}
+    assert motion_search("identity.mp4", StyleSpec("identity")) == {b"hex"}
 
 
 def test_sound_that_does_not_fit_is_refused_before_any_work(clip: Path, tmp_path: Path) -> None:
@@ -213,7 +230,7 @@ def test_intra_refresh_gets_its_pre_roll_and_loses_no_frame(
     output = tmp_path / "out.mp4"
     (report,) = stylize_videos(_job(source, output, segment_seconds=1)).inputs
     assert (report.status, report.missing_pts_seconds) == ("done", []), report.warnings
-    assert report.segments == {"total": 5, "done": 5, "reused": 0, "retried": 0}
+    assert report.segments == {"total": 10, "done": 10, "reused": 0, "retried": 0}
     assert [seconds for seconds, _ in decoded_frames(output)] == expected
 
     # It is the pre-roll that does it: without, frames at every cut are missing, and are told.
@@ -241,13 +258,13 @@ def test_a_damaged_segment_is_done_twice_and_not_again_by_a_later_run(
         stylize_videos(_job(source, output, segment_seconds=1))
     numbers = [number for number, _ in starts]
     (damaged,) = {number for number in numbers if numbers.count(number) > 1}
-    assert len(numbers) == 5 + 1
+    assert len(numbers) == 10 + 1
     first, second = (packet for number, packet in starts if number == damaged)
     assert second < first
     starts.clear()
     (report,) = stylize_videos(_job(source, output, segment_seconds=1)).inputs
     assert starts == []
-    assert (report.status, report.segments["reused"]) == ("damaged", 5)
+    assert (report.status, report.segments["reused"]) == ("damaged", 10)
     assert len(report.missing_pts_seconds) == 1
     assert "1 frames missing (3.21 s)" in report.warnings[0]
 

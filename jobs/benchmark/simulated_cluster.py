@@ -83,8 +83,9 @@ def simulated_cluster(
 ) -> Section:
     """Feed as many sleeping workers as ``workers`` says, one row each: of ``rounds`` the median.
 
-    Segments are one second of 640x360; ideal is a segment each ``seconds_a_segment`` at every
-    worker. Raises EnvironmentProblem where Ray or that many processes cannot start.
+    Segments are one second of 640x360, half a second where the film ends; ideal is a segment each
+    ``seconds_a_segment`` at every worker. Raises EnvironmentProblem where Ray or that many
+    processes cannot start.
     """
     factory = partial(SleepingWorker, seconds_a_segment, piece_bytes)
     with tempfile.TemporaryDirectory(prefix="nst-bench-") as name, ray_session():
@@ -112,8 +113,9 @@ def simulated_cluster(
         ),
         rows=rows,
         notes=(
-            f"Each segment is a second of 640x360 in, {piece_bytes / 1000:g} kB out; the driver "
-            "reads, sends, hashes, writes and records as for any film.",
+            "Each segment is a second of 640x360 in, half a second where the film ends, "
+            f"{piece_bytes / 1000:g} kB out; the driver reads, sends, hashes, writes and records "
+            "as for any film.",
             f"Medians of {rounds}, by segments a second. Measured from when every worker is up to "
             "when every piece is recorded, on one machine that also runs all workers and Ray's own "
             "processes.",
