@@ -19,9 +19,12 @@ def test_no_worker_is_faster_than_it_sleeps_and_the_driver_is_seen_at_work() -> 
     )
     for count, row in zip((1, 2), section.rows, strict=True):
         cells = dict(zip(section.columns, row, strict=True))
-        halves = 2 * 3 * count  # so near the end of a film
-        assert (cells["workers"], cells["segments"]) == (count, halves)
-        of_ideal, cores = cells["of ideal"], cells["driver CPU cores"]
+        assert cells["workers"] == count
+        segments, of_ideal, cores = (
+            cells[name] for name in ("segments", "of ideal", "driver CPU cores")
+        )
+        assert isinstance(segments, int)
+        assert 3 * count < segments <= 6 * count  # seconds, and halves of them near the end
         assert isinstance(of_ideal, float)
         assert 0 < of_ideal <= 1
         assert isinstance(cores, float)
