@@ -9,8 +9,8 @@ REST_BY_SEGMENT = 8
 at nearly the same time, for the last to finish has little left to do."""
 SHORTEST_SECONDS = 0.5
 """What such a segment is meant to have at least, unless less was asked for: each costs a keyframe
-of the output. The last worker is alone for as long as such a segment takes at most; segments of less
-than half a second gain nothing more (simulated)."""
+of the output. The last worker is alone for as long as such a segment takes at most; less than half
+a second gains nothing more (simulated)."""
 PRE_ROLL_BY_SEGMENT = 2
 """How many times longer than such a segment its way from its keyframe is meant to be at most: all
 of that is decoded again. Simulated with a keyframe each ten seconds: half as much leaves nothing of
