@@ -19,12 +19,14 @@ from nst_core.conditional_norm import mixed
 from nst_core.errors import CheckpointError
 from nst_core.fast_style_transfer_net import FastStyleTransferNet
 from nst_core.johnson_net import JohnsonNet
+from nst_core.lean_net import LeanNet
 from nst_core.pytorch_examples_net import PytorchExamplesNet
 from nst_core.super_resolution_net import SuperResolutionNet
 from nst_core.texture_net import TextureNet
 from nst_core.transformer_net import TransformerNet
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "lean": LeanNet,
     "johnson": TransformerNet,
     "johnson-paper": JohnsonNet,
     "texture": TextureNet,

@@ -21,6 +21,7 @@ from nst_core.errors import CheckpointError
 FORMAT = 1
 METADATA_KEY = "nst"
 ARCHITECTURE_NAMES = (
+    "lean",
     "johnson",
     "johnson-paper",
     "texture",
