@@ -128,8 +128,12 @@ def objective_of(training: dict[str, Any], job: EvaluateGenerator) -> Perceptual
             "only styles trained by `nst train style` can be evaluated"
         )
     fields: dict[str, Any] = dict(training["objective"])
-    if fields.get("style_layers"):
-        fields["style_layers"] = tuple(fields["style_layers"])
+    if "content_layer" in fields:  # of checkpoints before there could be several
+        layer = fields.pop("content_layer")
+        fields["content_layers"] = [layer] if layer else None
+    for field in ("style_layers", "content_layers", "scales", "statistics"):
+        if fields.get(field):
+            fields[field] = tuple(fields[field])
     name: LossNetworkChoice = job.loss_network or training.get("loss_network", "vgg19")
     weights = load_loss_network_weights(name, job.loss_network_weights)
     trained_on = training.get("loss_network_sha256")

@@ -286,7 +286,7 @@ class Synthesize:
 
 
 OPTIMIZE_OBJECTIVE = ObjectiveSettings(
-    style_weight=20.0, content_layer=GATYS_CONTENT_LAYER, style_layers=GATYS_STYLE_LAYERS
+    style_weight=20.0, content_layers=(GATYS_CONTENT_LAYER,), style_layers=GATYS_STYLE_LAYERS
 )
 """Gatys et al.'s layers. 20 keeps the content in sight; 100 leaves little of it."""
 

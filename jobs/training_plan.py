@@ -24,6 +24,7 @@ from jobs.training_specs import (
     TrainSuperResolution,
     TrainTexture,
 )
+from jobs.training_start import Start, find_start, start_of
 from nst_core.checkpoint import build_generator, load_generator, read_state
 from nst_core.checkpoint_info import CheckpointInfo, fingerprint, read_info
 from nst_core.conditional_norm import MultiStyleGenerator, norm_names
@@ -32,11 +33,13 @@ from nst_core.eight_bit import EightBit
 from nst_core.engine import draws_noise
 from nst_core.errors import InputError
 from nst_core.loss_network import LossNetwork, LossNetworkWeights, load_loss_network_weights
-from nst_core.objective import PerceptualObjective, layers_of
+from nst_core.objective import PerceptualObjective
+from nst_core.objective_layers import bold_objective, content_terms, style_terms
 from nst_core.pictures import read_rgb, resize_shorter_side
 from nst_core.pixels import to_tensor
 from nst_core.reconstruction import FEATURE_LAYER, ReconstructionObjective
 from nst_core.settings import ObjectiveSettings, ReconstructionSettings, TrainingSettings
+from nst_core.style_balance import StyleBalance
 from nst_core.training import GeneratorTrainer, keep
 from nst_core.training_photos import BlankPictures, PhotoCrops, Sample
 from pipeline.shared_files import SharedFiles
@@ -71,6 +74,8 @@ class TrainingPlan:
     """None where pixels alone are compared."""
     base: Base | None
     """What is extended: all of it stays as it is."""
+    start: Start | None
+    """Trained weights to start from, all of which are fitted."""
     loader: LoaderChoice
     run_folder: RunFolder
     checkpoint_every: int
@@ -85,6 +90,11 @@ class TrainingPlan:
     def scale(self) -> int:
         """How much larger the output is than the input."""
         return int(self.info.arguments.get("scale", 1))
+
+    @property
+    def rows(self) -> int:
+        """How many styles and strokes the network tells apart."""
+        return max(1, len(self.info.styles)) * max(1, len(self.info.strokes))
 
     @property
     def samples_per_step(self) -> int:
@@ -103,6 +113,7 @@ def make_plan(job: TrainGenerator) -> TrainingPlan:
         TrainingPlan,
         settings=job.training,
         base=None,
+        start=None,
         loader=job.loader,
         run_folder=RunFolder(job.run_folder),
         checkpoint_every=job.checkpoint_every,
@@ -111,16 +122,17 @@ def make_plan(job: TrainGenerator) -> TrainingPlan:
     )
     if isinstance(job, TrainStyle):
         base = read_base(job.extend) if job.extend else None
-        return plan(
-            info=_style_info(job, base),
-            objective=job.objective,
-            style_images=tuple(
-                resize_shorter_side(read_rgb(path), job.style_size) for path in job.style_images
-            ),
+        objective = bold_objective(job.loss_network, job.objective)
+        info = _style_info(job, base)
+        whole = plan(
+            info=info,
+            objective=objective,
+            style_images=_style_images(job, info),
             photos=find_content(job.content),
-            weights=_weights(job, job.objective),
+            weights=_weights(job, objective),
             base=base,
         )
+        return whole if base else _with_start(job, whole)
     if isinstance(job, TrainTexture):
         return plan(
             info=CheckpointInfo("texture", job.arguments),
@@ -139,17 +151,38 @@ def make_plan(job: TrainGenerator) -> TrainingPlan:
     )
 
 
+def _style_images(job: TrainStyle, info: CheckpointInfo) -> tuple[Image.Image, ...]:
+    """One for each row of the network: every painting at the size of every stroke."""
+    sizes = [round(job.style_size * stroke) for stroke in info.strokes or (1.0,)]
+    return tuple(
+        resize_shorter_side(painting, size)
+        for painting in map(read_rgb, job.style_images)
+        for size in sizes
+    )
+
+
+def _with_start(job: TrainStyle, plan: TrainingPlan) -> TrainingPlan:
+    found = find_start(job.start, plan.info)
+    if found is None:
+        return plan
+    objective = build_objective(plan)
+    assert isinstance(objective, PerceptualObjective)
+    return replace(plan, start=start_of(found, plan.info, objective, plan.photos))
+
+
 def _style_info(job: TrainStyle, base: Base | None) -> CheckpointInfo:
     if base is None:
-        styles = job.style_names if len(job.style_names) > 1 else ()
-        return CheckpointInfo(job.architecture, job.arguments, styles=styles)
+        several = len(job.style_names) > 1 or job.strokes
+        styles = job.style_names if several else ()
+        return CheckpointInfo(job.architecture, job.arguments, styles=styles, strokes=job.strokes)
     taken = sorted(set(base.styles) & set(job.style_names))
     if taken:
         raise InputError(
             f"--extend {job.extend}: it has a style {taken[0]} already; rename the style image"
         )
     assert job.extend is not None
-    return replace(read_info(job.extend), training={}, styles=job.style_names, eight_bit={})
+    info = read_info(job.extend)
+    return replace(info, training={}, styles=job.style_names, eight_bit={})
 
 
 def read_base(path: Path) -> Base:
@@ -182,20 +215,30 @@ def build_trainer(
         build_objective(plan),
         plan.settings,
         device=device,
+        balance=_balance(plan, device),
         prepare=partial(_low_resolution, scale=plan.scale) if plan.scale > 1 else keep,
         samples_per_step=plan.samples_per_step,
         world_size=world_size,
     )
 
 
+def _balance(plan: TrainingPlan, device: torch.device) -> StyleBalance | None:
+    objective = plan.objective
+    if not (isinstance(objective, ObjectiveSettings) and objective.balanced):
+        return None
+    return StyleBalance(plan.rows, objective.style_weight, device)
+
+
 def build_network(plan: TrainingPlan) -> nn.Module:
-    """Build what is trained: a generator with fresh weights, or what is added to the base."""
+    """Build what is trained: fresh or trained weights, or what is added to the base."""
     generator = build_generator(plan.info)
-    if not plan.info.styles:
-        return generator
-    network = MultiStyleGenerator(generator, len(plan.info.styles))
-    if plan.base is not None:
-        network.start_from(plan.base.tensors)
+    network: nn.Module = generator
+    if plan.info.styles:
+        network = MultiStyleGenerator(generator, plan.rows)
+        if plan.base is not None:
+            network.start_from(plan.base.tensors, len(plan.info.styles))
+    if plan.start is not None:
+        generator.load_state_dict(plan.start.state)
     return network
 
 
@@ -233,6 +276,10 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     }
     if plan.info.styles:
         values["styles"] = list(plan.info.styles)
+    if plan.info.strokes:
+        values["strokes"] = list(plan.info.strokes)
+    if plan.start is not None:
+        values["start"] = {"rows": list(plan.start.rows), "sha256": plan.start.fingerprint}
     if plan.base is not None:
         values["extends"] = {"styles": list(plan.base.styles), "sha256": plan.base.fingerprint}
     if plan.weights is not None:
@@ -248,10 +295,16 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
         }
     if plan.style_images:
         values |= {
-            "style_size": min(plan.style_images[0].size),
+            "style_size": _style_size(plan),
             "style_sha256": [_sha256(image.tobytes()) for image in plan.style_images],
         }
     return values
+
+
+def _style_size(plan: TrainingPlan) -> int:
+    """Shorter side of the style images at stroke 1."""
+    first = plan.info.strokes[0] if plan.info.strokes else 1.0
+    return round(min(plan.style_images[0].size) / first)
 
 
 def _weights(
@@ -261,8 +314,8 @@ def _weights(
     weights = load_loss_network_weights(job.loss_network, job.loss_network_weights)
     layers: tuple[str, ...] = (FEATURE_LAYER,)
     if isinstance(objective, ObjectiveSettings):
-        style_layers, content_layer = layers_of(weights.name, objective)
-        layers = (*style_layers, *([content_layer] if objective.content_weight else []))
+        terms = (*style_terms(weights.name, objective), *content_terms(weights.name, objective))
+        layers = tuple(dict.fromkeys(term.layer for term in terms))
     LossNetwork(weights, layers)
     return weights
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -94,7 +95,8 @@ def final_sheet(plan: TrainingPlan, generator: nn.Module) -> Image.Image:
     rows = picture_rows(plan, generator, preview_photos(plan.photos))
     if plan.photos and plan.style_images:
         paintings = [
-            ImageOps.pad(image, _PREVIEW_SIZE, color="white") for image in plan.style_images
+            ImageOps.pad(plan.style_images[row], _PREVIEW_SIZE, color="white")
+            for row in shown_rows(plan)
         ]
         rows = [[Image.new("RGB", _PREVIEW_SIZE, "white"), *paintings], *rows]
     return sheet(rows, cell_height=_PREVIEW_SIDE)
@@ -108,7 +110,8 @@ def picture_rows(
         if plan.scale > 1:
             return [_enlarged(plan, generator, photo) for photo in photos]
         if plan.photos:
-            return [[photo, *_stylized(generator, photo)] for photo in photos]
+            rows = shown_rows(plan)
+            return [[photo, *_stylized(generator, photo, rows)] for photo in photos]
         blank = torch.zeros(1, 3, _PREVIEW_SIDE, _PREVIEW_SIDE)
         return [[*plan.style_images, *(_run(generator, blank) for _ in range(2))]]
 
@@ -120,11 +123,18 @@ def _enlarged(plan: TrainingPlan, generator: nn.Module, photo: Image.Image) -> l
     return [bicubic, _run(generator, to_tensor(low)), photo]
 
 
-def _stylized(generator: nn.Module, photo: Image.Image) -> list[Image.Image]:
+def shown_rows(plan: TrainingPlan) -> list[int]:
+    """Rows of the network that sheets show: of each style the stroke nearest to 1."""
+    strokes = plan.info.strokes or (1.0,)
+    nearest = min(range(len(strokes)), key=lambda number: abs(math.log(strokes[number])))
+    return list(range(nearest, plan.rows, len(strokes)))
+
+
+def _stylized(generator: nn.Module, photo: Image.Image, rows: Sequence[int]) -> list[Image.Image]:
     if not isinstance(generator, MultiStyleGenerator):
         return [_run(generator, to_tensor(photo))]
-    styles = torch.eye(generator.styles, device=next(generator.parameters()).device)
-    return [_run(generator, to_tensor(photo), style[None]) for style in styles]
+    mixtures = torch.eye(generator.styles, device=next(generator.parameters()).device)
+    return [_run(generator, to_tensor(photo), mixtures[row][None]) for row in rows]
 
 
 def _run(generator: nn.Module, image: Tensor, *mixture: Tensor) -> Image.Image:

@@ -13,13 +13,14 @@ from typing import Literal
 from jobs.specs import DeviceChoice, LossNetworkChoice, check_pixels
 from nst_core.errors import InputError
 from nst_core.settings import (
+    BOLD_STYLE_WEIGHT,
     GATYS_STYLE_LAYERS,
     ObjectiveSettings,
     ReconstructionSettings,
     TrainingSettings,
 )
 
-ArchitectureChoice = Literal["johnson", "johnson-paper", "texture"]
+ArchitectureChoice = Literal["lean", "johnson", "johnson-paper", "texture"]
 NormChoice = Literal["instance", "batch"]
 PaddingChoice = Literal["reflect", "zeros"]
 ScaleChoice = Literal[4, 8]
@@ -33,15 +34,18 @@ class Preset:
     """Values that go together; each of them can be given otherwise."""
 
     width: int
+    """Of a lean network, at half size."""
+    johnson_width: int
+    """Of Johnson et al.'s, at full size."""
     steps: int
     image_size: int
-    style_size: int
+    style_size: int = 512
 
 
 PRESETS: Mapping[PresetChoice, Preset] = {
-    "fast": Preset(width=16, steps=2000, image_size=192, style_size=320),
-    "balanced": Preset(width=32, steps=4000, image_size=256, style_size=384),
-    "quality": Preset(width=32, steps=20000, image_size=384, style_size=512),
+    "fast": Preset(width=24, johnson_width=16, steps=1000, image_size=192),
+    "balanced": Preset(width=32, johnson_width=32, steps=4000, image_size=256),
+    "quality": Preset(width=48, johnson_width=32, steps=20000, image_size=384),
 }
 
 EXTENSION_STEPS = 0.1
@@ -54,6 +58,12 @@ STYLE_SEPARATORS = ":,="
 
 LARGEST_TEXTURE = 512
 """Shorter side in pixels that a texture image is shrunk to, unless a size is given."""
+
+
+STYLE_OBJECTIVE = ObjectiveSettings(
+    style_weight=BOLD_STYLE_WEIGHT, lattice_weight=0.2, balanced=True
+)
+"""Bold for every painting; the layers and scales are those of ``bold_objective``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +121,16 @@ class TrainStyle(TrainGenerator):
     """Several: one network for all of them (conditional instance normalisation)."""
     content: tuple[str, ...]
     """Folders (with all below them), files, globs, lists (.txt); paths or URIs."""
-    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    architecture: ArchitectureChoice = "johnson"
-    """``johnson`` is the everyday variant, ``johnson-paper`` the paper's own network, ``texture``
-    the multi-scale g(y, z) of Ulyanov et al. 2016."""
+    objective: ObjectiveSettings = STYLE_OBJECTIVE
+    architecture: ArchitectureChoice = "lean"
+    """``lean`` is this project's own, the fastest; ``johnson`` Johnson et al.'s in its everyday
+    variant, ``johnson-paper`` the paper's own network, ``texture`` the multi-scale g(y, z) of
+    Ulyanov et al. 2016."""
     width: int = PRESETS["balanced"].width
     """Channels of the first layer; not of texture networks, whose widths are fixed."""
+    strokes: tuple[float, ...] = ()
+    """Sizes of strokes to learn, ascending; each painting is learnt at every one of them, and
+    ``--stroke`` mixes between them. None: only that of ``style_size``, which is stroke 1."""
     padding: PaddingChoice = "reflect"
     """Of the everyday variant's convolutions."""
     style_size: int = PRESETS["balanced"].style_size
@@ -124,6 +138,10 @@ class TrainStyle(TrainGenerator):
     extend: Path | None = None
     """A trained style network: only the new styles' own parameters are fitted, and the output
     has all its styles and the new ones."""
+    start: str = "auto"
+    """A trained style network whose weights the training starts from, all of which are fitted: a
+    file or a bundled name; ``none``: random weights; ``auto``: the bundled network where it is of
+    the same kind."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -143,9 +161,27 @@ class TrainStyle(TrainGenerator):
                 "that none of them can follow another; use --architecture johnson"
             )
         self._check_extension()
+        self._check_strokes()
         self._check_names()
 
+    def _check_strokes(self) -> None:
+        ascending = list(self.strokes) == sorted(set(self.strokes))
+        if not (ascending and all(0.125 <= stroke <= 8 for stroke in self.strokes)):
+            raise InputError(
+                f"--strokes {','.join(map(str, self.strokes))}: numbers from 0.125 to 8 in "
+                "ascending order are needed; try 0.5,1,2"
+            )
+        if self.strokes and self.extend is not None:
+            raise InputError("--extend takes the strokes from the checkpoint; leave out --strokes")
+        for stroke in self.strokes:
+            check_pixels(
+                f"--style-size {self.style_size} at stroke {stroke:g}:",
+                round(self.style_size * stroke),
+            )
+
     def _check_extension(self) -> None:
+        if self.extend is not None and self.start not in ("auto", "none"):
+            raise InputError("--extend starts from its own checkpoint; leave out --from")
         own = (self.architecture, self.norm, self.padding)
         if self.extend is not None and own != (
             TrainStyle.architecture,
@@ -167,7 +203,13 @@ class TrainStyle(TrainGenerator):
                 f"two style images called {twice[0]}: their names become the styles' names; "
                 "rename one"
             )
-        if self.extend is None and len(names) == 1:
+        statistics = len(self.objective.statistics)
+        if statistics not in (1, len(names)):
+            raise InputError(
+                f"--style-statistic: {statistics} for {len(names)} style images; one for all, or "
+                "one for each"
+            )
+        if self.extend is None and len(names) == 1 and not self.strokes:
             return
         if self.norm != "instance":
             raise InputError(

@@ -45,6 +45,8 @@ class CheckpointInfo:
     """Style, data, steps, weights, seed: whatever the training recorded."""
     styles: tuple[str, ...] = ()
     """Names of the styles of a network that has several, in the order of its parameters' rows."""
+    strokes: tuple[float, ...] = ()
+    """Stroke sizes that each style has a row for; none: one row a style."""
     eight_bit: Mapping[str, EightBit] = field(default_factory=dict)
     """How each style is computed in 8 bits; the one of a network without names is called ``""``."""
 
@@ -117,6 +119,7 @@ def read_checkpoint(
             metadata["arguments"],
             metadata.get("training", {}),
             tuple(metadata.get("styles", ())),
+            tuple(metadata.get("strokes", ())),
             {name: EightBit.of(found) for name, found in metadata.get("eight_bit", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

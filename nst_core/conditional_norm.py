@@ -74,19 +74,23 @@ class MultiStyleGenerator(nn.Module):
                 norm.mixture = None
         return stylized
 
-    def start_from(self, base: Mapping[str, Tensor]) -> None:
+    def start_from(self, base: Mapping[str, Tensor], styles: int | None = None) -> None:
         """Take over all of a trained network but its styles, and let only new styles be fitted.
 
         They begin as the mean of the styles of ``base``, the state of a plain generator or of a
-        multi-style one.
+        multi-style one; where this network has several strokes for each of ``styles`` (None: one
+        row is a style), so has ``base``, and each stroke begins as the mean of its like.
         """
+        styles = styles or self.styles
+        strokes = self.styles // styles
         self.requires_grad_(False)
         state = dict(base)
         for name, module in self.generator.named_modules():
             if isinstance(module, ConditionalInstanceNorm2d):
                 for key in ("weight", "bias"):
-                    mean = rows_of(base[f"{name}.{key}"]).float().mean(dim=0)
-                    state[f"{name}.{key}"] = mean.repeat(self.styles, 1)
+                    rows = rows_of(base[f"{name}.{key}"]).float()
+                    means = rows.view(-1, strokes, rows.shape[-1]).mean(dim=0)
+                    state[f"{name}.{key}"] = means.repeat(styles, 1)
         self.generator.load_state_dict(state)
         for parameter in self.style_parameters():
             parameter.requires_grad_(True)

@@ -66,7 +66,7 @@ class LeanNet(nn.Module):
         quarter = self.to_quarter(self.residual(self.at_eighth(encoded))) + encoded
         quarter = self.strokes(functional.relu(self.quarter_norm(quarter)))
         half = functional.relu(self.half_norm(self.to_half(quarter)))
-        output = cast("Tensor", torch.sigmoid(self.to_full(half)))
+        output = torch.sigmoid(self.to_full(half))
         return output[..., :height, :width]
 
     @torch.no_grad()
@@ -77,12 +77,14 @@ class LeanNet(nn.Module):
         """
         for layer in (self.to_quarter, self.to_half, self.to_full):
             conv = cast("nn.Conv2d", layer[0])
-            kernels = conv.weight.unflatten(0, (-1, 4))  # colours x places x inputs x 3 x 3
+            kernels = conv.weight.view(
+                -1, 4, *conv.weight.shape[1:]
+            )  # outputs x places x inputs x 3 x 3
             sums = kernels.sum(dim=(3, 4), keepdim=True)
             surplus = sums - sums.mean(dim=1, keepdim=True)
             kernels.sub_(surplus / conv.weight[0, 0].numel())
             assert conv.bias is not None
-            biases = conv.bias.unflatten(0, (-1, 4))
+            biases = conv.bias.view(-1, 4)
             biases.copy_(biases.mean(dim=1, keepdim=True).expand_as(biases))
 
 

@@ -6,11 +6,10 @@ import hashlib
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 from urllib.error import URLError
 
 import torch
@@ -18,8 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from nst_core.errors import LossNetworkError
-
-LossNetworkName = Literal["vgg16", "vgg19"]
+from nst_core.settings import LossNetworkName
 
 WEIGHTS_VARIABLE = "NST_LOSS_NETWORK_WEIGHTS"
 """Environment variable with the path of a weights file."""
@@ -107,13 +105,19 @@ class LossNetwork(nn.Module):
                 f"{weights.source} does not fit {weights.name}: {error}"
             ) from error
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Activations by layer name, in the order of depth."""
+    def forward(self, image: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Activations by layer name, in the order of depth; of ``layers``, or of all there are.
+
+        Nothing behind the deepest of them is computed.
+        """
+        wanted = set(self.layer_of_index.values() if layers is None else layers)
         features = (image - self.mean) / self.std
         activations: dict[str, Tensor] = {}
         for index, module in enumerate(self.features):
+            if len(activations) == len(wanted):
+                break
             features = module(features)
-            if index in self.layer_of_index:
+            if self.layer_of_index.get(index) in wanted:
                 activations[self.layer_of_index[index]] = features
         return activations
 

@@ -56,9 +56,14 @@ def _pixel_rows(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
+def feature_errors(features: Tensor, target: Tensor) -> Tensor:
+    """Squared Euclidean distance / (C H W) of each picture: N x C x H x W to N."""
+    return (features.float() - target.float()).square().mean(dim=(1, 2, 3))
+
+
 def feature_reconstruction_loss(features: Tensor, target: Tensor) -> Tensor:
-    """Squared Euclidean distance / (C H W), averaged over the batch: a scalar."""
-    return (features.float() - target.float()).square().mean()
+    """``feature_errors`` averaged over the batch: a scalar."""
+    return feature_errors(features, target).mean()
 
 
 def style_reconstruction_losses(gram: Tensor, target: Tensor) -> Tensor:

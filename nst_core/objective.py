@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from nst_core.loss_network import LossNetwork, LossNetworkName, LossNetworkWeights
-from nst_core.losses import (
-    feature_reconstruction_loss,
-    gram_matrix,
-    style_reconstruction_losses,
-    total_variation,
-)
-from nst_core.settings import ObjectiveSettings, Scaling
+from nst_core.lattice import lattice_loss
+from nst_core.loss_network import LossNetwork, LossNetworkWeights
+from nst_core.losses import total_variation
+from nst_core.objective_layers import content_terms, style_terms
+from nst_core.settings import LayerTerm, ObjectiveSettings
+from nst_core.style_loss import ContentLoss, StyleLoss
 
-STYLE_LAYERS: Mapping[LossNetworkName, tuple[str, ...]] = {
-    "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),  # Johnson et al., section 4.1
-    "vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),  # Ulyanov et al. 2017
-}
-CONTENT_LAYER: Mapping[LossNetworkName, str] = {"vgg16": "relu3_3", "vgg19": "relu4_2"}
+_SMALLEST_WINDOW = 64
+"""Pixels, of what is looked at of a picture at full size."""
 
-
-def layers_of(name: LossNetworkName, settings: ObjectiveSettings) -> tuple[tuple[str, ...], str]:
-    """Style layers and content layer of an objective."""
-    style_layers = settings.style_layers or STYLE_LAYERS[name]
-    return tuple(style_layers), settings.content_layer or CONTENT_LAYER[name]
+Features = dict[tuple[str, float], Tensor]
+"""Activations by layer and scale."""
 
 
 @dataclass(frozen=True)
@@ -38,61 +33,31 @@ class Losses:
     style: Tensor
     tv: Tensor
     total: Tensor
+    content_of_each: Tensor | None = None
+    """The content term of each picture, N; None where there is no content."""
 
     def as_floats(self) -> dict[str, float]:
         """Plain numbers by name, for records."""
-        return {name: value.item() for name, value in vars(self).items()}
+        return {name: getattr(self, name).item() for name in ("content", "style", "tv", "total")}
 
-
-class StyleLoss(nn.Module):
-    """Style reconstruction at one layer; holds the style images' Gram matrices, S x C x C."""
-
-    target: Tensor
-    scale: Tensor
-
-    def __init__(self, target: Tensor, scaling: Scaling) -> None:
-        super().__init__()
-        self.register_buffer("target", target)
-        channels = target.shape[-1]
-        one = target.new_ones(len(target))
-        scales = {
-            "relative": 1.0 / target.square().sum(dim=(1, 2)).clamp_min(1e-12),
-            "paper": one,
-            "authors": one / channels**2,
-            "gatys": 0.25 * one,  # 1/(4 C^2 M^2) of F F^T is 1/4 of F F^T / (C M), M = H W
-        }
-        self.register_buffer("scale", scales[scaling])
-
-    def forward(self, features: Tensor, styles: Tensor) -> Tensor:
-        """Scalar for features of N x C x H x W and the numbers of their styles."""
-        losses = style_reconstruction_losses(gram_matrix(features), self.target[styles])
-        return (self.scale[styles] * losses).mean()
-
-
-class ContentLoss(nn.Module):
-    """Feature reconstruction at one layer."""
-
-    def __init__(self, scaling: Scaling) -> None:
-        super().__init__()
-        self.scaling = scaling
-
-    def forward(self, features: Tensor, target: Tensor) -> Tensor:
-        """Scalar for features and target of N x C x H x W."""
-        if self.scaling == "relative":  # for each picture: it must not matter which are together
-            errors = (features.float() - target.float()).square().mean(dim=(1, 2, 3))
-            return (errors / target.float().square().mean(dim=(1, 2, 3)).clamp_min(1e-12)).mean()
-        loss = feature_reconstruction_loss(features, target)
-        if self.scaling == "gatys":
-            return loss * (0.5 * target[0].numel())
-        return loss
+    def detached(self) -> Losses:
+        """Return the same numbers without their graph."""
+        each = self.content_of_each
+        return Losses(
+            self.content.detach(),
+            self.style.detach(),
+            self.tv.detach(),
+            self.total.detach(),
+            None if each is None else each.detach(),
+        )
 
 
 class PerceptualObjective(nn.Module):
-    """Content, style and total-variation loss of stylized pictures, seen by the loss network.
+    """Content, style, total-variation and lattice loss of pictures, seen by the loss network.
 
-    ``style_images`` are one or several of 1 x 3 x H x W in [0, 1], of any sizes; their Gram
-    matrices are computed once, here. A batch says by its styles' numbers which picture is to have
-    which. With a content weight of 0 (textures) the content is not looked at.
+    ``style_images`` are one or several of 1 x 3 x H x W in [0, 1], of any sizes; what is wanted of
+    their activations is computed once, here. A batch says by its styles' numbers which picture is
+    to have which. With a content weight of 0 (textures) the content is not looked at.
     Raises LossNetworkError for layers that the network or the weights do not have.
     """
 
@@ -104,60 +69,163 @@ class PerceptualObjective(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings
-        style_layers, self.content_layer = layers_of(weights.name, settings)
-        content_layers = [self.content_layer] if settings.content_weight else []
-        self.network = LossNetwork(weights, (*style_layers, *content_layers))
+        self.style_terms = style_terms(weights.name, settings)
+        self.content_terms = content_terms(weights.name, settings)
+        terms = (*self.style_terms, *self.content_terms)
+        self._layers = {
+            scale: tuple(dict.fromkeys(term.layer for term in terms if term.scale == scale))
+            for scale in dict.fromkeys(term.scale for term in terms)
+        }
+        self.network = LossNetwork(weights, dict.fromkeys(term.layer for term in terms))
         self.content_loss = ContentLoss(settings.scaling)
         images = [style_images] if isinstance(style_images, Tensor) else style_images
+        self._styles = len(images)
+        statistics = [settings.statistic_of(number) for number in range(len(images))]
         with torch.no_grad():
-            seen = [self.network(image) for image in images]
-            self.style_losses = nn.ModuleDict(
-                {
-                    layer: StyleLoss(
-                        torch.cat([gram_matrix(features[layer]) for features in seen]),
-                        settings.scaling,
-                    )
-                    for layer in style_layers
-                }
+            seen = [self._features(image, self._scales(self.style_terms)) for image in images]
+            self.style_losses = nn.ModuleList(
+                StyleLoss.of(
+                    [features[term.layer, term.scale] for features in seen],
+                    statistics,
+                    settings.scaling,
+                )
+                for term in self.style_terms
             )
 
-    def forward(self, stylized: Tensor, content: Tensor, styles: Tensor | None = None) -> Losses:
+    def forward(
+        self,
+        stylized: Tensor,
+        content: Tensor,
+        styles: Tensor | None = None,
+        *,
+        style_factors: Tensor | None = None,
+        samples: Sequence[int] | None = None,
+    ) -> Losses:
         """Losses of N x 3 x H x W stylized pictures against their contents, both in [0, 1].
 
         ``styles`` has the number of each picture's style, N integers; None: the first, for all.
+        ``style_factors`` (N) multiply the style weight of each picture. With ``samples``, the
+        pictures' numbers in a training, scale 1 looks at a quarter of each picture only, another
+        one for each number, where smaller scales see all of it.
         """
-        return self.against(stylized, self.content_target(content), styles)
+        target = self.content_target(content)
+        return self.against(stylized, target, styles, style_factors=style_factors, samples=samples)
 
-    def content_target(self, content: Tensor) -> Tensor | None:
-        """Activations of N x 3 x H x W contents at the content layer; None with a weight of 0."""
-        if not self.settings.content_weight:
+    def content_target(self, content: Tensor) -> Features | None:
+        """Activations of N x 3 x H x W contents at the content layers; None with a weight of 0."""
+        if not self.content_terms:
             return None
         with torch.no_grad():
-            target: Tensor = self.network(content)[self.content_layer].float()
-        return target
+            features = self._features(content, self._scales(self.content_terms), content_only=True)
+        return {key: activations.float() for key, activations in features.items()}
 
     def against(
-        self, stylized: Tensor, target: Tensor | None, styles: Tensor | None = None
+        self,
+        stylized: Tensor,
+        target: Features | None,
+        styles: Tensor | None = None,
+        *,
+        style_factors: Tensor | None = None,
+        samples: Sequence[int] | None = None,
     ) -> Losses:
         """Losses of N x 3 x H x W stylized pictures against their contents' ``content_target``."""
         if styles is None:
             styles = torch.zeros(len(stylized), dtype=torch.long, device=stylized.device)
-        features = self.network(stylized)
-        content_loss = stylized.new_zeros(())
-        if target is not None:
-            content_loss = self.content_loss(features[self.content_layer], target)
-        style_loss = torch.stack(
-            [loss(features[layer], styles) for layer, loss in self.style_losses.items()]
-        ).sum()
-        if self.settings.scaling in ("relative", "gatys"):
-            style_loss = style_loss / len(self.style_losses)
+        features = self._features(stylized, tuple(self._layers), samples=samples)
+        content_each = stylized.new_zeros(len(stylized), dtype=torch.float32)
+        for term in self.content_terms if target is not None else ():
+            key = term.layer, term.scale
+            error = self.content_loss(features[key], cast("Features", target)[key])
+            content_each = content_each + term.weight * error
+        style_each = self.style_errors(features, styles)
         tv_loss = total_variation(stylized)
+        weighted = style_each if style_factors is None else style_factors * style_each
         total = (
-            self.settings.content_weight * content_loss
-            + self.settings.style_weight * style_loss
+            self.settings.content_weight * content_each.mean()
+            + self.settings.style_weight * weighted.mean()
             + self.settings.tv_weight * tv_loss
         )
-        return Losses(content_loss, style_loss, tv_loss, total)
+        if self.settings.lattice_weight:
+            total = total + self.settings.lattice_weight * lattice_loss(stylized)
+        each = content_each if self.content_terms else None
+        return Losses(content_each.mean(), style_each.mean(), tv_loss, total, each)
+
+    @property
+    def number_of_styles(self) -> int:
+        """How many style images there are."""
+        return self._styles
+
+    def features(self, pictures: Tensor) -> Features:
+        """Activations of N x 3 x H x W pictures in [0, 1], at all layers and scales."""
+        return self._features(pictures, tuple(self._layers))
+
+    def style_errors(self, features: Features, styles: Tensor) -> Tensor:
+        """Style loss of each picture, N, from ``features`` and the numbers of its style."""
+        losses = [
+            term.weight * loss(features[term.layer, term.scale], styles)
+            for term, loss in zip(self.style_terms, self.style_losses, strict=True)
+        ]
+        style_each = torch.stack(losses).sum(dim=0)
+        if self.settings.scaling in ("relative", "gatys"):  # the layers' weighted mean
+            style_each = style_each / sum(term.weight for term in self.style_terms)
+        return style_each
+
+    def _features(
+        self,
+        pictures: Tensor,
+        scales: Sequence[float],
+        *,
+        content_only: bool = False,
+        samples: Sequence[int] | None = None,
+    ) -> Features:
+        """Activations of the layers at those scales."""
+        features: Features = {}
+        for scale in scales:
+            layers = self._layers[scale]
+            if content_only:
+                terms = [term for term in self.content_terms if term.scale == scale]
+                layers = tuple(term.layer for term in terms)
+            seen = _shrunk(pictures, scale)
+            if scale == 1 and samples is not None and self._only_style_at(1.0):
+                seen = _quarters(seen, samples)
+            for layer, activations in self.network(seen, layers).items():
+                features[layer, scale] = activations
+        return features
+
+    def _only_style_at(self, scale: float) -> bool:
+        """Whether others see the whole picture, and a part of it will do at this scale."""
+        others = len(self._layers) > 1
+        return others and all(term.scale != scale for term in self.content_terms)
+
+    @staticmethod
+    def _scales(terms: Sequence[LayerTerm]) -> tuple[float, ...]:
+        return tuple(dict.fromkeys(term.scale for term in terms))
+
+
+def _shrunk(pictures: Tensor, scale: float) -> Tensor:
+    if scale == 1:
+        return pictures
+    layout = (
+        torch.channels_last
+        if pictures.is_contiguous(memory_format=torch.channels_last)
+        else (torch.contiguous_format)
+    )
+    small = functional.interpolate(
+        pictures.float(), scale_factor=scale, mode="bilinear", antialias=True, align_corners=False
+    )
+    return small.contiguous(memory_format=layout)
+
+
+def _quarters(pictures: Tensor, samples: Sequence[int]) -> Tensor:
+    """A window of half the sides out of each picture, its place drawn by the sample's number."""
+    height, width = (max(side // 2, min(_SMALLEST_WINDOW, side)) for side in pictures.shape[-2:])
+    windows = []
+    for picture, sample in zip(pictures, samples, strict=True):
+        random = np.random.default_rng((2, sample))
+        top = int(random.integers(picture.shape[-2] - height + 1))
+        left = int(random.integers(picture.shape[-1] - width + 1))
+        windows.append(picture[:, top : top + height, left : left + width])
+    return torch.stack(windows).contiguous(memory_format=torch.channels_last)
 
 
 class OneContent(nn.Module):

@@ -120,7 +120,7 @@ class Pixels:
         total = losses.total.item()
         if not math.isfinite(total):
             raise TrainingFailed(f"the objective is {total}; try a lower --style-weight")
-        self._losses = {**self._latest(), pixels.tobytes(): _detached(losses)}
+        self._losses = {**self._latest(), pixels.tobytes(): losses.detached()}
         assert image.grad is not None
         return total, image.grad.double().cpu().numpy().ravel()
 
@@ -137,7 +137,3 @@ class Pixels:
     def _latest(self) -> dict[bytes, Losses]:
         """A line search may end on a point that was not its last: keep a few."""
         return dict(list(self._losses.items())[-3:])
-
-
-def _detached(losses: Losses) -> Losses:
-    return Losses(**{name: value.detach() for name, value in vars(losses).items()})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from nst_core.errors import InputError
 
 Scaling = Literal["relative", "paper", "authors", "gatys"]
+LossNetworkName = Literal["vgg16", "vgg19"]
+StyleStatistic = Literal["gram", "mean-covariance"]
 ReconstructionLoss = Literal["feature", "pixel"]
 Schedule = Literal["constant", "step", "cosine"]
 TrainingPrecision = Literal["auto", "float32", "bfloat16"]
@@ -15,23 +18,66 @@ TrainingPrecision = Literal["auto", "float32", "bfloat16"]
 MAX_PIXELS = 200_000_000
 """Of pictures that are decoded: a hostile header can cost 0.6 GB of RGB, and no more."""
 
+BOLD_STYLE_WEIGHT = 15.0
+"""With balanced weights: strokes as large as the painting's, and a subject that is legible."""
+
+LEAST_SCALE = 1 / 16
+"""Of pictures in front of the loss network, whose deepest layers see a pixel of each 16."""
+
 GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """Of Gatys et al. 2016 and, for textures, of Ulyanov et al. 2016."""
 GATYS_CONTENT_LAYER = "relu4_2"
 
 
 @dataclass(frozen=True)
+class LayerTerm:
+    """One layer of the loss network, at one size of the picture, and its weight."""
+
+    layer: str
+    scale: float
+    """Of the picture's sides as the loss network sees them: 1 is the picture itself."""
+    weight: float = 1.0
+
+    @staticmethod
+    def parse(text: str, scales: tuple[float, ...]) -> tuple[LayerTerm, ...]:
+        """Read ``relu4_1``, ``relu4_1=15`` or ``relu4_1@0.5=15``; without @, one at each scale.
+
+        Raises InputError.
+        """
+        name, _, number = text.strip().partition("=")
+        layer, at, size = name.partition("@")
+        try:
+            weight = float(number or 1)
+            sizes = (float(size),) if at else scales
+        except ValueError:
+            weight, sizes = math.nan, ()
+        if not (layer and sizes and 0 <= weight < math.inf):
+            raise InputError(
+                f"layer {text!r}: a layer's name is needed, with a scale or a weight of 0 or more "
+                "where they are not 1; try relu4_1, relu4_1=15 or relu4_1@0.5=15"
+            )
+        return tuple(LayerTerm(layer, check_scale(scale), weight) for scale in sizes)
+
+
+def check_scale(scale: float) -> float:
+    """Return a scale at which pictures may be looked at. Raises InputError."""
+    if not LEAST_SCALE <= scale <= 1:
+        raise InputError(f"scale {scale:g}: {LEAST_SCALE:g} to 1 is allowed; try 1, 0.5 or 0.25")
+    return scale
+
+
+@dataclass(frozen=True)
 class ObjectiveSettings:
-    """Weights of the three terms, the layers they look at, and how each term is scaled."""
+    """Weights of the terms, the layers and scales they look at, and how each term is scaled."""
 
     content_weight: float = 1.0
     style_weight: float = 5.0
     tv_weight: float = 0.0
     scaling: Scaling = "relative"
     """``relative`` (this project's): each style layer's error is divided by its target's squared
-    norm and the layers are averaged, the content error is divided by the content's own mean
-    square; one pair of weights then serves every style and both scales (torchvision's and
-    Caffe's) of the loss network.
+    norm, the layers are averaged by their weights, and the content error is divided by the
+    content's own mean square; one pair of weights then serves every style and both scales
+    (torchvision's and Caffe's) of the loss network.
     ``paper``: as Johnson et al. 2016 write them; content / (C H W), the style layers' squared
     Frobenius norms of G = F F^T / (C H W) summed.
     ``authors``: as Johnson et al.'s released code has them; the mean over the C^2 entries of the
@@ -39,15 +85,56 @@ class ObjectiveSettings:
     ``gatys``: as Gatys et al. 2016 write them (equations 1, 4, 5) for pictures of one size;
     content 1/2 the sum of squares, style 1/(4 C^2 (H W)^2) the squared norm of the difference of
     F F^T, the layers averaged. Their ratio content / style is 1e-3 to 1e-4."""
-    content_layer: str | None = None
-    """None: relu3_3 of VGG-16, relu4_2 of VGG-19."""
+    content_layers: tuple[str, ...] | None = None
+    """Each as ``NAME[@SCALE][=WEIGHT]``. None: relu3_3 of VGG-16, relu4_2 of VGG-19."""
     style_layers: tuple[str, ...] | None = None
-    """None: relu1_2 to relu4_3 of VGG-16, relu1_1 to relu4_1 of VGG-19."""
+    """As ``content_layers``. None: relu1_2 to relu4_3 of VGG-16, relu1_1 to relu4_1 of VGG-19."""
+    scales: tuple[float, ...] | None = None
+    """Sizes at which the loss network sees the picture, for layers that name none of their own;
+    None: its own size only."""
+    statistics: tuple[StyleStatistic, ...] = ("gram",)
+    """What of a layer's activations is to be the painting's: one for all style images, or one for
+    each. ``gram``: the Gram matrix (the papers). ``mean-covariance``: mean and covariance of the
+    channels, which a Gram matrix adds up; for paintings of light more than of line."""
+    lattice_weight: float = 0.0
+    """Of patterns that repeat with the generator's strides (see lattice.py); 0: not computed."""
+    balanced: bool = False
+    """Let each style's weight find itself in training, so that all are equally bold (see
+    style_balance.py): ``style_weight`` then says how bold."""
 
     def __post_init__(self) -> None:
-        for name in ("content_weight", "style_weight", "tv_weight"):
+        for name in ("content_weight", "style_weight", "tv_weight", "lattice_weight"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"{name} {getattr(self, name)}: a number of 0 or more is needed")
+        for scale in self.sizes:
+            check_scale(scale)
+        layers = (*(self.style_layers or ()), *(self.content_layers or ()))
+        terms = [term for text in layers for term in LayerTerm.parse(text, self.sizes)]
+        if self.scaling != "relative":
+            self._check_paper_scaling({*self.sizes, *(term.scale for term in terms)})
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """``scales``, or the picture's own size."""
+        return self.scales or (1.0,)
+
+    def _check_paper_scaling(self, scales: set[float]) -> None:
+        if scales != {1.0}:
+            raise InputError(
+                f"--scaling {self.scaling}: its paper looks at the picture at one scale; leave "
+                "out --scales, or use --scaling relative"
+            )
+        if set(self.statistics) != {"gram"}:
+            raise InputError(
+                f"--scaling {self.scaling}: its paper has Gram matrices; leave out "
+                "--style-statistic, or use --scaling relative"
+            )
+        if self.balanced:
+            raise InputError(f"--scaling {self.scaling}: its weights are fixed, not balanced")
+
+    def statistic_of(self, style: int) -> StyleStatistic:
+        """Of the style image with that number."""
+        return self.statistics[style if len(self.statistics) > 1 else 0]
 
 
 @dataclass(frozen=True)
@@ -93,6 +180,8 @@ class TrainingSettings:
     0: the last weights themselves."""
     stability_weight: float = 0.0
     """Of the stability loss (see stability.py); 0: it is not computed."""
+    stability_from: float = 0.0
+    """Part of the steps after which the stability loss counts: strokes are found first."""
     seed: int = 0
     precision: TrainingPrecision = "auto"
     """``bfloat16``: autocast of generator and loss network; Gram matrices and losses stay float32.
@@ -117,6 +206,8 @@ class TrainingSettings:
             raise InputError(f"average {self.average}: from 0 to below 1; try 0.999")
         if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):
             raise InputError(f"clip_norm {self.clip_norm}: a number above 0 is needed")
+        if not 0 <= self.stability_from <= 1:
+            raise InputError(f"stability_from {self.stability_from}: 0 to 1 is allowed")
         if not 0 <= self.stability_weight < float("inf"):
             raise InputError(
                 f"stability_weight {self.stability_weight}: a number of 0 or more is needed"

@@ -17,10 +17,12 @@ from torch.optim.swa_utils import AveragedModel
 from nst_core.conditional_norm import ConditionalInstanceNorm2d, MultiStyleGenerator
 from nst_core.divergence import DivergenceWatch
 from nst_core.errors import TrainingDiverged
-from nst_core.objective import Losses
+from nst_core.lean_net import LeanNet
+from nst_core.objective import Losses, PerceptualObjective
 from nst_core.schedules import learning_rate_at
 from nst_core.settings import TrainingPrecision, TrainingSettings
 from nst_core.stability import Disturbance, stability_loss
+from nst_core.style_balance import StyleBalance
 from nst_core.texture_net import TextureNet
 from nst_core.training_photos import Batch
 
@@ -42,7 +44,8 @@ class GeneratorTrainer:
     the numbers of their styles to Losses. ``prepare`` makes the generator's input from the
     targets: the low-resolution picture for super-resolution. Parameters that require no gradient
     stay as they are. A step is over ``samples_per_step`` pictures of all ``world_size`` workers
-    together, however many of them this worker has.
+    together, however many of them this worker has. ``balance`` finds the styles' weights; its
+    state is part of the trainer's.
 
     All that is random follows from seed and sample number, so there is no random state to keep.
     """
@@ -55,6 +58,7 @@ class GeneratorTrainer:
         *,
         device: torch.device,
         prepare: Callable[[Tensor], Tensor] = keep,
+        balance: StyleBalance | None = None,
         samples_per_step: int | None = None,
         world_size: int = 1,
     ) -> None:
@@ -75,6 +79,8 @@ class GeneratorTrainer:
         self.world_size = world_size
         self._watch = DivergenceWatch()
         self._prepare = prepare
+        self._balance = balance
+        self._styles = generator.styles if isinstance(generator, MultiStyleGenerator) else 1
         self._forward = self.generator
         self._mixed_precision = uses_bfloat16(settings.precision, device)
 
@@ -108,26 +114,34 @@ class GeneratorTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.optimizer.zero_grad(set_to_none=True)
-        sums = torch.zeros(len(LOSS_NAMES), device=self.device)
+        sums = torch.zeros(len(LOSS_NAMES) + 2 * self._styles, device=self.device)
         for number, batch in enumerate(batches):
-            losses = self._backward(batch, synchronize=number == len(batches) - 1)
-            sums += losses * (len(batch.samples) / self.samples_per_step)
+            sums += self._backward(batch, synchronize=number == len(batches) - 1)
         if self.world_size > 1:
             torch.distributed.all_reduce(sums)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm or math.inf)
-        means = dict(zip(LOSS_NAMES, sums.tolist(), strict=True))
+        terms = (sums[: len(LOSS_NAMES)] / self.samples_per_step).tolist()
+        means = dict(zip(LOSS_NAMES, terms, strict=True))
         if not self._watch.is_well(means["total"], norm.item()):
             raise TrainingDiverged(
                 f"the objective is {means['total']:.4g} at step {self.steps_done}, "
                 f"its gradient's norm {norm.item():.4g}"
             )
         self.optimizer.step()
+        if isinstance(network := plain(self.generator), LeanNet):
+            network.settle()
+        if self._balance is not None:
+            self._balance.observe(*sums[len(LOSS_NAMES) :].view(2, self._styles))
         self.average.update_parameters(self.generator)
         self.steps_done += 1
         return means
 
     def _backward(self, batch: Batch, *, synchronize: bool) -> Tensor:
-        """Add the gradients of a batch; returns its losses in the order of LOSS_NAMES."""
+        """Add the gradients of a batch; returns sums over its pictures.
+
+        They are the losses in the order of LOSS_NAMES, each style's content errors, and how many
+        pictures each style has.
+        """
         target = batch.pictures.to(
             self.device, memory_format=torch.channels_last, non_blocking=True
         )
@@ -140,31 +154,60 @@ class GeneratorTrainer:
             share = len(batch.samples) * self.world_size / self.samples_per_step
             (share * total).backward()  # type: ignore[no-untyped-call]
         terms = (losses.content, losses.style, losses.tv, stability, total)
-        return torch.stack([term.detach().float() for term in terms])
+        means = torch.stack([term.detach().float() for term in terms])
+        return torch.cat([len(batch.samples) * means, *self._by_style(batch.samples, losses)])
+
+    def _by_style(self, samples: Sequence[int], losses: Losses) -> tuple[Tensor, Tensor]:
+        """Sums of content errors, and counts, for each style."""
+        errors, counts = torch.zeros(2, self._styles, device=self.device)
+        if losses.content_of_each is not None:
+            styles = self._styles_of(samples)
+            errors.index_add_(0, styles, losses.content_of_each.detach().float())
+            counts.index_add_(0, styles, torch.ones_like(styles, dtype=torch.float32))
+        return errors, counts
+
+    def _styles_of(self, samples: Sequence[int]) -> Tensor:
+        """Every style has the same part of the samples, and of every step over enough of them."""
+        return torch.tensor(samples, device=self.device) % self._styles
 
     def _losses(self, target: Tensor, samples: Sequence[int]) -> tuple[Losses, Tensor]:
         source = self._prepare(target)
         disturbance = None
-        if self.settings.stability_weight:
+        if self.is_stabilizing:
             height, width = source.shape[-2:]
             seeds = [self._seed(sample) for sample in samples]
             disturbance = Disturbance.drawn(seeds, (height, width))
             source = torch.cat([source, disturbance.disturbed(source)])
         source = source.contiguous(memory_format=self._layout)
+        styles = self._styles_of(samples)
+        mixtures: tuple[Tensor, ...] = ()
         if isinstance(self.generator, MultiStyleGenerator):
-            # Every style has the same part of the samples, and of every step over enough of them.
-            styles = torch.tensor(samples, device=self.device) % self.generator.styles
-            mixture = functional.one_hot(styles, self.generator.styles).float()
-            mixtures = mixture.repeat(len(source) // len(target), 1)
-            stylized: Tensor = _channels_last(self._forward(source, mixtures))
-            losses: Losses = self.objective(stylized[: len(target)], target, styles)
-        else:
-            stylized = _channels_last(self._forward(source))
-            losses = self.objective(stylized[: len(target)], target)
+            mixture = functional.one_hot(styles, self._styles).float()
+            mixtures = (mixture.repeat(len(source) // len(target), 1),)
+        stylized = _channels_last(self._forward(source, *mixtures))
+        losses = self._judged(stylized[: len(target)], target, styles, samples)
         if disturbance is None:
             return losses, losses.total.new_zeros(())
         output, again = torch.split(stylized, len(target))
         return losses, stability_loss(output, again, disturbance)
+
+    def _judged(
+        self, stylized: Tensor, target: Tensor, styles: Tensor, samples: Sequence[int]
+    ) -> Losses:
+        if not isinstance(self.objective, PerceptualObjective):
+            judged: Losses = self.objective(stylized, target)
+            return judged
+        factors = None if self._balance is None else self._balance.factors[styles]
+        losses: Losses = self.objective(
+            stylized, target, styles, style_factors=factors, samples=samples
+        )
+        return losses
+
+    @property
+    def is_stabilizing(self) -> bool:
+        """Whether the stability loss counts in the next step."""
+        first = self.settings.stability_from * self.settings.steps
+        return self.settings.stability_weight > 0 and self.steps_done >= first
 
     def _synchronized(self, synchronize: bool) -> AbstractContextManager[None]:
         """Let the workers exchange gradients only with the last batch of a step."""
@@ -196,6 +239,7 @@ class GeneratorTrainer:
             "steps_done": self.steps_done,
             "rate_factor": self.rate_factor,
             "watch": self._watch.state_dict(),
+            "balance": self._balance.state_dict() if self._balance else {},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -206,6 +250,8 @@ class GeneratorTrainer:
         self.steps_done = state["steps_done"]
         self.rate_factor = state["rate_factor"]
         self._watch.load_state_dict(state["watch"])
+        if self._balance is not None:
+            self._balance.load_state_dict(state["balance"])
 
 
 def plain(network: nn.Module) -> nn.Module:

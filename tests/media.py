@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nst_core.loss_network import LossNetworkName, LossNetworkWeights, _vgg_features
+from nst_core.loss_network import LossNetworkWeights, _vgg_features
+from nst_core.settings import LossNetworkName
 from pipeline.source_video import ColorTags, VideoStreamInfo
 
 RATE = 24

@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from nst_core.errors import LossNetworkError
 from nst_core.loss_network import (
     LossNetwork,
-    LossNetworkName,
     LossNetworkWeights,
     activation_indices,
     load_loss_network_weights,
 )
+from nst_core.settings import LossNetworkName
 from tests.media import random_vgg
 
 

@@ -44,7 +44,7 @@ def test_the_picture_is_written_and_the_objective_falls(init: InitChoice, job: O
 
 
 def test_it_looks_at_the_layers_of_gatys_et_al() -> None:
-    assert OPTIMIZE_OBJECTIVE.content_layer == "relu4_2"
+    assert OPTIMIZE_OBJECTIVE.content_layers == ("relu4_2",)
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     assert OPTIMIZE_OBJECTIVE.style_layers == layers
 

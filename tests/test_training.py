@@ -28,7 +28,7 @@ from tests.media import random_vgg
 _CPU = torch.device("cpu")
 # The first block alone: a real loss network that takes milliseconds.
 _OBJECTIVE = ObjectiveSettings(
-    tv_weight=0.1, style_layers=("relu1_1", "relu1_2"), content_layer="relu1_2"
+    tv_weight=0.1, style_layers=("relu1_1", "relu1_2"), content_layers=("relu1_2",)
 )
 _SETTINGS = TrainingSettings(
     steps=40, batch_size=4, image_size=32, warmup_steps=4, precision="float32", seed=3
@@ -94,7 +94,7 @@ def _gradient(trainer: GeneratorTrainer, batches: Sequence[Batch]) -> tuple[Tens
     losses = torch.zeros(len(LOSS_NAMES))
     for batch in batches:
         part = trainer._backward(batch, synchronize=True)
-        losses += part * (len(batch.samples) / trainer.samples_per_step)
+        losses += part[: len(LOSS_NAMES)] / trainer.samples_per_step
     gradients = [p.grad for p in trainer.parameters if p.grad is not None]
     assert len(gradients) == len(trainer.parameters)
     return torch.cat([gradient.flatten() for gradient in gradients]), losses

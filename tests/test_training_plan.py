@@ -89,7 +89,7 @@ def test_fewer_workers_for_a_while_do_not_make_another_run(
         *(_training(clip_norm=1.0), _training(stability_weight=0.5), _training(decay=0.5)),
         _training(precision="bfloat16"),
         lambda job: {"objective": dataclasses.replace(job.objective, style_weight=6.0)},
-        lambda job: {"objective": dataclasses.replace(job.objective, content_layer="relu1_1")},
+        lambda job: {"objective": dataclasses.replace(job.objective, content_layers=("relu1_1",))},
         lambda job: {"style_images": job.style_images[::-1]},
         lambda job: {"style_images": job.style_images[:2]},
         lambda job: {"style_size": 40},
@@ -242,7 +242,7 @@ def test_a_texture_that_is_too_small_is_refused(
 def test_layers_that_the_loss_network_lacks_are_refused_by_the_driver(
     jobs: dict[str, TrainGenerator],
 ) -> None:
-    objective = dataclasses.replace(OBJECTIVE, content_layer="relu9_1")
+    objective = dataclasses.replace(OBJECTIVE, content_layers=("relu9_1",))
     job = dataclasses.replace(jobs["johnson"], objective=objective)  # type: ignore[call-arg]
     with pytest.raises(InputError, match="relu9_1"):
         make_plan(job)

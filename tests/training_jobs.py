@@ -29,7 +29,7 @@ KINDS = (
     *("johnson", "johnson-paper", "styles", "extended", "extended-pack"),
     *("texture-style", "texture-styles", "texture", "super-resolution", "pixel"),
 )
-OBJECTIVE = ObjectiveSettings(style_layers=("relu1_1", "relu1_2"), content_layer="relu2_1")
+OBJECTIVE = ObjectiveSettings(style_layers=("relu1_1", "relu1_2"), content_layers=("relu2_1",))
 
 
 def save_paintings(folder: Path) -> tuple[Path, ...]:

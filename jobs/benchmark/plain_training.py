@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torchvision import transforms
 
 from nst_core.loss_network import LossNetwork, load_loss_network_weights
-from nst_core.objective import CONTENT_LAYER, STYLE_LAYERS
+from nst_core.objective_layers import CONTENT_LAYER, STYLE_LAYERS
 from nst_core.pictures import read_rgb, resize_shorter_side
 from nst_core.pixels import to_tensor
 from nst_core.transformer_net import TransformerNet

@@ -13,8 +13,10 @@ from jobs.training_specs import (
     EXTENSION_RATE,
     EXTENSION_STEPS,
     PRESETS,
+    STYLE_OBJECTIVE,
     ArchitectureChoice,
     PaddingChoice,
+    Preset,
     PresetChoice,
     TrainGenerator,
     TrainStyle,
@@ -23,6 +25,7 @@ from jobs.training_specs import (
 )
 from nst_core.errors import InputError
 from nst_core.settings import (
+    BOLD_STYLE_WEIGHT,
     ObjectiveSettings,
     ReconstructionLoss,
     ReconstructionSettings,
@@ -66,11 +69,28 @@ def style(
             help="Add to this style network: only the new styles' own few parameters are fitted.",
         ),
     ] = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="auto|none|CHECKPOINT",
+            help="Trained weights to start from; auto: the bundled ones where they are of the "
+            "same kind, with the nearest of their styles.",
+        ),
+    ] = TrainStyle.start,
+    strokes: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE,...",
+            help="Sizes of strokes to learn beside each other, for --stroke; such as 0.5,1,2.",
+        ),
+    ] = "",
     architecture: Annotated[
         ArchitectureChoice,
+        Preset,
         typer.Option(
-            help="johnson: the everyday variant; johnson-paper: the paper's own network; "
-            "texture: multi-scale g(y, z)."
+            help="lean: the fastest; johnson: the everyday variant of the paper's; "
+            "johnson-paper: the paper's own network; texture: multi-scale g(y, z)."
         ),
     ] = TrainStyle.architecture,
     norm: train_options.Norm = TrainStyle.norm,
@@ -95,7 +115,41 @@ def style(
         typer.Option(help="Shorter side of the style image: larger, broader strokes."),
     ] = None,
     content_weight: train_options.ContentWeight = ObjectiveSettings.content_weight,
-    style_weight: train_options.StyleWeight = ObjectiveSettings.style_weight,
+    style_weight: Annotated[
+        float | None,
+        typer.Option(
+            help=f"More is bolder; default {BOLD_STYLE_WEIGHT:g}, with a paper's --scaling "
+            f"{ObjectiveSettings.style_weight:g}.",
+            rich_help_panel=train_options.WEIGHTS_PANEL,
+        ),
+    ] = None,
+    balance: Annotated[
+        bool | None,
+        typer.Option(
+            "--balance/--no-balance",
+            help="Let each style's weight find itself, so that all are equally bold; default but "
+            "with a paper's --scaling.",
+            rich_help_panel=train_options.WEIGHTS_PANEL,
+        ),
+    ] = None,
+    scales: train_options.Scales = "",
+    style_layers: train_options.StyleLayers = "",
+    content_layers: train_options.ContentLayers = "",
+    style_statistic: Annotated[
+        str,
+        typer.Option(
+            metavar="gram|mean-covariance,...",
+            help="What is to be the painting's: one for all style images, or one for each.",
+            rich_help_panel=train_options.WEIGHTS_PANEL,
+        ),
+    ] = "gram",
+    lattice_weight: Annotated[
+        float,
+        typer.Option(
+            help="Of patterns that repeat with the network's strides.",
+            rich_help_panel=train_options.WEIGHTS_PANEL,
+        ),
+    ] = STYLE_OBJECTIVE.lattice_weight,
     tv_weight: train_options.TvWeight = ObjectiveSettings.tv_weight,
     stability_weight: Annotated[
         float,
@@ -104,6 +158,13 @@ def style(
             rich_help_panel=train_options.WEIGHTS_PANEL,
         ),
     ] = TrainingSettings.stability_weight,
+    stability_from: Annotated[
+        float,
+        typer.Option(
+            help="Part of the steps after which it counts.",
+            rich_help_panel=train_options.WEIGHTS_PANEL,
+        ),
+    ] = TrainingSettings.stability_from,
     scaling: train_options.ScalingOption = ObjectiveSettings.scaling,
     loss_network: train_options.LossNetwork = TrainStyle.loss_network,
     loss_network_weights: train_options.LossNetworkWeights = None,
@@ -149,13 +210,28 @@ def style(
             average=average,
             precision=precision,
             stability_weight=stability_weight,
+            stability_from=stability_from,
             seed=seed,
         ),
-        objective=ObjectiveSettings(content_weight, style_weight, tv_weight, scaling),
+        objective=train_options.objective(
+            STYLE_OBJECTIVE if scaling == "relative" else ObjectiveSettings(),
+            scales=scales,
+            style_layers=style_layers,
+            content_layers=content_layers,
+            statistics=style_statistic,
+            balance=balance,
+            style_weight=style_weight,
+            content_weight=content_weight,
+            tv_weight=tv_weight,
+            lattice_weight=lattice_weight if scaling == "relative" else 0.0,
+            scaling=scaling,
+        ),
         architecture=architecture,
         norm=norm,
         padding=padding,
-        width=values.width if width is None else width,
+        strokes=train_options.numbers("--strokes", strokes),
+        start=start,
+        width=width or _preset_width(values, architecture),
         style_size=values.style_size if style_size is None else style_size,
         extend=extend,
         loss_network=loss_network,
@@ -335,6 +411,12 @@ def super_resolution(
         overwrite=overwrite,
     )
     _train(job, json)
+
+
+def _preset_width(values: Preset, architecture: ArchitectureChoice) -> int:
+    if architecture == "texture":
+        return TrainStyle.width  # theirs are fixed
+    return values.width if architecture == "lean" else values.johnson_width
 
 
 def _workers(text: str) -> tuple[int, int]:

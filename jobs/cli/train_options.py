@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
 
 from jobs.specs import DeviceChoice, LossNetworkChoice
 from jobs.training_specs import EXTENSION_RATE, LoaderChoice, NormChoice
-from nst_core.settings import Scaling, Schedule, TrainingPrecision, TrainingSettings
+from nst_core.errors import InputError
+from nst_core.settings import (
+    ObjectiveSettings,
+    Scaling,
+    Schedule,
+    StyleStatistic,
+    TrainingPrecision,
+    TrainingSettings,
+)
 
 FIT_PANEL = "The optimisation"
 WEIGHTS_PANEL = "The objective"
@@ -66,6 +75,30 @@ PrecisionOption = Annotated[
 ContentWeight = Annotated[float, typer.Option(rich_help_panel=WEIGHTS_PANEL)]
 StyleWeight = Annotated[float, typer.Option(rich_help_panel=WEIGHTS_PANEL)]
 TvWeight = Annotated[float, typer.Option(help="Of total variation.", rich_help_panel=WEIGHTS_PANEL)]
+Scales = Annotated[
+    str,
+    typer.Option(
+        metavar="SCALE,...",
+        help="Sizes at which the loss network sees the picture, such as 1,0.5,0.25.",
+        rich_help_panel=WEIGHTS_PANEL,
+    ),
+]
+StyleLayers = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME[@SCALE][=WEIGHT],...",
+        help="Such as relu1_1@1,relu4_1@0.5=15; without @SCALE at each of --scales.",
+        rich_help_panel=WEIGHTS_PANEL,
+    ),
+]
+ContentLayers = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME[@SCALE][=WEIGHT],...",
+        help="As --style-layers.",
+        rich_help_panel=WEIGHTS_PANEL,
+    ),
+]
 ScalingOption = Annotated[
     Scaling, typer.Option(help="What the weights belong to.", rich_help_panel=WEIGHTS_PANEL)
 ]
@@ -80,6 +113,59 @@ LossNetworkWeights = Annotated[
         rich_help_panel=WEIGHTS_PANEL,
     ),
 ]
+
+
+def objective(
+    defaults: ObjectiveSettings,
+    *,
+    scales: str,
+    style_layers: str,
+    content_layers: str,
+    statistics: str = "",
+    balance: bool | None = None,
+    style_weight: float | None = None,
+    **weights: Any,
+) -> ObjectiveSettings:
+    """Build an objective from options; what is empty or None stays as ``defaults`` has it.
+
+    Raises InputError.
+    """
+    given: dict[str, Any] = {
+        "scales": numbers("--scales", scales),
+        "style_layers": _items(style_layers),
+        "content_layers": _items(content_layers),
+        "statistics": tuple(map(_statistic, _items(statistics))),
+    }
+    chosen = {name: value for name, value in given.items() if value}
+    if balance is not None:
+        chosen["balanced"] = balance
+    if style_weight is not None:
+        chosen["style_weight"] = style_weight
+    return replace(defaults, **chosen, **weights)
+
+
+def numbers(option: str, text: str) -> tuple[float, ...]:
+    """Read ``1,0.5``. Raises InputError."""
+    try:
+        return tuple(float(item) for item in _items(text))
+    except ValueError as error:
+        raise InputError(f"{option} {text}: numbers with commas are needed; try 1,0.5") from error
+
+
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _statistic(text: str) -> StyleStatistic:
+    for known in get_args(StyleStatistic):
+        if text == known:
+            statistic: StyleStatistic = known
+            return statistic
+    raise InputError(
+        f"--style-statistic {text}: {' or '.join(get_args(StyleStatistic))} is allowed"
+    )
+
+
 Workers = Annotated[
     str,
     typer.Option(

@@ -1,0 +1,162 @@
+"""What a new style's training starts from: a trained network, and for each row the nearest style.
+
+Nobody has kept the paintings of a checkpoint's styles. So each of its styles is tried on a few
+photographs, and the one whose pictures come nearest to the new painting is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from jobs.training_content import read_content
+from nst_core.checkpoint import build_generator, read_state
+from nst_core.checkpoint_info import CheckpointInfo, fingerprint
+from nst_core.conditional_norm import MultiStyleGenerator, norm_names, rows_of
+from nst_core.errors import InputError, MediaError
+from nst_core.objective import PerceptualObjective
+from nst_core.pictures import resize_shorter_side
+from nst_core.pixels import to_tensor
+from nst_core.style_library import bundled_packs, find_checkpoint
+from nst_core.training_photos import open_photo
+
+AUTO, NONE = "auto", "none"
+_PHOTOS_TRIED = 2
+_PHOTO_SIDE = 192
+
+
+@dataclass(frozen=True, repr=False)
+class Start:
+    """A trained network, its rows chosen for the styles that are to be learnt."""
+
+    state: dict[str, Tensor]
+    """Of the network that is trained: a row for each style and stroke, or none for one style."""
+    rows: tuple[str, ...]
+    """Which style each row starts from."""
+    fingerprint: str
+
+
+def find_start(name: str, info: CheckpointInfo) -> tuple[Path, CheckpointInfo] | None:
+    """Find the checkpoint that ``--from`` names; None for random weights.
+
+    ``info`` is of the network to be trained. Raises InputError for a network of another kind.
+    """
+    if name == NONE:
+        return None
+    for candidate in bundled_packs() if name == AUTO else (name,):
+        found = find_checkpoint(candidate)
+        if found.path is None or found.info is None:
+            raise InputError(f"--from {name}: there are no weights in it; name a checkpoint")
+        if _is_like(found.info, info):
+            return found.path, found.info
+        if name != AUTO:
+            raise InputError(
+                f"--from {name}: {_described(found.info)}, and {_described(info)} is to be "
+                "trained; give the same --architecture, --width and --norm, or leave out --from"
+            )
+    return None
+
+
+def start_of(
+    found: tuple[Path, CheckpointInfo],
+    info: CheckpointInfo,
+    objective: PerceptualObjective,
+    photos: Sequence[str],
+) -> Start:
+    """Take the weights of ``found``, and the rows whose pictures ``objective`` likes best.
+
+    ``objective`` holds the style images in the order of the rows of ``info``.
+    """
+    path, base = found
+    state, _ = read_state(path)
+    names = list(base.styles) or [path.stem]
+    strokes = base.strokes or (1.0,)
+    wanted_rows = max(1, len(info.styles)) * max(1, len(info.strokes))
+    wanted_strokes = info.strokes or (1.0,)
+    candidates = [
+        [name * len(strokes) + _nearest_stroke(strokes, stroke) for name in range(len(names))]
+        for stroke in wanted_strokes
+    ]
+    errors = _style_errors(state, base, objective, photos)
+    chosen = []
+    for row in range(wanted_rows):
+        rows = candidates[row % len(wanted_strokes)]
+        chosen.append(min(rows, key=lambda candidate: errors[candidate][row]))
+    taken = dict(state)
+    for norm in norm_names(build_generator(base)):
+        for key in (f"{norm}.weight", f"{norm}.bias"):
+            rows_taken = rows_of(state[key])[chosen]
+            taken[key] = rows_taken if info.styles else rows_taken[0]
+    return Start(taken, tuple(names[row // len(strokes)] for row in chosen), fingerprint(path))
+
+
+@torch.no_grad()
+def _style_errors(
+    state: dict[str, Tensor],
+    base: CheckpointInfo,
+    objective: PerceptualObjective,
+    photos: Sequence[str],
+) -> list[list[float]]:
+    """Style loss of every row of the base against every style image: rows x images."""
+    count = max(1, len(base.styles)) * max(1, len(base.strokes))
+    network = MultiStyleGenerator(build_generator(base), count)
+    rows = {
+        key: rows_of(state[key])
+        for norm in norm_names(build_generator(base))
+        for key in (f"{norm}.weight", f"{norm}.bias")
+    }
+    network.generator.load_state_dict(state | rows)
+    network.eval()
+    crops = torch.cat(_crops(photos))
+    wanted = objective.number_of_styles
+    errors = []
+    for mixture in torch.eye(count):
+        stylized = network(crops, mixture.expand(len(crops), -1))
+        features = objective.features(stylized)
+        styles = torch.arange(wanted)
+        errors.append(
+            [
+                objective.style_errors(features, style.expand(len(crops))).mean().item()
+                for style in styles
+            ]
+        )
+    return errors
+
+
+def _crops(photos: Sequence[str]) -> list[Tensor]:
+    crops = []
+    for path in photos:
+        try:
+            photo = open_photo(read_content(path), name=path, shrink_towards=_PHOTO_SIDE)
+        except MediaError:  # the training tells of it
+            continue
+        small = resize_shorter_side(photo, _PHOTO_SIDE)
+        crops.append(to_tensor(small.crop((0, 0, _PHOTO_SIDE, _PHOTO_SIDE))))
+        if len(crops) == _PHOTOS_TRIED:
+            break
+    if not crops:
+        crops.append(to_tensor(Image.new("RGB", (_PHOTO_SIDE, _PHOTO_SIDE), "gray")))
+    return crops
+
+
+def _nearest_stroke(strokes: Sequence[float], wanted: float) -> int:
+    return min(range(len(strokes)), key=lambda n: abs(strokes[n] / wanted - 1))
+
+
+def _is_like(base: CheckpointInfo, info: CheckpointInfo) -> bool:
+    return (
+        base.architecture == info.architecture
+        and base.arguments == info.arguments
+        and bool(norm_names(build_generator(base)))
+    )
+
+
+def _described(info: CheckpointInfo) -> str:
+    arguments: dict[str, Any] = info.arguments
+    return f"{info.architecture} of {', '.join(f'{k} {v}' for k, v in arguments.items())}"

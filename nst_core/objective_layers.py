@@ -1,0 +1,61 @@
+"""Which layers of the loss network an objective looks at, at which scales, with which weights.
+
+Light to import: no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from nst_core.settings import LayerTerm, LossNetworkName, ObjectiveSettings
+
+STYLE_LAYERS: Mapping[LossNetworkName, tuple[str, ...]] = {
+    "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),  # Johnson et al., section 4.1
+    "vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),  # Ulyanov et al. 2017
+}
+CONTENT_LAYER: Mapping[LossNetworkName, str] = {"vgg16": "relu3_3", "vgg19": "relu4_2"}
+
+_BOLD_WEIGHTS: Mapping[float, tuple[float, ...]] = {
+    1.0: (0.5, 0.75, 0.5, 0.0),
+    0.5: (0.5, 1.0, 1.0, 1.5),
+    0.25: (0.25, 0.5, 0.5, 1.0),
+}
+"""Of the style layers at each scale, found by looking. At half the size a layer spans twice as
+much of the picture: strokes instead of grain. At full size deep layers cost most, for grain."""
+_BOLD_CONTENT_SCALE = 0.5
+
+
+def style_terms(name: LossNetworkName, settings: ObjectiveSettings) -> tuple[LayerTerm, ...]:
+    """Style layers of an objective. Raises InputError."""
+    return _terms(settings.style_layers or STYLE_LAYERS[name], settings.sizes)
+
+
+def content_terms(name: LossNetworkName, settings: ObjectiveSettings) -> tuple[LayerTerm, ...]:
+    """Content layers of an objective; none with a content weight of 0. Raises InputError."""
+    if not settings.content_weight:
+        return ()
+    return _terms(settings.content_layers or (CONTENT_LAYER[name],), settings.sizes)
+
+
+def bold_objective(name: LossNetworkName, settings: ObjectiveSettings) -> ObjectiveSettings:
+    """Fill in the layers and scales that bold pictures are trained with.
+
+    Settings that ask for scales, for style layers or for a paper's scaling are returned as they
+    are.
+    """
+    if settings.scaling != "relative" or settings.scales or settings.style_layers:
+        return settings
+    layers = tuple(
+        f"{layer}@{scale:g}={weight:g}"
+        for scale, weights in _BOLD_WEIGHTS.items()
+        for layer, weight in zip(STYLE_LAYERS[name], weights, strict=True)
+        if weight
+    )
+    content = settings.content_layers or (f"{CONTENT_LAYER[name]}@{_BOLD_CONTENT_SCALE:g}",)
+    return replace(settings, style_layers=layers, content_layers=content)
+
+
+def _terms(texts: Sequence[str], scales: tuple[float, ...]) -> tuple[LayerTerm, ...]:
+    terms = [term for text in texts for term in LayerTerm.parse(text, scales)]
+    return tuple(term for term in terms if term.weight)
