@@ -18,8 +18,8 @@ from nst_core.pictures import read_file, resize_shorter_side
 from nst_core.pixels import to_tensor
 from nst_core.settings import MAX_PIXELS
 
-_MAX_ZOOM = 1.5
-"""A crop is taken from a photo whose shorter side is 1 to 1.5 times the crop's."""
+_MAX_ZOOM = 2.0
+"""A crop is taken from a photo whose shorter side is 1 to 2 times the crop's."""
 _MOST_SLENDER = 32
 """Longer side by shorter side. A line of pixels, as high as a crop, would fill the memory."""
 
