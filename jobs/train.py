@@ -71,7 +71,7 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
         if state is None or first_step < plan.settings.steps:
             state = _train(job, plan, first_step, on_progress)
         report = _report(job, plan, first_step)
-        _save(job, plan, report, state["trained"])
+        _save(job, plan, report, state)
         if isinstance(job, TrainStyle) and not plan.info.draws_noise:
             on_progress(Progress(plan.settings.steps, plan.settings.steps, "steps", "8 bits"))
             report = replace(report, eight_bit=_calibrate(job, plan))
@@ -99,11 +99,13 @@ def _seen_by_all(job: TrainGenerator, plan: TrainingPlan) -> Iterator[TrainingPl
         yield replace(plan, files=files)
 
 
-def _save(
-    job: TrainGenerator, plan: TrainingPlan, report: TrainingReport, trained: dict[str, Tensor]
-) -> None:
+def _save(job: TrainGenerator, plan: TrainingPlan, report: TrainingReport, trainer: State) -> None:
+    trained: dict[str, Tensor] = trainer["trained"]
     state, styles = trained, plan.info.styles
     training = describe(plan) | _sources(job) | {"losses": report.losses, "nst": __version__}
+    if trainer["balance"]:
+        factors = trainer["balance"]["log_factors"].exp().tolist()
+        training["style_factors"] = [round(factor, 4) for factor in factors]
     if plan.base is not None:
         state = joined(build_generator(plan.info), plan.base.tensors, trained)
         styles = plan.base.styles + styles

@@ -56,6 +56,11 @@ def _pixel_rows(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
+def channel_means(features: Tensor) -> Tensor:
+    """Mean of each channel / C, as a Gram matrix is divided: N x C x H x W to N x C, float32."""
+    return features.float().mean(dim=(2, 3)) / features.shape[1]
+
+
 def feature_errors(features: Tensor, target: Tensor) -> Tensor:
     """Squared Euclidean distance / (C H W) of each picture: N x C x H x W to N."""
     return (features.float() - target.float()).square().mean(dim=(1, 2, 3))

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from nst_core.lattice import lattice_loss
 from nst_core.loss_network import LossNetwork, LossNetworkWeights
-from nst_core.losses import total_variation
+from nst_core.losses import channel_means, gram_matrix, total_variation
 from nst_core.objective_layers import content_terms, style_terms
 from nst_core.settings import LayerTerm, ObjectiveSettings
 from nst_core.style_loss import ContentLoss, StyleLoss
@@ -82,15 +82,20 @@ class PerceptualObjective(nn.Module):
         self._styles = len(images)
         statistics = [settings.statistic_of(number) for number in range(len(images))]
         with torch.no_grad():
-            seen = [self._features(image, self._scales(self.style_terms)) for image in images]
-            self.style_losses = nn.ModuleList(
-                StyleLoss.of(
-                    [features[term.layer, term.scale] for features in seen],
-                    statistics,
-                    settings.scaling,
-                )
-                for term in self.style_terms
-            )
+            # One after the other: the activations themselves are large.
+            seen = [self._style_of(image) for image in images]
+        self.style_losses = nn.ModuleList(
+            StyleLoss(torch.cat(grams), settings.scaling, torch.cat(means), statistics)
+            for grams, means in (zip(*of_term, strict=True) for of_term in zip(*seen, strict=True))
+        )
+
+    def _style_of(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Gram matrix and mean of a style image at each of the style terms."""
+        found: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
+        for scale in self._scales(self.style_terms):
+            for key, activations in self._features(image, (scale,)).items():
+                found[key] = gram_matrix(activations), channel_means(activations)
+        return [found[term.layer, term.scale] for term in self.style_terms]
 
     def forward(
         self,

@@ -31,8 +31,11 @@ class ReconstructionObjective(nn.Module):
                 raise ValueError("the feature loss needs the weights of a loss network")
             self.network = LossNetwork(weights, (FEATURE_LAYER,))
 
-    def forward(self, output: Tensor, original: Tensor) -> Losses:
-        """Losses of N x 3 x H x W pictures against originals of the same shape, in [0, 1]."""
+    def forward(self, output: Tensor, original: Tensor, *_: object, **__: object) -> Losses:
+        """Losses of N x 3 x H x W pictures against originals of the same shape, in [0, 1].
+
+        Styles, and what else a ``PerceptualObjective`` is told, are of no matter here.
+        """
         loss = feature_reconstruction_loss(self._features(output), self._target(original))
         tv = total_variation(output)
         return Losses(loss, loss.new_zeros(()), tv, loss + self.settings.tv_weight * tv)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nst_core.losses import feature_errors, gram_matrix, style_reconstruction_losses
+from nst_core.losses import channel_means, feature_errors, gram_matrix, style_reconstruction_losses
 from nst_core.settings import Scaling, StyleStatistic
 
 
@@ -52,21 +52,12 @@ class StyleLoss(nn.Module):
         }
         self.register_buffer("scale", scales[scaling])
 
-    @staticmethod
-    def of(
-        features: Sequence[Tensor], statistics: Sequence[StyleStatistic], scaling: Scaling
-    ) -> StyleLoss:
-        """Take the statistics of style images, whose activations are 1 x C x H x W each."""
-        grams = torch.cat([gram_matrix(each) for each in features])
-        means = torch.cat([_means(each) for each in features])
-        return StyleLoss(grams, scaling, means, statistics)
-
     def forward(self, features: Tensor, styles: Tensor) -> Tensor:
         """N losses for features of N x C x H x W and the numbers of their styles."""
         gram = gram_matrix(features)
         if not self._any_covariance:
             return self.scale[styles] * style_reconstruction_losses(gram, self.target[styles])
-        means = _means(features)
+        means = channel_means(features)
         covariance = gram - self._outer(means) * self.by_covariance[styles][:, None, None]
         losses = style_reconstruction_losses(covariance, self.target[styles])
         mean_losses = (means - self.means[styles]).square().sum(dim=1)
@@ -76,11 +67,6 @@ class StyleLoss(nn.Module):
     def _outer(means: Tensor) -> Tensor:
         """What the channels' means add to a Gram matrix / (C H W): N x C to N x C x C."""
         return means.shape[-1] * means[:, :, None] * means[:, None, :]
-
-
-def _means(features: Tensor) -> Tensor:
-    """Mean activation of each channel / C, float32: N x C x H x W to N x C."""
-    return features.float().mean(dim=(2, 3)) / features.shape[1]
 
 
 class ContentLoss(nn.Module):

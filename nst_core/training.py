@@ -18,7 +18,7 @@ from nst_core.conditional_norm import ConditionalInstanceNorm2d, MultiStyleGener
 from nst_core.divergence import DivergenceWatch
 from nst_core.errors import TrainingDiverged
 from nst_core.lean_net import LeanNet
-from nst_core.objective import Losses, PerceptualObjective
+from nst_core.objective import Losses
 from nst_core.schedules import learning_rate_at
 from nst_core.settings import TrainingPrecision, TrainingSettings
 from nst_core.stability import Disturbance, stability_loss
@@ -40,8 +40,8 @@ def keep(batch: Tensor) -> Tensor:
 class GeneratorTrainer:
     """Owns generator, its moving average, optimizer and step counter; ``step`` does one Adam step.
 
-    ``objective`` maps the generator's output, a batch of targets and, for a MultiStyleGenerator,
-    the numbers of their styles to Losses. ``prepare`` makes the generator's input from the
+    ``objective`` maps the generator's output, a batch of targets and what else a
+    ``PerceptualObjective`` takes to Losses. ``prepare`` makes the generator's input from the
     targets: the low-resolution picture for super-resolution. Parameters that require no gradient
     stay as they are. A step is over ``samples_per_step`` pictures of all ``world_size`` workers
     together, however many of them this worker has. ``balance`` finds the styles' weights; its
@@ -194,9 +194,6 @@ class GeneratorTrainer:
     def _judged(
         self, stylized: Tensor, target: Tensor, styles: Tensor, samples: Sequence[int]
     ) -> Losses:
-        if not isinstance(self.objective, PerceptualObjective):
-            judged: Losses = self.objective(stylized, target)
-            return judged
         factors = None if self._balance is None else self._balance.factors[styles]
         losses: Losses = self.objective(
             stylized, target, styles, style_factors=factors, samples=samples

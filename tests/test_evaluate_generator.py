@@ -43,6 +43,8 @@ def training(
         content=(str(photos),),
         output=tmp_path / "style.safetensors",
         training=TrainingSettings(steps=2, batch_size=1, image_size=32),
+        objective=ObjectiveSettings(),
+        architecture="johnson",
         width=4,
         style_size=32,
         loss_network_weights=vgg19_file,

@@ -210,8 +210,8 @@ def test_style_loss_compares_with_the_style_that_is_asked_for(scaling: Scaling) 
     random = torch.Generator().manual_seed(0)
     images = torch.rand(2, 8, 6, 5, generator=random) * torch.tensor([1, 3])[:, None, None, None]
     loss = StyleLoss(gram_matrix(images), scaling)
-    assert loss(images, torch.tensor([0, 1])).item() < 1e-10
-    swapped = loss(images, torch.tensor([1, 0])).item()
+    assert loss(images, torch.tensor([0, 1])).max().item() < 1e-10
+    swapped = loss(images, torch.tensor([1, 0])).mean().item()
     grams = gram_matrix(images).double()
     squared = (grams[0] - grams[1]).square().sum().item()
     divided = squared * (1 / grams.square().sum(dim=(1, 2))).mean().item()
@@ -232,7 +232,8 @@ def test_bfloat16_in_the_loss_network_stays_near_float32(
     exact = objective(stylized, content)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = objective(stylized, content)
-    for name, value in vars(rounded).items():
+    for name in exact.as_floats():
+        value = getattr(rounded, name)
         assert value.dtype == torch.float32
         # 8 bits: 0.4 percent for each layer, 12 layers deep, mostly averaged out.
         assert value.item() == pytest.approx(getattr(exact, name).item(), rel=0.03)

@@ -177,7 +177,7 @@ class _Recorder(nn.Module):
         self.styles: list[int] = []
         self.stylized: Tensor | None = None
 
-    def forward(self, stylized: Tensor, target: Tensor, styles: Tensor) -> Losses:
+    def forward(self, stylized: Tensor, target: Tensor, styles: Tensor, **_: object) -> Losses:
         self.styles += styles.tolist()
         self.stylized = stylized
         loss = (stylized - target).square().mean()

@@ -84,7 +84,8 @@ def test_the_checkpoint_is_what_was_trained(
         mixture = {name: 1.0} if name else None
         generator, read = load_generator(tmp_path / "x.safetensors", mixture)
         assert dataclasses.asdict(read) == json.loads(json.dumps(dataclasses.asdict(info))) | {
-            "styles": plan.info.styles
+            "styles": plan.info.styles,
+            "strokes": plan.info.strokes,
         }
         image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
         row = [torch.eye(len(names))[number : number + 1]] if name else []

@@ -26,7 +26,7 @@ from nst_core.transformer_net import TransformerNet
 from tests.media import moving_picture
 
 KINDS = (
-    *("johnson", "johnson-paper", "styles", "extended", "extended-pack"),
+    *("lean", "strokes", "bold", "johnson", "johnson-paper", "styles", "extended", "extended-pack"),
     *("texture-style", "texture-styles", "texture", "super-resolution", "pixel"),
 )
 OBJECTIVE = ObjectiveSettings(style_layers=("relu1_1", "relu1_2"), content_layers=("relu2_1",))
@@ -76,6 +76,7 @@ def training_jobs(
         style_images=paintings[:1],
         content=content,
         objective=OBJECTIVE,
+        architecture="johnson",
         width=4,
         style_size=32,
         **common,
@@ -83,12 +84,21 @@ def training_jobs(
     styles = dataclasses.replace(style, style_images=paintings)
     stable = dataclasses.replace(settings, stability_weight=1.0)
     faster = dataclasses.replace(settings, learning_rate=2e-2)
-    new = dataclasses.replace(style, style_images=paintings[:2], training=faster)
+    new = dataclasses.replace(
+        style, style_images=paintings[:2], training=faster, architecture="lean"
+    )
+    lean = dataclasses.replace(style, architecture="lean", training=faster)
+    bold = dataclasses.replace(OBJECTIVE, scales=(1.0, 0.5), balanced=True, lattice_weight=0.1)
     texture = dataclasses.replace(style, architecture="texture", width=32, training=faster)
     texture_objective = dataclasses.replace(OBJECTIVE, content_weight=0.0)
     enlarging = TrainSuperResolution(content=content, width=4, **common)
     pixel = ReconstructionSettings("pixel")
     return {
+        "lean": lean,
+        "strokes": dataclasses.replace(
+            lean, style_images=paintings[:2], strokes=(1.0, 2.0), objective=bold
+        ),
+        "bold": dataclasses.replace(lean, objective=bold),
         "johnson": dataclasses.replace(style, training=stable),
         "johnson-paper": dataclasses.replace(style, architecture="johnson-paper", norm="batch"),
         "styles": dataclasses.replace(styles, training=stable),
