@@ -237,3 +237,118 @@ def test_bfloat16_in_the_loss_network_stays_near_float32(
         assert value.dtype == torch.float32
         # 8 bits: 0.4 percent for each layer, 12 layers deep, mostly averaged out.
         assert value.item() == pytest.approx(getattr(exact, name).item(), rel=0.03)
+
+
+_SCALES = ("relu1_1@1=0.5", "relu2_1@0.5=2", "relu1_1@0.5")
+
+
+def _half(picture: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.interpolate(
+        picture, scale_factor=0.5, mode="bilinear", antialias=True, align_corners=False
+    )
+
+
+def test_an_objective_at_two_scales_is_the_weighted_mean_of_its_layers(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    settings = ObjectiveSettings(style_layers=_SCALES, content_layers=("relu2_2@0.5=3",))
+    objective = PerceptualObjective(vgg19, style_image, settings)
+    stylized, content = torch.rand(1, 3, 48, 64), torch.rand(1, 3, 48, 64)
+    losses = objective(stylized, content)
+    network = LossNetwork(vgg19, ("relu1_1", "relu2_1", "relu2_2"))
+    expected = 0.0
+    for layer, weight, seen in (
+        ("relu1_1", 0.5, (stylized, style_image)),
+        ("relu2_1", 2.0, (_half(stylized), _half(style_image))),
+        ("relu1_1", 1.0, (_half(stylized), _half(style_image))),
+    ):
+        ours, theirs = (gram_matrix(network(picture)[layer]) for picture in seen)
+        expected += weight * ((ours - theirs).square().sum() / theirs.square().sum()).item()
+    assert losses.style.item() == pytest.approx(expected / 3.5, rel=1e-4)
+    ours, theirs = (network(_half(picture))["relu2_2"] for picture in (stylized, content))
+    content_loss = 3 * (ours - theirs).square().mean() / theirs.square().mean()
+    assert losses.content.item() == pytest.approx(content_loss.item(), rel=1e-4)
+
+
+def test_in_training_full_size_is_looked_at_in_a_window_that_its_number_chooses(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    settings = ObjectiveSettings(style_layers=_SCALES, content_layers=("relu2_2@0.5",))
+    objective = PerceptualObjective(vgg19, style_image, settings)
+    pictures = torch.rand(2, 3, 160, 128)
+    together = objective(pictures, pictures, samples=[7, 8]).style
+    alone = [objective(p[None], p[None], samples=[n]).style for n, p in zip((7, 8), pictures)]
+    torch.testing.assert_close(together, torch.stack(alone).mean())
+    whole = objective(pictures, pictures).style
+    elsewhere = objective(pictures, pictures, samples=[9, 10]).style
+    assert len({round(each.item(), 7) for each in (whole, together, elsewhere)}) == 3
+    deep = ObjectiveSettings(style_layers=("relu2_1@0.5",), content_layers=("relu2_2",))
+    objective = PerceptualObjective(vgg19, style_image, deep)  # full size carries the content
+    torch.testing.assert_close(
+        objective(pictures, pictures.flip(3), samples=[7, 8]).content,
+        objective(pictures, pictures.flip(3)).content,
+    )
+
+
+def test_mean_and_covariance_are_compared_apart(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    settings = ObjectiveSettings(style_layers=("relu2_1",), statistics=("mean-covariance",))
+    objective = PerceptualObjective(vgg19, style_image, settings)
+    stylized = torch.rand(1, 3, 32, 48)
+    network = LossNetwork(vgg19, ("relu2_1",))
+    ours, theirs = (
+        network(picture)["relu2_1"][0].flatten(1).double() for picture in (stylized, style_image)
+    )
+    expected = 0.0
+    for a, b in (
+        (ours.mean(1), theirs.mean(1)),
+        (torch.cov(ours, correction=0), torch.cov(theirs, correction=0)),
+    ):
+        expected += ((a - b).square().sum() / b.square().sum()).item()
+    assert objective(stylized, stylized).style.item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_each_style_has_the_statistic_that_was_asked_for_it(
+    vgg19: LossNetworkWeights,
+) -> None:
+    images = list(torch.rand(2, 1, 3, 40, 40))
+    statistics = ("gram", "mean-covariance")
+    layers = ("relu1_1", "relu2_1")
+    both = PerceptualObjective(
+        vgg19, images, ObjectiveSettings(style_layers=layers, statistics=statistics)
+    )
+    stylized = torch.rand(2, 3, 32, 32)
+    together = both(stylized, stylized, torch.tensor([0, 1])).style
+    alone = [
+        PerceptualObjective(
+            vgg19, image, ObjectiveSettings(style_layers=layers, statistics=(statistic,))
+        )(picture[None], picture[None]).style
+        for image, statistic, picture in zip(images, statistics, stylized, strict=True)
+    ]
+    torch.testing.assert_close(together, torch.stack(alone).mean(), rtol=1e-3, atol=0)
+
+
+def test_factors_move_each_pictures_style_weight(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    settings = ObjectiveSettings(1.0, 4.0, style_layers=("relu1_1",))
+    objective = PerceptualObjective(vgg19, style_image, settings)
+    pictures = torch.rand(2, 3, 32, 32)
+    each = [objective(p[None], p[None]).style for p in pictures]
+    losses = objective(pictures, pictures, style_factors=torch.tensor([0.5, 3.0]))
+    torch.testing.assert_close(losses.total, 4 * (0.5 * each[0] + 3 * each[1]) / 2)
+    torch.testing.assert_close(losses.style, (each[0] + each[1]) / 2)  # told before the weights
+
+
+def test_several_content_layers_are_summed(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    pictures = torch.rand(2, 3, 32, 32)
+
+    def content(*layers: str) -> torch.Tensor:
+        settings = ObjectiveSettings(content_layers=layers, style_layers=("relu1_1",))
+        return PerceptualObjective(vgg19, style_image, settings)(pictures, pictures.flip(0)).content
+
+    both = content("relu1_2", "relu2_2=2")
+    torch.testing.assert_close(both, content("relu1_2") + 2 * content("relu2_2"))

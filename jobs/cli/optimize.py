@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jobs.cli import console, options
+from jobs.cli import console, options, train_options
 from jobs.specs import (
     OPTIMIZE_OBJECTIVE,
     DeviceChoice,
@@ -55,6 +55,10 @@ def optimize(
             rich_help_panel=_OBJECTIVE,
         ),
     ] = OPTIMIZE_OBJECTIVE.scaling,
+    scales: train_options.Scales = "",
+    style_layers: train_options.StyleLayers = "",
+    content_layers: train_options.ContentLayers = "",
+    style_statistic: train_options.StyleStatisticOption = "gram",
     loss_network: Annotated[
         LossNetworkChoice, typer.Option(help="The VGG that judges.", rich_help_panel=_OBJECTIVE)
     ] = Optimize.loss_network,
@@ -83,10 +87,14 @@ def optimize(
         output=output,
         steps=steps,
         init=init,
-        objective=replace(
+        objective=train_options.objective(
             OPTIMIZE_OBJECTIVE,
-            content_weight=content_weight,
+            scales=scales,
+            style_layers=style_layers,
+            content_layers=content_layers,
+            statistics=style_statistic,
             style_weight=style_weight,
+            content_weight=content_weight,
             tv_weight=tv_weight,
             scaling=scaling,
         ),

@@ -135,14 +135,7 @@ def style(
     scales: train_options.Scales = "",
     style_layers: train_options.StyleLayers = "",
     content_layers: train_options.ContentLayers = "",
-    style_statistic: Annotated[
-        str,
-        typer.Option(
-            metavar="gram|mean-covariance,...",
-            help="What is to be the painting's: one for all style images, or one for each.",
-            rich_help_panel=train_options.WEIGHTS_PANEL,
-        ),
-    ] = "gram",
+    style_statistic: train_options.StyleStatisticOption = "gram",
     lattice_weight: Annotated[
         float,
         typer.Option(
@@ -273,6 +266,8 @@ def texture(
     clip_norm: train_options.ClipNorm = None,
     average: train_options.Average = _TRAINING.average,
     precision: train_options.PrecisionOption = _TRAINING.precision,
+    style_layers: train_options.StyleLayers = "",
+    style_statistic: train_options.StyleStatisticOption = "gram",
     tv_weight: train_options.TvWeight = _TEXTURE.objective.tv_weight,
     loss_network: train_options.LossNetwork = _TEXTURE.loss_network,
     loss_network_weights: train_options.LossNetworkWeights = None,
@@ -309,11 +304,11 @@ def texture(
             precision=precision,
             seed=seed,
         ),
-        objective=ObjectiveSettings(
-            content_weight=0.0,
-            style_weight=_TEXTURE.objective.style_weight,
+        objective=train_options.objective(
+            _TEXTURE.objective,
+            style_layers=style_layers,
+            statistics=style_statistic,
             tv_weight=tv_weight,
-            style_layers=_TEXTURE.objective.style_layers,
         ),
         norm=norm,
         scales=scales,

@@ -99,6 +99,14 @@ ContentLayers = Annotated[
         rich_help_panel=WEIGHTS_PANEL,
     ),
 ]
+StyleStatisticOption = Annotated[
+    str,
+    typer.Option(
+        metavar="gram|mean-covariance,...",
+        help="What is to be the painting's: one for all style images, or one for each.",
+        rich_help_panel=WEIGHTS_PANEL,
+    ),
+]
 ScalingOption = Annotated[
     Scaling, typer.Option(help="What the weights belong to.", rich_help_panel=WEIGHTS_PANEL)
 ]
@@ -118,9 +126,9 @@ LossNetworkWeights = Annotated[
 def objective(
     defaults: ObjectiveSettings,
     *,
-    scales: str,
-    style_layers: str,
-    content_layers: str,
+    scales: str = "",
+    style_layers: str = "",
+    content_layers: str = "",
     statistics: str = "",
     balance: bool | None = None,
     style_weight: float | None = None,
