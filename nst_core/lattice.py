@@ -25,16 +25,17 @@ def lattice_ratio(pictures: Tensor) -> Tensor:
     """How much of each window repeats every 8 pixels: N x 3 x H x W to N x windows.
 
     The energy of the mean square, times the number of squares it is a mean of, over the window's
-    own energy: about 1 where nothing repeats, ``_SQUARES`` squared where everything does.
+    own energy: 1 to 3 where nothing repeats, ``_SQUARES`` squared where everything does.
     Windows are 64 pixels wide; what is left over at the right and below is not looked at.
     """
     light = pictures.float().mean(dim=1, keepdim=True)
-    smooth = functional.avg_pool2d(
-        light, _SMOOTHED, stride=1, padding=_SMOOTHED // 2, count_include_pad=False
-    )
-    window = PERIOD * _SQUARES
+    window, margin = PERIOD * _SQUARES, _SMOOTHED // 2
     rows, columns = (side // window for side in light.shape[-2:])
-    detail = (light - smooth)[..., : rows * window, : columns * window]
+    if not (rows and columns):
+        return light.new_zeros(len(light), 0)
+    smooth = functional.avg_pool2d(light, _SMOOTHED, stride=1)
+    detail = light[..., margin:-margin, margin:-margin] - smooth
+    detail = functional.pad(detail, [margin] * 4)[..., : rows * window, : columns * window]
     squares = detail.reshape(len(light), rows, _SQUARES, PERIOD, columns, _SQUARES, PERIOD)
     mean_square = squares.mean(dim=(2, 5))
     pattern = mean_square - mean_square.mean(dim=(2, 4), keepdim=True)

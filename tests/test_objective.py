@@ -9,8 +9,8 @@ import torch
 from nst_core.errors import InputError
 from nst_core.loss_network import LossNetwork, LossNetworkWeights
 from nst_core.losses import gram_matrix, total_variation
-from nst_core.objective import OneContent, PerceptualObjective
-from nst_core.settings import GATYS_STYLE_LAYERS, ObjectiveSettings, Scaling
+from nst_core.objective import Losses, OneContent, PerceptualObjective
+from nst_core.settings import GATYS_STYLE_LAYERS, ObjectiveSettings, Scaling, StyleStatistic
 from nst_core.style_loss import ContentLoss, StyleLoss
 
 
@@ -277,7 +277,10 @@ def test_in_training_full_size_is_looked_at_in_a_window_that_its_number_chooses(
     objective = PerceptualObjective(vgg19, style_image, settings)
     pictures = torch.rand(2, 3, 160, 128)
     together = objective(pictures, pictures, samples=[7, 8]).style
-    alone = [objective(p[None], p[None], samples=[n]).style for n, p in zip((7, 8), pictures)]
+    alone = [
+        objective(p[None], p[None], samples=[n]).style
+        for n, p in zip((7, 8), pictures, strict=True)
+    ]
     torch.testing.assert_close(together, torch.stack(alone).mean())
     whole = objective(pictures, pictures).style
     elsewhere = objective(pictures, pictures, samples=[9, 10]).style
@@ -313,7 +316,7 @@ def test_each_style_has_the_statistic_that_was_asked_for_it(
     vgg19: LossNetworkWeights,
 ) -> None:
     images = list(torch.rand(2, 1, 3, 40, 40))
-    statistics = ("gram", "mean-covariance")
+    statistics: tuple[StyleStatistic, ...] = ("gram", "mean-covariance")
     layers = ("relu1_1", "relu2_1")
     both = PerceptualObjective(
         vgg19, images, ObjectiveSettings(style_layers=layers, statistics=statistics)
@@ -348,7 +351,9 @@ def test_several_content_layers_are_summed(
 
     def content(*layers: str) -> torch.Tensor:
         settings = ObjectiveSettings(content_layers=layers, style_layers=("relu1_1",))
-        return PerceptualObjective(vgg19, style_image, settings)(pictures, pictures.flip(0)).content
+        objective = PerceptualObjective(vgg19, style_image, settings)
+        losses: Losses = objective(pictures, pictures.flip(0))
+        return losses.content
 
     both = content("relu1_2", "relu2_2=2")
     torch.testing.assert_close(both, content("relu1_2") + 2 * content("relu2_2"))

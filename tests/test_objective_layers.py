@@ -35,9 +35,9 @@ def test_what_is_no_layer_is_refused_in_one_line(text: str) -> None:
 
 @pytest.mark.parametrize("scale", ["2", "0", "0.01", "nan"])
 def test_scales_beyond_what_the_loss_network_sees_are_refused(scale: str) -> None:
-    with pytest.raises(InputError, match="0.0625 to 1"):
+    with pytest.raises(InputError, match=r"0\.0625 to 1"):
         ObjectiveSettings(style_layers=(f"relu1_1@{scale}",))
-    with pytest.raises(InputError, match="0.0625 to 1"):
+    with pytest.raises(InputError, match=r"0\.0625 to 1"):
         ObjectiveSettings(scales=(float(scale),))
 
 
