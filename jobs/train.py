@@ -185,9 +185,12 @@ def _check_run_folder(job: TrainGenerator, plan: TrainingPlan) -> None:
 
 
 def _decisive(settings: dict[str, Any]) -> dict[str, Any]:
-    """Leave out how the samples of a step, whose number stays the same, are dealt out."""
+    """Leave out how many steps are wanted, and how the samples of a step are dealt out.
+
+    The number of samples in a step stays the same.
+    """
     training = dict(settings.get("training", {}))
-    for name in ("batch_size", "accumulate"):
+    for name in ("steps", "batch_size", "accumulate"):
         training.pop(name, None)
     return settings | {"training": training}
 

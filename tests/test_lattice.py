@@ -31,7 +31,7 @@ def test_a_faint_grid_in_strokes_is_seen(period: int) -> None:
     assert lattice_ratio(faint).mean() > 2.5 * lattice_ratio(strokes).mean()
 
 
-@pytest.mark.parametrize("period", [5, 7, 12])
+@pytest.mark.parametrize("period", [5, 7, 11])
 def test_other_periods_are_the_paintings_own(period: int) -> None:
     strokes = _strokes()
     other = strokes + 0.6 * strokes.std() * _grid(period)
@@ -65,7 +65,7 @@ def test_lowering_it_removes_the_grid() -> None:
     for _ in range(40):
         optimizer.zero_grad()
         loss = lattice_loss(picture)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert loss.item() < 0.3 * before
 
