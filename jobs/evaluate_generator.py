@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -92,7 +92,8 @@ def evaluate_generator(
     generator = style.load()
     generator.to(device).to(memory_format=torch.channels_last)
     training = style.training
-    objective = objective_of(training, job).to(device).to(memory_format=torch.channels_last)
+    name = style.mixture[0][0] if style.mixture else ""
+    objective = objective_of(training, job, name).to(device).to(memory_format=torch.channels_last)
     contents = _contents(job)
     totals: list[dict[str, float]] = []
     curves: list[list[float]] = []
@@ -120,8 +121,14 @@ def evaluate_generator(
     )
 
 
-def objective_of(training: dict[str, Any], job: EvaluateGenerator) -> PerceptualObjective:
-    """The objective that the checkpoint says it was trained on, with the weights given now."""
+def objective_of(
+    training: dict[str, Any], job: EvaluateGenerator, style_name: str = ""
+) -> PerceptualObjective:
+    """The objective that the checkpoint says it was trained on, with the weights given now.
+
+    Of a network of several styles, that of ``style_name``, with the style weight that balancing
+    came to.
+    """
     if not isinstance(training.get("objective"), dict) or "style_size" not in training:
         raise InputError(
             f"checkpoint {job.checkpoint}: its metadata has no style objective; "
@@ -143,7 +150,24 @@ def objective_of(training: dict[str, Any], job: EvaluateGenerator) -> Perceptual
             f"{training.get('loss_network_weights')}; name them with --loss-network-weights"
         )
     style = resize_shorter_side(read_rgb(job.style_image), _shorter_side(training["style_size"]))
-    return PerceptualObjective(weights, to_tensor(style), ObjectiveSettings(**fields))
+    settings = _of_one_style(ObjectiveSettings(**fields), training, style_name)
+    return PerceptualObjective(weights, to_tensor(style), settings)
+
+
+def _of_one_style(
+    settings: ObjectiveSettings, training: dict[str, Any], style_name: str
+) -> ObjectiveSettings:
+    names: list[str] = training.get("styles", [])
+    number = names.index(style_name) if style_name in names else 0
+    strokes: list[float] = training.get("strokes") or [1.0]
+    row = number * len(strokes) + strokes.index(1.0) if 1.0 in strokes else number * len(strokes)
+    factors: list[float] = training.get("style_factors", [])
+    factor = factors[row] if row < len(factors) else 1.0
+    return replace(
+        settings,
+        style_weight=settings.style_weight * factor,
+        statistics=(settings.statistic_of(number),),
+    )
 
 
 def _contents(job: EvaluateGenerator) -> list[Tensor]:

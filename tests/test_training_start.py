@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from jobs import training_start
+from jobs.training_plan import TrainingPlan, build_network, build_trainer, describe, make_plan
+from jobs.training_specs import TrainGenerator, TrainStyle
+from nst_core.checkpoint import read_state, save_state
+from nst_core.checkpoint_info import CheckpointInfo
+from nst_core.conditional_norm import MultiStyleGenerator
+from nst_core.errors import InputError
+from nst_core.lean_net import LeanNet
+from nst_core.settings import TrainingSettings
+from tests.training_jobs import OBJECTIVE, same_state
+
+_COLOURS = {"red": (0.9, 0.1, 0.1), "blue": (0.1, 0.1, 0.9), "green": (0.1, 0.8, 0.2)}
+
+
+@pytest.fixture
+def job(jobs: dict[str, TrainGenerator]) -> TrainStyle:
+    """Learns two paintings at two strokes."""
+    job = jobs["strokes"]
+    assert isinstance(job, TrainStyle)
+    return job
+
+
+@pytest.fixture
+def trained(job: TrainStyle, tmp_path: Path) -> Path:
+    """A network of the same kind, of three styles at three strokes."""
+    torch.manual_seed(3)
+    network = MultiStyleGenerator(LeanNet(4), 9)
+    for number, parameter in enumerate(network.style_parameters()):
+        torch.nn.init.normal_(parameter, number % 2, 0.5)
+    info = CheckpointInfo(
+        "lean",
+        {"width": 4, "norm": "instance"},
+        styles=tuple(_COLOURS),
+        strokes=(0.5, 1.0, 2.0),
+    )
+    path = tmp_path / "trained.safetensors"
+    save_state(path, network.generator.state_dict(), info)
+    return path
+
+
+def _plan(job: TrainStyle, start: str) -> TrainingPlan:
+    return make_plan(dataclasses.replace(job, start=start))
+
+
+def test_a_training_begins_with_the_weights_it_is_told_to(job: TrainStyle, trained: Path) -> None:
+    plan = _plan(job, str(trained))
+    network = build_network(plan)
+    assert isinstance(network, MultiStyleGenerator)
+    state = network.generator.state_dict()
+    theirs = read_state(trained)[0]
+    assert torch.equal(state["residual.0.body.0.weight"], theirs["residual.0.body.0.weight"])
+    assert plan.start is not None
+    rows = theirs["half_norm.weight"].view(3, 3, -1)
+    for row, name in enumerate(plan.start.rows):
+        stroke = (1, 2)[row % 2]  # of the network's 0.5, 1 and 2
+        expected = rows[list(_COLOURS).index(name), stroke]
+        assert torch.equal(state["half_norm.weight"][row], expected)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_each_row_begins_with_the_style_whose_pictures_are_nearest(
+    job: TrainStyle, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [[float(abs(candidate - wanted)) for wanted in (1, 5, 7, 8)] for candidate in range(9)]
+    monkeypatch.setattr(training_start, "_style_errors", lambda *_: errors)
+    plan = _plan(job, str(trained))
+    assert plan.start is not None
+    # Stroke 1 has the rows 1, 4 and 7, stroke 2 the rows 2, 5 and 8.
+    assert plan.start.rows == ("red", "blue", "green", "green")
+
+
+def test_the_errors_are_those_of_the_networks_own_pictures(job: TrainStyle, trained: Path) -> None:
+    plan = _plan(job, "none")
+    state, base = read_state(trained)
+    from jobs.training_plan import build_objective
+
+    objective = build_objective(plan)
+    errors = training_start._style_errors(state, base, objective, plan.photos)  # type: ignore[arg-type]
+    assert len(errors) == 9
+    assert {len(of_row) for of_row in errors} == {4}
+    crops = torch.cat(training_start._crops(plan.photos))
+    network = MultiStyleGenerator(LeanNet(4), 9)
+    network.generator.load_state_dict(state)
+    with torch.no_grad():
+        stylized = network(crops, torch.eye(9)[4].expand(len(crops), -1))
+        styles = torch.full((len(crops),), 3)
+        expected = objective(stylized, crops, styles).style.item()
+    assert errors[4][3] == pytest.approx(expected, rel=1e-4)
+
+
+def test_one_style_begins_as_a_plain_network(
+    jobs: dict[str, TrainGenerator], trained: Path
+) -> None:
+    job = jobs["lean"]
+    assert isinstance(job, TrainStyle)
+    plan = _plan(job, str(trained))
+    assert plan.start is not None
+    assert same_state(build_network(plan), _loaded(plan.start.state))
+
+
+def _loaded(state: dict[str, torch.Tensor]) -> LeanNet:
+    network = LeanNet(4)
+    network.load_state_dict(state)
+    return network
+
+
+def test_what_a_training_begins_with_makes_another_run(job: TrainStyle, trained: Path) -> None:
+    assert describe(_plan(job, str(trained))) != describe(_plan(job, "none"))
+
+
+def test_a_network_of_another_kind_is_refused(job: TrainStyle, bases: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match="johnson of width 4") as caught:
+        _plan(job, str(bases["pack"]))
+    assert "\n" not in str(caught.value)
+
+
+def test_bundled_weights_of_another_kind_are_not_begun_with(job: TrainStyle) -> None:
+    assert _plan(job, "auto").start is None
+
+
+def test_a_balanced_training_tells_the_styles_weights(job: TrainStyle) -> None:
+    from jobs.training_plan import training_pictures
+    from nst_core.training_photos import Batch
+
+    plan = make_plan(
+        dataclasses.replace(
+            job,
+            training=TrainingSettings(steps=4, batch_size=4, image_size=64, precision="float32"),
+        )
+    )
+    trainer = build_trainer(plan, torch.device("cpu"))
+    pictures = training_pictures(plan)
+    trainer.step([Batch.of([pictures[number] for number in range(4)])])
+    factors = trainer.state_dict()["balance"]["log_factors"]
+    assert factors.shape == (4,)
+    assert (factors != 0).all()
+    fixed = dataclasses.replace(job, objective=OBJECTIVE)
+    assert build_trainer(make_plan(fixed), torch.device("cpu")).state_dict()["balance"] == {}
