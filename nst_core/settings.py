@@ -164,6 +164,9 @@ class TrainingSettings:
     """Side of the square crops, in pixels."""
     learning_rate: float = 1e-3
     """Of Adam, after the warm-up (Johnson et al., section 4.1)."""
+    style_rate: float = 4.0
+    """Of what tells styles of one network apart, in learning rates, while all else is fitted too:
+    each style has but a part of the pictures."""
     schedule: Schedule = "cosine"
     """What follows the warm-up: the same rate on (Johnson et al. 2016), times ``decay`` every
     ``decay_every`` steps (both papers of Ulyanov et al.), or a cosine down to ``final_rate``."""
@@ -197,6 +200,8 @@ class TrainingSettings:
             raise InputError(f"image_size {self.image_size}: at least 32 pixels are needed")
         if not 0 < self.learning_rate < 1:
             raise InputError(f"learning_rate {self.learning_rate}: between 0 and 1; try 0.001")
+        if not 0 < self.style_rate <= 100:
+            raise InputError(f"style_rate {self.style_rate}: above 0, and 100 at most; try 4")
         if self.warmup_steps < 0:
             raise InputError(f"warmup_steps {self.warmup_steps}: 0 or more are needed")
         for name in ("final_rate", "decay"):

@@ -68,7 +68,7 @@ class GeneratorTrainer:
         self.generator = generator.to(device).to(memory_format=self._layout).train()
         self.objective = objective.to(device).to(memory_format=torch.channels_last)
         self.parameters = [p for p in self.generator.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate)
+        self.optimizer = torch.optim.Adam(self._parameter_groups(), lr=settings.learning_rate)
         self.average = AveragedModel(
             self.generator, multi_avg_fn=_moving_average(settings.average), use_buffers=True
         )
@@ -83,6 +83,20 @@ class GeneratorTrainer:
         self._styles = generator.styles if isinstance(generator, MultiStyleGenerator) else 1
         self._forward = self.generator
         self._mixed_precision = uses_bfloat16(settings.precision, device)
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """All at the learning rate, but for styles' own parameters beside shared ones."""
+        own: list[nn.Parameter] = []
+        if isinstance(self.generator, MultiStyleGenerator):
+            own = self.generator.style_parameters()
+        numbers = {id(parameter) for parameter in own}
+        shared = [parameter for parameter in self.parameters if id(parameter) not in numbers]
+        if not (own and shared):
+            return [{"params": self.parameters, "rate": 1.0}]
+        return [
+            {"params": shared, "rate": 1.0},
+            {"params": own, "rate": self.settings.style_rate},
+        ]
 
     def data_parallel(self, wrap: Callable[[nn.Module], nn.Module]) -> None:
         """Run the forward pass through ``wrap(generator)``; the weights stay the generator's."""
@@ -112,7 +126,7 @@ class GeneratorTrainer:
         step is not taken then.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
+            group["lr"] = self.learning_rate * group["rate"]
         self.optimizer.zero_grad(set_to_none=True)
         sums = torch.zeros(len(LOSS_NAMES) + 2 * self._styles, device=self.device)
         for number, batch in enumerate(batches):

@@ -403,3 +403,14 @@ def test_fitting_a_new_style_leaves_the_network_bit_for_bit() -> None:
 def test_impossible_settings_are_refused(field: str, value: float) -> None:
     with pytest.raises(InputError, match=field):
         TrainingSettings(**{field: value})  # type: ignore[arg-type]
+
+
+def test_styles_own_parameters_learn_at_their_own_rate_beside_shared_ones() -> None:
+    trainer = _trainer(styles=3, style_rate=5.0)
+    _step(trainer)
+    rates = [group["lr"] for group in trainer.optimizer.param_groups]
+    assert rates[1] == pytest.approx(5 * rates[0])
+    own = {id(p) for p in trainer.generator.style_parameters()}  # type: ignore[operator]
+    assert {id(p) for p in trainer.optimizer.param_groups[1]["params"]} == own
+    alone = _trainer(styles=1, style_rate=5.0)
+    assert [group["rate"] for group in alone.optimizer.param_groups] == [1.0]

@@ -102,6 +102,13 @@ def style(
     batch_size: train_options.BatchSize = TrainingSettings.batch_size,
     image_size: train_options.PresetImageSize = None,
     learning_rate: train_options.StyleLearningRate = None,
+    style_rate: Annotated[
+        float,
+        typer.Option(
+            help="Rate of what tells several styles apart, in learning rates.",
+            rich_help_panel=train_options.FIT_PANEL,
+        ),
+    ] = TrainingSettings.style_rate,
     accumulate: train_options.Accumulate = _TRAINING.accumulate,
     schedule: train_options.ScheduleOption = _TRAINING.schedule,
     warmup_steps: train_options.WarmupSteps = _TRAINING.warmup_steps,
@@ -194,6 +201,7 @@ def style(
             learning_rate=(
                 TrainingSettings.learning_rate if learning_rate is None else learning_rate
             ),
+            style_rate=style_rate,
             accumulate=accumulate,
             schedule=schedule,
             warmup_steps=warmup_steps,
