@@ -23,8 +23,6 @@ from torch.nn import functional
 from nst_core.normalization import NormName, make_norm
 from nst_core.sizes import pad_to_multiple
 
-_STRIDE = 8
-
 
 class LeanNet(nn.Module):
     """Feed-forward generator: N x 3 x H x W in [0, 1] to the same, for any H and W.
@@ -37,6 +35,7 @@ class LeanNet(nn.Module):
     draws_noise = False
     output_layer = None
     """The last convolution has twelve channels at half size already."""
+    multiple = 8
     min_side = 16
     """Reflection by a pixel at an eighth of the sides needs two there."""
 
@@ -61,13 +60,16 @@ class LeanNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Stylize N x 3 x H x W in [0, 1]."""
         height, width = image.shape[-2:]
-        padded = pad_to_multiple(image, _STRIDE, least=self.min_side)
+        padded = pad_to_multiple(image, self.multiple, least=self.min_side)
+        return self.forward_padded(padded)[..., :height, :width]
+
+    def forward_padded(self, padded: Tensor) -> Tensor:
+        """Stylize sides that are multiples of ``multiple``, and ``min_side`` at least."""
         encoded = self.at_quarter(self.at_half(padded))
         quarter = self.to_quarter(self.residual(self.at_eighth(encoded))) + encoded
         quarter = self.strokes(functional.relu(self.quarter_norm(quarter)))
         half = functional.relu(self.half_norm(self.to_half(quarter)))
-        output = cast("Tensor", torch.sigmoid(self.to_full(half)))
-        return output[..., :height, :width]
+        return torch.sigmoid(self.to_full(half))
 
     @torch.no_grad()
     def settle(self) -> None:
@@ -77,12 +79,13 @@ class LeanNet(nn.Module):
         """
         for layer in (self.to_quarter, self.to_half, self.to_full):
             conv = cast("nn.Conv2d", layer[0])
-            kernels = conv.weight.unflatten(0, (-1, 4))  # colours x places x inputs x 3 x 3
+            # colours x places x inputs x 3 x 3
+            kernels = conv.weight.view(-1, 4, *conv.weight.shape[1:])
             sums = kernels.sum(dim=(3, 4), keepdim=True)
             surplus = sums - sums.mean(dim=1, keepdim=True)
             kernels.sub_(surplus / conv.weight[0, 0].numel())
             assert conv.bias is not None
-            biases = conv.bias.unflatten(0, (-1, 4))
+            biases = conv.bias.view(-1, 4)
             biases.copy_(biases.mean(dim=1, keepdim=True).expand_as(biases))
 
 
