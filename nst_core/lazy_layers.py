@@ -136,29 +136,55 @@ class _Cropped(LazyPicture):
 
 
 class _Enlarged(LazyPicture):
-    """Each pixel repeated ``scale`` times in both directions."""
+    """What ``function`` makes of each row alone: ``scale`` times as many, as many times longer."""
 
     def __init__(
         self,
         picture: LazyPicture,
-        size: object = None,
-        scale_factor: float | None = None,
-        mode: str = "nearest",
-        **options: object,
+        function: Callable[[Tensor], Tensor],
+        *,
+        channels: int,
+        scale: int,
     ) -> None:
-        self._scale = int(scale_factor or 0)
-        whole = size is None and self._scale == scale_factor
-        require(whole and mode == "nearest", f"interpolate by {scale_factor}, {mode}")
-        _, channels, height, width = picture.shape
-        shape = (1, channels, self._scale * height, self._scale * width)
+        height, width = picture.shape[2:]
+        shape = (1, channels, scale * height, scale * width)
         super().__init__(shape, picture.arithmetic, picture)
-        self._picture = picture
+        self._picture, self._function, self._scale = picture, function, scale
 
     def rows(self, first: int, stop: int) -> Tensor:
         start, end = first // self._scale, -(-stop // self._scale)
-        strip = F.interpolate(self._picture.rows(start, end), scale_factor=float(self._scale))
+        strip = self._function(self._picture.rows(start, end))
         above = first - start * self._scale
         return strip[:, :, above : above + stop - first]
+
+
+def _interpolated(
+    picture: LazyPicture,
+    size: object = None,
+    scale_factor: float | None = None,
+    mode: str = "nearest",
+    **options: object,
+) -> LazyPicture:
+    """Each pixel repeated ``scale_factor`` times in both directions."""
+    scale = int(scale_factor or 0)
+    whole = size is None and scale == scale_factor
+    require(whole and mode == "nearest", f"interpolate by {scale_factor}, {mode}")
+    return _Enlarged(
+        picture,
+        lambda strip: F.interpolate(strip, scale_factor=float(scale)),
+        channels=picture.shape[1],
+        scale=scale,
+    )
+
+
+def _pixel_shuffled(picture: LazyPicture, upscale_factor: int) -> LazyPicture:
+    """Channels laid out as squares of ``upscale_factor`` x ``upscale_factor`` pixels."""
+    return _Enlarged(
+        picture,
+        lambda strip: F.pixel_shuffle(strip, upscale_factor),
+        channels=picture.shape[1] // upscale_factor**2,
+        scale=upscale_factor,
+    )
 
 
 class _Pooled(LazyPicture):
@@ -283,7 +309,8 @@ _LAYERS: dict[Callable[..., Any], Callable[..., LazyPicture]] = {
     F.conv2d: Convolution,
     F.conv_transpose2d: TransposedConvolution,
     F.pad: _Padded,
-    F.interpolate: _Enlarged,
+    F.interpolate: _interpolated,
+    F.pixel_shuffle: _pixel_shuffled,
     F.avg_pool2d: _Pooled,
     F.instance_norm: _instance_norm,
     F.batch_norm: _batch_norm,

@@ -6,10 +6,12 @@ a 3x3 kernel spans 24 pixels of the picture, and nothing of many channels is at 
 come out broader, in two thirds of the time. One connection from the encoder to the decoder, at a
 quarter of the sides, carries what an eighth is too coarse for.
 
-Every enlargement is a convolution to four times the channels laid out as 2 x 2 squares (sub-pixel
-convolution, Shi et al. 2016). Such a layer can draw a grid of its own into flat areas: all four
-places of a square answer a constant input alike only when their kernels have equal sums. ``settle``
-keeps the kernels so, in training; no period of 2 pixels can then come from what is flat.
+Its last convolution has twelve channels at half size, laid out as 2 x 2 squares of three colours
+(sub-pixel convolution, Shi et al. 2016). Such a layer can draw a grid of its own into flat areas:
+all four places of a square answer a constant input alike only when their kernels have equal sums.
+``settle`` keeps the kernels so, in training; no period of 2 pixels can then come from what is flat.
+In front of a normalisation that would not do, for it enlarges a mere rounding error: the other two
+enlargements repeat pixels, and all places share one kernel.
 """
 
 from __future__ import annotations
@@ -23,8 +25,6 @@ from torch.nn import functional
 from nst_core.normalization import NormName, make_norm
 from nst_core.sizes import pad_to_multiple
 
-_STRIDE = 8
-
 
 class LeanNet(nn.Module):
     """Feed-forward generator: N x 3 x H x W in [0, 1] to the same, for any H and W.
@@ -37,6 +37,7 @@ class LeanNet(nn.Module):
     draws_noise = False
     output_layer = None
     """The last convolution has twelve channels at half size already."""
+    multiple = 8
     min_side = 16
     """Reflection by a pixel at an eighth of the sides needs two there."""
 
@@ -55,37 +56,39 @@ class LeanNet(nn.Module):
         self.strokes = nn.Sequential(*(_ResidualBlock(quarter, norm) for _ in range(2)))
         self.to_half = _up(quarter, half)
         self.half_norm = make_norm(norm, half)
-        self.to_full = _up(half, 3)
+        self.to_full = nn.Sequential(_conv(half, 4 * 3), nn.PixelShuffle(2))
         self.settle()
 
     def forward(self, image: Tensor) -> Tensor:
         """Stylize N x 3 x H x W in [0, 1]."""
         height, width = image.shape[-2:]
-        padded = pad_to_multiple(image, _STRIDE, least=self.min_side)
+        padded = pad_to_multiple(image, self.multiple, least=self.min_side)
+        return self.forward_padded(padded)[..., :height, :width]
+
+    def forward_padded(self, padded: Tensor) -> Tensor:
+        """Stylize sides that are multiples of ``multiple``, and ``min_side`` at least."""
         encoded = self.at_quarter(self.at_half(padded))
         quarter = self.to_quarter(self.residual(self.at_eighth(encoded))) + encoded
         quarter = self.strokes(functional.relu(self.quarter_norm(quarter)))
         half = functional.relu(self.half_norm(self.to_half(quarter)))
-        output = torch.sigmoid(self.to_full(half))
-        return output[..., :height, :width]
+        return torch.sigmoid(self.to_full(half))
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Give the kernels of each 2 x 2 square equal sums, and equal biases: see above.
+        """Give the last kernels of each 2 x 2 square equal sums, and equal biases: see above.
 
         The nearest such kernels to those there are, so that calling it again changes nothing.
         """
-        for layer in (self.to_quarter, self.to_half, self.to_full):
-            conv = cast("nn.Conv2d", layer[0])
-            kernels = conv.weight.view(
-                -1, 4, *conv.weight.shape[1:]
-            )  # outputs x places x inputs x 3 x 3
-            sums = kernels.sum(dim=(3, 4), keepdim=True)
-            surplus = sums - sums.mean(dim=1, keepdim=True)
-            kernels.sub_(surplus / conv.weight[0, 0].numel())
-            assert conv.bias is not None
-            biases = conv.bias.view(-1, 4)
-            biases.copy_(biases.mean(dim=1, keepdim=True).expand_as(biases))
+        conv = cast("nn.Conv2d", self.to_full[0])
+        kernels = conv.weight.view(
+            3, 4, *conv.weight.shape[1:]
+        )  # colours x places x inputs x 3 x 3
+        sums = kernels.sum(dim=(3, 4), keepdim=True)
+        surplus = sums - sums.mean(dim=1, keepdim=True)
+        kernels.sub_(surplus / conv.weight[0, 0].numel())
+        assert conv.bias is not None
+        biases = conv.bias.view(3, 4)
+        biases.copy_(biases.mean(dim=1, keepdim=True).expand_as(biases))
 
 
 def _conv(inputs: int, outputs: int, *, kernel_size: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -101,7 +104,7 @@ def _down(inputs: int, outputs: int, norm: NormName, *, kernel_size: int = 3) ->
 
 
 def _up(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(_conv(inputs, 4 * outputs), nn.PixelShuffle(2))
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), _conv(inputs, outputs))
 
 
 class _ResidualBlock(nn.Module):

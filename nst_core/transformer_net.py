@@ -20,8 +20,6 @@ from nst_core.sizes import pad_to_multiple
 
 Padding = Literal["reflect", "zeros"]
 
-_STRIDE = 4
-
 
 @dataclass(frozen=True)
 class _Layers:
@@ -62,6 +60,7 @@ class TransformerNet(nn.Module):
     scale = 1
     draws_noise = False
     output_layer = "decoder.4"
+    multiple = 4
     min_side = 16
     """Reflection by 4 pixels at full size and by 1 at a quarter of it both need some picture."""
 
@@ -93,10 +92,13 @@ class TransformerNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Stylize N x 3 x H x W in [0, 1]."""
         height, width = image.shape[-2:]
-        padded = pad_to_multiple(image, _STRIDE, least=self.min_side)
+        padded = pad_to_multiple(image, self.multiple, least=self.min_side)
+        return self.forward_padded(padded)[..., :height, :width]
+
+    def forward_padded(self, padded: Tensor) -> Tensor:
+        """Stylize sides that are multiples of ``multiple``, and ``min_side`` at least."""
         output = torch.sigmoid(self.decoder(self.residual(self.encoder(padded))))
-        output = cast("Tensor", self.finish(output))
-        return output[..., :height, :width]
+        return cast("Tensor", self.finish(output))
 
 
 class ResidualBlock(nn.Module):

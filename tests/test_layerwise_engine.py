@@ -21,6 +21,7 @@ from nst_core.fast_style_transfer_net import FastStyleTransferNet
 from nst_core.johnson_net import JohnsonNet
 from nst_core.layerwise_engine import LayerwiseEngine
 from nst_core.lazy_picture import LazyPicture, StoredPicture, store
+from nst_core.lean_net import LeanNet
 from nst_core.pixels import to_unit_range
 from nst_core.pytorch_examples_net import PytorchExamplesNet
 from nst_core.style_library import bundled_styles, find_style
@@ -36,6 +37,8 @@ GENERATORS: dict[str, Callable[[], nn.Module]] = {
     "everyday, zeros": lambda: TransformerNet(4, "instance", "zeros"),
     "everyday, batch": lambda: TransformerNet(4, "batch"),
     "everyday, batch, zeros": lambda: TransformerNet(4, "batch", "zeros"),
+    "lean": lambda: LeanNet(4),
+    "lean, batch": lambda: LeanNet(4, "batch"),
     "johnson": lambda: JohnsonNet(4),
     "johnson, instance": lambda: JohnsonNet(4, "instance"),
     "pytorch-examples": lambda: PytorchExamplesNet(4),
@@ -46,7 +49,7 @@ GENERATORS: dict[str, Callable[[], nn.Module]] = {
     "super-resolution": lambda: SuperResolutionNet(4, 4),
     "super-resolution, instance": lambda: SuperResolutionNet(8, 4, "instance"),
 }
-INSTANCE = ("everyday", "johnson, instance", "pytorch-examples", "fast-style-transfer")
+INSTANCE = ("everyday", "lean", "johnson, instance", "pytorch-examples", "fast-style-transfer")
 SIZES = [(97, 61), (40, 64), (5, 3), (1, 300)]
 """Odd ones, those under most generators' least side, and a line."""
 WHOLE = 2**24
@@ -128,7 +131,7 @@ def test_plain_tiles_would_be_noticed(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["everyday", "texture that stylizes", "super-resolution, instance"]
+    "name", ["everyday", "lean", "texture that stylizes", "super-resolution, instance"]
 )
 def test_what_is_too_large_to_be_stored_is_computed_again(
     name: str, monkeypatch: pytest.MonkeyPatch
