@@ -6,9 +6,11 @@ import json
 import logging
 import shutil
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +20,7 @@ from jobs.calibration import eight_bit_of, read_photos
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.run_folder import RunFolder
 from jobs.training_checkpoints import State, settle
+from jobs.training_estimate import estimated_seconds
 from jobs.training_on_ray import machines, resources_of_each_worker, train_to_the_end
 from jobs.training_plan import Base, TrainingPlan, build_network, describe, make_plan
 from jobs.training_records import final_sheet
@@ -26,6 +29,7 @@ from nst_core import __version__
 from nst_core.checkpoint import build_generator, read_state, save_state
 from nst_core.checkpoint_info import read_info
 from nst_core.conditional_norm import joined
+from nst_core.engine import choose_device
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.training import LOSS_NAMES, plain
 from pipeline.shared_files import shared_files
@@ -33,6 +37,8 @@ from pipeline.shared_files import shared_files
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 1.0
+_STEPS_TIMED = 30
+"""Of which the median says how long the rest will take."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
         state = settle(plan.run_folder) if job.resume else None
         first_step = state["steps_done"] if state else 0
         if state is None or first_step < plan.settings.steps:
+            _tell_how_long(job, plan, first_step, on_progress)
             state = _train(job, plan, first_step, on_progress)
         report = _report(job, plan, first_step)
         _save(job, plan, report, state)
@@ -76,6 +83,16 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
             on_progress(Progress(plan.settings.steps, plan.settings.steps, "steps", "8 bits"))
             report = replace(report, eight_bit=_calibrate(job, plan))
     return report
+
+
+def _tell_how_long(
+    job: TrainGenerator, plan: TrainingPlan, first_step: int, on_progress: OnProgress
+) -> None:
+    """Tell before anything starts; on a cluster and on GPUs the first steps will."""
+    if job.address != LOCAL or choose_device(job.device) != "cpu":
+        return
+    seconds = estimated_seconds(plan, first_step)
+    on_progress(Progress(first_step, plan.settings.steps, "steps", seconds_left=seconds))
 
 
 def _train(
@@ -220,12 +237,14 @@ def _progress_of(plan: TrainingPlan, on_progress: OnProgress) -> Iterator[None]:
 
     def watch() -> None:
         told = -1
+        recent: deque[float] = deque(maxlen=_STEPS_TIMED)
         while not stop.wait(_POLL_SECONDS):
             news.tell()
             line = plan.run_folder.last_metrics()
             if line and line["step"] != told:
                 told = line["step"]
-                on_progress(_progress(line, plan.settings.steps))
+                recent.append(line["seconds"])
+                on_progress(_progress(line, plan.settings.steps, median(recent)))
 
     thread = threading.Thread(target=watch, name="training-progress", daemon=True)
     thread.start()
@@ -259,12 +278,14 @@ class _News:
             self._started = True
 
 
-def _progress(line: dict[str, Any], steps: int) -> Progress:
+def _progress(line: dict[str, Any], steps: int, seconds_a_step: float) -> Progress:
+    done = line["step"] + 1
     note = (
         f"content {line['content']:.3f} style {line['style']:.4f} total {line['total']:.3f}, "
         f"{line['images'] / max(line['seconds'], 1e-9):.1f} images/s"
     )
-    return Progress(line["step"] + 1, steps, "steps", note)
+    left = seconds_a_step * (steps - done)
+    return Progress(done, steps, "steps", note, seconds_left=left)
 
 
 def _report(job: TrainGenerator, plan: TrainingPlan, first_step: int) -> TrainingReport:

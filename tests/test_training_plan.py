@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
+from jobs.training_estimate import estimated_seconds
 from jobs.training_plan import (
     describe,
     make_plan,
@@ -253,3 +254,13 @@ def test_an_output_that_is_a_folder_is_refused(
 ) -> None:
     with pytest.raises(InputError, match="a folder"):
         make_plan(dataclasses.replace(jobs["johnson"], output=tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["strokes", "extended-pack", "texture", "pixel"])
+def test_how_long_a_training_takes_is_found_by_steps_of_it(
+    kind: str, jobs: dict[str, TrainGenerator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(dataclasses.replace(jobs[kind], workers=(1, 2)))
+    clock = iter([10.0, 12.5])
+    monkeypatch.setattr("jobs.training_estimate.time.monotonic", lambda: next(clock))
+    assert estimated_seconds(plan, first_step=10) == pytest.approx(2.5 * 2 * 20)
