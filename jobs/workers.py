@@ -85,7 +85,7 @@ def find_checked(spec: StyleSpec) -> Style:
 
 def stroke_choice(style: Style, spec: StyleSpec) -> StrokeChoice:
     """How wide strokes are in a picture of any size."""
-    return StrokeChoice(style.strokes, spec.stroke or 1.0)
+    return StrokeChoice(style.strokes, float(spec.stroke or 1))
 
 
 def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> SegmentWorker:

@@ -1,4 +1,4 @@
-"""Checkpoints with several strokes a style, against an independent computation; and the old ones."""
+"""Checkpoints with several strokes a style, against an independent computation; and old ones."""
 
 from __future__ import annotations
 

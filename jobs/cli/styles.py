@@ -190,13 +190,13 @@ def export(
     style = find_style(name)
     if style.path is None:
         raise InputError(f"{name} passes frames through and has no network; name another style")
+    _check_output(output, style.path, overwrite)
     style = style.with_stroke(1.0 if stroke is None else stroke)
     if stroke is not None and style.stroke != stroke:
         raise InputError(
             f"--stroke {stroke:g}: {style.name} has strokes of {style.strokes[0]:g} to "
             f"{style.strokes[-1]:g}"
         )
-    _check_output(output, style.path, overwrite)
     from nst_core.onnx_export import INPUT_NAME, export_onnx
 
     assert style.info is not None
