@@ -41,6 +41,12 @@ SIZES = {
 """Width, height, stroke in proportion."""
 
 
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that wait for each other take longer, for pictures as small as these."""
+    monkeypatch.setattr("jobs.workers.usable_processors", lambda: 1)
+
+
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pack")
@@ -57,7 +63,8 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def _wave(pack: Path, stroke: float | None = None) -> StyleSpec:
-    return StyleSpec(f"{pack}:wave", stroke=stroke)
+    """On torch, which has nothing to trace for each stroke."""
+    return StyleSpec(f"{pack}:wave", stroke=stroke, engine="torch")
 
 
 def _pixels(path: Path) -> NDArray[np.uint8]:
@@ -66,7 +73,8 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
 
 
 def _stylized(pack: Path, stroke: float, source: Path) -> NDArray[np.uint8]:
-    return Stylizer(find_style(f"{pack}:wave").with_stroke(stroke)).stylize(_pixels(source))
+    style = find_style(f"{pack}:wave").with_stroke(stroke)
+    return Stylizer(style, engine="torch").stylize(_pixels(source))
 
 
 @pytest.mark.parametrize("factor", [None, 1, 1.5])
@@ -141,7 +149,7 @@ def test_pictures_of_other_strokes_are_not_taken_for_done(
 def test_several_styles_each_have_their_strokes(
     style: Style, pack: Path, pictures: Path, tmp_path: Path
 ) -> None:
-    styles = (_wave(pack), StyleSpec(str(style.path)))
+    styles = (_wave(pack), StyleSpec(str(style.path), engine="torch"))
     report = stylize_images(images_job(pictures, tmp_path / "out", styles=styles))
     assert (report.done, report.failed) == (len(SIZES), 0)
     for name, (*_, stroke) in SIZES.items():
@@ -149,7 +157,8 @@ def test_several_styles_each_have_their_strokes(
         with_strokes = _pixels(tmp_path / "out" / f"{stem}-pack-wave.png")
         np.testing.assert_array_equal(with_strokes, _stylized(pack, stroke, pictures / name))
         without = _pixels(tmp_path / "out" / f"{stem}-random.png")
-        np.testing.assert_array_equal(without, Stylizer(style).stylize(_pixels(pictures / name)))
+        expected = Stylizer(style, engine="torch").stylize(_pixels(pictures / name))
+        np.testing.assert_array_equal(without, expected)
 
 
 def test_the_stylizers_used_least_recently_go_first() -> None:
@@ -213,7 +222,7 @@ def test_a_film_is_stylized_with_its_stroke(pack: Path, clip: Path, tmp_path: Pa
     alone = tmp_path / "alone.safetensors"
     save_generator(alone, generator, CheckpointInfo("johnson", {"width": 4}))
     outputs = []
-    for name, style in (("row", StyleSpec(str(alone))), ("stroke", _wave(pack, 2))):
+    for name, style in (("row", StyleSpec(str(alone), engine="torch")), ("stroke", _wave(pack, 2))):
         output = tmp_path / f"{name}.mkv"
         assert stylize_videos(_film(clip, output, style, codec="ffv1")).inputs[0].status == "done"
         outputs.append(output.read_bytes())
@@ -240,7 +249,7 @@ def test_frames_of_another_size_keep_the_films_stroke(
 ) -> None:
     pack = save_stroke_pack(tmp_path / "pack.safetensors", strokes=(0.1, 4.0))
     film = data / "hostile" / "21_reschange.ts"
-    job = _film(film, tmp_path / "out.mkv", StyleSpec(f"{pack}:wave"), max_side=96)
+    job = _film(film, tmp_path / "out.mkv", _wave(pack), max_side=96)
     (report,) = stylize_videos(job).inputs
     assert report.frames_out > 0, report.error
     assert len(strokes_done) > 1
@@ -284,7 +293,7 @@ def test_a_film_beyond_the_strokes_of_a_style_says_so(
 def test_a_style_of_one_stroke_is_asked_for_no_other(
     style: Style, clip: Path, pictures: Path, tmp_path: Path
 ) -> None:
-    spec = StyleSpec(str(style.path), stroke=2)
+    spec = StyleSpec(str(style.path), stroke=2, engine="torch")
     with pytest.raises(InputError, match="--stroke 2: random was trained with one size"):
         stylize_videos(_film(clip, tmp_path / "out.mp4", spec))
     with pytest.raises(InputError, match="--stroke 2: random was trained with one size"):
@@ -294,7 +303,9 @@ def test_a_style_of_one_stroke_is_asked_for_no_other(
         images_job(pictures, tmp_path / "out", styles=(dataclasses.replace(spec, stroke=1),))
     )
     assert asked.done == len(SIZES)
-    again = stylize_images(images_job(pictures, tmp_path / "out", str(style.path)))
+    again = stylize_images(
+        images_job(pictures, tmp_path / "out", styles=(dataclasses.replace(spec, stroke=None),))
+    )
     assert again.reused == len(SIZES)
 
 
@@ -306,7 +317,7 @@ def _nst(*arguments: str | Path) -> tuple[int, str]:
 def test_the_commands_take_a_stroke(
     pack: Path, clip: Path, pictures: Path, tmp_path: Path, strokes_done: list[float]
 ) -> None:
-    options = ("--style", f"{pack}:wave", "--stroke", "0.5", "--workers", "0")
+    options = ("--style", f"{pack}:wave", "--stroke", "0.5", "--workers", "0", "--engine", "torch")
     assert _nst("stylize", "video", clip, "-o", tmp_path / "o.mp4", *options)[0] == 0
     assert set(strokes_done) == {1 / 16}
     output = tmp_path / "out"
@@ -368,13 +379,14 @@ def test_export_writes_the_stroke_that_is_named(pack: Path, tmp_path: Path) -> N
 def test_pictures_and_films_have_the_same_bytes_on_any_number_of_workers(
     pack: Path, clip: Path, pictures: Path, tmp_path: Path
 ) -> None:
+    usual, twice = (StyleSpec(f"{pack}:wave", stroke=stroke) for stroke in (None, 2))
     films, folders = [], []
     for workers in (0, 1, 2):
         pool, output = PoolSpec(workers=workers), tmp_path / str(workers)
-        film = stylize_videos(_film(clip, tmp_path / f"{workers}.mp4", _wave(pack, 2), pool=pool))
+        film = stylize_videos(_film(clip, tmp_path / f"{workers}.mp4", twice, pool=pool))
         assert film.inputs[0].status == "done", film.inputs[0].error
         films.append((tmp_path / f"{workers}.mp4").read_bytes())
-        report = stylize_images(StylizeImages((str(pictures),), str(output), (_wave(pack),), pool))
+        report = stylize_images(StylizeImages((str(pictures),), str(output), (usual,), pool))
         assert report.done == len(SIZES)
         folders.append(contents(output))
     assert films[0] == films[1] == films[2]
