@@ -14,10 +14,11 @@ from jobs.training_content import find_content, read_content
 from nst_core.checkpoint import read_state, restore_generator, save_state
 from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.eight_bit import EightBit
-from nst_core.eight_bit_calibration import LONGEST_SIDE, calibrate, photos_wanted
+from nst_core.eight_bit_calibration import LONGEST_SIDE, calibrate_together, photos_wanted
 from nst_core.engine import draws_noise
 from nst_core.errors import InputError, MediaError
 from nst_core.pixels import to_tensor
+from nst_core.strokes import half_octaves
 from nst_core.training_photos import open_photo
 
 _log = logging.getLogger(__name__)
@@ -41,14 +42,19 @@ def eight_bit_of(
 ) -> dict[str, EightBit]:
     """Calibrate some of a checkpoint's styles; ``""`` is that of a network without names.
 
+    What is found for a style of several strokes suits all of them.
     ``path`` is for errors only. Raises InputError for a network that is not computed in 8 bits.
     """
     found: dict[str, EightBit] = {}
     for style in styles:
-        generator = restore_generator(path, state, info, {style: 1.0} if style else None)
-        if draws_noise(generator):
+        mixture = {style: 1.0} if style else None
+        generators = [
+            restore_generator(path, state, info, mixture, stroke=stroke)
+            for stroke in half_octaves(info.strokes)
+        ]
+        if draws_noise(generators[0]):
             raise InputError(f"{path}: a network that draws noise is not computed in 8 bits")
-        found[style] = calibrate(generator, photos)
+        found[style] = calibrate_together(generators, photos)
     return found
 
 

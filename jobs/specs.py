@@ -48,10 +48,14 @@ class StyleSpec:
     """Which kind of checkpoint is meant: ``upscale`` takes super-resolution networks."""
     match_histogram: bool = False
     """Give every output the histogram of its source (Johnson et al. 2016, section 4.2)."""
+    stroke: float | None = None
+    """How many times wider than in proportion to the picture strokes are; None: as 1."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise InputError(f"--strength {self.strength}: a number from 0 to 1 is needed")
+        if self.stroke is not None:
+            check_stroke(self.stroke)
         if self.command == "upscale" and (self.strength != 1 or self.keep_colors):
             raise InputError(
                 "--strength and --keep-colors mix a picture with its source, and an upscaled one "
@@ -357,6 +361,12 @@ class EvaluateGenerator:
             _check_at_least(1, "--max-images", self.max_images)
         if self.threads is not None:
             _check_at_least(1, "--threads", self.threads)
+
+
+def check_stroke(stroke: float) -> None:
+    """Raise InputError for strokes that no style has a use for."""
+    if not 0.25 <= stroke <= 4:
+        raise InputError(f"--stroke {stroke:g}: 0.25 to 4 is allowed; try 0.5 or 2")
 
 
 def _check_at_least(least: int, option: str, value: int) -> None:

@@ -19,7 +19,7 @@ from jobs.image_units import ImageUnits
 from jobs.progress import OnProgress, Pace, Progress, ignore_progress
 from jobs.small_work import MOST_PICTURES, pool_for_pictures
 from jobs.specs import PoolSpec, StyleSpec, StylizeImages
-from jobs.workers import find_checked, make_image_worker, stylizing_pool
+from jobs.workers import find_checked, make_image_worker, stroke_choice, stylizing_pool
 from nst_core import __version__
 from nst_core.errors import InputError, MediaError
 from nst_core.style_library import Style
@@ -198,6 +198,7 @@ class _Run:
         self.reads_uris = plan.reads_uris()
         self.report = StylizeImagesReport(total=plan.inputs())
         self._failed: set[int] = set()
+        self._said: set[str] = set()
         for number, path, error in plan.failures():
             self._failed.add(number)
             self.report.fail(path, error)
@@ -234,6 +235,10 @@ class _Run:
         report.network_seconds = round(report.network_seconds + result.network_seconds, 6)
         for note in result.notes:
             report.warn(task.source, note)
+        for note in result.once:
+            if note not in self._said:
+                report.warn(task.source, f"{note} (said once)")
+            self._said.add(note)
         error = next((output.error for output in result.outputs if output.error), None)
         if error is None and problem is not None:
             error = f"{task.source}: {problem}"
@@ -286,6 +291,9 @@ def _identity(job: StylizeImages, style: Style, spec: StyleSpec) -> str:
     """Everything beside the source that decides an output, as a hash."""
     how = asdict(spec)
     del how["style"]  # its file may be moved
+    how["stroke"] = stroke_choice(style, spec).factor
+    if not style.strokes:
+        del how["stroke"]  # as before there were any
     settings = {
         "style": [style.fingerprint, how],
         "quality": job.quality,

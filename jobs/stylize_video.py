@@ -66,7 +66,7 @@ def _stylize(batch: _Batch, job: StylizeVideo, style: Style) -> tuple[str, int]:
     if batch.has_work():  # else there is no need for a pool
         # Depth 1: a segment lasts long, and must not wait at a busy worker beside an idle one.
         with stylizing_pool(
-            partial(make_segment_worker, style, job.style),
+            partial(make_segment_worker, style.with_stroke(batch.stroke()), job.style),
             job.style,
             pool_for_segments(job.pool, batch.segments_known()),
             depth=1,
@@ -114,6 +114,10 @@ class _Batch:
             wait_for(self._scans[len(self._scanned)])
             self._take_scanned()
         return True
+
+    def stroke(self) -> float:
+        """Of the first input with segments to do."""
+        return next(run.stroke for run in self._scanned if run.waiting)
 
     def segments_known(self) -> int:
         """How many segments are to do so far; while inputs are still to be scanned, one more."""

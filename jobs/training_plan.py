@@ -236,7 +236,7 @@ def build_network(plan: TrainingPlan) -> nn.Module:
     if plan.info.styles:
         network = MultiStyleGenerator(generator, plan.rows)
         if plan.base is not None:
-            network.start_from(plan.base.tensors, len(plan.info.styles))
+            network.start_from(plan.base.tensors, strokes=max(1, len(plan.info.strokes)))
     if plan.start is not None:
         generator.load_state_dict(plan.start.state)
     return network

@@ -17,6 +17,7 @@ import av
 from jobs.damaged_places import places_in_words
 from jobs.segment_ledger import SegmentLedger
 from jobs.specs import StylizeVideo
+from jobs.workers import stroke_choice
 from nst_core import __version__
 from nst_core.errors import InputError, MediaError, VerificationError
 from nst_core.style_library import Style
@@ -80,6 +81,8 @@ class _Plan:
     folder: WorkFolder
     input_state: list[object]
     """Of the file when it was read: it must not change until the end."""
+    stroke: float
+    """Size of the strokes, by that of the frames."""
 
 
 class VideoRun:
@@ -135,6 +138,12 @@ class VideoRun:
         """All of its frames; after an error only those that are done, for no more will be."""
         return self.report.frames_in if self.report.error is None else self.frames_done
 
+    @property
+    def stroke(self) -> float:
+        """Size of the strokes; it has been scanned."""
+        assert self._plan is not None
+        return self._plan.stroke
+
     def scan(self) -> None:
         """Probe and plan, and look for segments finished by an earlier run."""
         with self._timed("scan"), self._errors_reported():
@@ -161,7 +170,8 @@ class VideoRun:
             handed_out = self._ledger.next()
             if handed_out:
                 segment, packets = handed_out
-                task = SegmentTask(segment, self._plan.source.info, self._plan.output, packets)
+                plan = self._plan
+                task = SegmentTask(segment, plan.source.info, plan.output, packets, plan.stroke)
                 return Unit((key, segment.number), task)
         return None
 
@@ -293,6 +303,10 @@ class VideoRun:
         if job.encoder == "software" or job.pool.address == "local":
             check_encoder(source.info, frame)  # elsewhere, only the workers can tell
         self.report.warnings += differences(source.info, frame)
+        width, height = frame.taken_size
+        choice = stroke_choice(self._style, job.style)
+        stroke, limit = choice.of(height, width), choice.limit(height, width)
+        self.report.warnings += [limit] if limit else []
         segments = plan_segments(
             source.packets, time_base=source.info.time_base, seconds=job.segment_seconds
         )
@@ -303,10 +317,10 @@ class VideoRun:
         place = hashlib.sha256(str(self._output.absolute()).encode()).hexdigest()[:8]
         folder = WorkFolder(
             base / f"{short_name(self._output)}-{place}.work",
-            self._identity(state, encoder, frame),
+            self._identity(state, encoder, frame, stroke),
         )
         copies = plan_copies(source, self._output)
-        return _Plan(source, frame, copies, segments, folder, state)
+        return _Plan(source, frame, copies, segments, folder, state, stroke)
 
     def _input_state(self) -> list[object]:
         try:
@@ -316,11 +330,13 @@ class VideoRun:
         return [str(self._path.absolute()), status.st_size, status.st_mtime_ns]
 
     def _identity(
-        self, state: list[object], encoder: EncoderSettings, frame: OutputFrame
+        self, state: list[object], encoder: EncoderSettings, frame: OutputFrame, stroke: float
     ) -> dict[str, object]:
+        how = describe(self._job.style)
+        del how["stroke"]  # what it came to is in the fingerprint
         return {
             "input": state,
-            "style": [self._style.fingerprint, describe(self._job.style)],
+            "style": [self._style.with_stroke(stroke).fingerprint, how],
             "segment_seconds": self._job.segment_seconds,
             "output": describe(frame),
             "encoder": describe(encoder),

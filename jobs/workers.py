@@ -15,6 +15,7 @@ from jobs.specs import PoolSpec, StyleSpec, TileChoice
 from nst_core.engine_names import torch_for_noise
 from nst_core.first_import import first_import
 from nst_core.processors import usable_processors
+from nst_core.strokes import StrokeChoice
 from nst_core.style_library import Style, find_for
 from pipeline.image_task import ImageSettings
 from pipeline.shared_files import SharedFiles
@@ -78,15 +79,23 @@ def find_checked(spec: StyleSpec) -> Style:
     style = find_for(spec.command, spec.style)
     if style.draws_noise:
         torch_for_noise(spec.engine)
+    style.with_stroke(spec.stroke or 1.0)  # says where it has one size only
     return style.with_content()
 
 
+def stroke_choice(style: Style, spec: StyleSpec) -> StrokeChoice:
+    """How wide strokes are in a picture of any size."""
+    return StrokeChoice(style.strokes, float(spec.stroke or 1))
+
+
 def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> SegmentWorker:
-    """Build a worker for videos, where it will live."""
+    """Build a worker for videos, where it will live, ready for strokes as those of ``style``."""
     with first_import("torch"):
+        from nst_core.kept_stylizers import KeptStylizers
         from pipeline.segment_worker import SegmentWorker
 
-    return SegmentWorker(_stylizer(style, spec, threads))
+    kept = KeptStylizers(lambda stroke: _stylizer(style.with_stroke(stroke), spec, threads))
+    return SegmentWorker(kept.at(style.stroke), kept.at)
 
 
 def make_image_worker(
@@ -109,12 +118,13 @@ def make_image_worker(
     if files is not None:
         files.check()
 
-    def stylizer_for(name: str) -> Stylizer:
+    def stylizer_for(name: str, stroke: float) -> Stylizer:
         style, spec = styles[name]
-        return _stylizer(style, spec, threads, tile=tile, seed=seed)
+        return _stylizer(style.with_stroke(stroke), spec, threads, tile=tile, seed=seed)
 
+    strokes = {name: stroke_choice(*chosen) for name, chosen in styles.items()}
     files_at_once = max(threads, _MANY_FILES_AT_ONCE) if remote else threads
-    return ImageWorker(stylizer_for, settings, threads=files_at_once)
+    return ImageWorker(stylizer_for, settings, strokes=strokes, threads=files_at_once)
 
 
 def _stylizer(

@@ -56,6 +56,8 @@ def save_state(path: Path, state: Mapping[str, Tensor], info: CheckpointInfo) ->
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     eight_bit = {name: found.fields() for name, found in info.eight_bit.items()}
     metadata = {"format": FORMAT, **vars(info), "eight_bit": eight_bit}
+    if not info.strokes:
+        del metadata["strokes"]  # as before there were any
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -73,16 +75,17 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
 
 
 def load_generator(
-    path: Path, mixture: Mapping[str, float] | None = None
+    path: Path, mixture: Mapping[str, float] | None = None, *, stroke: float = 1.0
 ) -> tuple[nn.Module, CheckpointInfo]:
     """Build the generator and load its weights, on the CPU, in evaluation mode.
 
     A network of several styles comes out as the plain generator of one ``mixture`` of them:
-    names to numbers of 0 or more, of which only the proportions count.
+    names to numbers of 0 or more, of which only the proportions count. One of several strokes
+    mixes the two around ``stroke``, and stays at its outermost beyond them.
     Raises CheckpointError for a file that is not ours, and for a mixture of styles it has not.
     """
     tensors, info = read_state(path)
-    return restore_generator(path, tensors, info, mixture), info
+    return restore_generator(path, tensors, info, mixture, stroke=stroke), info
 
 
 def restore_generator(
@@ -90,6 +93,8 @@ def restore_generator(
     tensors: Mapping[str, Tensor],
     info: CheckpointInfo,
     mixture: Mapping[str, float] | None = None,
+    *,
+    stroke: float = 1.0,
 ) -> nn.Module:
     """Build the generator of a checkpoint that has been read: see load_generator.
 
@@ -105,7 +110,9 @@ def restore_generator(
                 f"checkpoint {path} holds the styles {', '.join(info.styles)}; {named} asked for"
             )
         try:
-            tensors = mixed(generator, tensors, info.styles, chosen)
+            tensors = mixed(
+                generator, tensors, info.styles, chosen, strokes=info.strokes, stroke=stroke
+            )
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}; the file is damaged") from error
     try:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,10 +47,12 @@ class CheckpointInfo:
     """Style, data, steps, weights, seed: whatever the training recorded."""
     styles: tuple[str, ...] = ()
     """Names of the styles of a network that has several, in the order of its parameters' rows."""
-    strokes: tuple[float, ...] = ()
-    """Stroke sizes that each style has a row for; none: one row a style."""
     eight_bit: Mapping[str, EightBit] = field(default_factory=dict)
     """How each style is computed in 8 bits; the one of a network without names is called ``""``."""
+    strokes: tuple[float, ...] = ()
+    """Sizes of strokes that every style has a row for, ascending; none: one row each, stroke 1.
+
+    Row ``style * len(strokes) + stroke`` of the parameters belongs to both by their numbers."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.arguments, dict) or not isinstance(self.scale, int):
@@ -58,6 +62,17 @@ class CheckpointInfo:
                 f"architecture {self.architecture!r} is unknown; "
                 f"this version knows {', '.join(ARCHITECTURE_NAMES)}"
             )
+        ascending = all(low < high for low, high in pairwise((0.0, *self.strokes, math.inf)))
+        if self.strokes and not (ascending and self.styles):
+            raise CheckpointError(
+                f"strokes {', '.join(map(str, self.strokes))} of {len(self.styles)} named styles: "
+                "sizes above 0, each larger than the last, and at least one style are needed"
+            )
+
+    @property
+    def rows(self) -> int:
+        """Rows of every normalisation's parameters: one for each style and stroke."""
+        return max(1, len(self.styles)) * max(1, len(self.strokes))
 
     @property
     def scale(self) -> int:
@@ -119,10 +134,10 @@ def read_checkpoint(
             metadata["arguments"],
             metadata.get("training", {}),
             tuple(metadata.get("styles", ())),
-            tuple(metadata.get("strokes", ())),
             {name: EightBit.of(found) for name, found in metadata.get("eight_bit", {}).items()},
+            tuple(map(float, metadata.get("strokes", ()))),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"checkpoint {path}: its metadata is damaged ({error})") from error
     return info, tensors
 

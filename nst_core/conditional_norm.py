@@ -3,6 +3,9 @@
 All convolutions are shared; each style has a scale and a shift of its own for every normalised
 channel. A network with the parameters of one style, or with a mixture of several, is a plain
 generator again: nothing that applies styles has to know of this module.
+
+A style may have several rows, one for each size of its strokes (`strokes.py`): those of the first
+style in ascending order of size, then those of the second, and so on.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nst_core.errors import CheckpointError
+from nst_core.strokes import shares
 
 
 class ConditionalInstanceNorm2d(nn.Module):
@@ -45,7 +49,8 @@ class MultiStyleGenerator(nn.Module):
     """A generator whose instance normalisations are replaced by conditional ones.
 
     Its state has the names of the plain generator's, with one row a style in each of the
-    normalisations' parameters. Raises ValueError for a generator without instance normalisation.
+    normalisations' parameters, or one for each stroke of a style: ``styles`` counts the rows.
+    Raises ValueError for a generator without instance normalisation.
     """
 
     def __init__(self, generator: nn.Module, styles: int) -> None:
@@ -74,23 +79,20 @@ class MultiStyleGenerator(nn.Module):
                 norm.mixture = None
         return stylized
 
-    def start_from(self, base: Mapping[str, Tensor], styles: int | None = None) -> None:
+    def start_from(self, base: Mapping[str, Tensor], *, strokes: int = 1) -> None:
         """Take over all of a trained network but its styles, and let only new styles be fitted.
 
         They begin as the mean of the styles of ``base``, the state of a plain generator or of a
-        multi-style one; where this network has several strokes for each of ``styles`` (None: one
-        row is a style), so has ``base``, and each stroke begins as the mean of its like.
+        multi-style one; with several ``strokes`` a style, in both, each as the mean of its own.
         """
-        styles = styles or self.styles
-        strokes = self.styles // styles
         self.requires_grad_(False)
         state = dict(base)
         for name, module in self.generator.named_modules():
             if isinstance(module, ConditionalInstanceNorm2d):
                 for key in ("weight", "bias"):
                     rows = rows_of(base[f"{name}.{key}"]).float()
-                    means = rows.view(-1, strokes, rows.shape[-1]).mean(dim=0)
-                    state[f"{name}.{key}"] = means.repeat(styles, 1)
+                    means = rows.reshape(-1, strokes, rows.shape[1]).mean(dim=0)
+                    state[f"{name}.{key}"] = means.repeat(self.styles // strokes, 1)
         self.generator.load_state_dict(state)
         for parameter in self.style_parameters():
             parameter.requires_grad_(True)
@@ -114,22 +116,30 @@ def mixed(
     tensors: Mapping[str, Tensor],
     styles: Sequence[str],
     weights: Mapping[str, float],
+    *,
+    strokes: Sequence[float] = (),
+    stroke: float = 1.0,
 ) -> dict[str, Tensor]:
     """Return the state of a plain generator: that of ``styles`` mixed by ``weights``.
 
     ``generator`` is a plain one of the architecture, ``tensors`` the state of a multi-style one.
-    ``weights`` maps names of styles to numbers of 0 or more, and is divided by its sum.
-    Raises CheckpointError for tensors that do not have one row a style.
+    ``weights`` maps names of styles to numbers of 0 or more, and is divided by its sum. Where each
+    style has several ``strokes``, ascending, those around ``stroke`` are mixed by its logarithm.
+    Raises CheckpointError for tensors that do not have one row for each style and stroke.
     """
     total = sum(weights.values())
-    mixture = torch.tensor([weights.get(style, 0.0) / total for style in styles])
+    parts = shares(strokes, stroke)
+    mixture = torch.tensor(
+        [weights.get(name, 0.0) / total * part for name in styles for part in parts]
+    )
     state = dict(tensors)
     for name in norm_names(generator):
         for key in (f"{name}.weight", f"{name}.bias"):
             rows = state.get(key)
-            if rows is None or rows.ndim != 2 or len(rows) != len(styles):
+            if rows is None or rows.ndim != 2 or len(rows) != len(mixture):
+                of_strokes = f" in {len(parts)} strokes" if strokes else ""
                 raise CheckpointError(
-                    f"{key} does not have one row for each of {len(styles)} styles"
+                    f"{key} does not have one row for each of {len(styles)} styles{of_strokes}"
                 )
             state[key] = mixture @ rows.float()
     return state
@@ -141,6 +151,7 @@ def joined(
     """Return the state with the styles of both, which share all but their normalisations.
 
     ``generator`` is a plain one of the architecture; a ``base`` of one style may be plain too.
+    Styles of several strokes have the same ones in both.
     """
     state = dict(base)
     for name in norm_names(generator):
@@ -150,5 +161,5 @@ def joined(
 
 
 def rows_of(parameter: Tensor) -> Tensor:
-    """One row a style, also where there is but one style: C or S x C to S x C."""
+    """One row a style and stroke, also where there is but one: C or S x C to S x C."""
     return parameter.reshape(-1, parameter.shape[-1])

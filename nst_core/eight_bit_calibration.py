@@ -42,21 +42,47 @@ def calibrate(generator: nn.Module, photos: Sequence[Tensor]) -> EightBit:
     They are 1 x 3 x H x W in [0, 1], on the generator's device. Raises InputError where there are
     fewer than two, or where the generator has no convolution to compute in 8 bits.
     """
+    return calibrate_together([generator], photos)
+
+
+def calibrate_together(generators: Sequence[nn.Module], photos: Sequence[Tensor]) -> EightBit:
+    """Do what ``calibrate`` does for generators of one architecture: what is found suits them all.
+
+    Ranges cover what any of them needs, the closeness is that of all. The photographs are dealt out
+    to them, so that it takes no longer than for one; each gets one at least for either purpose.
+    """
     if len(photos) < _FEWEST_PHOTOS:
         raise InputError(
             f"8 bits are calibrated on photographs, and {len(photos)} could be read; "
             f"{_FEWEST_PHOTOS} are needed, {photos_wanted()} are used"
         )
-    generator.eval()
-    checking = photos[::3]
     calibrating = [photo for number, photo in enumerate(photos) if number % 3]
-    ranges = activation_ranges(generator, calibrating)
+    dealt = zip(generators, _dealt(calibrating, len(generators)), strict=True)
+    ranges = _union([activation_ranges(generator.eval(), part) for generator, part in dealt])
     if not ranges:
-        raise InputError(f"{type(generator).__name__} has no convolution to compute in 8 bits")
+        raise InputError(f"{type(generators[0]).__name__} has no convolution to compute in 8 bits")
+    dealt = zip(generators, _dealt(photos[::3], len(generators)), strict=True)
+    decibels = [each for generator, part in dealt for each in _decibels(generator, ranges, part)]
+    return EightBit(ranges, round(fmean(decibels), 2), round(min(decibels), 2), len(calibrating))
+
+
+def _dealt(photos: Sequence[Tensor], hands: int) -> list[Sequence[Tensor]]:
+    """Deal photographs out; where they are fewer than hands, some are given twice."""
+    return [photos[hand::hands] or [photos[hand % len(photos)]] for hand in range(hands)]
+
+
+def _union(found: Sequence[_Ranges]) -> _Ranges:
+    """Return ranges that cover those of every generator; they have the same convolutions."""
+    return {
+        name: (min(each[name][0] for each in found), max(each[name][1] for each in found))
+        for name in found[0]
+    }
+
+
+def _decibels(generator: nn.Module, ranges: _Ranges, photos: Sequence[Tensor]) -> list[float]:
     form = inference_form(generator, ranges)
     with torch.inference_mode():
-        decibels = [_psnr(form(photo), generator(photo)) for photo in checking]
-    return EightBit(ranges, round(fmean(decibels), 2), round(min(decibels), 2), len(calibrating))
+        return [_psnr(form(photo), generator(photo)) for photo in photos]
 
 
 def activation_ranges(generator: nn.Module, photos: Sequence[Tensor]) -> _Ranges:

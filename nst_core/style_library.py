@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nst_core.checkpoint_info import CheckpointInfo, fingerprint, read_info
 from nst_core.eight_bit import EightBit
 from nst_core.errors import InputError
+from nst_core.strokes import reached
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,6 +51,8 @@ class Style:
     info: CheckpointInfo | None
     mixture: tuple[tuple[str, float], ...] = ()
     """Of a network with several styles: those that are asked for, with their parts of 1."""
+    stroke: float = 1.0
+    """Size of the strokes, where the network has several: see ``with_stroke``."""
     content: bytes | None = field(default=None, repr=False, compare=False)
     """Of the checkpoint file, where the style goes to machines that do not have it; else None."""
 
@@ -72,7 +75,8 @@ class Style:
         if self.path is None:
             return IDENTITY
         digest = fingerprint(self.path)
-        return f"{digest}:{mixture_text(self.mixture)}" if self.mixture else digest
+        stroke = f"@{self.stroke:.6g}" if self.strokes else ""
+        return f"{digest}:{mixture_text(self.mixture)}{stroke}" if self.mixture else digest
 
     def load(self) -> nn.Module:
         """Load the generator, on the CPU, in evaluation mode. Raises CheckpointError.
@@ -85,12 +89,30 @@ class Style:
             raise ValueError(f"{self.name} has no generator")
         mixture = dict(self.mixture)
         if self.content is not None and self.info is not None:
-            return restore_generator(self.path, read_tensors(self.content), self.info, mixture)
-        return load_generator(self.path, mixture)[0]
+            tensors = read_tensors(self.content)
+            return restore_generator(self.path, tensors, self.info, mixture, stroke=self.stroke)
+        return load_generator(self.path, mixture, stroke=self.stroke)[0]
 
     def with_content(self) -> Style:
         """Return the same style, which can be loaded where its file is not."""
         return self if self.path is None else replace(self, content=self.path.read_bytes())
+
+    @property
+    def strokes(self) -> tuple[float, ...]:
+        """Sizes of strokes that it was trained with, ascending; none: it has one size only."""
+        return self.info.strokes if self.info else ()
+
+    def with_stroke(self, stroke: float) -> Style:
+        """Return the same style with strokes of this size, or of the nearest that it reaches.
+
+        Raises InputError where it has one size only, and another than 1 is asked for.
+        """
+        if not self.strokes and stroke != 1:
+            raise InputError(
+                f"--stroke {stroke:g}: {self.name} was trained with one size of strokes; leave "
+                "--stroke out, or choose a style for which `nst styles show` tells several"
+            )
+        return replace(self, stroke=reached(self.strokes, stroke))
 
     @property
     def command(self) -> Command:
@@ -101,7 +123,10 @@ class Style:
 
     @property
     def eight_bit(self) -> EightBit | None:
-        """How it is computed in 8 bits; None: nobody has calibrated it, or it is a mixture."""
+        """How it is computed in 8 bits; None: nobody has calibrated it, or it is a mixture.
+
+        One and the same for all its strokes.
+        """
         if self.info is None or len(self.mixture) > 1:
             return None
         return self.info.eight_bit.get(self.mixture[0][0] if self.mixture else "")

@@ -71,5 +71,7 @@ class ImageResult:
     outputs: tuple[OutputResult, ...]
     notes: tuple[str, ...] = ()
     """What a user should know though nothing failed."""
+    once: tuple[str, ...] = ()
+    """The same, said once for however many pictures it is true of."""
     network_seconds: float = 0.0
     """Its share of the time that the network took."""

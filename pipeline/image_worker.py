@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nst_core.errors import MediaError, NstError
+from nst_core.kept_stylizers import KeptStylizers
+from nst_core.strokes import StrokeChoice
 from nst_core.stylizer import Stylizer
 from pipeline.image_task import ImageResult, ImageSettings, ImageTask, OutputResult, OutputTask
 from pipeline.picture_codec import Picture, decode_picture, encode_picture, lost_in, pixels_of
@@ -52,20 +55,23 @@ class ImageWorker:
 
     def __init__(
         self,
-        stylizer_for: Callable[[str], Stylizer],
+        stylizer_for: Callable[[str, float], Stylizer],
         settings: ImageSettings,
         *,
+        strokes: Mapping[str, StrokeChoice] | None = None,
         threads: int = 1,
     ) -> None:
-        """``stylizer_for`` builds the Stylizer of a style, once.
+        """``stylizer_for`` builds the Stylizer of a style and a stroke.
 
+        ``strokes`` says for styles of several strokes which of them a picture gets.
         ``threads`` read and write pictures beside the network; 1: there is no thread but the
         caller's own.
         """
         Image.init()  # every format's code now, and not while the first picture is awaited
         self._stylizer_for = stylizer_for
         self._settings = settings
-        self._stylizers: dict[str, Stylizer] = {}
+        self._strokes = strokes or {}
+        self._stylizers: dict[str, KeptStylizers] = {}
         self._network = threading.Lock()
         self._files: _Threads = ThreadPoolExecutor(threads) if threads > 1 else _ThisThread()
 
@@ -123,6 +129,7 @@ class ImageWorker:
                 return
             result.note(picture)
             for output in result.to_do:
+                result.note_once(self._choice(output.style).limit(*picture.rgb.shape[:2]))
                 try:
                     pixels, seconds = self._stylized(output.style, [picture.rgb])
                     result.network_seconds += seconds
@@ -146,6 +153,7 @@ class ImageWorker:
             result = opened.result
             output = result.output_of(style)
             result.note(picture)
+            result.note_once(self._choice(style).limit(*picture.rgb.shape[:2]))
             result.network_seconds += seconds / len(batch)
             result.writing[output] = self._files.submit(self._write, output, rgb, picture)
 
@@ -154,8 +162,9 @@ class ImageWorker:
     ) -> tuple[Sequence[NDArray[np.uint8]], float]:
         """Return pictures of one size stylized, and how long the network took."""
         if style not in self._stylizers:
-            self._stylizers[style] = self._stylizer_for(style)
-        stylizer = self._stylizers[style]
+            self._stylizers[style] = KeptStylizers(partial(self._stylizer_for, style))
+        stroke = self._choice(style).of(*pictures[0].shape[:2])
+        stylizer = self._stylizers[style].at(stroke)
         if not stylizer.computes:
             return pictures, 0.0
         start = time.perf_counter()
@@ -164,6 +173,9 @@ class ImageWorker:
         else:
             stylized = stylizer.stylize(np.stack(pictures))
         return list(stylized), time.perf_counter() - start
+
+    def _choice(self, style: str) -> StrokeChoice:
+        return self._strokes.get(style, StrokeChoice())
 
     def _write(self, output: OutputTask, rgb: NDArray[np.uint8], picture: Picture) -> int:
         suffix = _suffix(output)
@@ -183,6 +195,7 @@ class _Result:
         self._ended: dict[str, OutputResult] = {}
         self._digest = ""
         self.notes: tuple[str, ...] = ()
+        self._once: dict[str, None] = {}
         self.network_seconds = 0.0
         self.writing: dict[OutputTask, Future[int]] = {}
         """To the size of the file."""
@@ -204,6 +217,11 @@ class _Result:
         lost = {what for suffix in suffixes for what in lost_in(picture, suffix)}
         words = tuple(f"the output's format cannot hold {what}" for what in sorted(lost))
         self.notes = (*picture.notes, *words)
+
+    def note_once(self, words: str | None) -> None:
+        """Note what is said once for all pictures; None: nothing."""
+        if words is not None:
+            self._once[words] = None
 
     def reuse(self, digest: str) -> None:
         """Keep the outputs that were made from this very content."""
@@ -231,7 +249,12 @@ class _Result:
                 self.fail(output, error)
         outputs = tuple(self._ended[output.path] for output in self._task.outputs)
         return ImageResult(
-            self._task.number, self._digest, outputs, self.notes, self.network_seconds
+            number=self._task.number,
+            digest=self._digest,
+            outputs=outputs,
+            notes=self.notes,
+            once=tuple(self._once),
+            network_seconds=self.network_seconds,
         )
 
 

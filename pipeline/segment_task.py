@@ -18,6 +18,8 @@ class SegmentTask:
     stream: VideoStreamInfo
     output: OutputFrame
     packets: tuple[EncodedPacket, ...]
+    stroke: float = 1.0
+    """Size of the strokes: one for the whole film, also where its frames change their size."""
 
     def __repr__(self) -> str:
         return f"SegmentTask({self.segment.name}, {len(self.packets)} packets)"

@@ -7,7 +7,7 @@ GPU, decodes the next frames and encodes the last ones while the network compute
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import av
@@ -29,10 +29,14 @@ class _Batch:
 
 
 class SegmentWorker:
-    """Stylizes segments, one after the other, with one Stylizer."""
+    """Stylizes segments, one after the other, with one Stylizer, or with one for each stroke."""
 
-    def __init__(self, stylizer: Stylizer) -> None:
+    def __init__(
+        self, stylizer: Stylizer, at_stroke: Callable[[float], Stylizer] | None = None
+    ) -> None:
+        """``at_stroke`` gives the Stylizer of a film's stroke; None: ``stylizer`` is for all."""
         self._stylizer = stylizer
+        self._at_stroke = at_stroke
 
     @property
     def engine(self) -> str:
@@ -41,6 +45,8 @@ class SegmentWorker:
 
     def process(self, task: SegmentTask) -> StylizedSegment:
         """Decode, stylize and encode. Damage is reported in the result, not raised."""
+        if self._at_stroke:
+            self._stylizer = self._at_stroke(task.stroke)
         decoder = SegmentDecoder(task, threads=self._stylizer.threads)
         encoder = SegmentEncoder(task.stream, task.output)
         pts: list[int] = []

@@ -43,7 +43,7 @@ class Negative:
 def _worker(
     stylizer: object, settings: ImageSettings = SETTINGS, *, threads: int = 1
 ) -> ImageWorker:
-    return ImageWorker(lambda name: cast("Stylizer", stylizer), settings, threads=threads)
+    return ImageWorker(lambda name, stroke: cast("Stylizer", stylizer), settings, threads=threads)
 
 
 def _picture(number: int, width: int = 40, height: int = 30) -> NDArray[np.uint8]:
@@ -196,7 +196,7 @@ def test_an_output_that_cannot_be_written_fails_alone(tmp_path: Path, threads: i
 def test_each_style_has_its_own_network_and_it_is_built_once(tmp_path: Path) -> None:
     built: list[str] = []
 
-    def build(name: str) -> Stylizer:
+    def build(name: str, stroke: float) -> Stylizer:
         built.append(name)
         network = Negative() if name == "wave" else Stylizer(find_style("identity"))
         return cast("Stylizer", network)
@@ -216,7 +216,7 @@ def test_each_style_has_its_own_network_and_it_is_built_once(tmp_path: Path) -> 
 
 
 def test_a_style_that_cannot_be_built_is_the_error_of_its_outputs_alone(tmp_path: Path) -> None:
-    def build(name: str) -> Stylizer:
+    def build(name: str, stroke: float) -> Stylizer:
         if name == "broken":
             raise MemoryError("no room for it")
         return cast("Stylizer", Negative())

@@ -42,6 +42,15 @@ Strength = Annotated[
         help="1 is the full style, 0 the source; between, a blend.", rich_help_panel=_STYLE
     ),
 ]
+Stroke = Annotated[
+    float | None,
+    typer.Option(
+        help="Strokes wider (2) or finer (0.5) than in proportion to the picture; for styles that "
+        "were trained with several sizes.",
+        metavar="0.5..2",
+        rich_help_panel=_STYLE,
+    ),
+]
 KeepColors = Annotated[
     bool,
     typer.Option("--keep-colors", help="Keep the colours of the source.", rich_help_panel=_STYLE),

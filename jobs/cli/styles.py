@@ -36,6 +36,7 @@ def list_styles(json: options.Json = False) -> None:
             {
                 "styles": [style.name for style in styles] + [IDENTITY],
                 "packs": {name: list(names) for name, names in bundled_packs().items()},
+                "strokes": {style.name: style.strokes for style in styles if style.strokes},
                 "textures": bundled("synthesize"),
                 "super_resolution": bundled("upscale"),
             }
@@ -51,8 +52,10 @@ def list_styles(json: options.Json = False) -> None:
             if style.mixture
             else f"learnt from {style.info.training.get('style_image', '')}"
         )
+        strokes = f"strokes of {_listed(style.strokes)}, " if style.strokes else ""
         console.say(
-            f"{style.name:16} {style.info.architecture} of width {width}, {kilobytes} kB, {rest}"
+            f"{style.name:16} {style.info.architecture} of width {width}, {kilobytes} kB, "
+            f"{strokes}{rest}"
         )
     console.say(f"{IDENTITY:16} passes frames through, for checking a pipeline")
     for name in bundled("synthesize"):
@@ -80,6 +83,7 @@ def show(
         fields |= asdict(style.info) | {"training": style.training}
         if not json:
             fields["eight_bit"] = _closeness(style.info)
+            fields["strokes"] = _listed(style.strokes or (1.0,))
     if json:
         console.print_json(fields)
         return
@@ -166,6 +170,13 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to write.")
     ],
+    stroke: Annotated[
+        float | None,
+        typer.Option(
+            help="Size of the strokes, of a style with several; 1 is right for 512 pixels.",
+            metavar="0.5..2",
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
@@ -180,6 +191,12 @@ def export(
     if style.path is None:
         raise InputError(f"{name} passes frames through and has no network; name another style")
     _check_output(output, style.path, overwrite)
+    style = style.with_stroke(1.0 if stroke is None else stroke)
+    if stroke is not None and style.stroke != stroke:
+        raise InputError(
+            f"--stroke {stroke:g}: {style.name} has strokes of {style.strokes[0]:g} to "
+            f"{style.strokes[-1]:g}"
+        )
     from nst_core.onnx_export import INPUT_NAME, export_onnx
 
     assert style.info is not None
@@ -207,6 +224,10 @@ def _check_output(output: Path, source: Path, overwrite: bool) -> None:
         raise InputError(f"{output}: the output would replace its input; name another file")
     if output.exists() and not overwrite:
         raise InputError(f"{output} exists; --overwrite replaces it")
+
+
+def _listed(sizes: tuple[float, ...]) -> str:
+    return ", ".join(f"{size:.3g}" for size in sizes)
 
 
 def _closeness(info: CheckpointInfo) -> dict[str, str]:

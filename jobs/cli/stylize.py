@@ -61,6 +61,7 @@ def video(
     overwrite: options.Overwrite = False,
     strength: options.Strength = _STYLE.strength,
     keep_colors: options.KeepColors = _STYLE.keep_colors,
+    stroke: options.Stroke = _STYLE.stroke,
     address: options.Address = _POOL.address,
     workers: options.Workers = _POOL.workers,
     cpus_per_worker: options.CpusPerWorker = None,
@@ -77,7 +78,7 @@ def video(
     job = StylizeVideo(
         inputs=tuple(inputs),
         output=output,
-        style=StyleSpec(style, strength, keep_colors, engine, device, precision),
+        style=StyleSpec(style, strength, keep_colors, engine, device, precision, stroke=stroke),
         pool=PoolSpec(address, workers, cpus_per_worker, gpus_per_worker),
         segment_seconds=segment_seconds,
         segment_deadline=segment_deadline,
@@ -165,6 +166,7 @@ def images(
     overwrite: options.Overwrite = False,
     strength: options.Strength = _STYLE.strength,
     keep_colors: options.KeepColors = _STYLE.keep_colors,
+    stroke: options.Stroke = _STYLE.stroke,
     address: options.Address = _POOL.address,
     workers: options.Workers = _POOL.workers,
     cpus_per_worker: options.CpusPerWorker = None,
@@ -182,7 +184,8 @@ def images(
         sources=tuple(sources),
         output=output,
         styles=tuple(
-            StyleSpec(each, strength, keep_colors, engine, device, precision) for each in style
+            StyleSpec(each, strength, keep_colors, engine, device, precision, stroke=stroke)
+            for each in style
         ),
         pool=PoolSpec(address, workers, cpus_per_worker, gpus_per_worker),
         styles_per_image=styles_per_image,
