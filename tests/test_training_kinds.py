@@ -19,9 +19,8 @@ from jobs.training_plan import (
     make_plan,
     training_pictures,
 )
-from jobs.training_specs import (
-    TrainGenerator,
-)
+from jobs.training_records import shown_rows
+from jobs.training_specs import TrainGenerator
 from nst_core.checkpoint import build_generator, load_generator, save_state
 from nst_core.conditional_norm import joined
 from nst_core.texture_net import TextureNet
@@ -79,7 +78,7 @@ def test_the_checkpoint_is_what_was_trained(
     trained = trainer.state_dict()["trained"]
     info = dataclasses.replace(plan.info, training=describe(plan))
     save_state(tmp_path / "x.safetensors", trained, info)
-    names = plan.info.styles or ("",)
+    names, rows = plan.info.styles or ("",), shown_rows(plan)
     for number, name in enumerate(names):
         mixture = {name: 1.0} if name else None
         generator, read = load_generator(tmp_path / "x.safetensors", mixture)
@@ -88,7 +87,7 @@ def test_the_checkpoint_is_what_was_trained(
             "strokes": plan.info.strokes,
         }
         image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
-        row = [torch.eye(len(names))[number : number + 1]] if name else []
+        row = [torch.eye(plan.rows)[rows[number]][None]] if name else []
         torch.testing.assert_close(
             _run(generator, image), _run(trainer.trained.eval(), image, *row)
         )
