@@ -31,6 +31,7 @@ from jobs.training_plan import TrainingPlan, build_trainer, make_plan, training_
 from jobs.training_specs import TrainStyle
 from nst_core.divergence import DivergenceWatch
 from nst_core.errors import EnvironmentProblem, InputError, TrainingFailed
+from nst_core.settings import ObjectiveSettings
 from nst_core.training_photos import StepSampler, batches_of_steps
 from tests.media import moving_picture
 from tests.training_runs import STEPS, Disturbed, tiny_job
@@ -48,9 +49,16 @@ def _changed(job: TrainStyle, *, workers: tuple[int, int] = (1, 1), **training: 
 
 # Gradients
 
+_BOLD = ObjectiveSettings(
+    style_layers=("relu1_1@1", "relu2_1@0.5"),
+    content_layers=("relu2_2@0.5",),
+    balanced=True,
+    lattice_weight=0.5,
+)
+
 
 def _gradients(plan: TrainingPlan, rank: int = 0, world_size: int = 1) -> list[Tensor]:
-    """Of the first step, and behind them the losses; as this worker has them."""
+    """Of the first step; behind them styles' factors and losses; as this worker has them."""
     trainer = build_trainer(plan, torch.device("cpu"), world_size=world_size)
     if world_size > 1:
         trainer.data_parallel(DistributedDataParallel)
@@ -65,7 +73,9 @@ def _gradients(plan: TrainingPlan, rank: int = 0, world_size: int = 1) -> list[T
     (batches,) = batches_of_steps(training_pictures(plan), sampler)
     losses = trainer.step(batches)
     gradients = [parameter.grad for parameter in trainer.parameters]
-    return [*(g for g in gradients if g is not None), torch.tensor(list(losses.values()))]
+    factors = list(trainer.state_dict()["balance"].values())
+    found = [gradient for gradient in gradients if gradient is not None]
+    return [*found, *factors, torch.tensor(list(losses.values()))]
 
 
 def _gradients_of_worker(rank: int, plans: dict[str, TrainingPlan], folder: Path) -> None:
@@ -97,6 +107,12 @@ def test_two_workers_have_the_gradients_of_one_with_all_their_samples(
         "uneven": _changed(job, workers=(1, 3), batch_size=1),
         "clipped": _changed(job, workers=both, clip_norm=0.01),
         "styles": _changed(many, workers=both),
+        "bold": _changed(
+            dataclasses.replace(many, strokes=(1.0, 2.0), objective=_BOLD),
+            workers=both,
+            image_size=64,
+            stability_weight=0.0,
+        ),
     }
     plans = {name: make_plan(two) for name, two in cases.items()}
     spawn(_gradients_of_worker, (plans, tmp_path), nprocs=2)  # type: ignore[no-untyped-call]
