@@ -110,7 +110,7 @@ class Style:
         if not self.strokes and stroke != 1:
             raise InputError(
                 f"--stroke {stroke:g}: {self.name} was trained with one size of strokes; leave "
-                "--stroke out, or choose a style for which `nst styles show` tells several"
+                "--stroke out, or train it with `nst train style --strokes 0.5,1,2`"
             )
         return replace(self, stroke=reached(self.strokes, stroke))
 

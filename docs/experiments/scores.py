@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from runs import Experiment, experiment, machine
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from nst_core.objective_layers import STYLE_LAYERS
 from nst_core.pictures import read_rgb, resize_shorter_side
 from nst_core.pixels import to_tensor
 from nst_core.settings import ObjectiveSettings
+from nst_core.strokes import StrokeChoice
 from nst_core.style_library import bundled_styles, find_style
 from nst_core.stylizer import Stylizer
 
@@ -45,14 +47,16 @@ def main() -> None:
 
 def scores_of(style: str, run: Experiment, weights: LossNetworkWeights) -> list[float]:
     """Means over the photographs: style at each of SCALES, then content."""
-    stylizer = Stylizer(find_style(style))
+    found = find_style(style)
     painting = read_rgb(run.data / "styles" / f"{style}.jpg")
     objectives = _objectives(weights, to_tensor(resize_shorter_side(painting, _PAINTING_SIDE)))
     scores = []
     for name in PHOTOGRAPHS:
         photo = read_rgb(run.data / "sr" / "Set14" / f"{name}.png")
-        stylized = stylizer.stylize(np.asarray(photo))
-        scores.append(_scores(objectives, to_tensor(stylized), to_tensor(photo)))
+        stroke = StrokeChoice(found.strokes).of(photo.height, photo.width)
+        stylized = Stylizer(found.with_stroke(stroke)).stylize(np.asarray(photo))
+        picture = Image.fromarray(stylized)
+        scores.append(_scores(objectives, to_tensor(picture), to_tensor(photo)))
     means: list[float] = np.mean(scores, axis=0).tolist()
     return means
 
