@@ -20,6 +20,9 @@ from nst_core.settings import MAX_PIXELS
 
 _MAX_ZOOM = 2.0
 """A crop is taken from a photo whose shorter side is 1 to 2 times the crop's."""
+_UNSCALED = 0.3
+"""Part of the crops that are taken from photos as they are. JPEGs have blocks of 8 x 8 pixels,
+which generators turn into a grid unless they have met them; scaling hides them."""
 _MOST_SLENDER = 32
 """Longer side by shorter side. A line of pixels, as high as a crop, would fill the memory."""
 
@@ -139,9 +142,10 @@ class PhotoCrops(Dataset[Sample]):
 
     def _crop(self, photo: Image.Image, random: np.random.Generator) -> Tensor:
         shorter = round(self.size * random.uniform(1.0, _MAX_ZOOM))
-        if self.native:
+        if self.native or random.random() < _UNSCALED:
             shorter = max(self.size, min(photo.size))
-        photo = resize_shorter_side(photo, shorter)
+        if shorter != min(photo.size):
+            photo = resize_shorter_side(photo, shorter)
         left = int(random.integers(photo.width - self.size + 1))
         top = int(random.integers(photo.height - self.size + 1))
         crop = photo.crop((left, top, left + self.size, top + self.size))
