@@ -62,8 +62,8 @@ float16 is 73 dB from float32, bfloat16 55); the picture of another input would 
 
 _MOST_FRAMES = 16
 _VALUES_A_PIXEL = 6
-"""Of a layer as wide as the generator's first: what a forward pass holds at its peak. Counted for
-the generators that draw no noise: 2.1 to 5.6 (a test counts again)."""
+"""Of a layer at full size as wide as ``full_size_width`` says: what a forward pass holds at its
+peak. Counted for the generators that draw no noise: 2.1 to 5.6 (a test counts again)."""
 _COLOUR_BYTES_A_PIXEL = 100
 """Float32 RGB in and out, planes, and what converts them."""
 
@@ -332,6 +332,16 @@ def check_replay(
             raise RuntimeError(f"its pixels differ from eager ones, mean square error {error:.2g}")
 
 
+def full_size_width(generator: nn.Module) -> int:
+    """Channels of a generator's layers at full size: what its memory is planned by.
+
+    ``full_size_width`` where a generator has it, because its ``width`` counts smaller layers; else
+    ``width``, and 32 where it has none.
+    """
+    width = getattr(generator, "full_size_width", getattr(generator, "width", 32))
+    return int(width)
+
+
 def frames_a_batch(
     height: int,
     width: int,
@@ -343,7 +353,7 @@ def frames_a_batch(
 ) -> int:
     """Choose how many frames of ``height`` x ``width`` pixels to compute at once, 1 to 16.
 
-    ``generator_width`` is the generator's channels at full size, ``scale`` its enlargement.
+    ``generator_width`` is what ``full_size_width`` says, ``scale`` the generator's enlargement.
     ``free_bytes`` is what ``torch.cuda.mem_get_info()[0]`` says before the first batch, or a
     worker's share of it. Half of that is planned with: the other half is for a graph's own memory
     and for what convolutions work in. It is an estimate; HalvingBatches corrects it.

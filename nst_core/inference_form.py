@@ -11,6 +11,9 @@ Two changes, on a copy:
   Everything between convolutions keeps its precision: rounding in front of an instance
   normalisation costs most of the picture's quality, for it enlarges what has little contrast.
   In torch this is simulated with float32; an engine that recognises it has integers multiplied.
+  A convolution in front of a pixel shuffle whose kernels have equal sums keeps them equal in whole
+  numbers: rounded one by one they would draw a grid into flat areas (measured, ``LeanNet``: 1.2 of
+  255; leaving the convolution out of 8 bits costs 3 % of the time).
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ ActivationRanges = Mapping[str, tuple[float, float]]
 _INPUT_STEPS = 255
 _WEIGHT_STEPS = 127
 """On either side of zero."""
+_SQUARE = 4
+"""Places of a 2 x 2 square."""
 
 
 def inference_form(generator: nn.Module, ranges: ActivationRanges | None = None) -> nn.Module:
@@ -40,6 +45,7 @@ def inference_form(generator: nn.Module, ranges: ActivationRanges | None = None)
     Raises CheckpointError for ranges of what is no convolution of it.
     """
     form = copy.deepcopy(generator).eval()
+    sub_pixel_layer: str | None = getattr(form, "sub_pixel_layer", None)
     output_layer: str | None = getattr(form, "output_layer", None)
     if output_layer is not None:
         _widen_output(form, output_layer)
@@ -50,7 +56,8 @@ def inference_form(generator: nn.Module, ranges: ActivationRanges | None = None)
                 f"8-bit range of {name}: the generator has no such convolution; calibrate the "
                 "checkpoint anew with `nst styles calibrate`"
             )
-        _replace(form, name, QuantizedConv2d(conv, low, high))
+        places = _SQUARE if name == sub_pixel_layer else 1
+        _replace(form, name, QuantizedConv2d(conv, low, high, places=places))
     return form
 
 
@@ -59,19 +66,29 @@ class QuantizedConv2d(nn.Module):
 
     ``low`` and ``high`` bound the inputs; what lies beyond is clipped. Zero is one of the 256
     steps, so that padding with it stays exact.
+
+    ``places`` consecutive output channels are one colour at the places of a square, and their
+    kernels for each input have equal sums: rounded, they still have.
     """
 
     scale: Tensor
     zero_point: Tensor
 
-    def __init__(self, conv: nn.Conv2d, low: float, high: float) -> None:
+    def __init__(self, conv: nn.Conv2d, low: float, high: float, *, places: int = 1) -> None:
         super().__init__()
         self.conv = conv
         low, high = min(low, 0.0), max(high, 1e-6)
         self.input_scale = (high - low) / _INPUT_STEPS
         self.input_zero = round(-low / self.input_scale)
         largest = conv.weight.detach().abs().amax(dim=(1, 2, 3)).clamp(min=1e-12)
-        self.register_buffer("scale", largest / _WEIGHT_STEPS)
+        scale = largest / _WEIGHT_STEPS
+        if places > 1:
+            # One step remains for what is moved to make sums equal.
+            largest = largest.view(-1, places).amax(dim=1).repeat_interleave(places)
+            scale = largest / (_WEIGHT_STEPS - 1)
+            self.conv = copy.deepcopy(conv)
+            self.conv.weight.data = _rounded_with_equal_sums(conv.weight.detach(), scale, places)
+        self.register_buffer("scale", scale)
         self.register_buffer("zero_point", torch.zeros(len(largest), dtype=torch.int32))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -92,6 +109,21 @@ class QuantizedConv2d(nn.Module):
     def extra_repr(self) -> str:
         """Tell forms apart that differ in their ranges."""
         return f"input_scale={self.input_scale}, input_zero={self.input_zero}"
+
+
+def _rounded_with_equal_sums(weight: Tensor, scale: Tensor, places: int) -> Tensor:
+    """Round to multiples of ``scale`` so that the kernels of all places keep equal sums.
+
+    Those weights move to their other neighbour that are nearest to it.
+    """
+    exact = (weight / scale[:, None, None, None]).flatten(2)  # outputs x inputs x taps
+    codes = exact.round()
+    taps = exact.shape[-1]
+    wanted = exact.sum(dim=-1).view(-1, places, exact.shape[1]).mean(dim=1).round()
+    surplus = codes.sum(dim=-1, keepdim=True) - wanted.repeat_interleave(places, dim=0)[..., None]
+    rank = (exact - codes).argsort(dim=-1).argsort(dim=-1)  # from rounded up to rounded down
+    codes = codes - (rank < surplus).to(codes) + (rank >= taps + surplus).to(codes)
+    return codes.view_as(weight) * scale[:, None, None, None]
 
 
 def _widen_output(generator: nn.Module, name: str) -> None:

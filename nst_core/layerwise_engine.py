@@ -4,7 +4,8 @@ An instance normalisation takes its mean and variance from the whole picture, so
 differ in colour and show seams. Here every layer sees the whole picture, though never at once: the
 output is that of the generator itself, but for the rounding of sums. The device holds a few
 strips; the host's memory holds a few layers at half the picture's size or less: of 12000 x 9000
-pixels and 16 channels in bfloat16 some 4 GB (``lazy_layers.py`` decides).
+pixels in bfloat16 some 4 GB, both of a TransformerNet of width 16 and of a LeanNet of 24
+(``lazy_layers.py`` decides).
 """
 
 from __future__ import annotations

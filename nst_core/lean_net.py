@@ -37,6 +37,8 @@ class LeanNet(nn.Module):
     draws_noise = False
     output_layer = None
     """The last convolution has twelve channels at half size already."""
+    sub_pixel_layer = "to_full.0"
+    """The convolution whose kernels ``settle`` gives equal sums."""
     multiple = 8
     min_side = 16
     """Reflection by a pixel at an eighth of the sides needs two there."""
@@ -58,6 +60,14 @@ class LeanNet(nn.Module):
         self.half_norm = make_norm(norm, half)
         self.to_full = nn.Sequential(_conv(half, 4 * 3), nn.PixelShuffle(2))
         self.settle()
+
+    @property
+    def full_size_width(self) -> int:
+        """Channels at full size that would take as much memory.
+
+        A quarter of ``width``, which is at half size; a third, as twice as many are enlarged to it.
+        """
+        return -(-self.width // 3)
 
     def forward(self, image: Tensor) -> Tensor:
         """Stylize N x 3 x H x W in [0, 1]."""

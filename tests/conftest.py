@@ -16,6 +16,7 @@ from cluster.connection import prepare_environment, ray_session
 from jobs.training_specs import TrainGenerator
 from nst_core.checkpoint import save_generator
 from nst_core.checkpoint_info import CheckpointInfo
+from nst_core.lean_net import LeanNet
 from nst_core.loss_network import LossNetworkWeights
 from nst_core.style_library import Style, find_style
 from nst_core.transformer_net import TransformerNet
@@ -56,6 +57,21 @@ def style(tmp_path_factory: pytest.TempPathFactory) -> Style:
     torch.manual_seed(3)
     save_generator(path, TransformerNet(4), CheckpointInfo("johnson", {"width": 4}))
     return find_style(str(path))
+
+
+@pytest.fixture(scope="session")
+def lean_style(tmp_path_factory: pytest.TempPathFactory) -> Style:
+    """A lean generator of width 4 with fixed random weights."""
+    path = tmp_path_factory.mktemp("style") / "lean.safetensors"
+    torch.manual_seed(3)
+    save_generator(path, LeanNet(4), CheckpointInfo("lean", {"width": 4}))
+    return find_style(str(path))
+
+
+@pytest.fixture(params=["johnson", "lean"])
+def each_style(request: pytest.FixtureRequest, style: Style, lean_style: Style) -> Style:
+    """One of the generators that styles are trained with, then the other."""
+    return {"johnson": style, "lean": lean_style}[request.param]
 
 
 @pytest.fixture(scope="session")

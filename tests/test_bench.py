@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from jobs.benchmark import sections
+from jobs.benchmark import engines, sections
 from jobs.benchmark.ceilings import Convolutions, convolution_rates
 from jobs.benchmark.engine_choice import REFERENCE, build_engines
 from jobs.benchmark.films import film
-from jobs.benchmark.generators import wave
+from jobs.benchmark.generators import lean, measured_generators, wave
 from jobs.benchmark.machine import describe_machine
 from jobs.benchmark.memory import Line
 from jobs.benchmark.memory_watch import MemoryCurve
@@ -160,6 +160,22 @@ def test_an_engine_that_cannot_be_built_is_left_out_with_its_reason(tmp_path: Pa
     assert engines.built[0].name == REFERENCE
     assert not any("openvino" in engine.name for engine in engines.built)
     assert any("texture: no openvino cpu float32 (" in line for line in engines.left_out)
+
+
+def test_the_lean_network_is_measured_beside_the_papers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _settings(tmp_path)
+    names = [generator.name.split(" (")[0] for generator in measured_generators(settings)]
+    assert names == ["lean 24", "johnson 16", "johnson 32"]
+    monkeypatch.setattr(engines, "_QUICK_SIZES", ((64, 64),))
+    monkeypatch.setattr(engines, "make_ceilings", dict)
+    monkeypatch.setattr(engines, "measured_generators", lambda settings: [lean(settings)])
+    rows = section_fields(engines.engines(settings))["rows"]
+    assert {row["generator"] for row in rows} == {"lean 24 (random weights)"}
+    assert "torch cpu float32" in {row["engine"] for row in rows}
+    for row in rows:  # the paper's network takes longer than the lean one, in the same way
+        assert row["times eager width 32"] > row["times eager float32"] > 0
 
 
 def test_a_film_repeats_its_frames_until_it_is_long_enough(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nst_core.cuda_engine import (
+    _VALUES_A_PIXEL,
     CudaEngine,
     Kernels,
     RepeatedSizes,
@@ -25,11 +26,13 @@ from nst_core.cuda_engine import (
     check_replay,
     compiled,
     frames_a_batch,
+    full_size_width,
     probe_images,
 )
 from nst_core.engine import TorchEngine
 from nst_core.fast_style_transfer_net import FastStyleTransferNet
 from nst_core.johnson_net import JohnsonNet
+from nst_core.lean_net import LeanNet
 from nst_core.pytorch_examples_net import PytorchExamplesNet
 from nst_core.style_library import Style
 from nst_core.super_resolution_net import SuperResolutionNet
@@ -227,16 +230,18 @@ def test_a_replay_with_wrong_pixels_is_refused() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("network", [TransformerNet, PytorchExamplesNet])
+@pytest.mark.parametrize(
+    ("network", "norms"), [(TransformerNet, 15), (PytorchExamplesNet, 15), (LeanNet, 17)]
+)
 def test_compiled_statistics_are_taken_in_float32(
-    network: Callable[[int], nn.Module], dtype: torch.dtype, device: str
+    network: Callable[[int], nn.Module], norms: int, dtype: torch.dtype, device: str
 ) -> None:
     """Without a device: what Inductor is given is traced with tensors that have no memory."""
     if device == "cuda" and torch.version.cuda is None:
         pytest.skip("this torch knows no CUDA")
     targets = _traced(network, dtype, torch.device(device))
     moments = [node for node in targets if "var_mean" in str(node.target)]
-    assert len(moments) == 15
+    assert len(moments) == norms
     assert not any("norm" in str(node.target) for node in targets)  # none is left to torch
     for node in moments:
         taken = node.args[0]
@@ -283,11 +288,14 @@ def test_a_variance_beyond_float16_normalizes_as_in_float32() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("build", [TransformerNet, LeanNet])
 @pytest.mark.parametrize(("precision", "size"), [("float32", (61, 90)), ("float16", (64, 96))])
-def test_compiled_pixels_are_the_eager_ones(precision: str, size: tuple[int, int]) -> None:
+def test_compiled_pixels_are_the_eager_ones(
+    build: Callable[[int], nn.Module], precision: str, size: tuple[int, int]
+) -> None:
     torch.manual_seed(0)
     dtype: torch.dtype = getattr(torch, precision)
-    network = TransformerNet(16).eval().to(dtype).to(memory_format=torch.channels_last)
+    network = build(16).eval().to(dtype).to(memory_format=torch.channels_last)
     images = torch.rand(2, 3, *size).to(dtype, memory_format=torch.channels_last)
     with torch.inference_mode():
         expected = network(images).float()
@@ -328,6 +336,8 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     [
         (TransformerNet(16), 16, 1),
         (TransformerNet(32), 32, 1),
+        (LeanNet(24), 8, 1),
+        (LeanNet(10), 4, 1),
         (JohnsonNet(32), 32, 1),
         (JohnsonNet(32, "instance"), 32, 1),
         (FastStyleTransferNet(32), 32, 1),
@@ -344,6 +354,8 @@ def test_a_frame_takes_no_more_memory_than_is_planned(
     with torch.inference_mode(), _LiveBytes() as live:
         network(images.to(memory_format=torch.channels_last))
 
+    assert full_size_width(network) == width
+    assert live.peak <= _VALUES_A_PIXEL * width * 2 * height * columns * scale**2
     free_bytes = 2 * 4 * live.peak  # half of it would hold four frames' layers, but no colours
     planned = frames_a_batch(
         height, columns, generator_width=width, free_bytes=free_bytes, scale=scale
@@ -357,18 +369,24 @@ def test_frames_a_batch_are_bounded() -> None:
     assert frames_a_batch(1080, 1920, generator_width=32, free_bytes=8 * 10**9) == 3
 
 
+def test_a_generator_without_a_width_is_planned_as_the_papers() -> None:
+    assert full_size_width(TextureNet(2)) == 32
+
+
 def _reference(style: Style, images: Tensor) -> Tensor:
     return TorchEngine(style.load(), device="cpu", precision="float32").run(images)
 
 
 @pytest.fixture(params=[0, NEVER], ids=["compiled", "eager kernels"])
-def engine(request: pytest.FixtureRequest, style: Style, cuda: torch.device) -> CudaEngine:
-    return CudaEngine(style.load(), precision="float16", megapixels_before_compiling=request.param)
+def engine(request: pytest.FixtureRequest, each_style: Style, cuda: torch.device) -> CudaEngine:
+    return CudaEngine(
+        each_style.load(), precision="float16", megapixels_before_compiling=request.param
+    )
 
 
 @pytest.mark.gpu
 def test_every_way_stays_within_40_db_without_a_warning(
-    engine: CudaEngine, style: Style, caplog: pytest.LogCaptureFixture
+    engine: CudaEngine, each_style: Style, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert engine.name == "torch cuda float16"
     with caplog.at_level(logging.WARNING, logger="nst_core"):
@@ -376,34 +394,34 @@ def test_every_way_stays_within_40_db_without_a_warning(
             images = probe_images((2, 3, 61, 90), torch.device("cpu")) * (1 - seed / 10)
             output = engine.run(images)
             assert output.dtype == torch.float32
-            reference = _reference(style, images)
+            reference = _reference(each_style, images)
             assert psnr(output.cpu().numpy(), reference.numpy(), peak=1) >= 40
     assert [record.message for record in caplog.records] == []
 
 
 @pytest.mark.gpu
 def test_outputs_of_a_graph_keep_their_pixels(
-    engine: CudaEngine, style: Style, cuda: torch.device
+    engine: CudaEngine, each_style: Style, cuda: torch.device
 ) -> None:
     inputs = [torch.rand(2, 3, 64, 96) for _ in range(9)]
     outputs = [engine.run(images.to(cuda)) for images in inputs]  # held at the same time
     for images, output in zip(inputs, outputs, strict=True):
-        assert psnr(output.cpu().numpy(), _reference(style, images).numpy(), peak=1) >= 40
+        assert psnr(output.cpu().numpy(), _reference(each_style, images).numpy(), peak=1) >= 40
 
 
 @pytest.mark.gpu
-def test_sizes_alternate_safely(engine: CudaEngine, style: Style, cuda: torch.device) -> None:
+def test_sizes_alternate_safely(engine: CudaEngine, each_style: Style, cuda: torch.device) -> None:
     sizes = [(2, 3, 64, 96), (1, 3, 64, 96), (2, 3, 45, 33), (3, 3, 16, 80)]
     in_a_row = [size for size in sizes for _ in range(6)]  # the fourth makes the first make room
     for size in [*in_a_row, *sizes, *sizes]:
         images = torch.rand(*size)
         output = engine.run(images.to(cuda)).cpu()
-        assert psnr(output.numpy(), _reference(style, images).numpy(), peak=1) >= 40
+        assert psnr(output.numpy(), _reference(each_style, images).numpy(), peak=1) >= 40
 
 
 @pytest.mark.gpu
 def test_a_graph_used_on_another_stream_waits_for_its_last_use(
-    engine: CudaEngine, style: Style, cuda: torch.device
+    engine: CudaEngine, each_style: Style, cuda: torch.device
 ) -> None:
     inputs = [torch.rand(2, 3, 64, 96, device=cuda) for _ in range(9)]
     outputs = []
@@ -415,7 +433,7 @@ def test_a_graph_used_on_another_stream_waits_for_its_last_use(
             outputs.append(engine.run(images))
     torch.cuda.synchronize()
     for images, output in zip(inputs, outputs, strict=True):
-        reference = _reference(style, images.cpu())
+        reference = _reference(each_style, images.cpu())
         assert psnr(output.cpu().numpy(), reference.numpy(), peak=1) >= 40
 
 

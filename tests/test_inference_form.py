@@ -7,6 +7,7 @@ from torch.nn import functional
 from nst_core.checkpoint import ARCHITECTURES
 from nst_core.errors import CheckpointError
 from nst_core.inference_form import QuantizedConv2d, inference_form
+from nst_core.lean_net import LeanNet
 from nst_core.texture_net import TextureNet
 from nst_core.transformer_net import TransformerNet
 
@@ -72,6 +73,28 @@ def test_an_eight_bit_convolution_multiplies_whole_numbers() -> None:
     assert conv.bias is not None
     expected = sums * steps[:, None, None] * scale + conv.bias.detach().numpy()[:, None, None]
     np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-5)
+
+
+def test_kernels_of_equal_sums_have_equal_sums_in_whole_numbers_too() -> None:
+    torch.manual_seed(2)
+    conv = LeanNet(8).to_full[0]
+    assert isinstance(conv, nn.Conv2d)
+    conv.weight.data[5] *= 3  # its sums are then others: a colour's places share one scale
+    conv.weight.data[4:8] += (conv.weight[5:6] - conv.weight[4:8]).mean(dim=(2, 3), keepdim=True)
+    before = conv.weight.clone()
+    quantized = QuantizedConv2d(conv, 0.0, 4.0, places=4)
+    assert torch.equal(conv.weight, before)
+    codes = quantized.conv.weight / quantized.scale[:, None, None, None]
+    torch.testing.assert_close(codes, codes.round(), rtol=0, atol=1e-3)
+    assert codes.abs().max() < 127.5
+    sums = codes.round().sum(dim=(2, 3)).view(3, 4, -1)
+    assert torch.equal(sums, sums[:, :1].expand_as(sums))
+    steps = (codes - before / quantized.scale[:, None, None, None]).abs()
+    assert steps.max() < 1
+    assert steps.mean() < 0.35  # a quarter by rounding alone
+    flat = torch.full((1, 8, 6, 6), 1.7)
+    output = quantized(flat).view(3, 4, 36)
+    torch.testing.assert_close(output, output[:, :1, :1].expand_as(output), rtol=0, atol=1e-5)
 
 
 def test_ranges_make_a_copy_in_eight_bits_and_leave_the_generator_alone() -> None:

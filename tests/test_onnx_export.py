@@ -26,6 +26,8 @@ ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 INFOS = {
+    "lean": CheckpointInfo("lean", {"width": 4}),
+    "lean with batch": CheckpointInfo("lean", {"width": 4, "norm": "batch"}),
     "johnson": CheckpointInfo("johnson", {"width": 4}),
     "johnson with zeros": CheckpointInfo("johnson", {"width": 4, "padding": "zeros"}),
     "johnson-paper": CheckpointInfo("johnson-paper", {"width": 4, "norm": "batch"}),
@@ -111,7 +113,7 @@ def test_the_file_says_what_it_is(name: str, tmp_path: Path) -> None:
 
 
 def test_the_smallest_side_is_computed(tmp_path: Path) -> None:
-    for name in ("johnson", "johnson-paper", "pytorch-examples", "fast-style-transfer"):
+    for name in ("lean", "johnson", "johnson-paper", "pytorch-examples", "fast-style-transfer"):
         generator = _generator(INFOS[name])
         report = export_onnx(generator, INFOS[name], tmp_path / f"{name}.onnx")
         images = torch.rand(1, 3, report.min_side, report.min_side + 1)

@@ -34,20 +34,20 @@ def frames() -> YuvFrames:
     )
 
 
-def test_a_picture_is_what_the_generator_makes_of_it(style: Style) -> None:
-    assert style.path is not None
+def test_a_picture_is_what_the_generator_makes_of_it(each_style: Style) -> None:
+    assert each_style.path is not None
     picture = moving_picture(0)
-    generator, _ = load_generator(style.path)
+    generator, _ = load_generator(each_style.path)
     with torch.no_grad():
         expected = generator(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)
-    stylized = Stylizer(style, engine="torch", device="cpu").stylize(picture)
+    stylized = Stylizer(each_style, engine="torch", device="cpu").stylize(picture)
     expected_bytes = (expected[0].permute(1, 2, 0) * 255).round().byte().numpy()
     assert np.abs(stylized.astype(int) - expected_bytes.astype(int)).max() <= 1
     assert stylized.shape == picture.shape
 
 
-def test_a_batch_equals_its_pictures(style: Style) -> None:
-    stylizer = Stylizer(style)
+def test_a_batch_equals_its_pictures(each_style: Style) -> None:
+    stylizer = Stylizer(each_style)
     pictures = np.stack([moving_picture(number) for number in range(3)])
     together = stylizer.stylize(pictures)
     for number in range(3):
@@ -117,11 +117,13 @@ def test_a_device_out_of_memory_halves_the_batch_and_goes_on(
 
 @pytest.mark.parametrize("options", [{}, {"strength": 0.4}, {"keep_colors": True}], ids=str)
 def test_a_picture_larger_than_a_tile_comes_out_as_the_whole(
-    style: Style, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    each_style: Style, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small, large = moving_picture(0, 64, 64), moving_picture(0, 130, 171)
     cut, whole = (
-        Stylizer(style, engine="torch", device="cpu", precision="float32", tile=tile, **options)
+        Stylizer(
+            each_style, engine="torch", device="cpu", precision="float32", tile=tile, **options
+        )
         for tile in (64, "off")
     )
     expected = whole.stylize(large), whole.stylize(small)
@@ -256,8 +258,8 @@ def test_strength_blends_with_the_source(style: Style) -> None:
     assert np.abs(half - (picture.astype(int) + full) / 2).max() <= 1
 
 
-def test_yuv_frames_become_what_their_rgb_becomes(style: Style, frames: YuvFrames) -> None:
-    stylizer = Stylizer(style, engine="torch", device="cpu")
+def test_yuv_frames_become_what_their_rgb_becomes(each_style: Style, frames: YuvFrames) -> None:
+    stylizer = Stylizer(each_style, engine="torch", device="cpu")
     stylized = stylizer.stylize_yuv(frames, BT709)
     rgb = (yuv_to_rgb(frames, BT709) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     expected = stylizer.stylize(rgb)[0].astype(float)

@@ -20,10 +20,12 @@ from jobs.benchmark.section import Cell, Section
 from jobs.benchmark.settings import BenchSettings
 from jobs.benchmark.turns import Case, median_ratio, take_turns, timed
 from nst_core.engine import Engine
+from nst_core.transformer_net import TransformerNet
 
 _SIZES = ((256, 256), (640, 360), (1280, 720), (1920, 1080))
 _QUICK_SIZES = ((640, 360),)
 _FRAMES_ON_GPU = 4
+_PAPERS_WIDTH = 32
 
 
 def engines(settings: BenchSettings) -> Section:
@@ -41,13 +43,14 @@ def engines(settings: BenchSettings) -> Section:
         title="Engines",
         columns=(
             *("generator", "frame", "engine", "ms a frame", "GFLOP/s", "of the ceiling"),
-            *("times eager float32", "dB to float32"),
+            *("times eager float32", "times eager width 32", "dB to float32"),
         ),
         rows=rows,
         notes=(
             "The network alone, on frames that are in memory: as many at a time as there are cores "
             f"(on a GPU {_FRAMES_ON_GPU}, there and back). `eager float32` is the peers' way of "
-            "calling the same network: torch as it comes, one frame at a time, on the same device. "
+            "calling the same network: torch as it comes, one frame at a time, on the same device; "
+            f"`eager width {_PAPERS_WIDTH}` is that way with the network of the paper. "
             f"Medians of {settings.rounds} rounds in turn; ratios within each round.",
             "GFLOP/s counts the multiplications and additions of the network's convolutions as "
             "it was trained, a multiply-add as two. `of the ceiling` divides by what this machine "
@@ -96,6 +99,7 @@ def _compare(
                 *(1000 * statistics.median(mine), statistics.median(rates)),
                 median_ratio(rates, best) if best else None,
                 median_ratio(seconds[_eager_name(device)], mine),
+                median_ratio(seconds[_papers_name(device)], mine) if scale == 1 else None,
                 _closeness(generator, engine, outputs),
             )
         )
@@ -108,7 +112,11 @@ def _cases(
     """Eager torch on each device with one frame, the engines with all."""
     cases: dict[str, Case] = {}
     for device in sorted({engine.device.type for engine in engines}):
-        cases[_eager_name(device)] = timed(_eager(generator.load(), frames[device][:1], device))
+        frame = frames[device][:1]
+        cases[_eager_name(device)] = timed(_eager(generator.load(), frame, device))
+        if generator.style.scale == 1:
+            papers = TransformerNet(_PAPERS_WIDTH)
+            cases[_papers_name(device)] = timed(_eager(papers, frame, device))
     for engine in engines:
         cases[engine.name] = timed(partial(_run, engine, frames[engine.device.type]))
     return cases
@@ -143,6 +151,10 @@ def _eager(generator: nn.Module, frame: Tensor, device: str) -> Callable[[], obj
 
 def _eager_name(device: str) -> str:
     return f"eager {device}"
+
+
+def _papers_name(device: str) -> str:
+    return f"eager {device}, width {_PAPERS_WIDTH}"
 
 
 def _ceiling_name(name: str) -> str:

@@ -19,6 +19,7 @@ from nst_core.style_library import Style, find_style
 
 BUNDLED = "wave"
 """A style of width 16 that ships with the program."""
+LEAN_WIDTH = 24
 _CALIBRATING_FRAMES = 4
 _CALIBRATING_SIZE = (320, 180)
 
@@ -53,6 +54,11 @@ def wave() -> MeasuredGenerator:
     return MeasuredGenerator(f"johnson 16 ({BUNDLED})", find_style(BUNDLED), trained=True)
 
 
+def lean(settings: BenchSettings) -> MeasuredGenerator:
+    """The lean network in the width that styles are trained with."""
+    return untrained(settings, "lean", width=LEAN_WIDTH)
+
+
 def untrained(
     settings: BenchSettings, architecture: str, *, calibrated: bool = True, **arguments: Any
 ) -> MeasuredGenerator:
@@ -82,7 +88,8 @@ def _calibrated(settings: BenchSettings, network: nn.Module) -> EightBit:
 
 
 def measured_generators(settings: BenchSettings) -> Iterator[MeasuredGenerator]:
-    """Those of the engines' table; with --quick the everyday network in its two widths."""
+    """Those of the engines' table; with --quick the lean and the everyday network alone."""
+    yield lean(settings)
     yield wave()
     yield untrained(settings, "johnson", width=32)
     if settings.quick:
