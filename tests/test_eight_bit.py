@@ -13,7 +13,7 @@ from nst_core.errors import CheckpointError, EnvironmentProblem, InputError
 from nst_core.openvino_engine import OpenVinoEngine, choose_precision
 from nst_core.pictures import read_rgb
 from nst_core.pixels import to_tensor
-from nst_core.style_library import find_style
+from nst_core.style_library import bundled_styles, find_style
 from nst_core.stylizer import Stylizer
 from nst_core.super_resolution_net import SuperResolutionNet
 from nst_core.texture_net import TextureNet
@@ -160,9 +160,7 @@ def test_the_engine_is_as_close_on_photographs_as_calibration_says(data: Path, n
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["composition_vii", "shipwreck", "starry_night", "the_scream", "wave"]
-)
+@pytest.mark.parametrize("name", bundled_styles())
 def test_twenty_photographs_are_as_close_as_calibration_says(data: Path, name: str) -> None:
     _check_closeness(name, sorted((data / "photos").glob("*.jpg"))[3:400:20])
 
