@@ -32,16 +32,16 @@ class StrokeChoice:
         return reached(self.sizes, self._wanted(height, width))
 
     def limit(self, height: int, width: int) -> str | None:
-        """Say in a line that the style does not reach what is wanted; None where it does."""
+        """Say in a line that the style does not reach what is asked for; None where it does.
+
+        Nothing is asked for with a factor of 1: strokes are in proportion as far as they reach.
+        """
         wanted, stroke = self._wanted(height, width), self.of(height, width)
-        if not self.sizes or wanted == stroke:
+        if not self.sizes or self.factor == 1 or wanted == stroke:
             return None
-        asked = (
-            "in proportion to the picture" if self.factor == 1 else f"of --stroke {self.factor:g}"
-        )
         wider, widest = ("wider", "widest") if wanted > stroke else ("finer", "finest")
         return (
-            f"strokes {asked} would be {wider} than the style's, which reach {self.sizes[0]:g} to "
+            f"strokes of --stroke {self.factor:g} would be {wider} than the style's, which reach {self.sizes[0]:g} to "
             f"{self.sizes[-1]:g} only: they are its {widest}"
         )
 

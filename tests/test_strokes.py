@@ -61,13 +61,12 @@ def test_a_factor_multiplies_what_is_in_proportion() -> None:
 def test_a_style_of_one_size_has_it_in_every_picture() -> None:
     assert {StrokeChoice((), 1.0).of(side, side) for side in (16, 512, 5000)} == {1.0}
     assert StrokeChoice(()).limit(5000, 5000) is None
+    assert StrokeChoice((0.5, 1.0, 2.0)).limit(5000, 5000) is None  # nothing was asked for
 
 
 @pytest.mark.parametrize(
     ("factor", "side", "words"),
     [
-        (1.0, 2160, "in proportion to the picture would be wider"),
-        (1.0, 100, "in proportion to the picture would be finer"),
         (4.0, 720, "of --stroke 4 would be wider"),
         (0.25, 512, "of --stroke 0.25 would be finer"),
     ],
