@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -20,6 +20,10 @@ from nst_core.style_loss import ContentLoss, StyleLoss
 
 _SMALLEST_WINDOW = 64
 """Pixels, of what is looked at of a picture at full size."""
+_MARGIN = 16
+"""Pixels that a window is smaller than its picture in training."""
+_OF_MARGINS, _OF_QUARTERS = 3, 2
+"""Apart, so that the two windows of a sample have nothing to do with one another."""
 
 Features = dict[tuple[str, float], Tensor]
 """Activations by layer and scale."""
@@ -109,12 +113,26 @@ class PerceptualObjective(nn.Module):
         """Losses of N x 3 x H x W stylized pictures against their contents, both in [0, 1].
 
         ``styles`` has the number of each picture's style, N integers; None: the first, for all.
-        ``style_factors`` (N) multiply the style weight of each picture. With ``samples``, the
-        pictures' numbers in a training, scale 1 looks at a quarter of each picture only, another
-        one for each number, where smaller scales see all of it.
+        ``style_factors`` (N) multiply the style weight of each picture. ``samples`` are the
+        pictures' numbers in a training. Each number chooses a window, a little smaller than the
+        picture, that is looked at: the loss network pads with grey, and a generator that knew where
+        would learn to fade at borders. Scale 1 looks at a quarter of it only, where smaller scales
+        see all.
         """
+        seen = stylized
+        if samples is not None:
+            height, width = (
+                side - _MARGIN if side >= _SMALLEST_WINDOW + _MARGIN else side
+                for side in stylized.shape[-2:]
+            )
+            seen = _windows(stylized, samples, height, width, turn=_OF_MARGINS)
+            content = _windows(content, samples, height, width, turn=_OF_MARGINS)
         target = self.content_target(content)
-        return self.against(stylized, target, styles, style_factors=style_factors, samples=samples)
+        losses = self.against(seen, target, styles, style_factors=style_factors, samples=samples)
+        if not self.settings.lattice_weight:
+            return losses
+        lattice = self.settings.lattice_weight * lattice_loss(stylized)
+        return replace(losses, total=losses.total + lattice)
 
     def content_target(self, content: Tensor) -> Features | None:
         """Activations of N x 3 x H x W contents at the content layers; None with a weight of 0."""
@@ -133,7 +151,10 @@ class PerceptualObjective(nn.Module):
         style_factors: Tensor | None = None,
         samples: Sequence[int] | None = None,
     ) -> Losses:
-        """Losses of N x 3 x H x W stylized pictures against their contents' ``content_target``."""
+        """Losses of N x 3 x H x W stylized pictures against their contents' ``content_target``.
+
+        The lattice loss, which is of generators, is not among them.
+        """
         if styles is None:
             styles = torch.zeros(len(stylized), dtype=torch.long, device=stylized.device)
         features = self._features(stylized, tuple(self._layers), samples=samples)
@@ -150,8 +171,6 @@ class PerceptualObjective(nn.Module):
             + self.settings.style_weight * weighted.mean()
             + self.settings.tv_weight * tv_loss
         )
-        if self.settings.lattice_weight:
-            total = total + self.settings.lattice_weight * lattice_loss(stylized)
         each = content_each if self.content_terms else None
         return Losses(content_each.mean(), style_each.mean(), tv_loss, total, each)
 
@@ -222,11 +241,18 @@ def _shrunk(pictures: Tensor, scale: float) -> Tensor:
 
 
 def _quarters(pictures: Tensor, samples: Sequence[int]) -> Tensor:
-    """A window of half the sides out of each picture, its place drawn by the sample's number."""
+    """A window of half the sides out of each picture."""
     height, width = (max(side // 2, min(_SMALLEST_WINDOW, side)) for side in pictures.shape[-2:])
+    return _windows(pictures, samples, height, width, turn=_OF_QUARTERS)
+
+
+def _windows(
+    pictures: Tensor, samples: Sequence[int], height: int, width: int, *, turn: int
+) -> Tensor:
+    """A window of each picture, its place drawn by the sample's number and ``turn``."""
     windows = []
     for picture, sample in zip(pictures, samples, strict=True):
-        random = np.random.default_rng((2, sample))
+        random = np.random.default_rng((turn, sample))
         top = int(random.integers(picture.shape[-2] - height + 1))
         left = int(random.integers(picture.shape[-1] - width + 1))
         windows.append(picture[:, top : top + height, left : left + width])

@@ -41,8 +41,8 @@ class StrokeChoice:
             return None
         wider, widest = ("wider", "widest") if wanted > stroke else ("finer", "finest")
         return (
-            f"strokes of --stroke {self.factor:g} would be {wider} than the style's, which reach {self.sizes[0]:g} to "
-            f"{self.sizes[-1]:g} only: they are its {widest}"
+            f"strokes of --stroke {self.factor:g} would be {wider} than the style's, which reach "
+            f"{self.sizes[0]:g} to {self.sizes[-1]:g} only: they are its {widest}"
         )
 
     def _wanted(self, height: int, width: int) -> float:

@@ -285,12 +285,20 @@ def test_in_training_full_size_is_looked_at_in_a_window_that_its_number_chooses(
     whole = objective(pictures, pictures).style
     elsewhere = objective(pictures, pictures, samples=[9, 10]).style
     assert len({round(each.item(), 7) for each in (whole, together, elsewhere)}) == 3
-    deep = ObjectiveSettings(style_layers=("relu2_1@0.5",), content_layers=("relu2_2",))
-    objective = PerceptualObjective(vgg19, style_image, deep)  # full size carries the content
-    torch.testing.assert_close(
-        objective(pictures, pictures.flip(3), samples=[7, 8]).content,
-        objective(pictures, pictures.flip(3)).content,
-    )
+
+
+def test_in_training_borders_are_now_within_what_is_looked_at_and_now_without(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    """So that grey borders, which the loss network's padding would reward, gain nothing."""
+    settings = ObjectiveSettings(style_layers=("relu1_1@0.5",), content_layers=("relu1_1@0.5",))
+    objective = PerceptualObjective(vgg19, style_image, settings)
+    picture = torch.rand(1, 3, 128, 128)
+    framed = picture.clone()
+    framed[..., :4] = 0.5
+    seen = [objective(framed, picture, samples=[n]).content.item() for n in range(40)]
+    assert 0 < sum(error > 0 for error in seen) < 20
+    assert objective(framed, picture).content.item() > 0
 
 
 def test_mean_and_covariance_are_compared_apart(
