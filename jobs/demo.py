@@ -116,4 +116,4 @@ def _demo_style() -> str:
     styles = bundled_styles()
     if not styles:
         raise NstError("no bundled style in this installation; it is damaged, install it anew")
-    return "wave" if "wave" in styles else styles[0]
+    return "starry_night" if "starry_night" in styles else styles[0]

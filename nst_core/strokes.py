@@ -1,6 +1,6 @@
 """Sizes of strokes: which one a picture gets, and what a style's trained sizes mix to it.
 
-A stroke of 1 is right for a picture whose shorter side has 512 pixels; twice as many pixels need
+A stroke of 1 is right for a picture whose shorter side has 720 pixels; twice as many pixels need
 strokes of 2 to look alike.
 """
 
@@ -11,8 +11,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PROPORTIONAL_SIDE = 512
-"""Shorter side, in pixels, of a picture for which a stroke of 1 is in proportion."""
+PROPORTIONAL_SIDE = 512 * 2**0.5
+"""Shorter side, in pixels, of a picture for which a stroke of 1 is in proportion: 724. The painting
+has 512 then; as large as the picture, its strokes swallow faces."""
 
 Sizes = Sequence[float]
 """Strokes that a style was trained with, ascending; none: it has one size, called 1."""

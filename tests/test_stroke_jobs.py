@@ -28,15 +28,15 @@ from tests.media import make_clip, moving_picture
 from tests.stroke_packs import save_stroke_pack
 
 HERE = PoolSpec(workers=0)
-STROKES = (1 / 16, 1 / 8, 1 / 4)
+STROKES = FINE, MIDDLE, WIDE = (2**-4.5, 2**-3.5, 2**-2.5)
 """For pictures of 32, 64 and 128 pixels: small ones are enough to test with."""
 SIZES = {
-    "a.png": (40, 32, 1 / 16),
-    "b.png": (64, 90, 1 / 8),
-    "c.png": (90, 120, 2**-2.5),
-    "d.png": (128, 128, 1 / 4),
-    "e.png": (45, 70, 2**-3.5),
-    "f.png": (32, 41, 1 / 16),
+    "a.png": (40, 32, FINE),
+    "b.png": (64, 90, MIDDLE),
+    "c.png": (90, 120, 2**-3),
+    "d.png": (128, 128, WIDE),
+    "e.png": (45, 70, 2**-4),
+    "f.png": (32, 41, FINE),
 }
 """Width, height, stroke in proportion."""
 
@@ -103,7 +103,7 @@ def test_what_the_network_sees_counts_and_not_the_file(
     distances = {
         stroke: np.abs(found - _stylized(pack, stroke, small)).mean() for stroke in STROKES
     }
-    assert min(distances, key=lambda stroke: distances[stroke]) == 1 / 8
+    assert min(distances, key=lambda stroke: distances[stroke]) == MIDDLE
 
 
 def test_large_pictures_get_their_strokes_too(
@@ -131,7 +131,7 @@ def test_strokes_beyond_the_style_are_said_once_for_all_pictures(
     (warning,) = report.warnings
     assert "strokes of --stroke 4 would be wider than the style's" in warning["warning"]
     for name in ("b.png", "d.png"):
-        expected = _stylized(pack, 1 / 4, pictures / name)
+        expected = _stylized(pack, WIDE, pictures / name)
         np.testing.assert_array_equal(_pixels(tmp_path / "out" / name), expected)
 
 
@@ -204,13 +204,13 @@ def test_a_film_has_one_stroke_by_the_size_of_what_the_network_sees(
     (report,) = stylize_videos(_film(clip, tmp_path / "a.mp4", _wave(pack))).inputs
     assert report.status == "done", report.error
     assert report.warnings == []
-    assert strokes_done == [1 / 8] * 4  # 96x64
+    assert strokes_done == [MIDDLE] * 4  # 96x64
     strokes_done.clear()
     stylize_videos(_film(clip, tmp_path / "b.mp4", _wave(pack), max_side=48))
-    assert strokes_done == [1 / 16] * 4
+    assert strokes_done == [FINE] * 4
     strokes_done.clear()
     stylize_videos(_film(clip, tmp_path / "c.mp4", _wave(pack, 1.3)))
-    assert strokes_done == [pytest.approx(1.3 / 8)] * 4
+    assert strokes_done == [pytest.approx(1.3 * MIDDLE)] * 4
 
 
 def test_a_film_is_stylized_with_its_stroke(pack: Path, clip: Path, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_film_is_stylized_with_its_stroke(pack: Path, clip: Path, tmp_path: Pa
     from nst_core.checkpoint import load_generator, save_generator
     from nst_core.checkpoint_info import CheckpointInfo
 
-    generator, _ = load_generator(pack, {"wave": 1.0}, stroke=1 / 4)
+    generator, _ = load_generator(pack, {"wave": 1.0}, stroke=WIDE)
     alone = tmp_path / "alone.safetensors"
     save_generator(alone, generator, CheckpointInfo("johnson", {"width": 4}))
     outputs = []
@@ -285,9 +285,11 @@ def test_a_film_beyond_the_strokes_of_a_style_says_so(
 ) -> None:
     (report,) = stylize_videos(_film(clip, tmp_path / "out.mp4", _wave(pack, 4))).inputs
     assert report.status == "done"
-    assert set(strokes_done) == {1 / 4}
+    assert set(strokes_done) == {WIDE}
     (warning,) = report.warnings
-    assert "--stroke 4 would be wider than the style's, which reach 0.0625 to 0.25" in warning
+    assert (
+        f"--stroke 4 would be wider than the style's, which reach {FINE:g} to {WIDE:g}" in warning
+    )
 
 
 def test_a_style_of_one_stroke_is_asked_for_no_other(
@@ -319,15 +321,15 @@ def test_the_commands_take_a_stroke(
 ) -> None:
     options = ("--style", f"{pack}:wave", "--stroke", "0.5", "--workers", "0", "--engine", "torch")
     assert _nst("stylize", "video", clip, "-o", tmp_path / "o.mp4", *options)[0] == 0
-    assert set(strokes_done) == {1 / 16}
+    assert set(strokes_done) == {FINE}
     output = tmp_path / "out"
     assert _nst("stylize", "images", pictures / "d.png", "-o", output, *options)[0] == 0
-    expected = _stylized(pack, 1 / 8, pictures / "d.png")
+    expected = _stylized(pack, MIDDLE, pictures / "d.png")
     np.testing.assert_array_equal(_pixels(output / "d.png"), expected)
 
 
 def test_styles_show_tells_the_strokes(pack: Path, style: Style) -> None:
-    assert "strokes: 0.0625, 0.125, 0.25" in _nst("styles", "show", pack)[1]
+    assert f"strokes: {FINE:.3g}, {MIDDLE:.3g}, {WIDE:.3g}" in _nst("styles", "show", pack)[1]
     assert json.loads(_nst("styles", "show", pack, "--json")[1])["strokes"] == list(STROKES)
     assert "strokes: 1\n" in _nst("styles", "show", style.path or "")[1]
     assert json.loads(_nst("styles", "show", style.path or "", "--json")[1])["strokes"] == []
@@ -345,7 +347,7 @@ def test_styles_list_tells_the_strokes_of_those_that_have_several(
     (folder / "plain.safetensors").write_bytes(style.path.read_bytes())
     monkeypatch.setitem(style_library._FOLDERS, "stylize", folder)
     lines = {line.split()[0]: line for line in _nst("styles", "list")[1].splitlines()}
-    assert "strokes of 0.0625, 0.125, 0.25" in lines["wave"]
+    assert f"strokes of {FINE:.3g}, {MIDDLE:.3g}, {WIDE:.3g}" in lines["wave"]
     assert "strokes" not in lines["plain"]
     listed = json.loads(_nst("styles", "list", "--json")[1])
     assert listed["strokes"] == {"scream": list(STROKES), "wave": list(STROKES)}
@@ -356,7 +358,7 @@ def test_export_writes_the_stroke_that_is_named(pack: Path, tmp_path: Path) -> N
     onnxruntime = pytest.importorskip("onnxruntime")
     image = moving_picture(0, 64, 64).transpose(2, 0, 1)[None].astype(np.float32) / 255
     outputs = []
-    for number, options in enumerate(((), ("--stroke", "0.25"))):
+    for number, options in enumerate(((), ("--stroke", f"{WIDE}"))):
         path = tmp_path / f"{number}.onnx"
         assert _nst("styles", "export", f"{pack}:wave", "-o", path, *options)[0] == 0
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -364,14 +366,14 @@ def test_export_writes_the_stroke_that_is_named(pack: Path, tmp_path: Path) -> N
     # Without --stroke it is the size nearest to 1, here the largest.
     np.testing.assert_array_equal(outputs[0], outputs[1])
     path = tmp_path / "fine.onnx"
-    assert _nst("styles", "export", f"{pack}:wave", "-o", path, "--stroke", "0.0625")[0] == 0
+    assert _nst("styles", "export", f"{pack}:wave", "-o", path, "--stroke", f"{FINE}")[0] == 0
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert np.abs(session.run(None, {"image": image})[0] - outputs[0]).max() > 0.02
     result = CliRunner().invoke(
         app, ["styles", "export", f"{pack}:wave", "-o", str(tmp_path / "o.onnx"), "--stroke", "2"]
     )
     assert isinstance(result.exception, InputError)
-    assert "has strokes of 0.0625 to 0.25" in str(result.exception)
+    assert f"has strokes of {FINE:g} to {WIDE:g}" in str(result.exception)
     assert not (tmp_path / "o.onnx").exists()
 
 
