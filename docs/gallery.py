@@ -86,9 +86,15 @@ def _gallery(data: Path) -> list[Image.Image]:
 
 
 def _strokes(photo: Image.Image) -> list[list[Image.Image]]:
-    """Half as wide as in proportion, in proportion, twice as wide."""
-    styles = list(_GALLERY)[:3]
-    return [[_stylized(style, photo, factor) for factor in (0.5, 1, 2)] for style in styles]
+    """Strokes of every size that a style was trained with: a row a style, from fine to wide."""
+    pixels = np.asarray(photo)
+    return [
+        [
+            Image.fromarray(_stylizer(style, stroke).stylize(pixels))
+            for stroke in find_style(style).strokes
+        ]
+        for style in list(_GALLERY)[:3]
+    ]
 
 
 def _mixtures(photo: Image.Image) -> list[list[Image.Image]]:
@@ -130,10 +136,9 @@ def _film_frames(path: Path, moments: tuple[float, ...]) -> list[Image.Image]:
     return frames
 
 
-def _stylized(style: str, picture: Image.Image, factor: float = 1.0) -> Image.Image:
-    """As ``nst stylize images`` does, with ``--stroke FACTOR``."""
-    found = find_style(style)
-    stroke = StrokeChoice(found.strokes, factor).of(picture.height, picture.width)
+def _stylized(style: str, picture: Image.Image) -> Image.Image:
+    """As ``nst stylize images`` does."""
+    stroke = StrokeChoice(find_style(style).strokes).of(picture.height, picture.width)
     return Image.fromarray(_stylizer(style, stroke).stylize(np.asarray(picture)))
 
 
