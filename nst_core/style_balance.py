@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nst_core.settings import BOLD_STYLE_WEIGHT
 
-BOLD_CONTENT_ERROR = 0.85
+BOLD_CONTENT_ERROR = 0.75
 """What is aimed at with BOLD_STYLE_WEIGHT."""
 _GROWTH = 0.25
 """Four times the style weight aims at 1.4 times the content error."""
