@@ -166,7 +166,7 @@ def _of_one_style(
     return replace(
         settings,
         style_weight=settings.style_weight * factor,
-        statistics=(settings.statistic_of(number),),
+        statistics=(settings.statistic_of(row),),
     )
 
 

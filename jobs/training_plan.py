@@ -92,11 +92,6 @@ class TrainingPlan:
         return int(self.info.arguments.get("scale", 1))
 
     @property
-    def rows(self) -> int:
-        """How many styles and strokes the network tells apart."""
-        return max(1, len(self.info.styles)) * max(1, len(self.info.strokes))
-
-    @property
     def samples_per_step(self) -> int:
         """Of all workers together; the same when some of them are lost."""
         return self.settings.batch_size * self.settings.accumulate * self.workers[1]
@@ -124,6 +119,7 @@ def make_plan(job: TrainGenerator) -> TrainingPlan:
         base = read_base(job.extend) if job.extend else None
         objective = bold_objective(job.loss_network, job.objective)
         info = _style_info(job, base)
+        objective = _for_each_row(objective, info)
         whole = plan(
             info=info,
             objective=objective,
@@ -161,6 +157,15 @@ def _style_images(job: TrainStyle, info: CheckpointInfo) -> tuple[Image.Image, .
     )
 
 
+def _for_each_row(objective: ObjectiveSettings, info: CheckpointInfo) -> ObjectiveSettings:
+    """Give every stroke of a painting the statistic of the painting."""
+    if len(objective.statistics) == 1:
+        return objective
+    strokes = max(1, len(info.strokes))
+    repeated = tuple(one for one in objective.statistics for _ in range(strokes))
+    return replace(objective, statistics=repeated)
+
+
 def _with_start(job: TrainStyle, plan: TrainingPlan) -> TrainingPlan:
     found = find_start(job.start, plan.info)
     if found is None:
@@ -181,8 +186,7 @@ def _style_info(job: TrainStyle, base: Base | None) -> CheckpointInfo:
             f"--extend {job.extend}: it has a style {taken[0]} already; rename the style image"
         )
     assert job.extend is not None
-    info = read_info(job.extend)
-    return replace(info, training={}, styles=job.style_names, eight_bit={})
+    return replace(read_info(job.extend), training={}, styles=job.style_names, eight_bit={})
 
 
 def read_base(path: Path) -> Base:
@@ -226,7 +230,7 @@ def _balance(plan: TrainingPlan, device: torch.device) -> StyleBalance | None:
     objective = plan.objective
     if not (isinstance(objective, ObjectiveSettings) and objective.balanced):
         return None
-    return StyleBalance(plan.rows, objective.style_weight, device)
+    return StyleBalance(plan.info.rows, objective.style_weight, device)
 
 
 def build_network(plan: TrainingPlan) -> nn.Module:
@@ -234,7 +238,7 @@ def build_network(plan: TrainingPlan) -> nn.Module:
     generator = build_generator(plan.info)
     network: nn.Module = generator
     if plan.info.styles:
-        network = MultiStyleGenerator(generator, plan.rows)
+        network = MultiStyleGenerator(generator, plan.info.rows)
         if plan.base is not None:
             network.start_from(plan.base.tensors, strokes=max(1, len(plan.info.strokes)))
     if plan.start is not None:

@@ -127,7 +127,7 @@ def shown_rows(plan: TrainingPlan) -> list[int]:
     """Rows of the network that sheets show: of each style the stroke nearest to 1."""
     strokes = plan.info.strokes or (1.0,)
     nearest = min(range(len(strokes)), key=lambda number: abs(math.log(strokes[number])))
-    return list(range(nearest, plan.rows, len(strokes)))
+    return list(range(nearest, plan.info.rows, len(strokes)))
 
 
 def _stylized(generator: nn.Module, photo: Image.Image, rows: Sequence[int]) -> list[Image.Image]:

@@ -77,7 +77,6 @@ def start_of(
     state, _ = read_state(path)
     names = list(base.styles) or [path.stem]
     strokes = base.strokes or (1.0,)
-    wanted_rows = max(1, len(info.styles)) * max(1, len(info.strokes))
     wanted_strokes = info.strokes or (1.0,)
     candidates = [
         [name * len(strokes) + _nearest_stroke(strokes, stroke) for name in range(len(names))]
@@ -85,7 +84,7 @@ def start_of(
     ]
     errors = _style_errors(state, base, objective, photos)
     chosen = []
-    for row in range(wanted_rows):
+    for row in range(info.rows):
         rows = candidates[row % len(wanted_strokes)]
         chosen.append(min(rows, key=lambda candidate: errors[candidate][row]))
     taken = dict(state)
@@ -104,8 +103,7 @@ def _style_errors(
     photos: Sequence[str],
 ) -> list[list[float]]:
     """Style loss of every row of the base against every style image: rows x images."""
-    count = max(1, len(base.styles)) * max(1, len(base.strokes))
-    network = MultiStyleGenerator(build_generator(base), count)
+    network = MultiStyleGenerator(build_generator(base), base.rows)
     rows = {
         key: rows_of(state[key])
         for norm in norm_names(build_generator(base))
@@ -116,7 +114,7 @@ def _style_errors(
     crops = torch.cat(_crops(photos))
     wanted = objective.number_of_styles
     errors = []
-    for mixture in torch.eye(count):
+    for mixture in torch.eye(base.rows):
         stylized = network(crops, mixture.expand(len(crops), -1))
         features = objective.features(stylized)
         styles = torch.arange(wanted)

@@ -116,11 +116,11 @@ class PerceptualObjective(nn.Module):
         ``style_factors`` (N) multiply the style weight of each picture. ``samples`` are the
         pictures' numbers in a training. Each number chooses a window, a little smaller than the
         picture, that is looked at: the loss network pads with grey, and a generator that knew where
-        would learn to fade at borders. Scale 1 looks at a quarter of it only, where smaller scales
-        see all.
+        would learn to fade at borders. A paper's scaling and textures see all. Scale 1 looks at a
+        quarter of it only, where smaller scales see all.
         """
         seen = stylized
-        if samples is not None:
+        if samples is not None and self.content_terms and self.settings.scaling == "relative":
             height, width = (
                 side - _MARGIN if side >= _SMALLEST_WINDOW + _MARGIN else side
                 for side in stylized.shape[-2:]

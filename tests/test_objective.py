@@ -365,3 +365,15 @@ def test_several_content_layers_are_summed(
 
     both = content("relu1_2", "relu2_2=2")
     torch.testing.assert_close(both, content("relu1_2") + 2 * content("relu2_2"))
+
+
+@pytest.mark.parametrize("scaling", ["paper", "authors", "gatys"])
+def test_a_papers_objective_sees_whole_pictures_in_training_too(
+    scaling: Scaling, vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    settings = ObjectiveSettings(scaling=scaling, style_layers=("relu1_1",))
+    objective = PerceptualObjective(vgg19, style_image, settings)
+    pictures = torch.rand(2, 3, 96, 96)
+    whole = objective(pictures, pictures.flip(0))
+    in_training = objective(pictures, pictures.flip(0), samples=[3, 4])
+    torch.testing.assert_close(in_training.total, whole.total)

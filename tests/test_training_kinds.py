@@ -87,7 +87,7 @@ def test_the_checkpoint_is_what_was_trained(
             "strokes": plan.info.strokes,
         }
         image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
-        row = [torch.eye(plan.rows)[rows[number]][None]] if name else []
+        row = [torch.eye(plan.info.rows)[rows[number]][None]] if name else []
         torch.testing.assert_close(
             _run(generator, image), _run(trainer.trained.eval(), image, *row)
         )

@@ -10,24 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
 from jobs.training_estimate import estimated_seconds
 from jobs.training_plan import (
+    build_trainer,
     describe,
     make_plan,
     read_base,
 )
 from jobs.training_specs import (
     TrainGenerator,
+    TrainStyle,
 )
 from nst_core.checkpoint import save_generator
 from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.errors import CheckpointError, InputError
 from nst_core.loss_network import LossNetworkWeights
-from nst_core.settings import TrainingSettings
+from nst_core.settings import ObjectiveSettings, TrainingSettings
 from nst_core.super_resolution_net import SuperResolutionNet
 from nst_core.texture_net import TextureNet
 from nst_core.transformer_net import TransformerNet
@@ -264,3 +267,15 @@ def test_how_long_a_training_takes_is_found_by_steps_of_it(
     clock = iter([10.0, 12.5])
     monkeypatch.setattr("jobs.training_estimate.time.monotonic", lambda: next(clock))
     assert estimated_seconds(plan, first_step=10) == pytest.approx(2.5 * 2 * 20)
+
+
+def test_every_stroke_of_a_painting_has_the_paintings_own_statistic(
+    jobs: dict[str, TrainGenerator],
+) -> None:
+    job = jobs["strokes"]
+    assert isinstance(job, TrainStyle)
+    objective = dataclasses.replace(job.objective, statistics=("gram", "mean-covariance"))
+    plan = make_plan(dataclasses.replace(job, objective=objective))
+    assert isinstance(plan.objective, ObjectiveSettings)
+    assert plan.objective.statistics == (*["gram"] * 2, *["mean-covariance"] * 2)
+    build_trainer(plan, torch.device("cpu"))
