@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,13 +16,6 @@ from nst_core.losses import channel_means, gram_matrix, total_variation
 from nst_core.objective_layers import content_terms, style_terms
 from nst_core.settings import LayerTerm, ObjectiveSettings
 from nst_core.style_loss import ContentLoss, StyleLoss
-
-_SMALLEST_WINDOW = 64
-"""Pixels, of what is looked at of a picture at full size."""
-_MARGIN = 16
-"""Pixels that a window is smaller than its picture in training."""
-_OF_MARGINS, _OF_QUARTERS = 3, 2
-"""Apart, so that the two windows of a sample have nothing to do with one another."""
 
 Features = dict[tuple[str, float], Tensor]
 """Activations by layer and scale."""
@@ -108,27 +100,16 @@ class PerceptualObjective(nn.Module):
         styles: Tensor | None = None,
         *,
         style_factors: Tensor | None = None,
-        samples: Sequence[int] | None = None,
     ) -> Losses:
         """Losses of N x 3 x H x W stylized pictures against their contents, both in [0, 1].
 
         ``styles`` has the number of each picture's style, N integers; None: the first, for all.
-        ``style_factors`` (N) multiply the style weight of each picture. ``samples`` are the
-        pictures' numbers in a training. Each number chooses a window, a little smaller than the
-        picture, that is looked at: the loss network pads with grey, and a generator that knew where
-        would learn to fade at borders. A paper's scaling and textures see all. Scale 1 looks at a
-        quarter of it only, where smaller scales see all.
+        ``style_factors`` (N) multiply the style weight of each picture. All of a picture is looked
+        at, in training too: the Gram matrix of a window is a poor estimate of the picture's, and
+        the squared error of a poor estimate is least with little contrast.
         """
-        seen = stylized
-        if samples is not None and self.content_terms and self.settings.scaling == "relative":
-            height, width = (
-                side - _MARGIN if side >= _SMALLEST_WINDOW + _MARGIN else side
-                for side in stylized.shape[-2:]
-            )
-            seen = _windows(stylized, samples, height, width, turn=_OF_MARGINS)
-            content = _windows(content, samples, height, width, turn=_OF_MARGINS)
         target = self.content_target(content)
-        losses = self.against(seen, target, styles, style_factors=style_factors, samples=samples)
+        losses = self.against(stylized, target, styles, style_factors=style_factors)
         if not self.settings.lattice_weight:
             return losses
         lattice = self.settings.lattice_weight * lattice_loss(stylized)
@@ -149,7 +130,6 @@ class PerceptualObjective(nn.Module):
         styles: Tensor | None = None,
         *,
         style_factors: Tensor | None = None,
-        samples: Sequence[int] | None = None,
     ) -> Losses:
         """Losses of N x 3 x H x W stylized pictures against their contents' ``content_target``.
 
@@ -157,7 +137,7 @@ class PerceptualObjective(nn.Module):
         """
         if styles is None:
             styles = torch.zeros(len(stylized), dtype=torch.long, device=stylized.device)
-        features = self._features(stylized, tuple(self._layers), samples=samples)
+        features = self._features(stylized, tuple(self._layers))
         content_each = stylized.new_zeros(len(stylized), dtype=torch.float32)
         for term in self.content_terms if target is not None else ():
             key = term.layer, term.scale
@@ -200,7 +180,6 @@ class PerceptualObjective(nn.Module):
         scales: Sequence[float],
         *,
         content_only: bool = False,
-        samples: Sequence[int] | None = None,
     ) -> Features:
         """Activations of the layers at those scales."""
         features: Features = {}
@@ -210,16 +189,9 @@ class PerceptualObjective(nn.Module):
                 terms = [term for term in self.content_terms if term.scale == scale]
                 layers = tuple(term.layer for term in terms)
             seen = _shrunk(pictures, scale)
-            if scale == 1 and samples is not None and self._only_style_at(1.0):
-                seen = _quarters(seen, samples)
             for layer, activations in self.network(seen, layers).items():
                 features[layer, scale] = activations
         return features
-
-    def _only_style_at(self, scale: float) -> bool:
-        """Whether others see the whole picture, and a part of it will do at this scale."""
-        others = len(self._layers) > 1
-        return others and all(term.scale != scale for term in self.content_terms)
 
     @staticmethod
     def _scales(terms: Sequence[LayerTerm]) -> tuple[float, ...]:
@@ -238,25 +210,6 @@ def _shrunk(pictures: Tensor, scale: float) -> Tensor:
         pictures.float(), scale_factor=scale, mode="bilinear", antialias=True, align_corners=False
     )
     return small.contiguous(memory_format=layout)
-
-
-def _quarters(pictures: Tensor, samples: Sequence[int]) -> Tensor:
-    """A window of half the sides out of each picture."""
-    height, width = (max(side // 2, min(_SMALLEST_WINDOW, side)) for side in pictures.shape[-2:])
-    return _windows(pictures, samples, height, width, turn=_OF_QUARTERS)
-
-
-def _windows(
-    pictures: Tensor, samples: Sequence[int], height: int, width: int, *, turn: int
-) -> Tensor:
-    """A window of each picture, its place drawn by the sample's number and ``turn``."""
-    windows = []
-    for picture, sample in zip(pictures, samples, strict=True):
-        random = np.random.default_rng((turn, sample))
-        top = int(random.integers(picture.shape[-2] - height + 1))
-        left = int(random.integers(picture.shape[-1] - width + 1))
-        windows.append(picture[:, top : top + height, left : left + width])
-    return torch.stack(windows).contiguous(memory_format=torch.channels_last)
 
 
 class OneContent(nn.Module):

@@ -17,9 +17,9 @@ STYLE_LAYERS: Mapping[LossNetworkName, tuple[str, ...]] = {
 CONTENT_LAYER: Mapping[LossNetworkName, str] = {"vgg16": "relu3_3", "vgg19": "relu4_2"}
 
 _BOLD_WEIGHTS: Mapping[float, tuple[float, ...]] = {
-    1.0: (0.5, 0.75, 0.5, 0.0),
-    0.5: (0.5, 1.0, 1.0, 1.5),
-    0.25: (0.25, 0.5, 0.5, 1.0),
+    1.0: (1.0, 1.0, 0.5, 0.0),
+    0.5: (1.0, 1.0, 1.0, 1.0),
+    0.25: (0.0, 0.0, 0.25, 0.5),
 }
 """Of the style layers at each scale, found by looking. At half the size a layer spans twice as
 much of the picture: strokes instead of grain. At full size deep layers cost most, for grain."""

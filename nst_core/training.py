@@ -199,19 +199,15 @@ class GeneratorTrainer:
             mixture = functional.one_hot(styles, self._styles).float()
             mixtures = (mixture.repeat(len(source) // len(target), 1),)
         stylized = _channels_last(self._forward(source, *mixtures))
-        losses = self._judged(stylized[: len(target)], target, styles, samples)
+        losses = self._judged(stylized[: len(target)], target, styles)
         if disturbance is None:
             return losses, losses.total.new_zeros(())
         output, again = torch.split(stylized, len(target))
         return losses, stability_loss(output, again, disturbance)
 
-    def _judged(
-        self, stylized: Tensor, target: Tensor, styles: Tensor, samples: Sequence[int]
-    ) -> Losses:
+    def _judged(self, stylized: Tensor, target: Tensor, styles: Tensor) -> Losses:
         factors = None if self._balance is None else self._balance.factors[styles]
-        losses: Losses = self.objective(
-            stylized, target, styles, style_factors=factors, samples=samples
-        )
+        losses: Losses = self.objective(stylized, target, styles, style_factors=factors)
         return losses
 
     @property

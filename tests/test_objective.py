@@ -270,37 +270,6 @@ def test_an_objective_at_two_scales_is_the_weighted_mean_of_its_layers(
     assert losses.content.item() == pytest.approx(content_loss.item(), rel=1e-4)
 
 
-def test_in_training_full_size_is_looked_at_in_a_window_that_its_number_chooses(
-    vgg19: LossNetworkWeights, style_image: torch.Tensor
-) -> None:
-    settings = ObjectiveSettings(style_layers=_SCALES, content_layers=("relu2_2@0.5",))
-    objective = PerceptualObjective(vgg19, style_image, settings)
-    pictures = torch.rand(2, 3, 160, 128)
-    together = objective(pictures, pictures, samples=[7, 8]).style
-    alone = [
-        objective(p[None], p[None], samples=[n]).style
-        for n, p in zip((7, 8), pictures, strict=True)
-    ]
-    torch.testing.assert_close(together, torch.stack(alone).mean())
-    whole = objective(pictures, pictures).style
-    elsewhere = objective(pictures, pictures, samples=[9, 10]).style
-    assert len({round(each.item(), 7) for each in (whole, together, elsewhere)}) == 3
-
-
-def test_in_training_borders_are_now_within_what_is_looked_at_and_now_without(
-    vgg19: LossNetworkWeights, style_image: torch.Tensor
-) -> None:
-    """So that grey borders, which the loss network's padding would reward, gain nothing."""
-    settings = ObjectiveSettings(style_layers=("relu1_1@0.5",), content_layers=("relu1_1@0.5",))
-    objective = PerceptualObjective(vgg19, style_image, settings)
-    picture = torch.rand(1, 3, 128, 128)
-    framed = picture.clone()
-    framed[..., :4] = 0.5
-    seen = [objective(framed, picture, samples=[n]).content.item() for n in range(40)]
-    assert 0 < sum(error > 0 for error in seen) < 20
-    assert objective(framed, picture).content.item() > 0
-
-
 def test_mean_and_covariance_are_compared_apart(
     vgg19: LossNetworkWeights, style_image: torch.Tensor
 ) -> None:
@@ -366,14 +335,3 @@ def test_several_content_layers_are_summed(
     both = content("relu1_2", "relu2_2=2")
     torch.testing.assert_close(both, content("relu1_2") + 2 * content("relu2_2"))
 
-
-@pytest.mark.parametrize("scaling", ["paper", "authors", "gatys"])
-def test_a_papers_objective_sees_whole_pictures_in_training_too(
-    scaling: Scaling, vgg19: LossNetworkWeights, style_image: torch.Tensor
-) -> None:
-    settings = ObjectiveSettings(scaling=scaling, style_layers=("relu1_1",))
-    objective = PerceptualObjective(vgg19, style_image, settings)
-    pictures = torch.rand(2, 3, 96, 96)
-    whole = objective(pictures, pictures.flip(0))
-    in_training = objective(pictures, pictures.flip(0), samples=[3, 4])
-    torch.testing.assert_close(in_training.total, whole.total)
