@@ -334,4 +334,3 @@ def test_several_content_layers_are_summed(
 
     both = content("relu1_2", "relu2_2=2")
     torch.testing.assert_close(both, content("relu1_2") + 2 * content("relu2_2"))
-

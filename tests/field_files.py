@@ -1,0 +1,52 @@
+"""Films of the folder ``field``, as people brought them, and what must become of each.
+
+Written down by hand: numbers come from a sequential decode of each file through its own container,
+never from the program. A row for each film and each kind of output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Outcome = Literal["done", "damaged", "refused"]
+
+
+@dataclass(frozen=True)
+class FieldFile:
+    """One film, what it is made into, and its expected outcome with the program's defaults."""
+
+    name: str
+    """Its path in the folder."""
+    becomes: str
+    """Ending of the output."""
+    outcome: Outcome
+    frames: int = 0
+    """That the film shows; the output must have each of them."""
+    copied: int = 0
+    """Streams of sound that must arrive byte for byte."""
+    converted: int = 0
+    """Streams of sound that must arrive sample for sample, and be told of."""
+    says: str = ""
+    """Words of the refusal, or of a warning."""
+
+    def __post_init__(self) -> None:
+        assert (self.outcome == "refused") == (not self.frames)
+
+    @property
+    def output(self) -> str:
+        """Name of the output in a folder."""
+        return f"{Path(self.name).stem}-to{self.becomes}"
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the ending is the one that an output in a folder gets."""
+        suffix = Path(self.name).suffix
+        return self.becomes == (suffix if suffix in (".mp4", ".mov", ".gif", ".mkv") else ".mkv")
+
+
+FIELD_FILES: tuple[FieldFile, ...] = (
+    FieldFile("14-camera-tags-lost/tags.mov", ".mov", "done", 24),
+    FieldFile("04-pcm-in-mov-and-mp4/pcm_2002.mov", ".mkv", "done", 19, copied=1),
+)
