@@ -78,14 +78,15 @@ def _decode(codec: Any, packet: Any) -> list[Any]:
 
 
 def _samples(frame: Any) -> NDArray[np.float64]:
-    array = frame.to_ndarray()
+    array: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         array = array.reshape(-1, len(frame.layout.channels)).T
+    values = array.astype(np.float64)
     if array.dtype.kind == "f":
-        return array.astype(np.float64)
+        return values
     if array.dtype.kind == "u":
-        return (array.astype(np.float64) - 128) / 128
-    return array.astype(np.float64) / -float(np.iinfo(array.dtype).min)
+        return (values - 128) / 128
+    return values / -float(np.iinfo(array.dtype).min)
 
 
 def _without_adts(codec: str, data: bytes) -> bytes:
