@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -18,8 +17,11 @@ from types import MappingProxyType
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 from PIL.ExifTags import Base
 
+from nst_core.cut_pictures import decoded_though_cut, filled
 from nst_core.errors import MediaError
 from nst_core.picture_colors import to_srgb
+from nst_core.png_chunks import ReadablePng, check_pixels, is_png, readable_png
+from nst_core.png_colors import PngColors, in_standard_range, png_colors
 from nst_core.settings import MAX_PIXELS
 from nst_core.tiff_layouts import UnusualTiff, is_tiff
 
@@ -45,8 +47,7 @@ Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_IDAT, _PNG_DEPTH = b"IDAT", 24
+_PNG_DEPTH = 24
 _TIFF_BITS, _TIFF_PLANES, _TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 258, 284, 322, 323
 _SEPARATE = 2
 
@@ -74,7 +75,14 @@ class DecodedPicture:
 def pixels_of(content: bytes, *, name: str) -> int:
     """Return width times height as the header says; nothing is decoded. Raises MediaError."""
     with _one_kind_of_error(name):
-        width, height = _open(content).size
+        if is_png(content):
+            content = readable_png(content).content
+        try:
+            width, height = _open(content).size
+        except Exception:  # WebP does not open without its last byte
+            if content[:4] != b"RIFF":
+                raise
+            width, height = _open(filled(content)).size
         return int(width * height)
 
 
@@ -93,24 +101,30 @@ def decode(
     Raises MediaError, one line that begins with ``name``; also for more than ``max_pixels``.
     """
     with _one_kind_of_error(name):
-        opened = _open(content)
-        _check_bounds(opened, max_pixels)
-        notes = _notes_of(opened, content)
-        if isinstance(opened, UnusualTiff):
-            image = opened.load()
-        else:
-            image = _loaded(opened, content, _sufficient(opened, max_side, shrink_towards))
+        png = readable_png(content) if is_png(content) else None
+        notes = () if png is None else (*png.notes, *check_pixels(png))
+        stored = _stored(
+            content if png is None else png.content,
+            lambda opened: _sufficient(opened, max_side, shrink_towards),
+            max_pixels,
+        )
+        image = stored.image
+        own, colors = _colors(image, png)
         _turn_upright(image)
-        rgb, profile, colour_notes = to_srgb(image, image.info.get("icc_profile"))
+        if colors.hdr is not None:
+            image = in_standard_range(image, colors.hdr)
+        rgb, profile, colour_notes = to_srgb(image, own)
+        if colors.is_described and profile == own:
+            profile = None  # the same colours as sRGB, which need not be described
         if max_side is not None and max(rgb.size) > max_side:
             rgb.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         return DecodedPicture(
             image=rgb,
             exif=_exif(image),
             icc_profile=profile,
-            is_converted=profile is not None and profile != image.info.get("icc_profile"),
+            is_converted=profile is not None and profile != own,
             dpi=_dpi(image),
-            notes=(*notes, *colour_notes),
+            notes=(*notes, *stored.notes, *colors.notes, *colour_notes),
         )
 
 
@@ -126,6 +140,46 @@ def heif_is_possible() -> bool:
         return False
     pillow_heif.register_heif_opener(thumbnails=False)
     return True
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The first picture of a file, as it is stored."""
+
+    image: Image.Image
+    notes: tuple[str, ...]
+
+
+def _stored(
+    content: bytes, sufficient: Callable[[ImageFile.ImageFile], int | None], max_pixels: int
+) -> _Stored:
+    """Decode, also where only the end of the file is missing, and no pixels."""
+
+    def decode_whole(content: bytes) -> _Stored:
+        opened = _open(content)
+        _check_bounds(opened, max_pixels)
+        notes = _notes_of(opened, content)
+        if isinstance(opened, UnusualTiff):
+            return _Stored(opened.load(), notes)
+        return _Stored(_loaded(opened, content, sufficient(opened)), notes)
+
+    try:
+        return decode_whole(content)
+    except MediaError:
+        raise
+    except Exception:  # Pillow lets nearly any kind out of a damaged file
+        cut = decoded_though_cut(content, decode_whole)
+        if cut is None:
+            raise
+        return _Stored(cut.image, (*cut.notes, "the end of the file is missing"))
+
+
+def _colors(image: Image.Image, png: ReadablePng | None) -> tuple[bytes | None, PngColors]:
+    """Return the profile that the pixels are meant in, and what a PNG says beside it."""
+    if png is None:
+        return image.info.get("icc_profile"), PngColors()
+    colors = png_colors(png)
+    return colors.profile, colors
 
 
 def _open(content: bytes) -> ImageFile.ImageFile | UnusualTiff:
@@ -218,8 +272,6 @@ def _sufficient(
 
 
 def _loaded(image: ImageFile.ImageFile, content: bytes, sufficient: int | None) -> Image.Image:
-    if image.format == "PNG":
-        _check_png(content)
     if sufficient is not None and image.format in ("JPEG", "MPO"):
         image.draft(image.mode, (sufficient, sufficient))
     image.load()
@@ -228,20 +280,6 @@ def _loaded(image: ImageFile.ImageFile, content: bytes, sufficient: int | None) 
         # Pillow keeps the high bytes of the pixels, but both of the colour that is transparent.
         image.info["transparency"] = tuple(value >> 8 for value in key)
     return image
-
-
-def _check_png(content: bytes) -> None:
-    """Compare the checksums of the pixel data: Pillow does not, and shows what is damaged."""
-    start = len(_PNG_SIGNATURE)
-    view = memoryview(content)
-    while start + 12 <= len(content):
-        length = int.from_bytes(view[start : start + 4], "big")
-        end = start + 8 + length
-        if view[start + 4 : start + 8] == _PNG_IDAT and end + 4 <= len(content):
-            stored = int.from_bytes(view[end : end + 4], "big")
-            if zlib.crc32(view[start + 4 : end]) != stored:
-                raise MediaError("the PNG is damaged: a checksum of its pixels is wrong")
-        start = end + 4
 
 
 def _turn_upright(image: Image.Image) -> None:

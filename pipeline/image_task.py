@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PICTURES_VERSION = 4
+PICTURES_VERSION = 5
 """Of the outputs' content: raise it whenever the same source and settings give other bytes."""
 
 
