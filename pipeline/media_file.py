@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 import av
@@ -13,11 +15,21 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from nst_core.errors import MediaError
+from pipeline.packed_frames import FrameUnpacker
 
 # FFmpeg writes to stderr by itself; what goes wrong is told by exceptions and reports instead. Only
 # None is safe: under any other level FFmpeg's threads take the GIL to log, and a decoder that is
 # closed, with the GIL held, waits for its threads: for ever, once one of them logs.
 av.logging.set_level(None)
+
+
+_ENOUGH_FRAMES = 5
+"""As FFmpeg has it: more do not make a stream more of a film."""
+_DEFAULT_IN_PIXELS = 5_000_000
+"""How many pixels the mark of a default stream outweighs, likewise."""
+_MOST_COUNTED = 1000
+_RIFF_HEADER = Struct("<4sI")
+"""Name and length of a chunk."""
 
 
 @contextmanager
@@ -42,27 +54,79 @@ def open_source(path: Path, *, with_all_cut: bool = False) -> Iterator[InputCont
         yield container
 
 
+def film_streams(container: InputContainer) -> list[VideoStream]:
+    """All video streams that are no cover art."""
+    return [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    ]
+
+
 def main_video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Find the first video stream that is not cover art. Raises MediaError."""
-    for stream in container.streams.video:
-        if stream.codec_context is not None and not (stream.disposition & Disposition.attached_pic):
-            return stream
-    raise MediaError(f"{path}: no video stream in it")
+    """Find the film among the video streams, by FFmpeg's own rules. Raises MediaError.
+
+    Cover art is none, and a thumbnail has hardly any frames. Of what is left the largest picture
+    counts, and more than that what is marked as the default.
+    """
+    streams = film_streams(container)
+    if not streams:
+        raise MediaError(f"{path}: no video stream in it")
+    if len(streams) == 1:
+        return streams[0]
+    frames = _first_frames(path, streams)
+
+    def rank(stream: VideoStream) -> tuple[bool, int, int]:
+        context = stream.codec_context
+        by_default = bool(stream.disposition & Disposition.default)
+        return (
+            not stream.disposition & (Disposition.timed_thumbnails | Disposition.still_image),
+            min(_ENOUGH_FRAMES, frames[stream.index]),
+            context.width * context.height + _DEFAULT_IN_PIXELS * by_default,
+        )
+
+    return max(streams, key=rank)
+
+
+def _first_frames(path: Path, streams: Sequence[VideoStream]) -> dict[int, int]:
+    """Count frames, as far as it takes to tell films from single pictures."""
+    if all(stream.frames for stream in streams):
+        return {stream.index: stream.frames for stream in streams}
+    counts = {stream.index: 0 for stream in streams}
+    with open_source(path) as container, suppress(av.FFmpegError):
+        chosen = [container.streams[index] for index in counts]
+        for packet in islice(demux(container, chosen), _MOST_COUNTED):
+            counts[packet.stream_index] += 1
+            if min(counts.values()) >= _ENOUGH_FRAMES:
+                break
+    return counts
 
 
 def video_packets(
-    container: InputContainer, stream_index: int, *, late_streams: list[str] | None = None
+    container: InputContainer,
+    stream_index: int,
+    *,
+    late_streams: list[str] | None = None,
+    unpacker: FrameUnpacker | None = None,
 ) -> Iterator[av.Packet[Any]]:
     """Demux one stream's packets that carry data, the other streams skipped.
 
-    Raises av.FFmpegError where the file is damaged. A line is added to ``late_streams`` at the end
-    of a file that brought streams after its start: they are not among the container's.
+    Those of MPEG-4 go through ``unpacker``, or one of its own: each holds one coded frame. Raises
+    av.FFmpegError where the file is damaged. A line is added to ``late_streams`` at the end of a
+    file that brought streams after its start: they are not among the container's.
     """
     chosen = container.streams[stream_index]
     for stream in container.streams:
         if stream is not chosen:
             stream.discard = Discard.all
-    yield from demux(container, [chosen], late_streams=late_streams)
+    packets = demux(container, [chosen], late_streams=late_streams)
+    if chosen.codec_context.name != "mpeg4":
+        yield from packets
+        return
+    unpacker = unpacker or FrameUnpacker(chosen.codec_context.extradata)
+    for packet in packets:
+        yield from unpacker.take(packet)
+    yield from unpacker.rest()
 
 
 def demux(
@@ -92,6 +156,22 @@ def declared_seconds(container: InputContainer, stream: Stream) -> float:
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     except (KeyError, ValueError):
         return 0.0
+
+
+def has_whole_riff(path: Path) -> bool:
+    """Whether a file of RIFF chunks, an AVI, is as long as these say: not cut short."""
+    end, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while end < size:
+            file.seek(end)
+            header = file.read(_RIFF_HEADER.size)
+            if len(header) < _RIFF_HEADER.size:
+                return False
+            chunk, length = _RIFF_HEADER.unpack(header)
+            if chunk != b"RIFF":
+                return end > 0  # what follows the chunks is nobody's
+            end += _RIFF_HEADER.size + length + length % 2
+    return end <= size + 1
 
 
 def reason(error: Exception) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nst_core.errors import MediaError
 from pipeline.media_file import open_source, reason, video_packets
+from pipeline.packed_frames import FrameUnpacker
 from pipeline.showing_order import Showing, decode_by_places
 from pipeline.timestamps import (
     NO_TIME,
@@ -88,6 +89,8 @@ class _Scan:
     warnings: tuple[str, ...]
     is_whole: bool
     """False where the demuxer stopped with an error."""
+    was_packed: bool = False
+    """Whether packets of several frames were taken apart: see packed_frames."""
 
 
 def index_packets(
@@ -113,7 +116,7 @@ def index_packets(
         warnings += words
     if is_in_doubt and showing:
         before, scan = scan, _ordered(scan, showing, step=step)
-        warnings += _words_for_times(before, scan, rate)
+        warnings += [] if scan.was_packed else _words_for_times(before, scan, rate)
     pts = hidden_apart(scan.pts, scan.is_shown)
     index = PacketIndex(
         pts=pts,
@@ -133,8 +136,11 @@ def _scan(path: Path, stream_index: int) -> _Scan:
     with open_source(path) as container:
         stream = cast("VideoStream", container.streams[stream_index])
         codec = stream.codec_context.name
+        unpacker = FrameUnpacker(stream.codec_context.extradata)
         try:
-            packets = video_packets(container, stream_index, late_streams=warnings)
+            packets = video_packets(
+                container, stream_index, late_streams=warnings, unpacker=unpacker
+            )
             for packet in packets:
                 pts.append(NO_TIME if packet.pts is None else packet.pts)
                 dts.append(NO_TIME if packet.dts is None else packet.dts)
@@ -155,6 +161,7 @@ def _scan(path: Path, stream_index: int) -> _Scan:
             may_jump=Flags.ts_discont in Flags(container.format.flags),
             warnings=tuple(warnings),
             is_whole=is_whole,
+            was_packed=unpacker.found_packed,
         )
 
 
@@ -183,7 +190,7 @@ def _is_in_doubt(path: Path, stream_index: int, scan: _Scan, *, interlaced: bool
 
     AVI numbers the packets of reordered H.264 as they come; fields have a packet each.
     """
-    if not are_plain(scan.pts, scan.dts, scan.is_shown):
+    if scan.was_packed or not are_plain(scan.pts, scan.dts, scan.is_shown):
         return True
     comes_as_shown = bool(np.all(np.diff(scan.pts) > 0))
     if not interlaced and not (scan.reorders and comes_as_shown):

@@ -15,7 +15,14 @@ from nst_core.errors import MediaError
 from nst_core.tone_mapping import Transfer
 from nst_core.yuv_encoding import Siting
 from pipeline.first_frame import display_matrix, first_frame, shows_through, side_data
-from pipeline.media_file import declared_seconds, main_video_stream, open_source, video_packets
+from pipeline.media_file import (
+    declared_seconds,
+    demux,
+    film_streams,
+    has_whole_riff,
+    main_video_stream,
+    open_source,
+)
 from pipeline.packet_index import PacketIndex, index_packets
 from pipeline.pixel_formats import PlaneLayout, layout_of
 from pipeline.timestamps import ClockReset
@@ -140,6 +147,7 @@ def probe(path: Path) -> SourceVideo:
         stream = main_video_stream(container, path)
         info = _describe(stream, path)
         index, frames = stream.index, stream.frames
+        others = _words_for_choice(stream, film_streams(container))
         seconds = 0.0 if frames else declared_seconds(container, stream)
         decoder = info.codec if info.has_alpha_packets else None
         frame = first_frame(container, stream, decoder=decoder)
@@ -158,19 +166,39 @@ def probe(path: Path) -> SourceVideo:
         info=info,
         packets=indexed.packets,
         display_matrix=None if frame is None else display_matrix(frame),
-        warnings=(*indexed.warnings, *lacking),
+        warnings=(*others, *indexed.warnings, *lacking),
         is_whole=indexed.is_whole and not lacking,
         clock_resets=indexed.resets,
     )
 
 
+def _words_for_choice(chosen: VideoStream, streams: list[VideoStream]) -> tuple[str, ...]:
+    if len(streams) == 1:
+        return ()
+    stream, *others = (
+        f"{each.index} ({each.codec_context.name}, {each.width}x{each.height})"
+        for each in sorted(streams, key=lambda stream: stream is not chosen)
+    )
+    are = "is" if len(others) == 1 else "are"
+    return (
+        f"of its {len(streams)} video streams number {stream} is stylized; "
+        f"{', '.join(others)} {are} not",
+    )
+
+
 def _lacking_frames(path: Path, stream_index: int, declared: int) -> tuple[str, ...]:
-    """Say how many frames lack that the file declares, those counted that an edit list cuts off."""
-    count = 0
+    """Say how many frames lack that the file declares, those counted that an edit list cuts off.
+
+    AVI declares moments, and may have nothing at some: there the frame before stays.
+    """
+    count = moments = 0
     with open_source(path, with_all_cut=True) as container, suppress(av.FFmpegError):
-        for _ in video_packets(container, stream_index):
+        stream = container.streams[stream_index]
+        is_avi = container.format.name == "avi"
+        for packet in demux(container, [stream]):
             count += 1
-    if declared <= count + _DECLARED_TOO_MANY:
+            moments = count if not is_avi or packet.dts is None else packet.dts + 1
+    if declared <= max(count, moments) + _DECLARED_TOO_MANY or (is_avi and has_whole_riff(path)):
         return ()
     return (f"the file declares {declared} frames and holds {count}",)
 

@@ -21,7 +21,7 @@ from pipeline.chapters import chapter_starts, chapters_for
 from pipeline.copied_packets import CopiedPackets
 from pipeline.copied_streams import CopyPlan, is_cover
 from pipeline.first_frame import display_matrix, first_frame
-from pipeline.media_file import main_video_stream, open_source
+from pipeline.media_file import film_streams, open_source
 from pipeline.source_video import SourceVideo
 
 _COPIED_KINDS = frozenset({"audio", "subtitle", "video"})
@@ -151,7 +151,7 @@ def verify(
     ``refused`` are packets of the source, by stream and number in it, that the muxer did not take.
     """
     with open_source(output) as container:
-        video_stream = main_video_stream(container, output)
+        video_stream = film_streams(container)[_place_of_main(source, copies)]
         video_index, output_format = video_stream.index, container.format.name
         beside = _beside_output(container, video_stream)
     written = _read_output(output, video_index)
@@ -179,6 +179,13 @@ def verify(
         and kept.is_kept_in(beside),
         later_by_seconds=float(later_by),
     )
+
+
+def _place_of_main(source: SourceVideo, copies: CopyPlan) -> int:
+    """How many films come before the stylized one, in the source as in the output."""
+    with open_source(source.path) as container:
+        before = {index for index in copies.stream_indices if index < source.stream_index}
+        return sum(stream.index in before for stream in film_streams(container))
 
 
 def _shift(found: _Times, expected: Sequence[_Times], output_format: str) -> Fraction:
