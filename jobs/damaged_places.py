@@ -8,8 +8,19 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from nst_core.wording import counted
+
 MOST_PLACES = 10
 """Told one by one; the rest is counted."""
+
+
+def frames_in_words(
+    pts: Sequence[int], what: str, shown: NDArray[np.int64], time_base: Fraction
+) -> str:
+    """Say how many frames are ``what`` and where: ``2 frames missing (1.20 s, 4.00 s)``."""
+    if not pts:
+        return f"no frames {what}"
+    return f"{counted(len(pts), 'frames')} {what} ({places_in_words(pts, shown, time_base)})"
 
 
 def places_in_words(pts: Sequence[int], shown: NDArray[np.int64], time_base: Fraction) -> str:
@@ -22,7 +33,7 @@ def places_in_words(pts: Sequence[int], shown: NDArray[np.int64], time_base: Fra
     places = np.split(ranks, np.flatnonzero(np.diff(ranks) > 1) + 1)
     words = [_place(shown[[place[0], place[-1]]], time_base) for place in places[:MOST_PLACES]]
     more = len(places) - len(words)
-    return ", ".join(words) + (f" and {more} more places" if more else "")
+    return ", ".join(words) + (f" and {counted(more, 'more places')}" if more else "")
 
 
 def _place(ends: NDArray[np.int64], time_base: Fraction) -> str:

@@ -29,6 +29,7 @@ from nst_core.pixels import to_tensor
 from nst_core.settings import ObjectiveSettings
 from nst_core.style_library import find_for
 from nst_core.texture_net import TextureNet
+from nst_core.wording import counted
 
 ITERATIONS_SHOWN = (0, 10, 25, 50, 100, 200, 300, 400, 500)
 _FORWARDS_TIMED = 10
@@ -70,7 +71,7 @@ class GeneratorEvaluation:
             else f"the generator does as well as {self.equal_iterations:.1f} iterations"
         )
         return [
-            f"{self.images} pictures of {self.image_size} px, started from {self.init}",
+            f"{counted(self.images, 'pictures')} of {self.image_size} px, started from {self.init}",
             f"generator: {generator}",
             *table,
             equal,

@@ -16,6 +16,7 @@ from jobs.training_loop import training_loop
 from jobs.training_plan import TrainingPlan
 from jobs.training_specs import TrainGenerator
 from nst_core.errors import EnvironmentProblem, TrainingFailed
+from nst_core.wording import counted
 
 if TYPE_CHECKING:
     from ray.train.torch import TorchTrainer
@@ -70,7 +71,7 @@ def resources_of_each_worker(job: TrainGenerator, nodes: Sequence[Resources]) ->
     gpus, cpus = (int(sum(node.get(name, 0) for node in nodes)) for name in ("GPU", "CPU"))
     if job.device == "cuda" and gpus < least:
         raise EnvironmentProblem(
-            f"--device cuda: {least} workers need as many GPUs, there are {gpus}"
+            f"--device cuda: {counted(least, 'workers')} need as many GPUs, there are {gpus}"
         )
     use_gpu = job.device != "cpu" and gpus >= least
 
@@ -84,8 +85,8 @@ def resources_of_each_worker(job: TrainGenerator, nodes: Sequence[Resources]) ->
     if places(threads) < least:
         beside = " beside one for --loader ray-data" if job.loader == "ray-data" else ""
         raise EnvironmentProblem(
-            f"{least} workers of {threads} CPUs need {least * threads}, there are {cpus} on "
-            f"{len(nodes)} machines{beside}; lower --workers or --cpus-per-worker"
+            f"{counted(least, 'workers')} of {threads} CPUs need {least * threads}, there are "
+            f"{cpus} on {len(nodes)} machines{beside}; lower --workers or --cpus-per-worker"
         )
     return {"CPU": threads, **({"GPU": 1} if use_gpu else {})}
 

@@ -14,13 +14,14 @@ from typing import Literal
 
 import av
 
-from jobs.damaged_places import places_in_words
+from jobs.damaged_places import frames_in_words
 from jobs.segment_ledger import SegmentLedger
 from jobs.specs import StylizeVideo
 from jobs.workers import stroke_choice
 from nst_core import __version__
 from nst_core.errors import InputError, MediaError, VerificationError
 from nst_core.style_library import Style
+from nst_core.wording import counted
 from pipeline.copied_streams import CopyPlan, plan_copies
 from pipeline.encoders import EncoderSettings, choose_encoder, container_for
 from pipeline.output_frame import OutputFrame, differences, plan_output
@@ -158,6 +159,12 @@ class VideoRun:
             self.report.segments |= {"total": len(plan.segments), "reused": ledger.reused}
             self.report.warnings += [*plan.source.warnings, *plan.copies.warnings]
             self._ledger = ledger
+            _log.info(
+                "%s: %s in %s, %d of them there already; %s %s",
+                *(self._path, counted(self.report.frames_in, "frames")),
+                *(counted(len(plan.segments), "segments"), ledger.reused),
+                *(plan.output.encoder.encoder, dict(plan.output.encoder.options)),
+            )
 
     def next_unit(self, key: int) -> Unit[SegmentTask] | None:
         """Read a segment that waits, under a key of (key, segment number); None: nothing waits.
@@ -268,10 +275,11 @@ class VideoRun:
         self.report.status = "done" if whole else "damaged"
         if missing or errors or corrupt:
             self.report.status = "damaged"
+            shown = plan.source.packets.shown_pts
             self.report.warnings.append(
-                f"the source is damaged: {_count(missing, 'missing', plan.source)}, "
-                f"{_count(corrupt, 'corrupt', plan.source)}, "
-                f"{len(errors)} packets that could not be decoded"
+                f"the source is damaged: {frames_in_words(missing, 'missing', shown, time_base)}, "
+                f"{frames_in_words(corrupt, 'corrupt', shown, time_base)}, "
+                f"{counted(len(errors), 'packets')} that could not be decoded"
             )
 
     def _make_plan(self) -> _Plan:
@@ -384,11 +392,3 @@ def _changes(later: float, suffix: str, pieces: list[FinishedSegment]) -> Iterat
     if later < 0:
         yield f"every time is {-1000 * later:.1f} ms earlier: a GIF begins at zero"
     yield from sorted({note for piece in pieces for note in piece.notes})
-
-
-def _count(pts: list[int], what: str, source: SourceVideo) -> str:
-    if not pts:
-        return f"no frames {what}"
-    shown = source.packets.shown_pts
-    places = places_in_words(pts, shown, source.info.time_base)
-    return f"{len(pts)} frames {what} ({places})"

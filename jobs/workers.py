@@ -5,6 +5,7 @@ Torch is imported where they are made: a driver never needs it, and it takes as 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pipeline.cluster_room import Resources
     from pipeline.image_worker import ImageWorker
     from pipeline.segment_worker import SegmentWorker
+
+_log = logging.getLogger(__name__)
 
 _MANY_FILES_AT_ONCE = 8
 """Behind a URI a worker waits for most of the time."""
@@ -49,6 +52,7 @@ def stylizing_pool(
     nothing to a pool in this process.
     """
     if pool.workers == 0:
+        _log.info("in this process, with %d threads", usable_processors())
         yield InProcessPool(partial(make_worker, threads=usable_processors()))
         return
     with ray_session(pool.address):
@@ -62,6 +66,10 @@ def stylizing_pool(
             depth=depth,
             concurrency=(concurrency_on_gpu or concurrency) if resources.gpus else concurrency,
             deadline=deadline,
+        )
+        _log.info(
+            "%d workers of Ray (%s), each with %g CPUs and %g GPUs",
+            *(actors.workers, pool.address, resources.cpus, resources.gpus),
         )
         try:
             yield actors

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from nst_core.eight_bit import EightBit
 from nst_core.errors import CheckpointError
+from nst_core.file_kinds import kind_of
 
 FORMAT = 1
 METADATA_KEY = "nst"
@@ -106,7 +107,14 @@ def read_checkpoint(
     Raises CheckpointError for a file that is not ours.
     """
     if not path.is_file():
-        raise CheckpointError(f"checkpoint {path}: no such file")
+        what = "a folder; name a file in it" if path.is_dir() else "no such file"
+        raise CheckpointError(f"checkpoint {path}: {what}")
+    if kind_of(path) == "picture":
+        raise CheckpointError(
+            f"{path}: a picture, no checkpoint; `nst optimize PHOTO --style {path} -o OUT.png` "
+            f"paints one photograph like it, `nst train style {path} --content PHOTOS -o "
+            f"{path.stem}.safetensors` makes a style of it"
+        )
     try:
         with safe_open(path, framework=framework) as file:
             text = (file.metadata() or {}).get(METADATA_KEY)

@@ -12,6 +12,7 @@ from nst_core.checkpoint_info import CheckpointInfo, fingerprint, read_info
 from nst_core.eight_bit import EightBit
 from nst_core.errors import InputError
 from nst_core.strokes import reached
+from nst_core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -184,7 +185,8 @@ def find_style(text: str) -> Style:
     if path is None:
         known = ", ".join((*bundled_styles(), IDENTITY))
         raise InputError(
-            f"style {text!r} is neither a bundled style ({known}) nor a file; "
+            f"style {text!r} is neither a bundled style ({known}) nor a file"
+            f"{did_you_mean(text, (*bundled_styles(), IDENTITY))}; "
             "see `nst styles list`, or name a checkpoint"
         )
     return _of_pack(text, path, mixture)
@@ -234,8 +236,8 @@ def _of_pack(text: str, path: Path, mixture: str) -> Style:
         name, _, number = item.strip().partition("=")
         if name not in info.styles:
             raise InputError(
-                f"--style {text}: {path.stem} has no style {name!r}; "
-                f"it has {', '.join(info.styles)}"
+                f"--style {text}: {path.stem} has no style {name!r}"
+                f"{did_you_mean(name, info.styles)}; it has {', '.join(info.styles)}"
             )
         parts[name] = parts.get(name, 0.0) + _part(text, number)
     total = sum(parts.values())
@@ -269,7 +271,8 @@ def find_for(command: Command, name_or_path: str) -> Style:
     ):
         known_ones = "".join(f"{name}, " for name in bundled(command))
         raise InputError(
-            f"{name_or_path}: no such file; `nst {command}` needs {_KINDS[command]}: "
+            f"{name_or_path}: no such file{did_you_mean(name_or_path, bundled(command))}; "
+            f"`nst {command}` needs {_KINDS[command]}: "
             f"{known_ones}or a checkpoint that {_WRITTEN_BY[command]} writes"
         )
     style = find_style(name_or_path)

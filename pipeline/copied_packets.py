@@ -16,6 +16,7 @@ import av
 from av.container import InputContainer
 from av.stream import Stream
 
+from nst_core.wording import counted
 from pipeline.copied_streams import CopyPlan
 from pipeline.media_file import declared_seconds, demux, open_source, reason
 from pipeline.source_video import SourceVideo
@@ -75,7 +76,7 @@ class CopiedPackets:
             yield from lane.rest()
         self._note_what_lacks(chosen)
         self.problems += [
-            f"stream {index}: {lane.moved} packets with times out of order were moved"
+            f"stream {index}: {counted(lane.moved, 'packets')} moved, whose times were out of order"
             for index, lane in self._lanes.items()
             if lane.moved
         ]

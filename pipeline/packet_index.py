@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from nst_core.errors import MediaError
+from nst_core.wording import counted
 from pipeline.media_file import open_source, reason, video_packets
 from pipeline.packed_frames import FrameUnpacker
 from pipeline.showing_order import Showing, decode_by_places
@@ -231,7 +232,8 @@ def _without_undecodable_start(scan: _Scan, showing: Showing) -> tuple[_Scan, li
     is_damaged = showing.last_error is not None and keyframe <= showing.last_error < end
     if not np.any(hidden) or is_damaged:
         return scan, []
-    words = f"{int(hidden.sum())} frames at its start refer to what is not in it: left out"
+    left_out = counted(int(hidden.sum()), "frames")
+    words = f"{left_out} left out: at its start, made from what is not in it"
     return replace(scan, is_shown=scan.is_shown & ~hidden), [words]
 
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from nst_core.errors import MediaError
+from nst_core.wording import counted
 from nst_core.yuv import yuv_to_rgb
 from pipeline.frames import source_planes
 from pipeline.media_file import main_video_stream, open_source, video_packets
@@ -91,7 +92,7 @@ def _rgb_frames(video: SourceVideo, width: int, height: int) -> Iterator[NDArray
                 yield _to_rgb(frame, video.info, (width, height))
         except av.FFmpegError as error:
             raise MediaError(
-                f"{video.path}: cannot be decoded after {decoded} frames "
+                f"{video.path}: cannot be decoded after {counted(decoded, 'frames')} "
                 f"({error.strerror}); compare files that are whole"
             ) from error
 

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from nst_core.errors import MediaError
 from nst_core.tone_mapping import Transfer
+from nst_core.wording import counted
 from nst_core.yuv_encoding import Siting
 from pipeline.first_frame import display_matrix, first_frame, shows_through, side_data
 from pipeline.media_file import (
@@ -200,7 +201,7 @@ def _lacking_frames(path: Path, stream_index: int, declared: int) -> tuple[str, 
             moments = count if not is_avi or packet.dts is None else packet.dts + 1
     if declared <= max(count, moments) + _DECLARED_TOO_MANY or (is_avi and has_whole_riff(path)):
         return ()
-    return (f"the file declares {declared} frames and holds {count}",)
+    return (f"the file declares {counted(declared, 'frames')} and holds {count}",)
 
 
 def _describe(stream: VideoStream, path: Path) -> VideoStreamInfo:

@@ -78,7 +78,7 @@ def test_sound_goes_on_with_the_picture_where_the_clock_is_set_anew(
     assert times[end - 1] < times[end] < times[end + 1]
     del times[end], expected[end]
     np.testing.assert_allclose(times, expected, atol=6e-4)
-    assert report.warnings == ("stream 1: 1 packets with times out of order were moved",)
+    assert report.warnings == ("stream 1: 1 packet moved, whose times were out of order",)
 
 
 def test_damaged_sound_that_the_muxer_refuses_is_left_out_and_told(

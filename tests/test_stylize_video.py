@@ -266,7 +266,7 @@ def test_a_damaged_segment_is_done_twice_and_not_again_by_a_later_run(
     assert starts == []
     assert (report.status, report.segments["reused"]) == ("damaged", 10)
     assert len(report.missing_pts_seconds) == 1
-    assert "1 frames missing (3.21 s)" in report.warnings[0]
+    assert "1 frame missing (3.21 s)" in report.warnings[0]
 
 
 def _fail(*_: object, **__: object) -> None:
@@ -610,7 +610,7 @@ def test_a_bad_packet_counts_once_however_many_segments_decode_it(tmp_path: Path
         assert report.status == "damaged", report
         texts += [line for line in report.warnings if "damaged" in line]
     assert texts[0] == texts[1]
-    assert "1 packets that could not be decoded" in texts[0]
+    assert "1 packet that could not be decoded" in texts[0]
 
 
 def test_transparency_that_begins_later_is_told_where_it_is_lost(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def token() -> None:
     from cluster.auth_token import make_token, token_file
 
     made = make_token()
-    console.note("made a token" if made else "there is a token already")
+    console.hint("made a token" if made else "there is a token already")
     console.say(str(token_file()))
 
 

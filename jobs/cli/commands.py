@@ -12,10 +12,11 @@ from typing import Annotated
 import typer
 
 from jobs.cli import console
+from jobs.cli.parsing import SETTINGS, Group, Quiet, Verbose, prepare
 from nst_core import __version__
 
 _GROUPS = ("stylize", "train", "styles", "cluster", "jobs")
-_ALONE = ("upscale", "synthesize", "optimize", "evaluate", "bench", "demo", "doctor")
+_ALONE = ("upscale", "synthesize", "optimize", "evaluate", "bench", "demo", "doctor", "help")
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:
@@ -24,6 +25,9 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
     It knows all commands where that is none of them.
     """
     app = typer.Typer(
+        cls=Group,
+        context_settings=SETTINGS,
+        rich_markup_mode=None,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         help="Stylize whole videos and image datasets, and train the networks that do it.",
@@ -38,21 +42,33 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
             app.add_typer(module.app, name=name)
         else:
             app.command()(getattr(module, name))
+    app.command()(version)
+    prepare(app)
     return app
+
+
+def version() -> None:
+    """Print the version, as --version does.
+
+    Example: nst version
+    """
+    console.say(f"nst {__version__}")
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        console.say(f"nst {__version__}")
+        version()
         raise typer.Exit
 
 
 def nst(
-    version: Annotated[
+    show_version: Annotated[
         bool,
         typer.Option(
             "--version", help="Print the version.", is_eager=True, callback=_print_version
         ),
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Stylize whole videos and image datasets, and train the networks that do it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import math
 import signal
 import sys
@@ -13,7 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cluster.job_output import in_a_job, report_line, result_lines
-from jobs.progress import OnProgress, Progress
+from jobs.progress import OnProgress, Progress, ignore_progress
+from nst_core.wording import counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -25,7 +27,24 @@ WRONG_USE = 2
 INTERRUPTED = 130
 
 _SECONDS_BETWEEN_LINES = 5.0
+_PACKAGES = ("jobs", "pipeline", "cluster", "nst_core")
 _SECONDS_TO_CLEAN_UP = 15.0
+
+
+_quiet = False
+
+
+def be_quiet() -> None:
+    """From now on show no progress and no hints."""
+    global _quiet
+    _quiet = True
+
+
+def be_verbose() -> None:
+    """From now on show what the packages log of their choices."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    for name in _PACKAGES:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def say(line: str) -> None:
@@ -36,6 +55,12 @@ def say(line: str) -> None:
 def note(line: str) -> None:
     """Print what is not a result: progress, a warning, an error."""
     print(line, file=sys.stderr, flush=True)
+
+
+def hint(line: str) -> None:
+    """Print what -q leaves out: neither a result nor something that went wrong."""
+    if not _quiet:
+        note(line)
 
 
 def print_json(fields: dict[str, Any]) -> None:
@@ -78,6 +103,9 @@ def _on_interrupts(handler: Callable[[int, Any], None] | signal.Handlers) -> Non
 @contextmanager
 def shown_progress() -> Iterator[OnProgress]:
     """Show live bars on a terminal, one for all and one for each file in work; else lines."""
+    if _quiet:
+        yield ignore_progress
+        return
     if not sys.stderr.isatty():
         yield _PlainLines().show
         return
@@ -148,7 +176,7 @@ class _PlainLines:
         self._last = now
         line = _without_empty(
             ", ",
-            f"{progress.done} of {progress.total} {progress.unit}",
+            f"{progress.done} of {counted(progress.total, progress.unit)}",
             f"{100 * progress.done // progress.total} %" if progress.total else "",
             _rate(progress),
             _left(progress) or f"{now - self._start:.0f} s",

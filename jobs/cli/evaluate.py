@@ -11,6 +11,7 @@ import typer
 from jobs.cli import console, options
 from jobs.specs import EvaluateGenerator, InitChoice, LossNetworkChoice
 from nst_core.errors import InputError
+from nst_core.wording import counted
 
 if TYPE_CHECKING:
     from jobs.evaluate_super_resolution import Quality, SuperResolutionEvaluation
@@ -229,7 +230,7 @@ def _evaluate_video(source: Path, output: Path, *, json: bool) -> None:
         report = evaluate_video(source, output, show)
     if report.source_frames != report.output_frames:
         console.note(
-            f"warning: {source} has {report.source_frames} frames, {output} has "
+            f"warning: {source} has {counted(report.source_frames, 'frames')}, {output} has "
             f"{report.output_frames}; the first {report.frames} are compared"
         )
     console.report(asdict(report), as_json=json)
@@ -244,8 +245,9 @@ def _video_lines(report: VideoEvaluation) -> list[str]:
     return [
         f"warping error of the output   {report.warping_error:.3e}{ratio}",
         f"warping error of the source   {report.source_warping_error:.3e}",
-        f"compared   {report.pairs} pairs of consecutive frames, {report.width}x{report.height}, "
-        f"{report.visible_fraction:.1%} of their pixels; cuts left out: {report.cuts}",
+        f"compared   {counted(report.pairs, 'pairs')} of consecutive frames, "
+        f"{report.width}x{report.height}, {report.visible_fraction:.1%} of their pixels; "
+        f"cuts left out: {report.cuts}",
     ]
 
 

@@ -73,7 +73,7 @@ def submit(
     with tempfile.TemporaryDirectory() if working_dir else nullcontext() as folder:
         request = _request(line, id, working_dir, folder)
         job_id, is_new = jobs.submit(request)
-    console.note(f"job {job_id}: {'submitted' if is_new else 'is there already'}")
+    console.hint(f"job {job_id}: {'submitted' if is_new else 'is there already'}")
     if follow:
         _follow(jobs, job_id, as_json=json)
     elif json:

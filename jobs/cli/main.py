@@ -8,7 +8,7 @@ import traceback
 
 from typer.exceptions import Abort, TyperException
 
-from jobs.cli import console, supervision
+from jobs.cli import console, supervision, wrong_use
 from jobs.cli.commands import app_for
 from nst_core.errors import EnvironmentProblem, InputError, NstError
 
@@ -27,11 +27,12 @@ def run() -> None:
     console.heed_interrupts()
     supervision.heed_supervisor()
     try:
-        code = app_for(sys.argv[1:])(standalone_mode=False) or console.ALL_DONE
+        app = app_for(sys.argv[1:])
+        code = app(prog_name="nst", standalone_mode=False) or console.ALL_DONE
     except (Abort, KeyboardInterrupt):
         code = console.INTERRUPTED
     except TyperException as error:
-        code = _wrong_use(error)
+        code = wrong_use.tell(error)
     except NstError as error:
         if debug:
             traceback.print_exc()
@@ -65,14 +66,3 @@ def _take_debug(arguments: list[str]) -> bool:
         arguments.remove("--debug")
         return True
     return bool(os.environ.get("NST_DEBUG"))
-
-
-def _wrong_use(error: TyperException) -> int:
-    """Say in one line what the parser did not understand; a bare `nst` or group shows its help."""
-    context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError":
-        return console.WRONG_USE  # making that error has printed the help
-    words = " ".join(error.format_message().split())
-    hint = f" See `{context.command_path} --help`." if context else ""
-    console.note(f"error: {words}{hint}")
-    return console.WRONG_USE

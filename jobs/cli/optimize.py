@@ -17,6 +17,7 @@ from jobs.specs import (
     Optimize,
 )
 from nst_core.settings import Scaling
+from nst_core.wording import counted
 
 _OBJECTIVE = "The objective"
 
@@ -121,4 +122,6 @@ def _optimize(job: Optimize, json: bool) -> None:
         f"{name} {report.losses_before[name]:.4g} -> {value:.4g}"
         for name, value in report.losses.items()
     )
-    console.say(f"{report.output}: {report.steps} steps, {report.seconds:.1f} s, {losses}")
+    console.say(
+        f"{report.output}: {counted(report.steps, 'steps')}, {report.seconds:.1f} s, {losses}"
+    )

@@ -15,6 +15,34 @@ from jobs.specs import (
     StyleSpec,
 )
 
+
+def complete_style(incomplete: str) -> list[str]:
+    """Return the names for --style that begin so, for the shell."""
+    from nst_core.style_library import IDENTITY, bundled_styles
+
+    return [name for name in (*bundled_styles(), IDENTITY) if name.startswith(incomplete)]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Return the super-resolution networks that ship with the program and begin so."""
+    from nst_core.style_library import bundled
+
+    return [name for name in bundled("upscale") if name.startswith(incomplete)]
+
+
+def complete_texture(incomplete: str) -> list[str]:
+    """Return the textures that ship with the program and begin so."""
+    from nst_core.style_library import bundled
+
+    return [name for name in bundled("synthesize") if name.startswith(incomplete)]
+
+
+def complete_checkpoint(incomplete: str) -> list[str]:
+    """Return all that ships with the program and begins so."""
+    found = (complete_style, complete_model, complete_texture)
+    return [name for complete in found for name in complete(incomplete)]
+
+
 _STYLE = "Style"
 _VIDEOS = "Videos"
 _POOL = "Where it runs"
@@ -24,6 +52,7 @@ Style = Annotated[
     typer.Option(
         help="A bundled style (see `nst styles list`), a checkpoint, or identity.",
         metavar="NAME|FILE",
+        autocompletion=complete_style,
         rich_help_panel=_STYLE,
     ),
 ]
@@ -31,8 +60,10 @@ Styles = Annotated[
     list[str],
     typer.Option(
         "--style",
-        help="As for one style; several may be given, and the outputs' names say which.",
+        help="A bundled style (see `nst styles list`), a checkpoint, or identity; several may be "
+        "given, and the outputs' names say which.",
         metavar="NAME|FILE",
+        autocompletion=complete_style,
         rich_help_panel=_STYLE,
     ),
 ]
@@ -53,7 +84,12 @@ Stroke = Annotated[
 ]
 KeepColors = Annotated[
     bool,
-    typer.Option("--keep-colors", help="Keep the colours of the source.", rich_help_panel=_STYLE),
+    typer.Option(
+        "--keep-colors",
+        "--keep-colours",
+        help="Keep the colours of the source.",
+        rich_help_panel=_STYLE,
+    ),
 ]
 Engine = Annotated[
     EngineChoice, typer.Option(help="What computes the network.", rich_help_panel=_POOL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.cli import console
+from nst_core.wording import counted
 
 if TYPE_CHECKING:
     from jobs.image_report import StylizeImagesReport
@@ -25,7 +26,7 @@ def tell_images(report: StylizeImagesReport, output: str, *, json: bool) -> None
             console.note(f"... and {count - _MOST_LINES} more, in {output}/report.json")
     if not json:
         console.say(
-            f"{output}: {report.done} pictures done, {report.reused} reused, "
+            f"{output}: {counted(report.done, 'pictures')} done, {report.reused} reused, "
             f"{report.failed} failed, {report.seconds:.1f} s "
             f"({report.images_per_second:.1f} pictures/s)"
         )
@@ -40,8 +41,9 @@ def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:
             console.note(f"error: {one.error}")
         elif not json:
             console.say(
-                f"{one.output}: {one.status}, {one.frames_out} of {one.frames_in} frames, "
-                f"verified, {one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
+                f"{one.output}: {one.status}, "
+                f"{one.frames_out} of {counted(one.frames_in, 'frames')}, verified, "
+                f"{one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
             )
 
 

@@ -66,7 +66,13 @@ def list_styles(json: options.Json = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A bundled style or a checkpoint file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="What ships with the program, or a checkpoint file.",
+            autocompletion=options.complete_checkpoint,
+        ),
+    ],
     json: options.Json = False,
 ) -> None:
     """Show what a style is and how it was trained.
@@ -166,7 +172,12 @@ def calibrate(
 
 @app.command()
 def export(
-    name: Annotated[str, typer.Argument(help="A bundled style or a checkpoint file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A bundled style or a checkpoint file.", autocompletion=options.complete_style
+        ),
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to write.")
     ],

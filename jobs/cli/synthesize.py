@@ -18,7 +18,8 @@ def synthesize(
     checkpoint: Annotated[
         str,
         typer.Argument(
-            help="A bundled texture (see `nst styles list`), or what `nst train texture` wrote."
+            help="A bundled texture (see `nst styles list`), or what `nst train texture` wrote.",
+            autocompletion=options.complete_texture,
         ),
     ],
     output: Annotated[
@@ -46,7 +47,7 @@ def synthesize(
     report = make(job)
     if not report.tiles:
         multiple = report.multiple
-        console.note(
+        console.hint(
             f"note: {report.height}x{report.width} will show a seam where it is tiled; "
             f"multiples of {multiple} pixels do not, such as "
             f"{_near(height, multiple)}x{_near(width, multiple)}"

@@ -31,6 +31,7 @@ from nst_core.settings import (
     ReconstructionSettings,
     TrainingSettings,
 )
+from nst_core.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Train generators.")
 
@@ -443,7 +444,9 @@ def _train(job: TrainGenerator, json: bool) -> None:
     if json:
         return
     losses = ", ".join(f"{name} {value:.4g}" for name, value in report.losses.items())
-    console.say(f"{report.checkpoint}: {report.steps} steps, {losses}; run in {report.run_dir}")
+    console.say(
+        f"{report.checkpoint}: {counted(report.steps, 'steps')}, {losses}; run in {report.run_dir}"
+    )
     if report.rollbacks:
         console.say(
             f"it diverged {report.rollbacks} times and went back to a checkpoint with a lower "

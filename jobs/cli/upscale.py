@@ -26,6 +26,7 @@ def upscale(
         typer.Option(
             metavar="NAME|FILE",
             help="x4, which is bundled, or what `nst train super-resolution` wrote.",
+            autocompletion=options.complete_model,
         ),
     ],
     match_histogram: Annotated[

@@ -1,0 +1,131 @@
+"""What every command of `nst` has beside its own options, and how its help is laid out.
+
+Help is plain text: in tables, names of options were cut on narrow terminals and in pipes.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, partial
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from jobs.cli import console
+
+SETTINGS = {"help_option_names": ["--help", "-h"]}
+"""Of the context of `nst`; its commands inherit it."""
+_ARGUMENTS = "Arguments"
+_OPTIONS = "Options"
+_BRACES = re.compile(r"\{(.*)\}(\.\.\.)?")
+_LONGEST_NAME = 34
+"""In characters: longer names have a line of their own."""
+
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Neither progress nor hints: results, warnings and errors only.",
+        callback=lambda asked: console.be_quiet() if asked else None,
+        expose_value=False,
+    ),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Tell what is chosen on the way: engine, workers, encoder, segments.",
+        callback=lambda asked: console.be_verbose() if asked else None,
+        expose_value=False,
+    ),
+]
+
+
+class Command(TyperCommand):
+    """A command that takes -q and -v, and no option twice."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, and those that every command has."""
+        *own, show_help = super().get_params(ctx)
+        return [*own, *_common_options(), show_help]
+
+    def make_parser(self, ctx: Any) -> Any:
+        """Build the parser; it refuses a second value, of which the last would win silently."""
+        parser = super().make_parser(ctx)
+        for option in {*parser._long_opt.values(), *parser._short_opt.values()}:
+            if option.action in ("store", "store_const"):
+                option.process = partial(_process_once, option, ctx)  # type: ignore[method-assign]
+        return parser
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return what the line of usage consists of, ``INPUT...`` for ``{INPUT...}...``."""
+        return [_BRACES.sub(r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the parameters, those that belong to no panel first: they are needed most."""
+        panels: dict[str, list[tuple[str, str]]] = {_ARGUMENTS: [], _OPTIONS: []}
+        for parameter in self.get_params(ctx):
+            usual = _ARGUMENTS if parameter.param_type_name == "argument" else _OPTIONS
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                name = record[0].split(" <")[0] if usual == _ARGUMENTS else record[0]
+                panel = parameter.rich_help_panel or usual
+                panels.setdefault(panel, []).append((name, record[1]))
+        for panel, records in panels.items():
+            if records:
+                with formatter.section(panel):
+                    formatter.write_dl(records, col_max=_LONGEST_NAME)
+
+
+class Group(TyperGroup):
+    """A group of commands whose help gives the first sentence about each of them in full."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands with what they do, those with commands of their own first."""
+        commands = sorted(
+            self.commands.items(), key=lambda each: not isinstance(each[1], TyperGroup)
+        )
+        records = [
+            (name, " ".join((command.help or "").split("\n\n")[0].split()))
+            for name, command in commands
+            if not command.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(records)
+
+
+def prepare(app: typer.Typer) -> None:
+    """Let all commands and groups of an app be of these kinds."""
+    for command in app.registered_commands:
+        command.cls = Command
+    for group in app.registered_groups:
+        group.cls = Group
+        assert group.typer_instance is not None
+        prepare(group.typer_instance)
+
+
+@cache
+def _common_options() -> tuple[Any, ...]:
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    def common(quiet: Quiet = False, verbose: Verbose = False) -> None: ...
+
+    return tuple(typer.main.get_command(app).params)
+
+
+def _process_once(option: Any, ctx: Any, value: Any, state: Any) -> None:
+    new = option.const if option.action == "store_const" else value
+    old = state.opts.get(option.dest, new)
+    if old != new:
+        names = [*option.obj.opts, *option.obj.secondary_opts]
+        values = "" if option.action == "store_const" else f" ({_text(old)} and {_text(new)})"
+        ctx.fail(f"{' / '.join(names)} is given twice{values}; once is allowed")
+    type(option).process(option, value, state)
+
+
+def _text(value: Any) -> str:
+    return " ".join(value) if isinstance(value, tuple) else str(value)
