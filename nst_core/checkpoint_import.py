@@ -1,47 +1,33 @@
 """Checkpoints of two popular programs, read as generators of ours.
 
-Tensors are all that is read: nothing is ever unpickled, and no code from a file is run. Shapes
-are compared with the network's before a number is touched, so that a file cannot ask for more
-memory than its network needs.
+Shapes are compared with the network's before a number is touched, so that a file cannot ask for
+more memory than its network needs.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Literal
 
-import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nst_core.checkpoint import ARCHITECTURES
-from nst_core.checkpoint_info import CheckpointInfo, fingerprint, read_info
+from nst_core.checkpoint_info import CheckpointInfo, fingerprint
 from nst_core.errors import CheckpointError
+from nst_core.foreign_tensors import KNOWN_FORMATS, read_foreign
 
 ForeignFormat = Literal["pytorch-examples", "fast-style-transfer"]
 
-_MAX_BYTES = 512 * 2**20
-"""Of a file, and of what a compressed one unfolds to: the programs' own have 7 to 20 MB."""
 _MAX_WIDTH = 256
 _NAMED_AT_MOST = 3
 
-_BOTH_FORMATS = (
-    "pytorch-examples has tensors such as conv1.conv2d.weight and res1.in1.bias (.pth, .model), "
-    "fast-style-transfer such as conv1.weight and conv1.in_shift, or TensorFlow's Variable to "
-    "Variable_47 (.npz, .pth)"
-)
-_ONLY_TENSORS = (
-    "it holds more than tensors; no code from it was run. Save it anew where it comes from by "
-    "torch.save(model.state_dict(), FILE) or numpy.savez of plain arrays; "
-    f"if it is another kind of file: {_BOTH_FORMATS}"
-)
-_NETWORK_PREFIX = re.compile(r"^((module|_orig_mod)\.)+")
+_PREFIXED = re.compile(r"^((?:.*\.)?)conv1\.(?:conv2d\.weight|in_shift)$")
+_IN_A_BLOCK = re.compile(r"(^|\.)res\d\.$")
+_OLD_NORM = re.compile(r"(^|\.)(in\d)\.(scale|shift)$")
+_NORM_PARTS = {"scale": "weight", "shift": "bias"}
 _RUNNING_STATISTICS = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
 _TENSORFLOW_NAME = re.compile(r"Variable(?:_(\d+))?")
 _TENSORFLOW_OPTIMIZER = re.compile(r"\.Adam(_1)?$|^beta[12]_power$")
@@ -60,26 +46,44 @@ def import_checkpoint(
 ) -> tuple[nn.Module, CheckpointInfo]:
     """Read a checkpoint of PyTorch's fast neural style example or of fast-style-transfer.
 
-    ``path`` is a state dict (.pth, .pt, .model: whatever torch.save wrote; .safetensors) or an
-    .npz of arrays. The generator comes on the CPU, in float32 and evaluation mode; ``training``
-    of its info has file name, format and SHA-256.
+    ``path`` is a state dict (.pth, .pt, .model: whatever torch.save wrote; .safetensors), an .npz
+    of arrays, or TensorFlow's: a .ckpt, what its files begin with (``fns.ckpt``), or their folder.
+    The generator comes on the CPU, in float32 and evaluation mode; ``training`` of its info has
+    file name, format and SHA-256.
     Raises CheckpointError: not a checkpoint of that format, damaged, or more than tensors.
     """
-    tensors = _read_tensors(path)
-    found = _recognized(tensors)
-    if found is None:
-        raise CheckpointError(
-            f"{path}: {_some(list(tensors), 'tensors')}: of no format that can be imported; "
-            f"{_BOTH_FORMATS}"
-        )
+    foreign = read_foreign(path)
+    found, tensors = _chosen(path, foreign.networks)
     if format not in ("auto", found):
         raise CheckpointError(
             f"{path}: its tensors are named as those of {found}, not of {format}; "
             f"leave --format out, or give --format {found}"
         )
     generator = _fill(path, found, _CONVERTERS[found](tensors))
-    training = {"imported_from": path.name, "format": found, "sha256": fingerprint(path)}
+    training = {"imported_from": path.name, "format": found, "sha256": fingerprint(foreign.file)}
     return generator.eval(), CheckpointInfo(found, {"width": generator.width}, training)
+
+
+def _chosen(
+    path: Path, networks: Mapping[str, Mapping[str, Tensor]]
+) -> tuple[ForeignFormat, dict[str, Tensor]]:
+    """Return the network that is a generator, of all that a file holds."""
+    named = {key: _with_usual_names(tensors) for key, tensors in networks.items()}
+    formats = {key: _recognized(tensors) for key, tensors in named.items()}
+    generators = [(key, found) for key, found in formats.items() if found is not None]
+    if not generators:
+        names = [name for tensors in named.values() for name in tensors]
+        raise CheckpointError(
+            f"{path}: {_some(names, 'tensors')}: of no format that can be imported; {KNOWN_FORMATS}"
+        )
+    if len(generators) > 1:
+        keys = [key or "the outermost" for key, _ in generators]
+        raise CheckpointError(
+            f"{path}: holds {len(keys)} networks ({_some(keys)}); save one of them alone, by "
+            "torch.save(content[KEY], FILE)"
+        )
+    key, found = generators[0]
+    return found, named[key]
 
 
 def _recognized(tensors: Mapping[str, Tensor]) -> ForeignFormat | None:
@@ -90,109 +94,20 @@ def _recognized(tensors: Mapping[str, Tensor]) -> ForeignFormat | None:
     return None
 
 
-# Reading
+def _with_usual_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``net/res1/1/weight:0`` to ``res1.1.weight``, and TensorFlow's numbered variables likewise.
 
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors by name, without the prefixes that wrappers put before it."""
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint {path}: no such file")
-    _refuse_giants(path)
-    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
-    tensors = readers.get(path.suffix.lower(), _read_torch)(path)
-    named = {_NETWORK_PREFIX.sub("", name): tensor for name, tensor in tensors.items()}
-    return _with_layer_names(named)
-
-
-def _refuse_giants(path: Path) -> None:
-    size = path.stat().st_size
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                size = max(size, sum(entry.file_size for entry in archive.infolist()))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise CheckpointError(f"{path}: a damaged archive ({error}); fetch it again") from error
-    if size > _MAX_BYTES:
-        raise CheckpointError(
-            f"{path}: {size // 2**20} MiB of tensors; at most {_MAX_BYTES // 2**20} are read, "
-            "and a generator has about 7: import the generator alone"
-        )
-
-
-def _read_torch(path: Path) -> dict[str, Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a reader of pickles stumbles over in any bytes is open
-        if isinstance(error, UnpicklingError) or "TorchScript" in str(error):
-            raise CheckpointError(f"{path}: {_ONLY_TENSORS}") from error
-        raise _unreadable(path, error) from error
-    return _state_dict(path, content)
-
-
-def _state_dict(path: Path, content: object) -> dict[str, Tensor]:
-    """Find the tensors under the keys that trainers put around them."""
-    for key in ("model", "state_dict", "model"):  # either in the other
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping):
-        raise CheckpointError(
-            f"{path}: holds a {type(content).__name__}, not tensors by name; {_BOTH_FORMATS}"
-        )
-    return {
-        str(name): value.detach()
-        for name, value in content.items()
-        if isinstance(value, Tensor) and not value.is_nested
-    }
-
-
-def _read_npz(path: Path) -> dict[str, Tensor]:
-    try:
-        with np.load(path, allow_pickle=False) as archive, np.errstate(over="ignore"):
-            arrays = {name: archive[name] for name in archive.files}
-            floats = {n: a.astype(np.float32) for n, a in arrays.items() if a.dtype.kind == "f"}
-    except Exception as error:
-        if isinstance(error, ValueError) and "pickle" in str(error):
-            raise CheckpointError(f"{path}: {_ONLY_TENSORS}") from error
-        raise _unreadable(path, error) from error
-    return {name: torch.from_numpy(array) for name, array in floats.items()}
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        info = read_info(path)
-    except CheckpointError:
-        pass  # not ours, as it should be
-    else:
-        raise CheckpointError(
-            f"{path}: already a checkpoint of nst ({info.architecture}); "
-            "no import is needed: name it after --style"
-        )
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except Exception as error:
-        raise _unreadable(path, error) from error
-    return tensors
-
-
-def _unreadable(path: Path, error: Exception) -> CheckpointError:
-    words = (str(error).strip().splitlines() or [""])[0][:160]
-    return CheckpointError(
-        f"{path}: damaged, or not a checkpoint ({type(error).__name__} {words}); "
-        f"fetch it again: {_BOTH_FORMATS}"
-    )
-
-
-def _with_layer_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """``res1/1/weight:0`` to ``res1.1.weight``, and TensorFlow's numbered variables likewise.
-
+    What wrappers and trainers put before the names is whatever stands before conv1's; tensors
+    without it are another network's.
     fast-style-transfer does not name its variables: TensorFlow numbers them as they are made,
     for each layer weight, shift, scale. Beside them are the optimizer's.
     """
     dotted = {name.removesuffix(":0").replace("/", "."): t for name, t in tensors.items()}
     if "Variable" not in dotted:
-        return dotted
+        matches = [match[1] for name in dotted if (match := _PREFIXED.match(name))]
+        prefixes = [prefix for prefix in matches if not _IN_A_BLOCK.search(prefix)]
+        prefix = min(prefixes, key=len, default="")
+        return {n[len(prefix) :]: t for n, t in dotted.items() if n.startswith(prefix)}
     names = [
         f"{layer}.{part}"
         for layer in _FAST_STYLE_TRANSFER_LAYERS
@@ -211,8 +126,23 @@ def _with_layer_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _from_pytorch_examples(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Old files carry running statistics, which their instance normalisation never used."""
-    return {n: t for n, t in tensors.items() if not _RUNNING_STATISTICS.search(n)}
+    """Old files carry running statistics, which their instance normalisation never used.
+
+    Its forerunner (fast-neural-style, by the same author) has a scale and shift in place of weight
+    and bias, and works on BGR.
+    """
+    kept = {n: t for n, t in tensors.items() if not _RUNNING_STATISTICS.search(n)}
+    if not any(_OLD_NORM.search(name) for name in kept):
+        return kept
+    renamed = {
+        _OLD_NORM.sub(lambda match: f"{match[1]}{match[2]}.{_NORM_PARTS[match[3]]}", name): tensor
+        for name, tensor in kept.items()
+    }
+    for name, dimension in _COLOUR_DIMENSIONS.items():
+        tensor = renamed.get(name)
+        if tensor is not None and _is_plain(tensor) and tensor.ndim > dimension:
+            renamed[name] = tensor.flip(dimension)
+    return renamed
 
 
 def _from_fast_style_transfer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -236,6 +166,11 @@ def _from_fast_style_transfer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor
 _CONVERTERS: dict[ForeignFormat, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]] = {
     "pytorch-examples": _from_pytorch_examples,
     "fast-style-transfer": _from_fast_style_transfer,
+}
+_COLOUR_DIMENSIONS = {
+    "conv1.conv2d.weight": 1,
+    "deconv3.conv2d.weight": 0,
+    "deconv3.conv2d.bias": 0,
 }
 _FIRST_WEIGHT: dict[ForeignFormat, str] = {
     "pytorch-examples": "conv1.conv2d.weight",

@@ -7,6 +7,8 @@ size; an instance normalisation with eps 1e-3, after the last convolution too.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -64,20 +66,36 @@ class FastStyleTransferNet(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias, padded as "SAME", then instance normalisation."""
+    """A convolution without bias, padded as "SAME", then instance normalisation.
+
+    The convolution is a module of its own, which ``inference_form`` may replace; in files its
+    weight has no name but that of this one.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, kernel_size: int, stride: int = 1) -> None:
         super().__init__()
-        self.stride = stride
-        self.weight = _initial_weight(outputs, inputs, kernel_size)
+        self.kernel_size, self.stride = kernel_size, stride
+        self.conv = nn.Conv2d(inputs, outputs, kernel_size, stride=stride, bias=False)
+        self.conv.weight = _initial_weight(outputs, inputs, kernel_size)
         self.in_shift = nn.Parameter(torch.zeros(outputs))
         self.in_scale = nn.Parameter(torch.ones(outputs))
+        self.register_state_dict_post_hook(_drop_name_of_conv)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_add_name_of_conv)  # type: ignore[no-untyped-call]
 
     def forward(self, features: Tensor) -> Tensor:
         """N x C x H x W to ceil(H / stride)."""
-        padded = _pad_same(features, self.weight.shape[-1], self.stride)
-        output = F.conv2d(padded, self.weight, stride=self.stride)
-        return _normalized(output, self.in_scale, self.in_shift)
+        padded = _pad_same(features, self.kernel_size, self.stride)
+        return _normalized(self.conv(padded), self.in_scale, self.in_shift)
+
+
+def _drop_name_of_conv(_: nn.Module, state: dict[str, Any], prefix: str, *rest: object) -> None:
+    if f"{prefix}conv.weight" in state:
+        state[f"{prefix}weight"] = state.pop(f"{prefix}conv.weight")
+
+
+def _add_name_of_conv(_: nn.Module, state: dict[str, Any], prefix: str, *rest: object) -> None:
+    if f"{prefix}weight" in state:
+        state[f"{prefix}conv.weight"] = state.pop(f"{prefix}weight")
 
 
 class DoublingConvNorm(nn.Module):

@@ -19,9 +19,8 @@ Arrays = dict[str, NDArray[np.float32]]
 State = dict[str, Tensor]
 
 
-def layers_of_fast_style_transfer() -> list[tuple[str, int, int, int]]:
+def layers_of_fast_style_transfer(w: int) -> list[tuple[str, int, int, int]]:
     """Name, kernel size, third and fourth dimension of TensorFlow's kernel."""
-    w = WIDTH
     residual = [(f"res{b}.{i}", 3, 4 * w, 4 * w) for b in range(1, 6) for i in (1, 2)]
     return [
         *(("conv1", 9, 3, w), ("conv2", 3, w, 2 * w), ("conv3", 3, 2 * w, 4 * w)),
@@ -30,16 +29,26 @@ def layers_of_fast_style_transfer() -> list[tuple[str, int, int, int]]:
     ]
 
 
-def random_arrays() -> Arrays:
+def random_arrays(width: int = WIDTH) -> Arrays:
     """Weights of fast-style-transfer in TensorFlow's layout."""
     random = np.random.default_rng(5)
     found: Arrays = {}
-    for name, side, third, fourth in layers_of_fast_style_transfer():
+    for name, side, third, fourth in layers_of_fast_style_transfer(width):
         outputs = third if name.startswith("up") else fourth
         kernel = random.normal(0, 0.1, (side, side, third, fourth))
         found[f"{name}.weight"] = kernel.astype(np.float32)
         found[f"{name}.in_shift"] = random.normal(0, 0.3, outputs).astype(np.float32)
         found[f"{name}.in_scale"] = random.uniform(0.5, 1.5, outputs).astype(np.float32)
+    return found
+
+
+def tiny_arrays() -> Arrays:
+    """Weights of width 1, as TensorFlow 2.21 has saved them to ``tests/foreign``."""
+    found = {}
+    start = 0
+    for name, array in random_arrays(1).items():
+        numbers = np.arange(start, start := start + array.size) * 37 % 101
+        found[name] = ((numbers - 50) / 512).astype(np.float32).reshape(array.shape)
     return found
 
 

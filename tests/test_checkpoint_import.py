@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from typer.testing import CliRunner
 
-from nst_core import checkpoint_import
+from nst_core import foreign_tensors
 from nst_core.checkpoint import load_generator, save_generator
 from nst_core.checkpoint_import import import_checkpoint
 from nst_core.errors import CheckpointError, InputError
@@ -302,7 +302,7 @@ def test_tensors_that_do_not_fit_are_named(
 def test_an_archive_that_unfolds_to_too_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint_import, "_MAX_BYTES", 2**20)
+    monkeypatch.setattr(foreign_tensors, "_MAX_BYTES", 2**20)
     path = tmp_path / "bomb.npz"
     np.savez_compressed(path, zeros=np.zeros(2**21, np.float32))
     assert path.stat().st_size < 2**16

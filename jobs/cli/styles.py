@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -100,7 +100,11 @@ def show(
 @app.command(name="import")
 def import_style(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A state dict (.pth, .safetensors) or an .npz.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A state dict (.pth, .safetensors), an .npz, or TensorFlow's .ckpt.",
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The style to write.")
@@ -121,15 +125,16 @@ def import_style(
     Example: nst styles import candy.pth -o candy.safetensors
     """
     _check_output(output, file, overwrite)
-    from jobs.calibration import calibrate_checkpoint, find_photos
+    from jobs.calibration import eight_bit_of, find_photos
     from nst_core.checkpoint import save_generator
     from nst_core.checkpoint_import import import_checkpoint
 
     photos = find_photos(content) if content else []
     generator, info = import_checkpoint(file, format=format)
-    save_generator(output, generator, info)
     if content:
-        info = calibrate_checkpoint(output, photos, output)
+        found = eight_bit_of(file, generator.state_dict(), info, ("",), photos)
+        info = replace(info, eight_bit=found)
+    save_generator(output, generator, info)
     if json:
         console.print_json({"output": str(output), **asdict(info)})
         return
