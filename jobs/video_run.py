@@ -178,7 +178,9 @@ class VideoRun:
             if handed_out:
                 segment, packets = handed_out
                 plan = self._plan
-                task = SegmentTask(segment, plan.source.info, plan.output, packets, plan.stroke)
+                task = SegmentTask(
+                    segment, plan.source.info, plan.output, packets, film=key, stroke=plan.stroke
+                )
                 return Unit((key, segment.number), task)
         return None
 

@@ -62,8 +62,11 @@ class PacketReader:
         self._resources.close()
 
     def read(self, segment: Segment) -> tuple[EncodedPacket, ...]:
-        """All packets of the segment. Raises MediaError when the file has changed meanwhile."""
-        wanted = range(segment.first_packet, segment.end_packet)
+        """All packets of the segment, and those ahead.
+
+        Raises MediaError when the file has changed meanwhile.
+        """
+        wanted = range(segment.first_packet, segment.end_packet + segment.ahead)
         self._kept = {place: packet for place, packet in self._kept.items() if place in wanted}
         self._in_force_at = {p: found for p, found in self._in_force_at.items() if p in self._kept}
         missing_from = next((place for place in wanted if place not in self._kept), wanted.stop)

@@ -17,3 +17,7 @@ of that is decoded again. Simulated with a keyframe each ten seconds: half as mu
 the gain, three times as much loses it again in decoding, where that is a tenth of the work."""
 MOST_PRE_ROLL = 4
 """How many times longer than itself the way from its keyframe to any segment is meant to be."""
+PACKETS_AHEAD = 40
+"""How many packets a decoder may want before a frame comes out: 16 that are shown in another order,
+and some for each of its threads. Where that is not enough, the way from the keyframe is decoded
+again."""

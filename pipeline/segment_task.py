@@ -18,6 +18,8 @@ class SegmentTask:
     stream: VideoStreamInfo
     output: OutputFrame
     packets: tuple[EncodedPacket, ...]
+    film: int | None = None
+    """Tells the films of a job apart; None: a worker keeps nothing for the segments behind."""
     stroke: float = 1.0
     """Size of the strokes: one for the whole film, also where its frames change their size."""
 

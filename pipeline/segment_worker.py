@@ -17,7 +17,7 @@ from nst_core.yuv import YuvFrames, join_frames, split_frames
 from pipeline.frames import frame_to_encode, loses_alpha, source_planes
 from pipeline.output_frame import output_encoding, source_encoding
 from pipeline.read_ahead import ahead
-from pipeline.segment_decoder import SegmentDecoder
+from pipeline.segment_decoder import DecoderOnItsWay, SegmentDecoder
 from pipeline.segment_encoder import SegmentEncoder
 from pipeline.segment_task import SegmentTask, StylizedSegment
 
@@ -37,6 +37,7 @@ class SegmentWorker:
         """``at_stroke`` gives the Stylizer of a film's stroke; None: ``stylizer`` is for all."""
         self._stylizer = stylizer
         self._at_stroke = at_stroke
+        self._decoder: DecoderOnItsWay | None = None
 
     @property
     def engine(self) -> str:
@@ -47,13 +48,15 @@ class SegmentWorker:
         """Decode, stylize and encode. Damage is reported in the result, not raised."""
         if self._at_stroke:
             self._stylizer = self._at_stroke(task.stroke)
-        decoder = SegmentDecoder(task, threads=self._stylizer.threads)
+        decoder = SegmentDecoder(task, threads=self._stylizer.threads, earlier=self._decoder)
+        self._decoder = None  # until this one has come to its end
         encoder = SegmentEncoder(task.stream, task.output)
         pts: list[int] = []
         for batch in self._stylized(task, self._decoded(task, decoder)):
             for frame_pts, planes in zip(batch.pts, split_frames(batch.planes), strict=True):
                 encoder.encode(frame_to_encode(planes, task.output), frame_pts)
                 pts.append(frame_pts)
+        self._decoder = decoder.on_its_way
         delivered = set(pts)
         return StylizedSegment(
             number=task.segment.number,

@@ -21,6 +21,7 @@ from pipeline.segment_lengths import (
     KEYFRAME_REACH,
     LONGEST_ALONE,
     MOST_PRE_ROLL,
+    PACKETS_AHEAD,
     PRE_ROLL_BY_SEGMENT,
     REST_BY_SEGMENT,
     SHORTEST_SECONDS,
@@ -38,6 +39,9 @@ class Segment:
     """Exclusive."""
     owned_pts: tuple[int, ...]
     """PTS of the frames that this segment must deliver, ascending."""
+    ahead: int = 0
+    """Packets beyond the end that come along, where the next segment begins at the same keyframe:
+    with them the last frames come out of a decoder that can then go on."""
 
     def __post_init__(self) -> None:
         assert self.owned_pts, "a segment without frames"
@@ -62,10 +66,11 @@ def plan_segments(packets: PacketIndex, *, time_base: Fraction, seconds: float) 
     asked, shortest = (max(1, round(Fraction(s) / time_base)) for s in (seconds, SHORTEST_SECONDS))
     cuts = _cuts(packets, shown, asked=asked, shortest=min(asked, shortest))
     bounds = [*np.searchsorted(shown, cuts).tolist(), len(shown)]
-    return [
+    segments = [
         _segment(packets, number, shown[start:end])
         for number, (start, end) in enumerate(pairwise(bounds))
     ]
+    return [*(_linked(a, b, len(packets)) for a, b in pairwise(segments)), segments[-1]]
 
 
 def with_pre_roll(packets: PacketIndex, segment: Segment) -> Segment | None:
@@ -78,7 +83,13 @@ def with_pre_roll(packets: PacketIndex, segment: Segment) -> Segment | None:
     before = np.flatnonzero(packets.is_keyframe[: segment.first_packet])
     if segment.first_packet == 0:
         return None
-    return replace(segment, first_packet=int(before[-1]) if len(before) else 0)
+    return replace(segment, first_packet=int(before[-1]) if len(before) else 0, ahead=0)
+
+
+def _linked(segment: Segment, following: Segment, packets: int) -> Segment:
+    if segment.first_packet != following.first_packet:
+        return segment
+    return replace(segment, ahead=min(PACKETS_AHEAD, packets - segment.end_packet))
 
 
 def _cuts(

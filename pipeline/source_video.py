@@ -81,6 +81,8 @@ class VideoStreamInfo:
     """Whether the first frame is."""
     has_alpha_packets: bool = False
     """Whether packets bring a second picture beside the first: its alpha, of VP8 and VP9."""
+    coded_aspect: Fraction | None = None
+    """Width of a pixel by its height as the first frames have it, whatever the container says."""
     transparent: bool = False
     """Whether its alpha is there for a use: see _is_transparent."""
 
@@ -152,8 +154,9 @@ def probe(path: Path) -> SourceVideo:
         seconds = 0.0 if frames else declared_seconds(container, stream)
         decoder = info.codec if info.has_alpha_packets else None
         frame = first_frame(container, stream, decoder=decoder)
+        coded_aspect = stream.codec_context.sample_aspect_ratio
     if frame is not None:
-        info = _with_frame(info, frame)
+        info = replace(_with_frame(info, frame), coded_aspect=coded_aspect)
     indexed = index_packets(path, index, rate=info.rate, interlaced=info.interlaced)
     end = float(int(np.max(indexed.packets.pts + indexed.packets.duration)) * info.time_base)
     lacking: tuple[str, ...] = ()

@@ -47,6 +47,19 @@ class FieldFile:
 
 
 FIELD_FILES: tuple[FieldFile, ...] = (
+    FieldFile("02-xvid-packed-b-frames-lost/packed.avi", ".mkv", "done", 70),
+    FieldFile(
+        "08-thumbnail-track-first/thumb_first.mkv",
+        ".mkv",
+        "done",
+        25,
+        copied=1,
+        says="number 1 (h264, 160x90) is stylized",
+    ),
+    FieldFile("09-avi-with-dropped-frames/drops.avi", ".mkv", "done", 36),
+    FieldFile(
+        "16-pixel-aspect-changes/sar.ts", ".mkv", "done", 20, says="pixels change their shape"
+    ),
     FieldFile("14-camera-tags-lost/tags.mov", ".mov", "done", 24),
     FieldFile("04-pcm-in-mov-and-mp4/pcm_2002.mov", ".mkv", "done", 19, copied=1),
 )

@@ -92,8 +92,8 @@ def read_sequentially(path: Path, *, rate: int | None = None) -> Reading | None:
 
 
 def _main_stream(container: Any) -> Any:
-    videos = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
-    return videos[0] if videos else None
+    best = container.streams.best("video")
+    return None if best is None or int(best.disposition) & _ATTACHED_PICTURE else best
 
 
 def _read_frames(container: Any, video: Any, reading: Reading, rate: int | None) -> None:

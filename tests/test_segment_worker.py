@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,12 +20,13 @@ from pipeline.encoders import choose_encoder
 from pipeline.frames import source_planes
 from pipeline.output_frame import output_encoding, plan_output, source_encoding
 from pipeline.packet_reader import PacketReader
+from pipeline.segment_decoder import SegmentDecoder
 from pipeline.segment_encoder import check_encoder
 from pipeline.segment_task import SegmentTask, StylizedSegment
 from pipeline.segment_worker import SegmentWorker
 from pipeline.segments import plan_segments
 from pipeline.source_video import probe
-from tests.media import decoded_frames, make_clip, psnr
+from tests.media import decoded_frames, make_clip, moving_picture, psnr
 
 
 def _tasks(path: Path, *, seconds: float = 0.4, codec: str = "ffv1") -> list[SegmentTask]:
@@ -32,6 +36,59 @@ def _tasks(path: Path, *, seconds: float = 0.4, codec: str = "ffv1") -> list[Seg
     segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=seconds)
     with PacketReader(source) as reader:
         return [SegmentTask(s, source.info, frame, reader.read(s)) for s in segments]
+
+
+@pytest.fixture
+def decoded_pts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """PTS of all frames that decoders of segments give, in vain or not."""
+    pts: list[int] = []
+    feed = SegmentDecoder._feed
+
+    def noted(self: SegmentDecoder, *arguments: Any) -> list[av.VideoFrame]:
+        frames = feed(self, *arguments)
+        pts.extend(frame.pts for frame in frames if frame.pts is not None)
+        return frames
+
+    monkeypatch.setattr(SegmentDecoder, "_feed", noted)
+    return pts
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("h264.mp4", "libx264", {"g": "1000", "bf": "3", "sc_threshold": "0"}),
+        ("mpeg4.avi", "mpeg4", {"g": "600", "bf": "2", "sc_threshold": "1000000000"}),
+        ("vp9.webm", "libvpx-vp9", {"g": "1000", "deadline": "realtime", "cpu-used": "8"}),
+    ],
+)
+def test_the_way_from_a_keyframe_is_decoded_once_by_each_worker(
+    tmp_path: Path, decoded_pts: list[int], name: str, codec: str, options: dict[str, str]
+) -> None:
+    path = tmp_path / name
+    make_clip(path, frames=192, codec=codec, options=options, sound=False)
+    apart, chained = _tasks(path), [replace(task, film=0) for task in _tasks(path)]
+    frames = sum(len(task.segment.owned_pts) for task in apart)
+    worker = SegmentWorker(Stylizer(find_style("identity")))
+    alone = [worker.process(task) for task in apart]
+    assert len(decoded_pts) > 3 * frames
+    decoded_pts.clear()
+    assert [worker.process(task) for task in chained] == alone
+    assert len(decoded_pts) == frames
+    decoded_pts.clear()
+    workers = [SegmentWorker(Stylizer(find_style("identity"))) for _ in range(2)]
+    assert [workers[n % 2].process(task) for n, task in enumerate(chained)] == alone
+    assert len(decoded_pts) <= 2 * frames
+
+
+def test_a_worker_that_gets_an_earlier_segment_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "one-gop.mp4"
+    make_clip(path, frames=96, options={"g": "1000", "bf": "3", "sc_threshold": "0"}, sound=False)
+    tasks = [replace(task, film=0) for task in _tasks(path)]
+    worker = SegmentWorker(Stylizer(find_style("identity")))
+    first = [worker.process(task) for task in tasks]
+    assert [worker.process(task) for task in reversed(tasks)] == first[::-1]
+    others = [replace(task, film=1) for task in tasks]
+    assert [worker.process(task) for task in others[2:]] == first[2:]
 
 
 def _decoded(results: list[StylizedSegment], folder: Path) -> list[np.ndarray]:
@@ -204,3 +261,30 @@ def test_a_network_that_fails_beside_the_encoder_ends_the_segment_with_its_error
     monkeypatch.setattr(stylizer, "stylize_yuv_batches", fail)
     with pytest.raises(InputError, match="no such network"):
         SegmentWorker(stylizer).process(_tasks(clip)[0])
+
+
+@pytest.mark.parametrize(
+    ("second", "width", "told"),
+    [(Fraction(16, 15), 96, False), (Fraction(64, 45), 96, True), (Fraction(32, 15), 48, False)],
+)
+def test_pixels_that_change_their_shape_are_told(
+    tmp_path: Path, second: Fraction, width: int, told: bool
+) -> None:
+    path = tmp_path / "joined.ts"
+    halves = []
+    for start, (aspect, columns) in enumerate([(Fraction(16, 15), 96), (second, width)]):
+        half = tmp_path / f"{start}.ts"
+        with av.open(str(half), "w") as container:
+            video = container.add_stream("libx264", rate=24)
+            video.width, video.height, video.pix_fmt = columns, 64, "yuv420p"
+            video.codec_context.sample_aspect_ratio = aspect
+            for number in range(24):
+                frame = av.VideoFrame.from_ndarray(moving_picture(number, columns), "rgb24")
+                frame.pts, frame.time_base = 24 * start + number, Fraction(1, 24)
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+        halves.append(half.read_bytes())
+    path.write_bytes(b"".join(halves))
+    worker = SegmentWorker(Stylizer(find_style("identity")))
+    notes = {note for task in _tasks(path) for note in worker.process(task).notes}
+    assert any("pixels change their shape" in note for note in notes) == told
