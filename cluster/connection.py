@@ -11,30 +11,21 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 
 from cluster.auth_token import use_token
+from cluster.embedded_ray import EMBEDDED_ENVIRONMENT, Start, end_embedded_ray, start_embedded_ray
 from cluster.head import AUTO, check_head, is_local_host, with_port
-from cluster.lean_node import lean_node
+from cluster.job_config import job_config
 from cluster.node_environment import NODE_ENVIRONMENT
 from cluster.node_records import running_node
 from nst_core.errors import EnvironmentProblem
 from nst_core.first_import import first_import
 
 LOCAL = "local"
-_OBJECT_STORE_BYTES = 1 << 30
 _ENVIRONMENT_BEFORE_IMPORT = {
     **NODE_ENVIRONMENT,
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # `ray.train.report` waits for this poll
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",  # then it asks again which nodes are left
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # in vain, where one of the group is gone
-}
-_EMBEDDED_ENVIRONMENT = {
-    "RAY_AUTH_MODE": "disabled",
-    # Else a worker for each CPU, before any is asked for, and the driver waits for them.
-    "RAY_prestart_worker_first_driver": "0",
-    # A raylet asks its own object store, which it has just started: every second try came early,
-    # and the next one second later.
-    "RAY_raylet_client_connect_timeout_milliseconds": "20",
-    "RAY_raylet_client_num_connect_attempts": "500",
 }
 _SECONDS_AT_A_TIME = 0.5
 _SECONDS_TO_SPAWN = 5.0
@@ -55,14 +46,14 @@ def prepare_environment(address: str = LOCAL) -> None:
         # taking that address for another of this machine's.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     if address == LOCAL:
-        for name, value in _EMBEDDED_ENVIRONMENT.items():
+        for name, value in EMBEDDED_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
     else:
         use_token()
 
 
 @contextmanager
-def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[None]:
+def ray_session(address: str = LOCAL) -> Iterator[None]:
     """Be connected to Ray inside the block.
 
     ``address`` is ``local`` for an embedded Ray that lives as long as the block and listens on
@@ -82,7 +73,7 @@ def ray_session(address: str = LOCAL, *, dashboard: bool = False) -> Iterator[No
     if ray.is_initialized():
         yield
         return
-    _open(address, dashboard=dashboard)
+    _open(address)
     try:
         yield
     finally:
@@ -105,33 +96,34 @@ def connecting_ahead() -> Iterator[None]:
         yield
         return
     with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
-        spawned = threading.Event()
-        _begun = thread.submit(_open_ahead, spawned)
+        start = Start()
+        _begun = thread.submit(_open_ahead, start)
         try:
-            spawned.wait(_SECONDS_TO_SPAWN)
+            start.spawned.wait(_SECONDS_TO_SPAWN)
             yield
         finally:
+            start.unwanted.set()
             try:
                 with suppress(EnvironmentProblem):  # who needed it has been told
                     _wait_for(_begun)
             finally:
                 _begun = None
-                ray.shutdown()
+                end_embedded_ray()
 
 
-def _open_ahead(spawned: threading.Event) -> None:
+def _open_ahead(start: Start) -> None:
     try:
-        _open(LOCAL, dashboard=False, spawned=spawned)
+        _open(LOCAL, start)
     finally:
-        spawned.set()
+        start.spawned.set()
 
 
-def _open(address: str, *, dashboard: bool, spawned: threading.Event | None = None) -> None:
-    """Connect; ``spawned`` is set when an embedded Ray's processes are there, not yet ready."""
+def _open(address: str, start: Start | None = None) -> None:
+    """Connect; ``start`` is that of an embedded Ray."""
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if address == LOCAL:
-            _start_embedded(dashboard, spawned)
+            start_embedded_ray(start or Start())
         else:
             check_head(address)
             _connect(address)
@@ -177,26 +169,6 @@ def resolve(address: str) -> str:
     return node.address
 
 
-def _start_embedded(dashboard: bool, spawned: threading.Event | None) -> None:
-    import ray
-
-    for attempt in (1, 2):
-        try:
-            with lean_node(dashboard, spawned):
-                ray.init(
-                    address="local",
-                    include_dashboard=dashboard,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                )
-            return
-        except Exception:  # a machine under load may need more than Ray's 30 s
-            ray.shutdown()
-            if attempt == 2:
-                raise
-
-
 def _close(address: str) -> None:
     """End an embedded Ray, or leave a cluster.
 
@@ -206,7 +178,7 @@ def _close(address: str) -> None:
     import ray
 
     if address == LOCAL:
-        ray.shutdown()
+        end_embedded_ray()
         return
     thread = threading.Thread(target=ray.shutdown, name="leave the cluster", daemon=True)
     thread.start()
@@ -228,6 +200,7 @@ def _connect(address: str) -> None:
         _node_ip_address=_node_here(address),
         log_to_driver=False,
         logging_level="ERROR",
+        job_config=job_config(),
     )
 
 

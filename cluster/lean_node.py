@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-_SECONDS_TO_REGISTER = 10.0
+_SECONDS_TO_REGISTER = 180.0
 _SECONDS_BETWEEN_LOOKS = 0.02
 
 
 @contextmanager
-def lean_node(dashboard: bool, spawned: threading.Event | None) -> Iterator[None]:
+def lean_node(environment: Mapping[str, str], spawned: threading.Event) -> Iterator[None]:
     """Let ``ray.init`` start a node without what nobody here would ask; Ray has no setting for it.
 
     An autoscaler, a reader of workers' logs and a dashboard are each a Python that imports Ray,
     nearly half of the work of starting it. And its agent serves what asks for statistics, which
     the driver would import too, or takes any free port: where another Ray has the usual one it
     would ask for that for four seconds more. A Ray without these insides is started as it is.
-    ``spawned`` is set when the node's processes are there, not yet ready.
+    ``environment`` is added to that of its workers. ``spawned`` is set when the node's processes
+    are there, not yet ready.
     """
     try:
         import ray._private.node as internals
@@ -29,48 +30,55 @@ def lean_node(dashboard: bool, spawned: threading.Event | None) -> Iterator[None
         usual, missing = internals.Node, utils.get_dashboard_dependency_error
         look_up = services.get_node
     except (ImportError, AttributeError):
-        if spawned:
-            spawned.set()
+        spawned.set()
         yield
         return
-    unused = {} if dashboard else {"no_monitor": True, "include_log_monitor": False}
+    wanted = {
+        "dashboard_agent_listen_port": 0,
+        "no_monitor": True,
+        "include_log_monitor": False,
+        "env_vars": dict(environment),
+    }
+    started: list[Any] = []
 
     class LeanNode(usual):  # type: ignore[misc, valid-type]
         def __init__(self, ray_params: Any, **how: Any) -> None:
-            wanted = {"dashboard_agent_listen_port": 0, **unused}
+            started.append(self)
             ray_params.update(**{n: v for n, v in wanted.items() if hasattr(ray_params, n)})
             super().__init__(ray_params=ray_params, **how)
 
         def start_api_server(self, **how: Any) -> None:
-            if dashboard:
-                super().start_api_server(**how)
+            return
 
         def start_raylet(self, *where: Any, **how: Any) -> None:
             super().start_raylet(*where, **how)
-            if spawned:
-                spawned.set()
+            spawned.set()
 
     def get_node(head: str, node: str) -> Any:
-        _await_node(head)
+        _await_node(head, lambda: any(each.dead_processes() for each in started))
         return look_up(head, node)
 
     internals.Node, services.get_node = LeanNode, get_node
-    if not dashboard:
-        utils.get_dashboard_dependency_error = lambda: ImportError("not asked for")
+    utils.get_dashboard_dependency_error = lambda: ImportError("not asked for")
     try:
         yield
+    except BaseException:
+        for each in started:  # of one that has not come up, Ray knows nothing
+            with suppress(AttributeError):  # it has come to nothing at all
+                each.kill_all_processes(check_alive=False, allow_graceful=True, wait=True)
+        raise
     finally:
         internals.Node, services.get_node = usual, look_up
         utils.get_dashboard_dependency_error = missing
 
 
-def _await_node(head: str) -> None:
-    """Wait until the node is there: Ray itself looks once a second."""
+def _await_node(head: str, has_died: Callable[[], bool]) -> None:
+    """Wait until the node is there: Ray itself looks once a second, and for 30 s."""
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     client = GcsClient(address=head)
     give_up = time.monotonic() + _SECONDS_TO_REGISTER
-    while time.monotonic() < give_up:
+    while time.monotonic() < give_up and not has_died():
         with suppress(Exception):  # Ray looks once more, and knows what to say
             if client.get_all_node_info():
                 return

@@ -10,8 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +23,13 @@ from cluster.head import AUTO, DEFAULT_PORT, check_head, is_local_host, with_por
 from cluster.node_environment import HEAD_ENVIRONMENT, NODE_ENVIRONMENT
 from cluster.node_records import MARK, NodeRecord, forget_record, processes_of, write_record
 from cluster.overview import addresses_of_this_machine, nodes_of
+from cluster.ray_folder import make_ray_folder
 from nst_core.errors import EnvironmentProblem, InputError
 
 LOOPBACK = "127.0.0.1"
 DASHBOARD_PORT = 8265
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
+_ATTEMPTS = 3
 _END_SECONDS = 6.0
 _LOG = "start.log"
 
@@ -74,8 +76,19 @@ def start_node(spec: NodeSpec) -> NodeRecord:
     """
     _prepare_token(spec)
     prepare_environment(AUTO)
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(_NotUp):  # a busy machine may do better at the next
+            return _start(spec)
+    return _start(spec)
+
+
+class _NotUp(EnvironmentProblem):
+    """A node's processes have been started, and it has not come up."""
+
+
+def _start(spec: NodeSpec) -> NodeRecord:
     name = secrets.token_hex(4)
-    folder = Path(tempfile.mkdtemp(prefix=f"nst-{name}-"))  # 0700; Ray's own folders are open
+    folder = make_ray_folder(name)  # 0700; Ray's own folders are open
     try:
         address, dashboard, arguments = _head(spec) if spec.join is None else _worker(spec)
         process = _launch(spec, name, folder, arguments)
@@ -195,7 +208,8 @@ def _launch(
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env=_environment(spec, name),
+            env={**_environment(spec, name), "TMPDIR": str(folder)},
+            cwd=folder,  # Ray lets its own actors import from there
         )
 
 
@@ -220,6 +234,8 @@ def _environment(spec: NodeSpec, name: str) -> dict[str, str]:
         environment.setdefault("GLOO_SOCKET_IFNAME", interface)
         environment.setdefault("NCCL_SOCKET_IFNAME", interface)
     environment.pop("RAY_ADDRESS", None)
+    if "RAY_AUTH_TOKEN_PATH" in environment:  # Ray is started in another folder
+        environment["RAY_AUTH_TOKEN_PATH"] = str(token_file().absolute())
     # So that a job finds `nst`, wherever it is installed.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     return environment
@@ -249,9 +265,7 @@ def _wait_until_up(record: NodeRecord, process: subprocess.Popen[bytes]) -> None
             return
         time.sleep(0.2)
     why = "it ended at once" if process.poll() is not None else f"not up in {_START_SECONDS:g} s"
-    raise EnvironmentProblem(
-        f"the node cannot be started ({why}): {_last_words(Path(record.folder, _LOG))}"
-    )
+    raise _NotUp(f"the node cannot be started ({why}): {_last_words(Path(record.folder, _LOG))}")
 
 
 def _is_up(record: NodeRecord) -> bool:

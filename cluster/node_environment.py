@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+_PATIENCE = {
+    # On a busy machine a process needs minutes to import Ray; a raylet without its agent ends.
+    "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "180",
+    "RAY_gcs_server_port_wait_time_s": "180",
+    "RAY_gcs_rpc_server_connect_timeout_s": "60",
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_register_timeout_seconds": "600",
+}
+
 NODE_ENVIRONMENT = {
+    **_PATIENCE,
+    "PYTHONSAFEPATH": "1",  # a user's current folder is not where modules come from
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # A connection whose other end is gone without a word is noticed after these, not after hours.

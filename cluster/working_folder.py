@@ -22,6 +22,9 @@ LEFT_OUT = (
     "*.run",  # run folders of training
     "*.nst-work",
 )
+FOLDER_IN_PACKAGE = "working-dir"
+"""Ray lets Python import from where it unpacks a package: there is only this folder in it, which
+no import can name."""
 _LARGEST_NAMED = 3
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -29,16 +32,18 @@ _NO_DATE = (1980, 1, 1, 0, 0, 0)
 def pack_folder(folder: Path, package: Path) -> None:
     """Write all of ``folder``, but what LEFT_OUT names, into the ZIP file ``package``.
 
-    The same content gives the same bytes. Raises InputError where it is too large, before
-    anything is read, or is no folder.
+    It is below FOLDER_IN_PACKAGE there. The same content gives the same bytes. Raises InputError
+    where it is too large, before anything is read, or is no folder.
     """
     if not folder.is_dir():
         raise InputError(f"--working-dir {folder}: no such folder")
     files = sorted(_files(folder))
     _check_size(folder, files)
     with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.mkdir(FOLDER_IN_PACKAGE)
         for path in files:
-            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _NO_DATE)
+            name = Path(FOLDER_IN_PACKAGE, path.relative_to(folder)).as_posix()
+            entry = zipfile.ZipInfo(name, _NO_DATE)
             entry.external_attr = (path.stat().st_mode & 0xFFFF) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, path.read_bytes())

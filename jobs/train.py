@@ -98,8 +98,7 @@ def _tell_how_long(
 def _train(
     job: TrainGenerator, plan: TrainingPlan, first_step: int, on_progress: OnProgress
 ) -> State:
-    # Ray Train logs a warning a second without the dashboard's agent; it listens on loopback.
-    with ray_session(job.address, dashboard=True):
+    with ray_session(job.address):
         resources = resources_of_each_worker(job, machines())
         _prepare_run_folder(job, plan, first_step)
         with _progress_of(plan, on_progress), _seen_by_all(job, plan) as plan:

@@ -29,6 +29,7 @@ _TRIES_TO_PLACE = 10
 _SECONDS_BETWEEN_RESIZES = 30.0
 """Or more: taking in another node costs a start, and the steps since the last checkpoint."""
 _WORKER_ENVIRONMENT = {
+    "PYTHONSAFEPATH": "1",  # processes that load photographs do not import from the current folder
     # glibc gives large blocks back at once, and each page that it gets again costs a fault:
     # a tenth of the time of a training on CPUs.
     "MALLOC_MMAP_MAX_": "0",

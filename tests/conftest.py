@@ -115,7 +115,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[None]:
     """The one embedded Ray of the test run."""
-    with ray_session(dashboard=True):
+    with ray_session():
         yield
 
 

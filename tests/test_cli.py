@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import pytest
+import typer
 from PIL import Image
 
+from jobs.cli.commands import app_for
 from nst_core import __version__
+from nst_core.errors import InputError
 from nst_core.style_library import Style
 from tests.media import moving_picture
 
@@ -257,3 +263,25 @@ def test_doctor_finds_what_is_needed() -> None:
     assert result.returncode == 0, result.stdout
     assert findings["engine openvino"]["ok"]
     assert findings["encoder h264"]["ok"]
+
+
+@pytest.mark.parametrize("command", ["video", "images", "style", "super-resolution", "upscale"])
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_every_option_that_is_a_number_wants_a_finite_one(command: str, number: str) -> None:
+    group = {"video": "stylize", "images": "stylize", "upscale": ""}.get(command, "train")
+    words = [word for word in (group, command) if word]
+    parser: Any = typer.main.get_command(app_for(words))
+    for word in words:
+        parser = parser.commands[word]
+    parameters = inspect.signature(
+        inspect.unwrap(parser.callback), eval_str=True
+    ).parameters.items()
+    floats = [name for name, each in parameters if float in _types(each.annotation)]
+    assert floats
+    for name in floats:
+        with pytest.raises(InputError, match=f"^--{name.replace('_', '-')} {number}: a finite"):
+            parser.invoke(SimpleNamespace(params={name: float(number)}))
+
+
+def _types(annotation: Any) -> set[Any]:
+    return {annotation, *(one for part in get_args(annotation) for one in _types(part))}

@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 
 from cluster import working_folder
 from cluster.job_output import find_report, report_line, result_lines, shown_lines
-from cluster.working_folder import pack_folder
+from cluster.working_folder import FOLDER_IN_PACKAGE, pack_folder
 from jobs.cli.entrypoint import check_output_stays, read_command_line
 from jobs.cli.supervision import address_asked_for
 from nst_core.errors import InputError
@@ -94,12 +94,23 @@ def test_a_folder_is_packed_without_what_nobody_wants_there(tmp_path: Path) -> N
     package = tmp_path / "package.zip"
     pack_folder(folder, package)
     with zipfile.ZipFile(package) as archive:
-        assert archive.namelist() == wanted
-        assert archive.read("deep/b.jpg") == b"deep/b.jpg"
+        inside = [f"{FOLDER_IN_PACKAGE}/{name}" for name in ("", *wanted)]
+        assert archive.namelist() == inside
+        assert archive.read(inside[-1]) == b"deep/b.jpg"
     before = package.read_bytes()
     (folder / "a.jpg").touch()
     pack_folder(folder, package)
     assert package.read_bytes() == before  # of the content, whatever its dates
+
+
+def test_no_module_can_be_imported_from_where_a_package_is_unpacked(tmp_path: Path) -> None:
+    folder, package, unpacked = (tmp_path / name for name in ("folder", "p.zip", "unpacked"))
+    folder.mkdir()
+    (folder / "numpy.py").touch()
+    pack_folder(folder, package)
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(unpacked)
+    assert not any(path.name.isidentifier() or path.suffix for path in unpacked.iterdir())
 
 
 def test_a_folder_that_is_too_large_is_refused_with_what_makes_it_so(

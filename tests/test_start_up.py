@@ -39,7 +39,13 @@ with connecting_ahead():
     raise SystemExit(7)
 """
 _AHEAD_FAILING = """
+import ray
+import cluster.embedded_ray
 from cluster.connection import connecting_ahead, ray_session
+def init(**how):
+    raise Exception("No raylet.\\nPlease report it.")
+ray.init = init
+cluster.embedded_ray._SECONDS_BEFORE_ATTEMPTS = (0.0, 0.1)
 with connecting_ahead():
     print("goes on")
     with ray_session():
@@ -74,7 +80,7 @@ from cluster.lean_node import lean_node
 import threading
 spawned = threading.Event()
 usual = ray._private.node.Node
-with lean_node(False, spawned):
+with lean_node({}, spawned):
     print(ray._private.node.Node is usual, spawned.is_set())
 """
 
@@ -109,10 +115,11 @@ def test_a_ray_that_nobody_came_to_need_ends_with_its_block() -> None:
 
 
 def test_what_keeps_ray_from_starting_is_told_where_it_is_needed(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    result = _python(_AHEAD_FAILING, RAY_TMPDIR=str(tmp_path / "file"))
+    result = _python(_AHEAD_FAILING, TMPDIR=str(tmp_path))
     assert result.stdout == "goes on\n"
-    assert "EnvironmentProblem: no Ray at local" in result.stderr.splitlines()[-1]
+    words = "EnvironmentProblem: no Ray of its own on this machine in 2 attempts (No raylet.)"
+    assert words in result.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_ray_with_other_insides_is_started_as_it_is() -> None:
@@ -126,7 +133,7 @@ def test_a_node_that_is_there_is_seen_at_the_first_look(monkeypatch: pytest.Monk
 
     waits: list[float] = []
     monkeypatch.setattr("cluster.lean_node.time.sleep", waits.append)
-    cluster.lean_node._await_node(ray.get_runtime_context().gcs_address)
+    cluster.lean_node._await_node(ray.get_runtime_context().gcs_address, lambda: False)
     assert waits == []
 
 

@@ -47,10 +47,8 @@ class CommandLine:
         digest = hashlib.sha256(content.encode()).hexdigest()[:_HASH_CHARACTERS]
         return "-".join((*self.words, digest))
 
-    def for_shell(self, folder: Path | None) -> str:
-        """Return the shell command that runs it in ``folder``, or where the shell is."""
-        if folder is None:
-            return f"exec {self.text()}"
+    def for_shell(self, folder: Path) -> str:
+        """Return the shell command that runs it in ``folder``."""
         there = shlex.quote(str(folder))
         problem = shlex.quote(
             f"error: {folder}: no such folder on the cluster's head; submit from shared storage, "
@@ -69,12 +67,25 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     if arguments[0] in _NOT_FOR_JOBS:
         raise InputError(f"{arguments[0]}: such commands run here, without `nst jobs submit`")
     for argument in arguments:
+        if _is_no_utf8(argument):
+            raise InputError(
+                f"{argument!a}: a name that is no UTF-8 cannot be sent to a cluster; rename it, or "
+                "name the folder that it is in"
+            )
         if _SECRET_IN_URI.search(argument):
             raise InputError(
                 "a URI with a user name or password: every list of processes and jobs would show "
                 "it; give the cluster's nodes the credentials in their environment"
             )
     return parsed(arguments)
+
+
+def _is_no_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def parsed(arguments: Sequence[str]) -> CommandLine:

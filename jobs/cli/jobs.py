@@ -162,7 +162,7 @@ def _request(
     import ray
 
     from cluster.job_client import JobRequest
-    from cluster.working_folder import pack_folder
+    from cluster.working_folder import FOLDER_IN_PACKAGE, pack_folder
 
     package, where = None, Path.cwd()
     if working_dir is not None and folder is not None:
@@ -172,7 +172,7 @@ def _request(
     return JobRequest(
         name=line.name(content),
         id=job_id,
-        entrypoint=line.for_shell(None if package else where),
+        entrypoint=line.for_shell(Path(FOLDER_IN_PACKAGE) if package else where),
         package=package,
         metadata={
             "command": line.text(),

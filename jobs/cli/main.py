@@ -8,13 +8,16 @@ import traceback
 
 from typer.exceptions import Abort, TyperException
 
-from jobs.cli import console, supervision, wrong_use
+from jobs.cli import console, streams, supervision, wrong_use
 from jobs.cli.commands import app_for
+from jobs.cli.import_path import leave_current_folder_out
 from nst_core.errors import EnvironmentProblem, InputError, NstError
 
 
 def main() -> None:
     """Entry point of the console script."""
+    leave_current_folder_out()
+    streams.prepare()
     address = supervision.address_asked_for(sys.argv[1:])
     if address is not None:
         sys.exit(supervision.supervise(address))
@@ -50,9 +53,20 @@ def run() -> None:
             "interrupted; what stylize, upscale and train have finished is kept: "
             "run again to go on (training: --resume)"
         )
-    sys.stdout.flush()
+    code = _finish(code)
     supervision.tell_supervisor(code)
     sys.exit(code)
+
+
+def _finish(code: int) -> int:
+    """See that results are written; returns the exit code, another one where they are not."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        streams.close_to_nobody(sys.stdout)
+        console.note(f"error: the results could not be written to stdout ({error.strerror})")
+        return code or console.SOME_FAILED
+    return code
 
 
 def _could_not_start(error: NstError) -> bool:

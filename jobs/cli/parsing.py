@@ -5,6 +5,7 @@ Help is plain text: in tables, names of options were cut on narrow terminals and
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cache, partial
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from jobs.cli import console
+from nst_core.errors import InputError
 
 SETTINGS = {"help_option_names": ["--help", "-h"]}
 """Of the context of `nst`; its commands inherit it."""
@@ -59,6 +61,14 @@ class Command(TyperCommand):
             if option.action in ("store", "store_const"):
                 option.process = partial(_process_once, option, ctx)  # type: ignore[method-assign]
         return parser
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, with numbers that are finite. Raises InputError for others."""
+        for name, value in ctx.params.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                option = name.replace("_", "-")
+                raise InputError(f"--{option} {value}: a finite number is needed")
+        return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what the line of usage consists of, ``INPUT...`` for ``{INPUT...}...``."""

@@ -26,7 +26,7 @@ _CHANNEL = "NST_SUPERVISOR_CHANNEL"
 _MOST_BYTES_TOLD = 16
 _CONNECTS = ("stylize", "upscale", "train")
 _SECONDS_BETWEEN_LOOKS = 0.1
-_RUN = "from jobs.cli.main import run; run()"
+_RUN = "from jobs.cli.main import main; main()"
 
 
 def address_asked_for(arguments: Sequence[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -155,9 +156,12 @@ def objective(
 def numbers(option: str, text: str) -> tuple[float, ...]:
     """Read ``1,0.5``. Raises InputError."""
     try:
-        return tuple(float(item) for item in _items(text))
-    except ValueError as error:
-        raise InputError(f"{option} {text}: numbers with commas are needed; try 1,0.5") from error
+        read = tuple(float(item) for item in _items(text))
+    except ValueError:
+        read = (math.nan,)
+    if not all(map(math.isfinite, read)):
+        raise InputError(f"{option} {text}: numbers with commas are needed; try 1,0.5")
+    return read
 
 
 def _items(text: str) -> tuple[str, ...]:

@@ -1,0 +1,97 @@
+"""An embedded Ray: started for one command, on loopback, patiently on a busy machine."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cluster.job_config import job_config
+from cluster.lean_node import lean_node
+from cluster.ray_folder import embedded_ray_folder
+from nst_core.errors import EnvironmentProblem
+
+EMBEDDED_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",
+    # Else a worker for each CPU, before any is asked for, and the driver waits for them.
+    "RAY_prestart_worker_first_driver": "0",
+    # A raylet asks its own object store, which it has just started: every second try came early,
+    # and the next one second later.
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "6000",
+    # All of it is on this machine: who does not answer is busy.
+    "RAY_health_check_timeout_ms": "60000",
+    "RAY_health_check_failure_threshold": "20",
+}
+"""Of an embedded Ray's processes, and of the driver."""
+_SECONDS_BEFORE_ATTEMPTS = (0.0, 1.0, 5.0, 20.0)
+_OBJECT_STORE_BYTES = 1 << 30
+_everything = ExitStack()
+"""What ends with the embedded Ray of this process."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start of an embedded Ray, as seen by those who wait for it."""
+
+    spawned: threading.Event = field(default_factory=threading.Event)
+    """Set when its processes are there, not yet ready."""
+    unwanted: threading.Event = field(default_factory=threading.Event)
+    """Set by whoever waits no longer: what fails is not tried again."""
+
+
+def start_embedded_ray(start: Start) -> None:
+    """Start an embedded Ray and connect to it. Raises EnvironmentProblem."""
+    try:
+        folder = _everything.enter_context(embedded_ray_folder())
+        (folder / "tmp").mkdir()
+        _try_to_start(folder, start)
+    except BaseException:
+        end_embedded_ray()
+        raise
+
+
+def end_embedded_ray() -> None:
+    """End the embedded Ray of this process, and remove its files."""
+    import ray
+
+    try:
+        ray.shutdown()
+    finally:
+        _everything.close()
+
+
+def _try_to_start(folder: Path, start: Start) -> None:
+    import ray
+
+    words = ""
+    for seconds in _SECONDS_BEFORE_ATTEMPTS:
+        if start.unwanted.wait(seconds):
+            break
+        try:
+            _start(folder, start)
+            return
+        except Exception as error:  # Ray raises a bare Exception when a node does not come up
+            ray.shutdown()
+            words = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    raise EnvironmentProblem(
+        f"no Ray of its own on this machine in {len(_SECONDS_BEFORE_ATTEMPTS)} attempts ({words}); "
+        "try again when more of its memory and processors is free; stylize and upscale need no "
+        "Ray with --workers 0"
+    )
+
+
+def _start(folder: Path, start: Start) -> None:
+    import ray
+
+    with lean_node({"TMPDIR": str(folder / "tmp")}, start.spawned):
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=_OBJECT_STORE_BYTES,
+            job_config=job_config(),
+            _temp_dir=str(folder / "ray"),
+        )
