@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from nst_core.errors import InputError, MediaError
+from pipeline.storage import LocalStorage
 
 MOST_WARNINGS = 1000
 """In a report; how many there were in all is counted."""
@@ -39,3 +44,28 @@ class StylizeImagesReport:
         self.warned += 1
         if len(self.warnings) < MOST_WARNINGS:
             self.warnings.append({"path": path, "warning": warning})
+
+
+def as_text(report: StylizeImagesReport) -> bytes:
+    """Return a report as JSON, for a file."""
+    return (json.dumps(asdict(report), indent=1) + "\n").encode()
+
+
+def check_report(path: Path | None) -> None:
+    """Raise InputError, before any work, for a --report that would replace anything else."""
+    if path is None or not path.exists():
+        return
+    try:
+        is_ours = "images_per_second" in json.loads(path.read_bytes())
+    except (OSError, ValueError, TypeError):
+        is_ours = False
+    if not is_ours:
+        raise InputError(f"--report {path}: exists and is no report of ours; name another file")
+
+
+def write_report(path: Path, report: StylizeImagesReport) -> None:
+    """Let a report appear whole. Raises InputError where it cannot be written."""
+    try:
+        LocalStorage().write(str(path.absolute()), as_text(report))
+    except MediaError as error:
+        raise InputError(f"--report {error}") from error

@@ -13,11 +13,13 @@ from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.specs import Optimize
 from nst_core.engine import choose_device
 from nst_core.errors import InputError
+from nst_core.file_kinds import kind_of
 from nst_core.loss_network import load_loss_network_weights
 from nst_core.objective import OneContent, PerceptualObjective
 from nst_core.optimization import Iterate, optimize_picture
 from nst_core.pictures import read_rgb, resize_shorter_side
 from nst_core.pixels import to_picture, to_tensor
+from nst_core.style_library import IDENTITY, bundled_styles
 from pipeline.picture_saving import save_picture
 
 _QUALITY = 95
@@ -40,6 +42,7 @@ class OptimizeReport:
 def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> OptimizeReport:
     """Optimise and write ``job.output``. Raises InputError, EnvironmentProblem, TrainingFailed."""
     _check_output(job)
+    _check_pictures(job)
     device = torch.device(choose_device(job.device))
     content = to_tensor(_fit(read_rgb(job.content), job.image_size))
     style = read_rgb(job.style_image)
@@ -83,6 +86,21 @@ def _check_output(job: Optimize) -> None:
                 raise InputError(f"-o {job.output}: the output would replace its own input")
         if not job.overwrite:
             raise InputError(f"{job.output} exists; --overwrite replaces it")
+
+
+def _check_pictures(job: Optimize) -> None:
+    """Name the command that takes what was given instead of pictures. Raises InputError."""
+    if kind_of(job.content) == "video":
+        raise InputError(
+            f"{job.content}: a video, and this method paints one picture; `nst train style "
+            f"{job.style_image} ...` makes a style of it for `nst stylize video`"
+        )
+    name = str(job.style_image)
+    if not job.style_image.exists() and name in (IDENTITY, *bundled_styles()):
+        raise InputError(
+            f"--style {name}: a trained style, and this method takes a picture; "
+            f"`nst stylize images {job.content} -o {job.output} --style {name}` applies it"
+        )
 
 
 def _fit(picture: Image.Image, longer_side: int) -> Image.Image:

@@ -137,7 +137,7 @@ class StylizeImages:
     sources: tuple[str, ...]
     """Files, folders (with all below them), globs and lists (.txt); paths or URIs."""
     output: str
-    """A folder, or the URI of one."""
+    """A folder, or the URI of one; for one picture its name too: see image_output.py."""
     styles: tuple[StyleSpec, ...]
     """They compute alike: on one device, by one engine."""
     pool: PoolSpec = PoolSpec()
@@ -156,6 +156,8 @@ class StylizeImages:
     """Pictures of more than N x N pixels are computed in pieces; ``auto`` chooses N."""
     sheet: bool = False
     """Write a contact sheet of a sample, before and after."""
+    report: Path | None = None
+    """Where the report goes too."""
     resume: bool = True
     overwrite: bool = False
 

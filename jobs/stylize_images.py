@@ -14,7 +14,8 @@ from pathlib import Path
 
 from cluster.connection import LOCAL
 from jobs.contact_sheet import SAMPLE, SHEET_NAME, write_sheet
-from jobs.image_report import StylizeImagesReport
+from jobs.image_output import ImageOutput, image_output
+from jobs.image_report import StylizeImagesReport, as_text, check_report, write_report
 from jobs.image_units import ImageUnits
 from jobs.progress import OnProgress, Pace, Progress, ignore_progress
 from jobs.small_work import MOST_PICTURES, pool_for_pictures
@@ -22,10 +23,11 @@ from jobs.specs import PoolSpec, StyleSpec, StylizeImages
 from jobs.workers import find_checked, make_image_worker, stroke_choice, stylizing_pool
 from nst_core import __version__
 from nst_core.errors import InputError, MediaError
+from nst_core.file_kinds import kind_of
 from nst_core.style_library import Style
 from pipeline.image_plan import ImagePlan, OutputFolder
 from pipeline.image_records import ImageRecord, ImageRecords
-from pipeline.image_sources import find_images
+from pipeline.image_sources import VIDEO_ADVICE, find_images
 from pipeline.image_task import (
     PICTURES_VERSION,
     ImageResult,
@@ -56,19 +58,18 @@ def stylize_images(
     """
     start = time.monotonic()
     styles = _find_styles(job)
-    storage = storage_for(job.output)
+    output = image_output(job)
     folder = OutputFolder(
-        storage,
-        storage.resolved(job.output),
+        storage_for(job.output),
+        output.folder,
         {name: _identity(job, *style) for name, style in styles.items()},
         job.resume,
         job.overwrite,
     )
-    if storage.is_file(folder.path):
-        raise InputError(f"-o {job.output}: a file; pictures go into a folder")
+    check_report(job.report)
     with ImagePlan() as plan:
-        _list_inputs(plan, job, folder, tuple(styles), on_progress)
-        with _records_of(folder) as records:
+        _list_inputs(plan, job, folder, output.name, tuple(styles), on_progress)
+        with _records_of(folder, output) as records:
             plan.remember(records.known())
             plan.judge(folder)
             run = _Run(plan, folder, records, on_progress)
@@ -77,7 +78,11 @@ def stylize_images(
         report = run.report
         report.seconds = round(time.monotonic() - start, 3)
         report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
-        _write_report(folder, report)
+        if output.keeps == "report":
+            with _told(folder, "the report"):
+                folder.storage.write(below(folder.path, REPORT_NAME), as_text(report))
+        if job.report is not None:
+            write_report(job.report, report)
         if job.sheet:
             with _told(folder, "the sheet"):
                 write_sheet(plan.sample(SAMPLE), folder, job)
@@ -88,7 +93,7 @@ def _find_styles(job: StylizeImages) -> dict[str, tuple[Style, StyleSpec]]:
     """Find the styles by the names that outputs and workers know them by."""
     styles: dict[str, tuple[Style, StyleSpec]] = {}
     for spec in job.styles:
-        style = find_checked(spec)
+        style = find_checked(spec, job.pool)
         if style.name in styles:
             raise InputError(
                 f"--style {spec.style}: a second style called {style.name}; the names of the "
@@ -102,12 +107,18 @@ def _list_inputs(
     plan: ImagePlan,
     job: StylizeImages,
     folder: OutputFolder,
+    name: str | None,
     styles: tuple[str, ...],
     on_progress: OnProgress,
 ) -> None:
+    if all(not is_uri(each) and kind_of(Path(each)) == "video" for each in job.sources):
+        raise InputError(f"{job.sources[0]}: {VIDEO_ADVICE}")
     names = OutputNames(job.format, styles, job.styles_per_image or len(styles), job.seed)
     output = folder.storage.real(folder.path)
-    for count in plan.add(find_images(job.sources, without=output), names):
+    found = find_images(job.sources, without=output)
+    if name is not None:
+        found = (replace(each, name=name) for each in found)
+    for count in plan.add(found, names):
         if count % _INPUTS_BETWEEN_NEWS == 0:
             on_progress(Progress(0, count, "pictures", "still looking for more"))
     plan.spare_inputs(output)
@@ -119,11 +130,11 @@ def _list_inputs(
 
 
 @contextmanager
-def _records_of(folder: OutputFolder) -> Iterator[ImageRecords]:
+def _records_of(folder: OutputFolder, output: ImageOutput) -> Iterator[ImageRecords]:
     try:
         if not folder.storage.is_remote:
             Path(folder.path).mkdir(parents=True, exist_ok=True)
-        records = ImageRecords(folder.storage, folder.path)
+        records = ImageRecords(folder.storage, folder.path, keep=output.keeps)
     except OSError as error:
         raise InputError(
             f"-o {folder.path}: cannot be written ({error.strerror}); choose another folder"
@@ -174,7 +185,7 @@ def _seen_by_all(run: _Run, job: StylizeImages, pool: PoolSpec) -> Iterator[Shar
     if pool.address == LOCAL or pool.workers == 0:
         yield None
         return
-    folder = None if is_uri(job.output) else Path(job.output)
+    folder = None if is_uri(job.output) else Path(run.folder)
     with shared_files(folder, run.first_sources()) as files:
         yield files
 
@@ -194,6 +205,7 @@ class _Run:
         self._records = records
         self._on_progress = on_progress
         self.pace = Pace()
+        self.folder = folder.path
         self.waiting = plan.waiting()
         self.reads_uris = plan.reads_uris()
         self.report = StylizeImagesReport(total=plan.inputs())
@@ -316,11 +328,3 @@ def _told(folder: OutputFolder, what: str = "the record") -> Iterator[None]:
 
 def _reason(error: OSError | MediaError) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
-
-
-def _write_report(folder: OutputFolder, report: StylizeImagesReport) -> None:
-    path = below(folder.path, REPORT_NAME)
-    try:
-        folder.storage.write(path, (json.dumps(asdict(report), indent=1) + "\n").encode())
-    except MediaError as error:
-        _log.warning("%s", error)

@@ -46,7 +46,7 @@ def stylize_videos(
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    style = find_checked(job.style)
+    style = find_checked(job.style, job.pool)
     outputs = output_paths(job)
     runs = [
         VideoRun(path, output, job, style) for path, output in zip(job.inputs, outputs, strict=True)

@@ -59,7 +59,7 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    find_checked(job.style)
+    find_checked(job.style, job.pool)
     storage = storage_for(job.output)
     if storage.is_file(storage.resolved(job.output)):
         raise InputError(f"-o {job.output}: a file; upscaled pictures and videos go into a folder")

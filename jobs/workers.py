@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cluster.connection import ray_session
+from cluster.connection import LOCAL, ray_session
 from jobs.specs import PoolSpec, StyleSpec, TileChoice
 from nst_core.engine_names import torch_for_noise
 from nst_core.first_import import first_import
@@ -77,13 +77,18 @@ def stylizing_pool(
             actors.close()
 
 
-def find_checked(spec: StyleSpec) -> Style:
+def find_checked(spec: StyleSpec, pool: PoolSpec | None = None) -> Style:
     """Find the checkpoint and see that it goes with the rest of ``spec``, before any work.
 
-    Its content comes with it, for workers on machines that do not have the file.
+    Its content comes with it, for workers on machines that do not have the file. Where all of the
+    ``pool`` is on this machine, a device that is asked for must be here.
 
-    Raises InputError, and what find_for raises.
+    Raises InputError, EnvironmentProblem, and what find_for raises.
     """
+    if pool is not None and (pool.address == LOCAL or pool.workers == 0) and spec.device == "cuda":
+        from nst_core.engine import choose_device
+
+        choose_device(spec.device)
     style = find_for(spec.command, spec.style)
     if style.draws_noise:
         torch_for_noise(spec.engine)

@@ -30,9 +30,14 @@ def kind_of(path: Path) -> FileKind | None:
         return None
     try:
         with path.open("rb") as file:
-            start = file.read(_BYTES_READ)
+            return kind_of_content(file.read(_BYTES_READ))
     except OSError:
         return None
+
+
+def kind_of_content(content: bytes) -> FileKind | None:
+    """Return what ``kind_of`` does, of a file's first few hundred bytes or all of them."""
+    start = content[:_BYTES_READ]
     if start.startswith(_PICTURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
         return "picture"
     if start[4:8] == b"ftyp" and start[8:12].startswith(_PICTURE_BRANDS):

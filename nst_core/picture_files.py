@@ -19,6 +19,7 @@ from PIL.ExifTags import Base
 
 from nst_core.cut_pictures import decoded_though_cut, filled
 from nst_core.errors import MediaError
+from nst_core.file_kinds import kind_of_content
 from nst_core.picture_colors import to_srgb
 from nst_core.png_chunks import ReadablePng, check_pixels, is_png, readable_png
 from nst_core.png_colors import PngColors, in_standard_range, png_colors
@@ -200,6 +201,8 @@ def _open(content: bytes) -> ImageFile.ImageFile | UnusualTiff:
             raise MediaError("AVIF needs a Pillow that has it: pip install -U pillow") from None
         if is_tiff(content):
             return UnusualTiff(content)
+        if kind_of_content(content) == "video":
+            raise MediaError("a video, and a picture is needed") from None
         raise
     if image.format == "TIFF" and _pillow_mixes_planes(image):
         return UnusualTiff(content)

@@ -15,12 +15,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Literal, Protocol
 
 from nst_core.errors import InputError
 from pipeline.storage import Storage, below
 
 FILE_NAME = "progress.jsonl"
+HIDDEN_NAME = ".nst-progress.jsonl"
 _FOLDER_NAME = "progress"
 _PART = re.compile(r"[0-9]{5,}\.jsonl")
 _SECONDS_BETWEEN_PARTS = 5.0
@@ -59,12 +60,21 @@ class ImageRecord:
 class ImageRecords:
     """The record of one output folder; one run at a time has it."""
 
-    def __init__(self, storage: Storage, folder: str) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        folder: str,
+        *,
+        keep: Literal["report", "record", "nothing"] = "report",
+    ) -> None:
+        """``keep`` it under its name, hidden beside what is a user's own, or not at all."""
         self._lines: _Lines
-        if storage.is_remote:
+        if keep == "nothing":
+            self._lines = _Forgotten()
+        elif storage.is_remote:
             self._lines = _Parts(storage, below(folder, _FOLDER_NAME))
         else:
-            self._lines = _Appended(Path(folder, FILE_NAME))
+            self._lines = _Appended(_file_in(Path(folder), hidden=keep == "record"))
 
     def known(self) -> Iterator[ImageRecord]:
         """Yield what earlier runs have recorded, oldest first."""
@@ -100,6 +110,25 @@ class _Lines(Protocol):
     def flush(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+class _Forgotten:
+    """Lines that nobody will read."""
+
+    def read(self) -> Iterator[bytes]:
+        return iter(())
+
+    def add(self, lines: Iterable[str]) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _file_in(folder: Path, *, hidden: bool) -> Path:
+    """Return the file of a folder's record; one that is there stays in use."""
+    plain = folder / FILE_NAME
+    return folder / HIDDEN_NAME if hidden and not plain.exists() else plain
 
 
 class _Appended:

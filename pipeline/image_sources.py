@@ -7,13 +7,23 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from nst_core.errors import InputError
+from nst_core.file_kinds import kind_of
 from nst_core.picture_files import PICTURE_SUFFIXES
 from pipeline.storage import Storage, StoredFile, storage_for
 
 LIST_SUFFIXES = (".txt", ".lst")
 """What ends so is a list of pictures: a path or URI a line; ``#`` begins a remark."""
+VIDEO_ADVICE = "a video; use `nst stylize video`"
+
+
+def is_one_file(source: str) -> bool:
+    """Whether a source is a single picture by its kind: neither folder, glob nor list."""
+    storage = storage_for(source)
+    path = storage.resolved(source)
+    return storage.is_file(path) and not path.lower().endswith(LIST_SUFFIXES)
 
 
 def find_images(sources: Sequence[str], *, without: str | None = None) -> Iterator[StoredFile]:
@@ -34,12 +44,21 @@ def find_images(sources: Sequence[str], *, without: str | None = None) -> Iterat
             if path.lower().endswith(LIST_SUFFIXES):
                 yield from _some(_listed(storage, path), f"{source}: a list without a picture")
             else:
-                yield storage.find(path)
+                yield _unless_video(storage, storage.find(path))
         elif glob.has_magic(path):
             matches = storage.glob(path, without=without)
-            yield from _some(matches, f"{source}: no match for this glob")
+            checked = (_unless_video(storage, each) for each in matches)
+            yield from _some(checked, f"{source}: no match for this glob")
         else:
             raise InputError(f"{source}: no such file or folder")
+
+
+def _unless_video(storage: Storage, found: StoredFile) -> StoredFile:
+    """Name the command for a file that is no picture by its ending, and a video by its content."""
+    is_picture = os.path.splitext(found.name)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122
+    if found.problem or is_picture or storage.is_remote or kind_of(Path(found.path)) != "video":
+        return found
+    return replace(found, problem=f"{found.path}: {VIDEO_ADVICE}")
 
 
 def _below(storage: Storage, folder: str, without: str | None) -> Iterator[StoredFile]:

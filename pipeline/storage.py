@@ -169,6 +169,8 @@ class LocalStorage:
     def glob(self, pattern: str, *, without: str | None = None) -> Iterator[StoredFile]:
         """Yield the files that match."""
         folder, rest = parts_of_pattern(pattern)
+        if without == self.real(folder or "/"):  # all of it is meant: see find_images
+            without = None
         if "**" in rest.split("/"):  # glob's own follows links back to folders above it
             if self.is_folder(folder or "/"):
                 yield from matching(self.walk(folder, without=without), rest)

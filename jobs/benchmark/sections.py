@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nst_core.errors import InputError
+from nst_core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from jobs.benchmark.section import Section
@@ -76,8 +77,11 @@ def chosen_sections(only: Sequence[str]) -> list[str]:
     """Names to measure, in their order; all where ``only`` is empty. Raises InputError."""
     unknown = [name for name in only if name not in SECTIONS and name != MACHINE]
     if unknown:
-        known = ", ".join((MACHINE, *SECTIONS))
-        raise InputError(f"--only {unknown[0]}: no such section; there are {known}")
+        known = (MACHINE, *SECTIONS)
+        alike = did_you_mean(unknown[0], known)
+        raise InputError(
+            f"--only {unknown[0]}: no such section{alike}; there are {', '.join(known)}"
+        )
     return [name for name in SECTIONS if name in only or not only]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -128,6 +129,10 @@ CpusPerWorker = Annotated[
 GpusPerWorker = Annotated[
     float | None,
     typer.Option(help="GPUs for each worker; fractions share one.", rich_help_panel=_POOL),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(help="Write the report, as JSON, to this file too.", metavar="FILE"),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 Resume = Annotated[

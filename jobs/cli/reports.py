@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from jobs.cli import console
@@ -12,24 +13,41 @@ if TYPE_CHECKING:
     from jobs.stylize_video import StylizeVideoReport
 
 
-_MOST_LINES = 100
+_MOST_REASONS = 20
+_MOST_ALIKE = 5
+"""Lines that differ in nothing but the picture."""
+_LISTED = "(report.json or --report FILE lists them)"
 
 
 def tell_images(report: StylizeImagesReport, output: str, *, json: bool) -> None:
     """Warnings and errors on stderr; a line of sums on stdout unless that is for JSON."""
-    warnings = [f"warning: {each['path']}: {each['warning']}" for each in report.warnings]
-    errors = [f"error: {each['error']}" for each in report.failures]
-    for lines, count in ((warnings, report.warned), (errors, report.failed)):
-        for line in lines[:_MOST_LINES]:
-            console.note(_printable(line))
-        if count > _MOST_LINES:
-            console.note(f"... and {count - _MOST_LINES} more, in {output}/report.json")
+    _note_all("warning", [(each["path"], each["warning"]) for each in report.warnings])
+    _note_all("error", [(each["path"], each["error"]) for each in report.failures])
     if not json:
         console.say(
             f"{output}: {counted(report.done, 'pictures')} done, {report.reused} reused, "
             f"{report.failed} failed, {report.seconds:.1f} s "
             f"({report.images_per_second:.1f} pictures/s)"
         )
+
+
+def _note_all(kind: str, told: list[tuple[str, str]]) -> None:
+    """Tell a few of those that differ in nothing but the picture, and how many more there are."""
+    alike: dict[str, list[str]] = {}
+    for path, text in told:
+        reason = text.removeprefix(f"{path}: ")
+        whole = f"{path}: {text}" if kind == "warning" else text
+        alike.setdefault(reason, []).append(whole)
+    for reason, lines in islice(alike.items(), _MOST_REASONS):
+        shown = lines if len(lines) <= _MOST_ALIKE else lines[:1]
+        for line in shown:
+            console.note(_printable(f"{kind}: {line}"))
+        if len(shown) < len(lines):
+            more = counted(len(lines) - 1, "pictures")
+            console.note(_printable(f"{kind}: the same of {more} more: {reason} {_LISTED}"))
+    if len(alike) > _MOST_REASONS:
+        rest = sum(map(len, islice(alike.values(), _MOST_REASONS, None)))
+        console.note(f"{kind}: the like of {counted(rest, 'pictures')} more {_LISTED}")
 
 
 def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:

@@ -131,7 +131,12 @@ def images(
         ),
     ],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="The folder to write into, or its URI.")
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The folder to write into, or its URI; for a single picture also its name.",
+        ),
     ],
     style: options.Styles,
     styles_per_image: Annotated[
@@ -162,6 +167,7 @@ def images(
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Write sheet.jpg: a sample, before and after.")
     ] = StylizeImages.sheet,
+    report: options.Report = StylizeImages.report,
     resume: options.Resume = StylizeImages.resume,
     overwrite: options.Overwrite = False,
     strength: options.Strength = _STYLE.strength,
@@ -196,6 +202,7 @@ def images(
         max_pixels=max_pixels,
         tile=_tile(tile),
         sheet=sheet,
+        report=report,
         resume=resume,
         overwrite=overwrite,
     )
