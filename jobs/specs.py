@@ -113,6 +113,8 @@ class StylizeVideo:
     """Where finished segments are kept until the output is whole; None: beside the output."""
     resume: bool = True
     allow_damaged: bool = False
+    allow_left_out: bool = False
+    """Whether sound that the output cannot hold may be left out."""
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -211,6 +213,7 @@ class Upscale:
     tonemap: bool = StylizeVideo.tonemap
     resume: bool = True
     allow_damaged: bool = False
+    allow_left_out: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -261,6 +264,7 @@ class Upscale:
             tonemap=self.tonemap,
             resume=self.resume,
             allow_damaged=self.allow_damaged,
+            allow_left_out=self.allow_left_out,
             overwrite=self.overwrite,
         )
 

@@ -22,9 +22,10 @@ from nst_core import __version__
 from nst_core.errors import InputError, MediaError, VerificationError
 from nst_core.style_library import Style
 from nst_core.wording import counted
-from pipeline.copied_streams import CopyPlan, plan_copies
+from pipeline.copied_streams import plan_copies
 from pipeline.encoders import EncoderSettings, choose_encoder, container_for
 from pipeline.output_frame import OutputFrame, differences, plan_output
+from pipeline.passages import CopyPlan
 from pipeline.reassembly import CopyReport, reassemble
 from pipeline.segment_encoder import check_encoder
 from pipeline.segment_task import SegmentTask, StylizedSegment
@@ -329,7 +330,7 @@ class VideoRun:
             base / f"{short_name(self._output)}-{place}.work",
             self._identity(state, encoder, frame, stroke),
         )
-        copies = plan_copies(source, self._output)
+        copies = plan_copies(source, self._output, allow_left_out=job.allow_left_out)
         return _Plan(source, frame, copies, segments, folder, state, stroke)
 
     def _input_state(self) -> list[object]:

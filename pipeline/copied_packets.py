@@ -17,8 +17,8 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from nst_core.wording import counted
-from pipeline.copied_streams import CopyPlan
 from pipeline.media_file import declared_seconds, demux, open_source, reason
+from pipeline.passages import CopyPlan
 from pipeline.source_video import SourceVideo
 from pipeline.timestamps import ClockReset
 

@@ -1,84 +1,131 @@
-"""Which streams go from the source into the output as they are."""
+"""Which streams go from the source into the output beside the picture, and how."""
 
 from __future__ import annotations
 
-import io
-import os
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.format import Flags
-from av.stream import Discard, Disposition, Stream
+from av.audio.stream import AudioStream
+from av.stream import Discard
 
 from nst_core.errors import MediaError
+from pipeline.converted_sound import PCM_CONTAINERS, pcm_codec_for, pcm_in_words
+from pipeline.covers import COVER_TYPES, is_cover
 from pipeline.encoders import Container, container_for
 from pipeline.media_file import demux, open_source
+from pipeline.muxers import abilities
+from pipeline.passages import CopyPlan, Way, is_converted
+from pipeline.rehearsal import rehearse
 from pipeline.source_video import SourceVideo
 
-_MOST_SAMPLED = 1000
 _CLOSEST_IN_GIF = 2
 """Hundredths of a second: players take less for 10."""
-COVER_TYPES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
-"""File names and media types by which players find a cover among Matroska's attachments."""
 
 
-@dataclass(frozen=True)
-class CopyPlan:
-    """Which streams of the source go into the output as they are."""
+def plan_copies(source: SourceVideo, output: Path, *, allow_left_out: bool = False) -> CopyPlan:
+    """Find out, before any work, what the output container can hold, and try it.
 
-    stream_indices: tuple[int, ...]
-    warnings: tuple[str, ...]
-    """One line for each stream that the container cannot hold."""
-    strict_times: bool = True
-    """Whether the container wants every packet of a stream later than the one before."""
-
-
-def plan_copies(source: SourceVideo, output: Path) -> CopyPlan:
-    """Check, before any work, what the output container can hold.
-
-    Raises MediaError for audio that it cannot: sound is never left out in silence. A GIF, which
-    has none by its nature, is warned of.
+    Sound that cannot be copied is converted to PCM that loses nothing. Raises MediaError for sound
+    that the container holds in neither way, unless ``allow_left_out``: it is never left out in
+    silence. A GIF, which has none by its nature, is warned of.
     """
     container = container_for(output)
-    supported, strict = _abilities(container)
-    copied: list[int] = []
-    warnings = _check_gif(source) if container.format == "gif" else []
+    supported, strict = abilities(container)
     with open_source(source.path) as file:
-        samples = _first_packets(file)
-        for stream in file.streams:
-            if stream.index == source.stream_index or _is_kept_otherwise(stream, container):
-                continue
-            name = stream.codec_context.name if stream.codec_context else stream.type
-            sample = samples.get(stream.index)
-            if _fits(stream, name, container, supported, sample):
-                copied.append(stream.index)
-            elif _is_sound(stream) and container.format not in ("gif", "matroska"):
-                raise MediaError(
-                    f"{source.path}: its {name} audio does not fit into {output.suffix} without "
-                    "being encoded again; name the output .mkv, which holds any audio"
-                )
-            else:
+        ways = {
+            stream.index: list(_ways(stream, container, supported))
+            for stream in file.streams
+            if stream.index != source.stream_index and not _is_kept_otherwise(stream, container)
+        }
+        ways = _rehearsed(source, container, ways, strict_times=strict)
+        warnings = _check_gif(source) if container.format == "gif" else []
+        for index, possible in ways.items():
+            stream = file.streams[index]
+            if not possible:
+                warnings.append(_left_out(source, stream, output, allowed=allow_left_out))
+            elif is_converted(possible[0]):
                 warnings.append(
-                    f"stream {stream.index} ({stream.type}, {name}) does not fit into "
-                    f"{output.suffix} and is left out"
+                    f"{_in_words(stream)} is converted to {pcm_in_words(possible[0])}, without any "
+                    f"loss: it does not fit into {output.suffix} as it is"
                 )
-    return CopyPlan(tuple(copied), tuple(warnings), strict)
+    chosen = {index: possible[0] for index, possible in ways.items() if possible}
+    return CopyPlan(chosen, tuple(warnings), strict)
 
 
-def _is_sound(stream: Stream) -> bool:
-    """Whether it is audio of a codec that is known: of another nothing can be kept anywhere."""
-    return stream.type == "audio" and getattr(stream, "codec_context", None) is not None
+def _rehearsed(
+    source: SourceVideo,
+    container: Container,
+    ways: dict[int, list[Way]],
+    *,
+    strict_times: bool,
+) -> dict[int, list[Way]]:
+    """Leave out of each stream's ways those that fail, up to the first that does not."""
+    failed = frozenset(ways)
+    while failed:
+        tried = {index: possible[0] for index, possible in ways.items() if possible}
+        failed = rehearse(source, CopyPlan(tried, strict_times=strict_times), container)
+        ways = {
+            index: possible[1:] if index in failed else possible for index, possible in ways.items()
+        }
+    return ways
 
 
-def is_cover(stream: Stream) -> bool:
-    """Whether it is a picture of the film as a whole, not one of its frames."""
-    return bool(stream.disposition & Disposition.attached_pic)
+def _ways(stream: Any, container: Container, supported: frozenset[str]) -> Iterator[Way]:
+    """How a stream may get into the container, the best way first."""
+    context = stream.codec_context
+    if stream.type == "attachment":
+        if container.format == "matroska":
+            yield "copy"
+    elif container.format == "gif" or context is None:
+        return
+    elif is_cover(stream) and container.format != "mp4":  # other muxers make a film of it
+        if container.format == "matroska" and context.name in COVER_TYPES:
+            yield "copy"
+    elif stream.type in ("audio", "subtitle", "video"):
+        if context.name in supported:
+            yield "copy"
+        if isinstance(stream, AudioStream):
+            if container.format == "matroska":
+                yield "acm"
+            pcm = pcm_codec_for(stream)
+            if pcm and container.format in PCM_CONTAINERS:
+                yield pcm
+
+
+def _left_out(source: SourceVideo, stream: Any, output: Path, *, allowed: bool) -> str:
+    """Say that a stream is left out. Raises MediaError for sound, unless that is allowed."""
+    is_gif = output.suffix.lower() == ".gif"
+    if stream.type == "audio" and not _has_packets(source.path, stream.index):
+        return f"{_in_words(stream)} is announced and has nothing in it: left out"
+    if stream.type == "audio" and not allowed and not is_gif:
+        if output.suffix.lower() == ".mkv":
+            advice = "and nothing else holds it"
+        else:
+            advice = "name the output .mkv, which holds nearly any audio"
+        raise MediaError(
+            f"{source.path}: its {_codec(stream)} audio does not fit into {output.suffix} without "
+            f"being encoded again; {advice}, or leave it out with --allow-left-out"
+        )
+    return f"{_in_words(stream)} does not fit into {output.suffix} and is left out"
+
+
+def _in_words(stream: Any) -> str:
+    return f"stream {stream.index} ({stream.type}, {_codec(stream)})"
+
+
+def _codec(stream: Any) -> str:
+    context = getattr(stream, "codec_context", None)
+    return str(context.name if context else stream.type)
+
+
+def _has_packets(path: Path, stream_index: int) -> bool:
+    with open_source(path) as file, suppress(av.FFmpegError):
+        return any(True for _ in demux(file, [file.streams[stream_index]]))
+    return False
 
 
 def _check_gif(source: SourceVideo) -> list[str]:
@@ -102,54 +149,3 @@ def _is_kept_otherwise(stream: Any, container: Container) -> bool:
         return False
     is_chapters = stream.name == "bin_data" and stream.discard == Discard.all
     return is_chapters or "timecode" in stream.metadata
-
-
-def _first_packets(file: InputContainer) -> dict[int, av.Packet[Any]]:
-    """A packet of each stream that begins near the start of the file."""
-    samples: dict[int, av.Packet[Any]] = {}
-    streams = [stream for stream in file.streams if stream.type in ("audio", "subtitle", "video")]
-    with suppress(av.FFmpegError):
-        for packet in islice(demux(file, streams), _MOST_SAMPLED):
-            samples.setdefault(packet.stream_index, packet)
-            if len(samples) == len(streams):
-                break
-    return samples
-
-
-def _fits(
-    stream: Any,
-    codec: str,
-    container: Container,
-    supported: frozenset[str],
-    sample: av.Packet[Any] | None,
-) -> bool:
-    """Whether the container takes the stream: asked of the muxer itself, with a trial file."""
-    if container.format == "gif":
-        return False
-    if stream.type == "attachment":
-        return container.format == "matroska"
-    if is_cover(stream):
-        if container.format == "matroska":
-            return codec in COVER_TYPES
-        if container.format != "mp4":
-            return False  # other muxers make a film of it
-    if stream.type not in ("audio", "subtitle", "video") or codec not in supported:
-        return False
-    try:
-        with av.open(io.BytesIO(), "w", format=container.format) as trial:
-            copy = trial.add_stream_from_template(stream, opaque=True)
-            trial.start_encoding()
-            if sample:
-                sample.stream = copy
-                with suppress(av.InvalidDataError):  # the packet may be damaged, not the stream
-                    trial.mux(sample)
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
-
-
-def _abilities(container: Container) -> tuple[frozenset[str], bool]:
-    """Names of the codecs that the muxer may take, and whether times must differ."""
-    with av.open(os.devnull, "w", format=container.format) as trial:
-        flags = Flags(trial.format.flags)
-        return frozenset(trial.supported_codecs), Flags.ts_nonstrict not in flags

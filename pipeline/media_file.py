@@ -15,6 +15,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from nst_core.errors import MediaError
+from pipeline.covers import is_cover
 from pipeline.packed_frames import FrameUnpacker
 
 # FFmpeg writes to stderr by itself; what goes wrong is told by exceptions and reports instead. Only
@@ -59,7 +60,7 @@ def film_streams(container: InputContainer) -> list[VideoStream]:
     return [
         stream
         for stream in container.streams.video
-        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+        if stream.codec_context is not None and not is_cover(stream)
     ]
 
 

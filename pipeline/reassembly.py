@@ -8,28 +8,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from nst_core.errors import MediaError
 from pipeline.chapters import chapters_for
 from pipeline.copied_packets import CopiedPackets
-from pipeline.copied_streams import COVER_TYPES, CopyPlan, is_cover
+from pipeline.covers import COVER_TYPES, is_cover
 from pipeline.encoders import Container
+from pipeline.matroska_acm import name_acm_tracks
 from pipeline.matroska_aspect import PLACEHOLDER, write_pixel_aspect
 from pipeline.media_file import open_source
+from pipeline.muxers import muxer_options
 from pipeline.output_frame import OutputFrame
+from pipeline.passages import CopyPlan, Passage
 from pipeline.source_video import SourceVideo
 from pipeline.splice import Timed, encoded_as_gif, spliced
 from pipeline.work_folder import FinishedSegment
 
-_MOVIE_TIMESCALE = 90_000
-"""Of mp4; its default of 1000 puts start offsets off by up to half a millisecond."""
 _TAGS_OF_THE_CONTAINER = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 _TAGS_OF_THE_STREAM = frozenset(
     {"encoder", "vendor_id", "rotate", "duration", "number_of_frames", "number_of_bytes", "bps"}
@@ -54,6 +55,10 @@ _QUICKTIME_LANGUAGES = {
     "zho": "chi",
 }
 """The muxer of mov knows languages by one of their codes, and drops them by the other."""
+
+
+_FromSource: TypeAlias = "tuple[Fraction, tuple[int, int], av.Packet[Any]]"
+"""A packet after the seconds by which streams are merged, its stream in the source and number."""
 
 
 @dataclass(frozen=True)
@@ -90,97 +95,109 @@ def reassemble(
             str(destination.absolute()),
             "w",
             format=container.format,
-            container_options=_muxer_options(container, source),
+            container_options=muxer_options(container, source),
             metadata_errors="surrogateescape",
         ) as result,
     ):
         packets = CopiedPackets(original, source, copies)
-        refused = _mux(source, original, pieces, result, packets, frame)
+        video, passages = _add_streams(source, original, pieces, result, copies, frame)
+        make = encoded_as_gif if container.format == "gif" else spliced
+        refused = _write(result, make(source, pieces, video), packets, passages)
+    if "acm" in copies.ways.values():
+        with destination.open("r+b") as file:
+            name_acm_tracks(file)
     if _told_afterwards(source, container.format):
         aspect = source.info.sample_aspect_ratio
         assert aspect is not None
         write_pixel_aspect(destination, frame.width, frame.height, aspect)
-    return _report(packets, refused)
+    return _report(packets, passages, refused)
 
 
-def _mux(
+def _add_streams(
     source: SourceVideo,
     original: InputContainer,
     pieces: Sequence[FinishedSegment],
     result: OutputContainer,
-    packets: CopiedPackets,
+    copies: CopyPlan,
     frame: OutputFrame,
-) -> frozenset[tuple[int, int]]:
+) -> tuple[VideoStream, dict[int, Passage]]:
+    """Write the header, its streams in the order of the source."""
     metadata = original.metadata.items()
     result.metadata.update({k: v for k, v in metadata if k.lower() not in _TAGS_OF_THE_CONTAINER})
     video: VideoStream | None = None
-    copied: dict[int, Stream] = {}
+    passages: dict[int, Passage] = {}
     for stream in original.streams:
         if stream.index == source.stream_index:
             video = _add_video(result, stream, source, pieces[0], frame)
-        elif stream.index in packets.stream_indices:
+        elif stream.index in copies.ways:
             if is_cover(stream) and result.format.name == "matroska":
                 _attach_cover(result, stream, source.path)
                 continue
-            new = _add_copy(result, stream)
+            passage = Passage(result, stream, copies.ways[stream.index])
+            _mark(passage.stream, stream, result)
             if stream.type != "attachment":
-                copied[stream.index] = new
-    assert video is not None
+                passages[stream.index] = passage
     if chapters := chapters_for(original, result.format.name):
         result.set_chapters(chapters)
+    assert video is not None
     result.start_encoding()
-    pictures = encoded_as_gif if result.format.name == "gif" else spliced
-    return _write(result, pictures(source, pieces, video), packets, copied)
+    return video, passages
 
 
 def _write(
     result: OutputContainer,
     pictures: Iterator[Timed],
     packets: CopiedPackets,
-    copied: dict[int, Stream],
+    passages: dict[int, Passage],
 ) -> frozenset[tuple[int, int]]:
     """Merge and write; damaged packets of copied streams that the muxer refuses are told."""
-    numbers: Counter[int] = Counter()
     refused: set[tuple[int, int]] = set()
     both = (
         ((seconds, None, packet) for seconds, packet in pictures),
-        ((seconds, packet.stream_index, packet) for seconds, packet in _timed(packets)),
+        _passed(packets, passages),
     )
-    for _, index, packet in heapq.merge(*both, key=lambda timed: timed[0]):
-        if index is None:
-            result.mux(packet)
-            continue
-        if index not in copied:
-            continue  # an attachment already
-        packet.stream = copied[index]
+    for _, origin, packet in heapq.merge(*both, key=lambda timed: timed[0]):
         try:
             result.mux(packet)
         except av.FFmpegError as error:
-            if isinstance(error, (OSError, MemoryError)):
+            if origin is None or isinstance(error, (OSError, MemoryError)):
                 raise  # the disk is full, say: nothing is wrong with the packet
-            refused.add((index, numbers[index]))
-        numbers[index] += 1
+            refused.add(origin)
     return frozenset(refused)
 
 
-def _timed(packets: CopiedPackets) -> Iterator[Timed]:
+def _passed(packets: CopiedPackets, passages: dict[int, Passage]) -> Iterator[_FromSource]:
+    """Packets of the copied streams on their way, with what they were in the source."""
+    numbers: Counter[int] = Counter()
     last = Fraction(-(10**9))
     for packet in packets:
+        index = packet.stream_index
+        if index not in passages:
+            continue  # an attachment already
         timestamp = packet.dts if packet.dts is not None else packet.pts
         if timestamp is not None:
             last = timestamp * packet.time_base
-        yield last, packet
+        for passed in passages[index].take(packet):
+            yield last, (index, numbers[index]), passed
+        numbers[index] += 1
+    for index, passage in passages.items():
+        for passed in passage.take(None):
+            yield last, (index, numbers[index]), passed
 
 
-def _report(packets: CopiedPackets, refused: frozenset[tuple[int, int]]) -> CopyReport:
+def _report(
+    packets: CopiedPackets, passages: dict[int, Passage], refused: frozenset[tuple[int, int]]
+) -> CopyReport:
     counts = Counter(stream for stream, _ in refused)
+    counts.update({index: passage.damaged for index, passage in passages.items()})
     lines = [
         f"stream {stream}: {count} damaged packets do not fit into the output: left out"
         for stream, count in sorted(counts.items())
+        if count
     ]
     return CopyReport(
         warnings=(*packets.problems, *lines),
-        is_whole=packets.is_whole and not refused,
+        is_whole=packets.is_whole and not lines,
         refused=refused,
     )
 
@@ -243,13 +260,12 @@ def _add_gif(result: OutputContainer, template: VideoStream, source: SourceVideo
     return stream
 
 
-def _add_copy(result: OutputContainer, original: Any) -> Stream:
-    opaque = {} if original.codec_context is None else {"opaque": True}
-    stream: Stream = result.add_stream_from_template(original, **opaque)
-    # A template brings neither.
+def _mark(stream: Stream, original: Any, result: OutputContainer) -> None:
+    """Tags and disposition: a template brings neither."""
     stream.metadata.update({k: v for k, v in _tags(original, result).items() if k != "vendor_id"})
     stream.disposition = original.disposition
-    return stream
+    if original.disposition & Disposition.timed_thumbnails:  # a track: no cover
+        stream.disposition &= ~Disposition.attached_pic
 
 
 def _tags(original: Any, result: OutputContainer) -> dict[str, str]:
@@ -266,14 +282,3 @@ def _attach_cover(result: OutputContainer, original: Any, path: Path) -> None:
         data = next((bytes(packet) for packet in packets if packet.size), b"")
     tags = original.metadata
     result.add_attachment(tags.get("filename", name), tags.get("mimetype", media_type), data)
-
-
-def _muxer_options(container: Container, source: SourceVideo) -> dict[str, str]:
-    if container.format in ("matroska", "webm"):
-        return {"fflags": "+bitexact"}  # no random numbers: the same input gives the same bytes
-    if container.format == "gif":
-        return {}
-    options = {"movflags": "+faststart", "movie_timescale": str(_MOVIE_TIMESCALE)}
-    if source.info.time_base.denominator >= 1000:
-        options["video_track_timescale"] = str(source.info.time_base.denominator)
-    return options

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import lcm
 from pathlib import Path
 from typing import Any, cast
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
 from pipeline.chapters import chapter_starts, chapters_for
+from pipeline.converted_sound import PcmCodec, SoundDecoder, pcm_bytes
 from pipeline.copied_packets import CopiedPackets
-from pipeline.copied_streams import CopyPlan, is_cover
 from pipeline.first_frame import display_matrix, first_frame
 from pipeline.media_file import film_streams, open_source
+from pipeline.passages import WITHOUT_PAUSES, CopyPlan, Way, is_converted
 from pipeline.source_video import SourceVideo
+from pipeline.stream_contents import StreamContents, Times
 
 _COPIED_KINDS = frozenset({"audio", "subtitle", "video"})
 """Not data: mp4 and mov write streams of their own for chapters and timecode. Not attachments:
 they have no packets."""
 _CHAPTER_TICK = Fraction(1, 1000)
 """Seconds to which containers round the starts of chapters."""
-_NO_TEXT = 2
-"""Bytes of a mov_text packet that shows nothing: a length of zero."""
-_COVER = "cover"
-"""Compared by its bytes alone: containers place it anywhere and give it no time."""
 _UNTURNED = (65_536, 0, 0, 0, 65_536)
 _MATRIX_TOLERANCE = 2
 """Of 65536: Matroska keeps an angle, not a matrix."""
@@ -47,7 +44,7 @@ class Verified:
     pts: bool
     """Every frame at the time of its source frame, to the nearest tick of the output."""
     copied_streams: bool
-    """Every copied stream with the bytes and times of the source, packet for packet; attachments,
+    """Every copied stream with the bytes and times of the source, however it is cut; attachments,
     chapters and rotation too, where the container has them."""
     later_by_seconds: float = 0.0
     """By how much all is shown later, sound and picture alike: Matroska has no times before zero.
@@ -57,65 +54,6 @@ class Verified:
     def everything(self) -> bool:
         """Whether all holds."""
         return self.frame_count and self.pts and self.copied_streams
-
-
-@dataclass(frozen=True)
-class _Times:
-    """Times of a stream, 8 bytes each."""
-
-    ticks: array[int]
-    tick: Fraction
-    """In seconds."""
-
-    @property
-    def earliest(self) -> Fraction:
-        return min(self.ticks) * self.tick
-
-    def agree(self, copy: _Times, *, later_by: Fraction) -> bool:
-        """Whether a copy has them, to the nearest of its ticks; a shift is itself rounded to one.
-
-        Compared exactly, as integers in a scale that all of it has in common.
-        """
-        scale = 2 * lcm(self.tick.denominator, copy.tick.denominator, later_by.denominator)
-        ours, theirs, shift = (int(part * scale) for part in (self.tick, copy.tick, later_by))
-        tolerance = theirs if later_by else theirs // 2
-        return len(self.ticks) == len(copy.ticks) and all(
-            abs(b * theirs - a * ours - shift) <= tolerance
-            for a, b in zip(self.ticks, copy.ticks, strict=True)
-        )
-
-
-@dataclass
-class _Stream:
-    """One stream as a reader finds it."""
-
-    kind: str
-    codec: str
-    tick: Fraction
-    packets: int = 0
-    pts: array[int] = field(default_factory=lambda: array("q"))
-    """In ticks, in the order of the file; packets without one are left out."""
-    digest: Any = field(default_factory=hashlib.sha256)
-
-    @property
-    def times(self) -> _Times:
-        return _Times(self.pts, self.tick)
-
-    def take(self, packet: av.Packet[Any], *, payload: bool = True) -> None:
-        if self.codec == "mov_text" and packet.size == _NO_TEXT:
-            return  # muxers fill pauses
-        self.packets += 1
-        if packet.pts is not None:
-            self.pts.append(packet.pts)
-        if payload:
-            self.digest.update(_payload(packet, self.codec))
-
-    def is_copied_to(self, copy: _Stream, *, later_by: Fraction) -> bool:
-        return (
-            (self.kind, self.packets) == (copy.kind, copy.packets)
-            and self.digest.digest() == copy.digest.digest()
-            and self.times.agree(copy.times, later_by=later_by)
-        )
 
 
 @dataclass(frozen=True)
@@ -157,17 +95,17 @@ def verify(
     written = _read_output(output, video_index)
     with open_source(source.path) as container:
         kept = _beside_source(container, source, copies, output_format)
-        originals = _read_copies(container, source, copies, frozenset(refused))
+        originals = _read_copies(container, source, copies, output_format, frozenset(refused))
     before = _with_packets(originals)
     video = written.pop(video_index)
     after = _with_packets(written)
     covers = [
-        sorted(stream.digest.digest() for stream in streams.values() if stream.kind == _COVER)
+        sorted(stream.digest.digest() for stream in streams.values() if stream.is_cover)
         for streams in (originals, written)
     ]
 
-    expected = _Times(array("q", sorted(expected_pts)), source.info.time_base)
-    found = _Times(array("q", sorted(video.pts)), video.tick)
+    expected = Times(array("q", sorted(expected_pts)), source.info.time_base)
+    found = Times(array("q", sorted(video.pts)), video.tick)
     times = [expected, *(stream.times for stream in before)]
     later_by = _shift(found, times, output_format)
     return Verified(
@@ -188,7 +126,7 @@ def _place_of_main(source: SourceVideo, copies: CopyPlan) -> int:
         return sum(stream.index in before for stream in film_streams(container))
 
 
-def _shift(found: _Times, expected: Sequence[_Times], output_format: str) -> Fraction:
+def _shift(found: Times, expected: Sequence[Times], output_format: str) -> Fraction:
     """How much later all may be: what lay before zero, if it has been moved to zero.
 
     ``expected`` holds the picture first, then the copied streams.
@@ -203,10 +141,10 @@ def _shift(found: _Times, expected: Sequence[_Times], output_format: str) -> Fra
     return -earliest if earliest < 0 and moved_by > -earliest / 2 else Fraction(0)
 
 
-def _read_output(path: Path, video_index: int) -> dict[int, _Stream]:
+def _read_output(path: Path, video_index: int) -> dict[int, StreamContents]:
     """Every stream by its index; the payload of the picture, which is new, is not hashed."""
     with open_source(path) as container:
-        streams = {stream.index: _stream(stream) for stream in container.streams}
+        streams = {stream.index: StreamContents.of(stream) for stream in container.streams}
         try:
             for packet in container.demux():
                 if packet.size:
@@ -221,30 +159,54 @@ def _read_copies(
     container: InputContainer,
     source: SourceVideo,
     copies: CopyPlan,
+    output_format: str,
     refused: frozenset[tuple[int, int]],
-) -> dict[int, _Stream]:
+) -> dict[int, StreamContents]:
     """The copied streams of the source, as far as it can be read, with the times of the output."""
-    streams = {index: _stream(container.streams[index]) for index in copies.stream_indices}
+    fills_gaps = bool(WITHOUT_PAUSES & set(output_format.split(",")))
+    expected = {
+        index: _Expected(container.streams[index], way, fills_gaps=fills_gaps)
+        for index, way in copies.ways.items()
+    }
     numbers: Counter[int] = Counter()
     for packet in CopiedPackets(container, source, copies):
         index = packet.stream_index
         if (index, numbers[index]) not in refused:
-            streams[index].take(packet)
+            expected[index].take(packet)
         numbers[index] += 1
-    return streams
+    for each in expected.values():
+        each.take(None)
+    return {index: each.contents for index, each in expected.items()}
 
 
-def _with_packets(streams: dict[int, _Stream]) -> list[_Stream]:
+class _Expected:
+    """What a copied stream should hold: its packets, or the samples that they decode to."""
+
+    def __init__(self, stream: Stream, way: Way, *, fills_gaps: bool) -> None:
+        self.contents = StreamContents.of(stream)
+        self._codec: PcmCodec | None = None
+        if is_converted(way):
+            sound = cast("AudioStream", stream)
+            self._codec = way
+            self._decoder = SoundDecoder(sound, fills_gaps=fills_gaps)
+            tick = Fraction(1, sound.codec_context.sample_rate)
+            self.contents = replace(self.contents, codec=way, tick=tick)
+
+    def take(self, packet: av.Packet[Any] | None) -> None:
+        """Add a packet of the source; None stands for the end."""
+        if self._codec:
+            for frame in self._decoder.decode(packet):
+                samples = pcm_bytes(frame, self._codec)
+                self.contents.add([samples], frame.pts, frame.samples)
+        elif packet:
+            self.contents.take(packet)
+
+
+def _with_packets(streams: dict[int, StreamContents]) -> list[StreamContents]:
     """Not those that are announced and empty: mp4 leaves them out."""
     return [
         stream for stream in streams.values() if stream.kind in _COPIED_KINDS and stream.packets
     ]
-
-
-def _stream(stream: Stream) -> _Stream:
-    context = getattr(stream, "codec_context", None)
-    kind = _COVER if is_cover(stream) else stream.type
-    return _Stream(kind, context.name if context else "", stream.time_base or Fraction(1))
 
 
 def _beside_output(container: InputContainer, video: VideoStream) -> _Beside:
@@ -281,15 +243,3 @@ def _is_rotation(turn: tuple[int, ...]) -> bool:
     return (
         not flat and abs(a * c + b * d) < 1e-3 and all(abs(length - 1) < 1e-3 for length in lengths)
     )
-
-
-def _payload(packet: av.Packet[Any], codec: str) -> memoryview:
-    """The packet without its ADTS header, which MPEG-TS has and mp4 and mkv leave out.
-
-    By the rule of the filter that leaves it out: damaged packets are judged alike.
-    """
-    data = memoryview(cast("Any", packet))
-    is_adts = codec == "aac" and len(data) > 1 and data[0] == 0xFF and data[1] & 0xF0 == 0xF0
-    if not is_adts:
-        return data
-    return data[7:] if data[1] & 1 else data[9:]  # the last bit says that there is no checksum

@@ -28,6 +28,8 @@ class FieldFile:
     """Streams of sound that must arrive byte for byte."""
     converted: int = 0
     """Streams of sound that must arrive sample for sample, and be told of."""
+    others: str = ""
+    """Codecs of the other streams beside the picture that must arrive, in their order."""
     says: str = ""
     """Words of the refusal, or of a warning."""
 
@@ -46,20 +48,42 @@ class FieldFile:
         return self.becomes == (suffix if suffix in (".mp4", ".mov", ".gif", ".mkv") else ".mkv")
 
 
+_SOUND = "01-sound-left-out-exit-0"
+_PCM = "04-pcm-in-mov-and-mp4/pcm_2002.mov"
+_TWO = "07-second-video-of-a-ts/two.ts"
+_CHAPTERS = "10-chapter-pictures/chapter_pictures.mp4"
+
 FIELD_FILES: tuple[FieldFile, ...] = (
+    FieldFile(f"{_SOUND}/imaadpcm.avi", ".mkv", "done", 24, copied=1),
+    FieldFile(f"{_SOUND}/imaadpcm.avi", ".mp4", "done", 24, converted=1, says="PCM of 16 bits"),
+    FieldFile(f"{_SOUND}/wmav2.wmv", ".mkv", "done", 24, copied=1),
+    FieldFile(f"{_SOUND}/wmav2.wmv", ".mov", "done", 24, converted=1, says="PCM of 32 bits (fl"),
+    FieldFile(f"{_SOUND}/wmav2.wmv", ".webm", "refused", says="--allow-left-out"),
+    FieldFile(f"{_SOUND}/lpcm.m2ts", ".mkv", "done", 24, converted=1, says="PCM of 16 bits"),
+    FieldFile(f"{_SOUND}/lpcm.m2ts", ".mp4", "done", 24, converted=1, says="PCM of 16 bits"),
     FieldFile("02-xvid-packed-b-frames-lost/packed.avi", ".mkv", "done", 70),
+    FieldFile("03-pgs-in-m2ts/film.m2ts", ".mkv", "done", 48, copied=1, others="pgssub"),
+    FieldFile("03-pgs-in-m2ts/film.m2ts", ".mp4", "done", 48, copied=1, says="is left out"),
+    FieldFile(_PCM, ".mov", "done", 19, copied=1),
+    FieldFile(_PCM, ".mp4", "done", 19, copied=1),
+    FieldFile(_PCM, ".mkv", "done", 19, copied=1),
+    FieldFile(_TWO, ".mkv", "done", 25, copied=1, others="h264"),
+    FieldFile(_TWO, ".mp4", "done", 25, copied=1, others="h264"),
     FieldFile(
         "08-thumbnail-track-first/thumb_first.mkv",
         ".mkv",
         "done",
         25,
         copied=1,
+        others="mjpeg",
         says="number 1 (h264, 160x90) is stylized",
     ),
     FieldFile("09-avi-with-dropped-frames/drops.avi", ".mkv", "done", 36),
+    FieldFile(_CHAPTERS, ".mp4", "done", 75, copied=1, others="mjpeg"),
+    FieldFile(_CHAPTERS, ".mkv", "done", 75, copied=1, others="mjpeg"),
+    FieldFile(_CHAPTERS, ".mov", "done", 75, copied=1, others="mjpeg"),
+    FieldFile("14-camera-tags-lost/tags.mov", ".mov", "done", 24),
     FieldFile(
         "16-pixel-aspect-changes/sar.ts", ".mkv", "done", 20, says="pixels change their shape"
     ),
-    FieldFile("14-camera-tags-lost/tags.mov", ".mov", "done", 24),
-    FieldFile("04-pcm-in-mov-and-mp4/pcm_2002.mov", ".mkv", "done", 19, copied=1),
 )

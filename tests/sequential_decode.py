@@ -31,6 +31,8 @@ class CopiedStream:
     """A stream beside the main one: what must arrive unchanged."""
 
     codec: str
+    kind: str
+    """FFmpeg's name of its type: audio, video, subtitle."""
     language: str | None
     disposition: int
     packets: int = 0
@@ -212,6 +214,7 @@ def _read_copies(path: Path, main: int, reading: Reading) -> None:
             if stream.index != main and stream.type in ("audio", "subtitle", "video"):
                 copied[stream.index] = CopiedStream(
                     stream.codec_context.name,
+                    stream.type,
                     stream.metadata.get("language"),
                     int(stream.disposition),
                 )

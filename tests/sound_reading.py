@@ -30,7 +30,9 @@ class Sound:
     samples: NDArray[np.float64]
     """(channels, samples), 1.0 is full scale: exact for integers of up to 32 bits and floats."""
     begins: Fraction | None
-    """Seconds from the first picture to the first sample that is given."""
+    """Seconds from the first picture to its first packet."""
+    is_heard: Fraction | None
+    """Seconds from the first picture to the first sample that its decoder gives."""
 
 
 def read_sound(path: Path) -> list[Sound]:
@@ -41,8 +43,9 @@ def read_sound(path: Path) -> list[Sound]:
         payloads = {index: hashlib.sha256() for index in audio}
         pieces: dict[int, list[NDArray[np.float64]]] = {index: [] for index in audio}
         begins: dict[int, Fraction] = {}
+        heard: dict[int, Fraction] = {}
         for packet in _packets(container):
-            index, codec = packet.stream_index, packet.stream.codec_context
+            index, codec = packet.stream.index, packet.stream.codec_context
             if packet.size:
                 if packet.pts is not None:
                     time = packet.pts * packet.time_base
@@ -50,7 +53,10 @@ def read_sound(path: Path) -> list[Sound]:
                 if index in payloads:
                     payloads[index].update(_without_adts(codec.name, bytes(packet)))
             if index in pieces:
-                pieces[index] += [_samples(frame) for frame in _decode(codec, packet)]
+                for frame in _decode(codec, packet):
+                    if frame.pts is not None:
+                        heard.setdefault(index, frame.pts * frame.time_base)
+                    pieces[index].append(_samples(frame))
         video = min(begins[s.index] for s in container.streams.video if s.index in begins)
         return [
             Sound(
@@ -58,6 +64,7 @@ def read_sound(path: Path) -> list[Sound]:
                 payloads[index].digest(),
                 np.concatenate(pieces[index], axis=1) if pieces[index] else np.zeros((0, 0)),
                 begins[index] - video if index in begins else None,
+                heard[index] - video if index in heard else None,
             )
             for index in audio
         ]

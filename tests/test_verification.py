@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.copied_streams import plan_copies
 from pipeline.source_video import probe
-from pipeline.verification import Verified, _Times, verify
+from pipeline.stream_contents import Times
+from pipeline.verification import Verified, verify
 from tests.media import stream_packets
 
 Edit = Callable[[Any, int], Any]
@@ -240,11 +241,11 @@ def test_packets_that_the_muxer_refused_are_the_only_ones_that_may_lack(
 
 def test_times_are_compared_exactly_however_large_they_are() -> None:
     tick = Fraction(1, 10**9)
-    ours = _Times(array("q", [2**62, 2**62 + 10**6]), tick)
-    later = _Times(array("q", [2**62, 2**62 + 10**6 + 1]), tick)
+    ours = Times(array("q", [2**62, 2**62 + 10**6]), tick)
+    later = Times(array("q", [2**62, 2**62 + 10**6 + 1]), tick)
     assert ours.agree(ours, later_by=Fraction(0))
     assert not ours.agree(later, later_by=Fraction(0))
     half = Fraction(1, 2000)
-    coarse = _Times(array("q", [0, 1, 2]), Fraction(1, 1000))
-    assert _Times(array("q", [0, 3, 4]), half).agree(coarse, later_by=Fraction(0))
-    assert not _Times(array("q", [0, 4, 4]), half).agree(coarse, later_by=Fraction(0))
+    coarse = Times(array("q", [0, 1, 2]), Fraction(1, 1000))
+    assert Times(array("q", [0, 3, 4]), half).agree(coarse, later_by=Fraction(0))
+    assert not Times(array("q", [0, 4, 4]), half).agree(coarse, later_by=Fraction(0))

@@ -58,6 +58,10 @@ def video(
     allow_damaged: Annotated[
         bool, typer.Option("--allow-damaged", help="Exit 0 though frames are missing.")
     ] = StylizeVideo.allow_damaged,
+    allow_left_out: Annotated[
+        bool,
+        typer.Option("--allow-left-out", help="Leave out sound that the output cannot hold."),
+    ] = StylizeVideo.allow_left_out,
     overwrite: options.Overwrite = False,
     strength: options.Strength = _STYLE.strength,
     keep_colors: options.KeepColors = _STYLE.keep_colors,
@@ -91,6 +95,7 @@ def video(
         work_dir=work_dir,
         resume=resume,
         allow_damaged=allow_damaged,
+        allow_left_out=allow_left_out,
         overwrite=overwrite,
     )
     _stylize_videos(job, json)

@@ -74,6 +74,14 @@ def upscale(
             "--allow-damaged", help="Exit 0 though frames are missing.", rich_help_panel=_VIDEOS
         ),
     ] = Upscale.allow_damaged,
+    allow_left_out: Annotated[
+        bool,
+        typer.Option(
+            "--allow-left-out",
+            help="Leave out sound that the output cannot hold.",
+            rich_help_panel=_VIDEOS,
+        ),
+    ] = Upscale.allow_left_out,
     resume: options.Resume = Upscale.resume,
     overwrite: options.Overwrite = Upscale.overwrite,
     address: options.Address = _POOL.address,
@@ -110,6 +118,7 @@ def upscale(
         tonemap=tonemap,
         resume=resume,
         allow_damaged=allow_damaged,
+        allow_left_out=allow_left_out,
         overwrite=overwrite,
     )
     _upscale(job, json)

@@ -1,0 +1,129 @@
+"""Sound that a container cannot hold as it is: decoded, and written as PCM that loses nothing.
+
+Decoders of lossy codecs give floats or 16 bits, decoders of lossless ones as many bits as were
+stored; the PCM has the kind of number that the decoder gives: integers of 16, 24 or 32 bits, or
+floats of 32 or 64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, Literal, cast
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+
+from pipeline.channel_layouts import told_layout
+
+PcmCodec = Literal["pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"]
+
+_CODECS: dict[str, PcmCodec] = {
+    "u8": "pcm_s16le",
+    "s16": "pcm_s16le",
+    "s32": "pcm_s32le",
+    "flt": "pcm_f32le",
+    "dbl": "pcm_f64le",
+}
+"""By what a decoder gives, interleaved or planar."""
+PCM_CONTAINERS = frozenset({"matroska", "mov", "mp4"})
+"""FFmpeg's names of those that hold all of them."""
+_LEAST_GAP = Fraction(1, 100)
+"""Seconds; what is less is the rounding of times."""
+
+
+def pcm_codec_for(stream: AudioStream) -> PcmCodec | None:
+    """The PCM that holds all that a stream's decoder gives; None: there is none, or no decoder."""
+    context = stream.codec_context
+    if context is None or context.format is None or not context.sample_rate:
+        return None
+    return _CODECS.get(context.format.packed.name)
+
+
+def pcm_in_words(codec: PcmCodec) -> str:
+    """For the user."""
+    return f"PCM of {codec[5:7]} bits" + (" (floats)" if codec[4] == "f" else "")
+
+
+def add_pcm(result: OutputContainer, original: AudioStream, codec: PcmCodec) -> AudioStream:
+    """Add a stream for the decoded samples of another."""
+    stream = result.add_stream(codec, rate=original.codec_context.sample_rate)
+    stream.codec_context.layout = told_layout(original.codec_context.layout)
+    return stream
+
+
+class SoundDecoder:
+    """Decodes a stream's packets; its frames count in samples and never go back in time.
+
+    ``fills_gaps`` puts silence where nothing is: mov and mp4 know no pauses within PCM.
+    """
+
+    def __init__(self, stream: AudioStream, *, fills_gaps: bool) -> None:
+        self.damaged = 0
+        """Packets that could not be decoded."""
+        self._context = stream.codec_context
+        self._context.thread_count = 1
+        self._rate = self._context.sample_rate
+        self._fills_gaps = fills_gaps
+        self._next: int | None = None
+
+    def decode(self, packet: av.Packet[Any] | None) -> Iterator[AudioFrame]:
+        """Frames of the next packet; None stands for the end."""
+        try:
+            frames = self._context.decode(packet)
+        except av.EOFError:
+            return
+        except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
+            self.damaged += 1
+            return
+        for frame in frames:
+            start = self._place(frame, packet.time_base if packet else None)
+            if self._fills_gaps and self._next is not None:
+                yield from _silence(frame, self._next, start)
+            frame.pts, frame.time_base = start, Fraction(1, self._rate)
+            self._next = start + frame.samples
+            yield frame
+
+    def _place(self, frame: AudioFrame, time_base: Fraction | None) -> int:
+        """The first sample's number; of several frames in a packet, only the first has a time."""
+        tick = frame.time_base or time_base
+        if frame.pts is None or not tick:
+            return self._next or 0
+        place = round(frame.pts * tick * self._rate)
+        if self._next is None:
+            return place
+        uneven = self._fills_gaps and place - self._next < _LEAST_GAP * self._rate
+        return self._next if uneven else max(place, self._next)
+
+
+def _silence(like: AudioFrame, start: int, end: int) -> Iterator[AudioFrame]:
+    """Frames of at most a second, from one sample's number to another."""
+    while start < end:
+        samples = min(end - start, like.sample_rate)
+        frame = AudioFrame(format=like.format.name, layout=like.layout, samples=samples)
+        silent = 128 if like.format.packed.name == "u8" else 0
+        for plane in frame.planes:
+            plane.update(bytes([silent]) * plane.buffer_size)
+        frame.sample_rate, frame.pts = like.sample_rate, start
+        frame.time_base = Fraction(1, like.sample_rate)
+        yield frame
+        start += samples
+
+
+def pcm_bytes(frame: AudioFrame, codec: PcmCodec) -> bytes:
+    """A frame's samples, interleaved, as the bytes of a PCM codec; by numpy, not by FFmpeg."""
+    samples: Any = frame.to_ndarray()
+    if frame.format.is_planar:
+        samples = samples.T
+    samples = samples.reshape(-1)
+    if samples.dtype == np.uint8:
+        samples = (samples.astype(np.int16) - 128) << 8
+    kind = {"s": "i", "f": "f"}[codec[4]]
+    if codec == "pcm_s24le":
+        return cast("bytes", samples.astype("<i4").view(np.uint8).reshape(-1, 4)[:, 1:].tobytes())
+    return cast("bytes", samples.astype(f"<{kind}{int(codec[5:7]) // 8}").tobytes())

@@ -1,0 +1,89 @@
+"""How the packets of one stream of the source get into the output: as they are, or converted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeGuard, cast
+
+import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.stream import Stream
+
+from pipeline.channel_layouts import told_layout
+from pipeline.converted_sound import PcmCodec, SoundDecoder, add_pcm
+from pipeline.matroska_acm import add_acm
+
+Way: TypeAlias = "Literal['copy', 'acm'] | PcmCodec"
+"""Copied as the container's own kind of stream, or under a Windows header; or converted to PCM."""
+WITHOUT_PAUSES = frozenset({"mov", "mp4"})
+"""Containers, by FFmpeg's names, that count the samples of PCM and know no pauses in it."""
+
+
+def is_converted(way: Way) -> TypeGuard[PcmCodec]:
+    """Whether a stream is decoded, and written as PCM."""
+    return way not in ("copy", "acm")
+
+
+@dataclass(frozen=True)
+class CopyPlan:
+    """Which streams of the source go into the output beside the picture, and how."""
+
+    ways: Mapping[int, Way]
+    """By the stream's index in the source, in its order."""
+    warnings: tuple[str, ...] = ()
+    """One line for each stream that is converted, or that the container cannot hold."""
+    strict_times: bool = True
+    """Whether the container wants every packet of a stream later than the one before."""
+
+    @property
+    def stream_indices(self) -> tuple[int, ...]:
+        """Of all of them."""
+        return tuple(self.ways)
+
+
+class Passage:
+    """The way of one stream into an open container; it begins by adding a stream there."""
+
+    def __init__(self, result: OutputContainer, original: Stream, way: Way) -> None:
+        self.damaged = 0
+        """Packets that could not be converted: left out."""
+        self._decoder: SoundDecoder | None = None
+        self.stream: Stream
+        if way == "copy":
+            self.stream = _add_copy(result, original)
+        elif way == "acm":
+            self.stream = add_acm(result, cast("AudioStream", original))
+        else:
+            sound = cast("AudioStream", original)
+            fills_gaps = result.format.name in WITHOUT_PAUSES
+            self._decoder = SoundDecoder(sound, fills_gaps=fills_gaps)
+            self.stream = add_pcm(result, sound, way)
+
+    def take(self, packet: av.Packet[Any] | None) -> Iterator[av.Packet[Any]]:
+        """Packets of the output's stream for the next one of the source; None: the end."""
+        if self._decoder is None:
+            if packet is not None:
+                packet.stream = self.stream
+                yield packet
+            return
+        encoder: Any = self.stream
+        for frame in self._decoder.decode(packet):
+            try:
+                yield from encoder.encode(frame)
+            except ValueError:  # the source changes its rate or channels
+                self._decoder.damaged += 1
+        if packet is None:
+            yield from encoder.encode(None)
+        self.damaged = self._decoder.damaged
+
+
+def _add_copy(result: OutputContainer, original: Any) -> Stream:
+    opaque = {} if original.codec_context is None else {"opaque": True}
+    stream: Any = result.add_stream_from_template(original, **opaque)
+    if isinstance(stream, AudioStream):
+        told = told_layout(stream.codec_context.layout)
+        if told != stream.codec_context.layout:
+            stream.codec_context.layout = told
+    return cast("Stream", stream)

@@ -1,0 +1,132 @@
+"""Copied streams tried before any work: written alone into a container, read again, compared.
+
+What a muxer takes is known only when it has taken it. A stream that fails here would fail after
+every frame has been stylized.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.stream import Stream
+
+from pipeline.copied_packets import CopiedPackets
+from pipeline.covers import is_cover
+from pipeline.encoders import Container
+from pipeline.matroska_acm import name_acm_tracks
+from pipeline.media_file import open_source
+from pipeline.muxers import muxer_options
+from pipeline.passages import CopyPlan, Passage, Way, is_converted
+from pipeline.source_video import SourceVideo
+from pipeline.stream_contents import StreamContents
+
+_MOST_BYTES = 64 << 20
+"""Of all streams together: hours of sound that is compressed, minutes of PCM."""
+
+
+def rehearse(source: SourceVideo, copies: CopyPlan, container: Container) -> frozenset[int]:
+    """Write and read again the start of each stream; returns those that do not come out alike.
+
+    Attachments are never among them, nor the covers that become attachments.
+    """
+    written = 0
+    options = muxer_options(container, source)
+    options.pop("movflags", None)  # what is in memory has no name to be opened again by
+    with open_source(source.path) as original:
+        trials = {
+            index: _Trial(container, options, original.streams[index], way)
+            for index, way in copies.ways.items()
+            if _is_tried(original.streams[index], container)
+        }
+        for packet in CopiedPackets(original, source, copies) if trials else ():
+            if trial := trials.get(packet.stream_index):
+                written += packet.size
+                trial.take(packet)
+            if written > _MOST_BYTES:
+                break
+        return frozenset(index for index, trial in trials.items() if not trial.comes_out_alike())
+
+
+def _is_tried(stream: Stream, container: Container) -> bool:
+    is_attached = is_cover(stream) and container.format == "matroska"
+    return stream.type != "attachment" and not is_attached
+
+
+class _Trial:
+    """One stream on its way into a file of its own, in memory."""
+
+    def __init__(
+        self, container: Container, options: dict[str, str], original: Stream, way: Way
+    ) -> None:
+        self._way = way
+        self._file = io.BytesIO()
+        self._failed = False
+        self._refused = 0
+        self._expected = StreamContents.of(original)
+        if is_converted(way):
+            self._expected.codec = way
+        self._result: OutputContainer | None = None
+        with self._failures_noted():
+            self._result = av.open(
+                self._file, "w", format=container.format, container_options=options
+            )
+            self._passage = Passage(self._result, original, way)
+            self._passage.stream.disposition = original.disposition
+            self._result.start_encoding()
+
+    def take(self, packet: av.Packet[Any] | None) -> None:
+        """Write what becomes of a packet. A few that are damaged may be refused."""
+        if self._failed or self._result is None:
+            return
+        with self._failures_noted():
+            for passed in self._passage.take(packet):
+                try:
+                    self._result.mux(passed)
+                except av.FFmpegError:
+                    self._refused += 1
+                else:  # its times are now the output's
+                    self._expected.tick = passed.time_base
+                    self._expected.take(passed)
+
+    def comes_out_alike(self) -> bool:
+        """End the file and compare it with what went in."""
+        self.take(None)
+        with self._failures_noted():
+            if self._result:
+                self._result.close()
+            if self._way == "acm" and not self._failed:
+                name_acm_tracks(self._file)
+        if self._failed or self._refused > self._expected.packets:
+            return False
+        if not self._expected.packets:
+            return True
+        with self._failures_noted():
+            self._failed = not self._is_read_again()
+        return not self._failed
+
+    def _is_read_again(self) -> bool:
+        self._file.seek(0)
+        with av.open(self._file, "r") as container:
+            found = StreamContents.of(container.streams[0])
+            for packet in container.demux(container.streams[0]):
+                if packet.size:
+                    found.take(packet)
+        if found.is_cover:
+            return bool(found.digest.digest() == self._expected.digest.digest())
+        begins = self._expected.times.earliest if self._expected.pts else Fraction(0)
+        moved = bool(found.pts) and found.times.earliest - begins > -begins / 2
+        later_by = -begins if begins < 0 and moved else Fraction(0)
+        return self._expected.is_copied_to(found, later_by=later_by)
+
+    @contextmanager
+    def _failures_noted(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, ValueError, IndexError):  # the last: nothing to be read
+            self._failed = True
