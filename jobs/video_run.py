@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -149,9 +150,10 @@ class VideoRun:
     def scan(self) -> None:
         """Probe and plan, and look for segments finished by an earlier run."""
         with self._timed("scan"), self._errors_reported():
-            if self._output.exists() and not self._job.overwrite:
+            if os.path.lexists(self._output) and not self._job.overwrite:
                 self.report.status = "skipped"
-                raise InputError(f"{self._output} exists; --overwrite replaces it")
+                is_there = "exists" if self._output.exists() else "is a link to what is not there"
+                raise InputError(f"{self._output} {is_there}; --overwrite replaces it")
             self._plan = plan = self._make_plan()
             plan.folder.open(resume=self._job.resume)
             plan.folder.unfinished(self._output).unlink(missing_ok=True)

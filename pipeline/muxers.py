@@ -8,6 +8,7 @@ import av
 from av.format import Flags
 
 from pipeline.encoders import Container
+from pipeline.gif_repetition import gif_options
 from pipeline.source_video import SourceVideo
 
 _MOVIE_TIMESCALE = 90_000
@@ -26,7 +27,7 @@ def muxer_options(container: Container, source: SourceVideo) -> dict[str, str]:
     if container.format in ("matroska", "webm"):
         return {"fflags": "+bitexact"}  # no random numbers: the same input gives the same bytes
     if container.format == "gif":
-        return {}
+        return gif_options(source)
     options = {"movflags": "+faststart", "movie_timescale": str(_MOVIE_TIMESCALE)}
     if source.info.time_base.denominator >= 1000:
         options["video_track_timescale"] = str(source.info.time_base.denominator)

@@ -8,6 +8,7 @@ from nst_core.tone_mapping import SDR_WHITE, Primaries, ToneMapping
 from nst_core.yuv_encoding import Matrix, Siting, YuvEncoding
 from pipeline.encoders import EncoderSettings
 from pipeline.hdr_metadata import read_hdr_metadata
+from pipeline.pixel_formats import chroma_in_words
 from pipeline.source_video import ColorTags, VideoStreamInfo
 
 _LIMITED, _FULL = 1, 2
@@ -122,9 +123,9 @@ def differences(stream: VideoStreamInfo, output: OutputFrame) -> list[str]:
             f"{codec} here has no more"
         )
     if int(layout.subsampling) < int(source.subsampling):
-        stored = "RGB" if source.rgb else _ratio(source.subsampling)
+        stored, written = map(chroma_in_words, (stream.pixel_format, layout.pixel_format))
         lines.append(
-            f"its {stored} frames are written as {_ratio(layout.subsampling)} by {codec}, with "
+            f"its {stored} frames are written as {written} by {codec}, with "
             "less colour; --codec ffv1 or prores keeps it"
         )
     if stream.transparent and not layout.alpha:
@@ -163,10 +164,6 @@ def differences(stream: VideoStreamInfo, output: OutputFrame) -> list[str]:
             "output is marked progressive"
         )
     return lines
-
-
-def _ratio(subsampling: str) -> str:
-    return ":".join(subsampling)
 
 
 def _tone_mapping(stream: VideoStreamInfo) -> ToneMapping:

@@ -89,6 +89,17 @@ def _subsampling(video_format: VideoFormat) -> Subsampling:
     return "422" if (across, down) == (8, 16) else "444"
 
 
+def chroma_in_words(pixel_format: str) -> str:
+    """How a format is called: RGB, or by its chroma samples to four of luma, in two rows: 4:1:1."""
+    video_format = VideoFormat(pixel_format)
+    if video_format.is_rgb or video_format.has_palette:
+        return "RGB"
+    if len(video_format.components) < 3:
+        return "grey"
+    across = video_format.chroma_width(16) // 4
+    return f"4:{across}:{across if video_format.chroma_height(16) == 16 else 0}"
+
+
 def _exists(layout: PlaneLayout) -> bool:
     try:
         VideoFormat(layout.pixel_format)

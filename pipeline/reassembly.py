@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from nst_core.errors import MediaError
 from pipeline.chapters import chapters_for
+from pipeline.container_tags import ANY_KEY, needs_any_key, tags_to_keep, words_for_lost_tags
 from pipeline.copied_packets import CopiedPackets
 from pipeline.covers import COVER_TYPES, is_cover
 from pipeline.encoders import Container
@@ -31,7 +32,6 @@ from pipeline.source_video import SourceVideo
 from pipeline.splice import Timed, encoded_as_gif, spliced
 from pipeline.work_folder import FinishedSegment
 
-_TAGS_OF_THE_CONTAINER = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 _TAGS_OF_THE_STREAM = frozenset(
     {"encoder", "vendor_id", "rotate", "duration", "number_of_frames", "number_of_bytes", "bps"}
     | {"alpha_mode"}
@@ -95,10 +95,11 @@ def reassemble(
             str(destination.absolute()),
             "w",
             format=container.format,
-            container_options=muxer_options(container, source),
+            container_options=_options(source, original, copies, container),
             metadata_errors="surrogateescape",
         ) as result,
     ):
+        tags = tags_to_keep(original)
         packets = CopiedPackets(original, source, copies)
         video, passages = _add_streams(source, original, pieces, result, copies, frame)
         make = encoded_as_gif if container.format == "gif" else spliced
@@ -110,7 +111,9 @@ def reassemble(
         aspect = source.info.sample_aspect_ratio
         assert aspect is not None
         write_pixel_aspect(destination, frame.width, frame.height, aspect)
-    return _report(packets, passages, refused)
+    return _report(
+        packets, passages, refused, words_for_lost_tags(tags, destination, container.format)
+    )
 
 
 def _add_streams(
@@ -122,8 +125,7 @@ def _add_streams(
     frame: OutputFrame,
 ) -> tuple[VideoStream, dict[int, Passage]]:
     """Write the header, its streams in the order of the source."""
-    metadata = original.metadata.items()
-    result.metadata.update({k: v for k, v in metadata if k.lower() not in _TAGS_OF_THE_CONTAINER})
+    result.metadata.update(tags_to_keep(original))
     video: VideoStream | None = None
     passages: dict[int, Passage] = {}
     for stream in original.streams:
@@ -186,7 +188,10 @@ def _passed(packets: CopiedPackets, passages: dict[int, Passage]) -> Iterator[_F
 
 
 def _report(
-    packets: CopiedPackets, passages: dict[int, Passage], refused: frozenset[tuple[int, int]]
+    packets: CopiedPackets,
+    passages: dict[int, Passage],
+    refused: frozenset[tuple[int, int]],
+    about_tags: list[str],
 ) -> CopyReport:
     counts = Counter(stream for stream, _ in refused)
     counts.update({index: passage.damaged for index, passage in passages.items()})
@@ -196,7 +201,7 @@ def _report(
         if count
     ]
     return CopyReport(
-        warnings=(*packets.problems, *lines),
+        warnings=(*packets.problems, *lines, *about_tags),
         is_whole=packets.is_whole and not lines,
         refused=refused,
     )
@@ -282,3 +287,15 @@ def _attach_cover(result: OutputContainer, original: Any, path: Path) -> None:
         data = next((bytes(packet) for packet in packets if packet.size), b"")
     tags = original.metadata
     result.add_attachment(tags.get("filename", name), tags.get("mimetype", media_type), data)
+
+
+def _options(
+    source: SourceVideo, original: InputContainer, copies: CopyPlan, container: Container
+) -> dict[str, str]:
+    options = muxer_options(container, source)
+    # A cover lies among the plain tags: with the flag there would be none.
+    has_cover = any(is_cover(original.streams[index]) for index in copies.stream_indices)
+    may_have_any_key = container.format in ("mp4", "mov") and not has_cover
+    if may_have_any_key and needs_any_key(tags_to_keep(original), container.format):
+        options["movflags"] += f"+{ANY_KEY}"
+    return options

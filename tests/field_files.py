@@ -86,4 +86,5 @@ FIELD_FILES: tuple[FieldFile, ...] = (
     FieldFile(
         "16-pixel-aspect-changes/sar.ts", ".mkv", "done", 20, says="pixels change their shape"
     ),
+    FieldFile("15-gif-loop-and-last-delay/once.gif", ".gif", "done", 5),
 )

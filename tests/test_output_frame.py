@@ -142,9 +142,11 @@ def test_a_standard_range_is_never_tone_mapped() -> None:
         ({"codec": "hevc", "pixel_format": "yuv420p10le"}, "out.mp4", "h264", ["10-bit"]),
         (TITLES, "out.mp4", None, ["RGB", "transparency"]),
         ({"codec": "gif", "pixel_format": "bgra"}, "out.mp4", None, ["RGB"]),  # opaque
+        ({"codec": "dvvideo", "pixel_format": "yuv411p"}, "out.mp4", None, ["4:1:1 frames"]),
+        ({"codec": "mjpeg", "pixel_format": "gray"}, "out.mp4", None, []),
         ({"color": (1, 1, 1, 8)}, "out.mp4", None, ["matrix (number 8"]),
         ({"codec": "prores", "pixel_format": "yuv422p10le"}, "out.mp4", None, ["4:2:2"]),
-        ({"interlaced": True}, "out.mp4", None, ["interlaced"]),
+        ({"interlaced": True}, "out.mp4", None, ["marked progressive"]),
         ({"dynamic_hdr": True, "closed_captions": True}, "out.mp4", None, ["dynamic", "captions"]),
         (HDR10, "out.mkv", "ffv1", ["HDR10 metadata"]),
         (HDR10, "out.mkv", "hevc", []),

@@ -516,6 +516,16 @@ def test_an_existing_output_is_replaced_only_when_told(clip: Path, tmp_path: Pat
     assert report.status == "done"
 
 
+def test_a_link_to_nothing_is_told_before_any_work(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    output.symlink_to(tmp_path / "nowhere.mp4")
+    (report,) = stylize_videos(_job(clip, output)).inputs
+    assert (report.status, report.segments["total"]) == ("skipped", 0)
+    assert "a link to what is not there" in str(report.error)
+    (report,) = stylize_videos(_job(clip, output, overwrite=True)).inputs
+    assert report.status == "done"
+
+
 def test_an_output_equal_to_its_input_is_refused(clip: Path, tmp_path: Path) -> None:
     source = tmp_path / "film.mp4"
     source.write_bytes(clip.read_bytes())
