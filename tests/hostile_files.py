@@ -44,7 +44,7 @@ class HostileFile:
         return Path(self.name).with_suffix(self.becomes).name if self.becomes else self.name
 
 
-_UNREADABLE = "that could not be decoded"
+_UNREADABLE = "packet that could not be decoded"
 
 HOSTILE_FILES: tuple[HostileFile, ...] = (
     HostileFile("01_h264_bframes_aac.mp4", "done", 144, copied="aac"),

@@ -32,6 +32,7 @@ from pipeline.segment_worker import SegmentWorker
 from pipeline.source_video import probe
 from pipeline.work_folder import HIDDEN_PARENT, WorkFolder
 from tests.media import decoded_frames, make_clip, psnr, stream_packets
+from tests.sound_reading import read_sound
 
 HERE = PoolSpec(workers=0)
 
@@ -360,12 +361,37 @@ def test_a_file_that_ends_too_early_is_damaged(data: Path, tmp_path: Path) -> No
     assert "declares 144" in report.warnings[0]
 
 
-def test_sound_that_the_muxer_refuses_is_told_before_any_work(tmp_path: Path) -> None:
-    source = tmp_path / "opus.webm"
-    make_clip(source, codec="libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"})
-    report = stylize_videos(_job(source, tmp_path / "out.mov"))
+def test_sound_that_nothing_holds_is_refused_before_any_work_unless_it_may_be_left_out(
+    clip: Path, tmp_path: Path
+) -> None:
+    report = stylize_videos(_job(clip, tmp_path / "out.webm"))
     assert report.nothing_started
-    assert "opus" in str(report.inputs[0].error)
+    assert "aac audio" in str(report.inputs[0].error)
+    assert "--allow-left-out" in str(report.inputs[0].error)
+    (part,) = stylize_videos(_job(clip, tmp_path / "out.webm", allow_left_out=True)).inputs
+    assert part.status == "done", part.error
+    assert sum("is left out" in warning for warning in part.warnings) == 1
+
+
+def test_a_run_that_goes_on_converts_sound_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = tmp_path / "opus.webm", tmp_path / "out.mov"
+    make_clip(source, codec="libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"})
+
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.video_run, "publish", no_room)
+        (part,) = stylize_videos(_job(source, output)).inputs
+    assert "No space left" in str(part.error)
+    (part,) = stylize_videos(_job(source, output)).inputs
+    assert part.status == "done", part.error
+    assert part.segments["reused"] == part.segments["total"]
+    assert "is converted to PCM of 32 bits (floats)" in part.warnings[0]
+    (before,), (after,) = read_sound(source), read_sound(output)
+    assert np.array_equal(before.samples, after.samples)
 
 
 def test_cover_art_is_left_out_with_a_warning_where_it_does_not_fit(
