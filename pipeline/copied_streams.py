@@ -10,12 +10,14 @@ from typing import Any
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.container import InputContainer
 from av.stream import Discard
 
 from nst_core.errors import MediaError
 from pipeline.converted_sound import PCM_CONTAINERS, pcm_codec_for, pcm_in_words
 from pipeline.covers import COVER_TYPES, is_cover
 from pipeline.encoders import Container, container_for
+from pipeline.late_streams import is_unknown, only_data_begins_later
 from pipeline.media_file import demux, open_source
 from pipeline.muxers import abilities
 from pipeline.passages import CopyPlan, Way, is_converted
@@ -43,6 +45,8 @@ def plan_copies(source: SourceVideo, output: Path, *, allow_left_out: bool = Fal
         }
         ways = _rehearsed(source, container, ways, strict_times=strict)
         warnings = _check_gif(source) if container.format == "gif" else []
+        if source.has_late_streams:
+            warnings.append(_late(source, file, allowed=allow_left_out))
         for index, possible in ways.items():
             stream = file.streams[index]
             if not possible:
@@ -99,8 +103,15 @@ def _ways(stream: Any, container: Container, supported: frozenset[str]) -> Itera
 def _left_out(source: SourceVideo, stream: Any, output: Path, *, allowed: bool) -> str:
     """Say that a stream is left out. Raises MediaError for sound, unless that is allowed."""
     is_gif = output.suffix.lower() == ".gif"
-    if stream.type == "audio" and not _has_packets(source.path, stream.index):
-        return f"{_in_words(stream)} is announced and has nothing in it: left out"
+    if is_unknown(stream):
+        if not _has_packets(source.path, stream.index):
+            return f"{_in_words(stream)} is announced and has nothing in it: left out"
+        if not allowed:
+            raise MediaError(
+                f"{source.path}: its {_in_words(stream)} begins so late that it is not known what "
+                "it is, as where recordings were joined: stylize its parts apart, or leave it out "
+                "with --allow-left-out"
+            )
     if stream.type == "audio" and not allowed and not is_gif:
         if output.suffix.lower() == ".mkv":
             advice = "and nothing else holds it"
@@ -111,6 +122,18 @@ def _left_out(source: SourceVideo, stream: Any, output: Path, *, allowed: bool) 
             f"being encoded again; {advice}, or leave it out with --allow-left-out"
         )
     return f"{_in_words(stream)} does not fit into {output.suffix} and is left out"
+
+
+def _late(source: SourceVideo, file: InputContainer, *, allowed: bool) -> str:
+    """Say that streams which begin later are left out. Raises MediaError unless they are data."""
+    if only_data_begins_later(file):
+        return "streams of data that begin only later in the file are left out"
+    if not allowed:
+        raise MediaError(
+            f"{source.path}: it has streams that begin only later in the file, as where recordings "
+            "were joined: stylize its parts apart, or leave them out with --allow-left-out"
+        )
+    return "streams that begin only later in the file are left out"
 
 
 def _in_words(stream: Any) -> str:

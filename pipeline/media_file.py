@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from nst_core.errors import MediaError
 from pipeline.covers import is_cover
+from pipeline.late_streams import probing_options
 from pipeline.packed_frames import FrameUnpacker
 
 # FFmpeg writes to stderr by itself; what goes wrong is told by exceptions and reports instead. Only
@@ -39,13 +40,14 @@ def open_source(path: Path, *, with_all_cut: bool = False) -> Iterator[InputCont
 
     ``with_all_cut`` brings back what an edit list cuts off.
     """
+    name = str(path.absolute())
     try:
         # Absolute, for FFmpeg takes what is before a colon for a protocol. Strict, the default,
         # raises UnicodeDecodeError at the first Latin-1 tag.
         container = av.open(
-            str(path.absolute()),
+            name,
             metadata_errors="surrogateescape",
-            options={"ignore_editlist": "1"} if with_all_cut else {},
+            options=probing_options(name) | ({"ignore_editlist": "1"} if with_all_cut else {}),
         )
     except FileNotFoundError as error:
         raise MediaError(f"{path}: no such file") from error
@@ -142,7 +144,7 @@ def demux(
             return
         except IndexError:  # how PyAV ends where it meets streams that it does not know
             if late_streams is not None:
-                late_streams.append("streams that begin only later in the file are left out")
+                late_streams.append("streams begin only later in the file")
             return
         if packet.size:
             yield packet

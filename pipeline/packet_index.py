@@ -71,6 +71,8 @@ class IndexedStream:
     warnings: tuple[str, ...]
     is_whole: bool
     """False where the demuxer stopped with an error."""
+    has_late_streams: bool = False
+    """Whether the file has streams beside it that begin only later, and that nobody can read."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class _Scan:
     warnings: tuple[str, ...]
     is_whole: bool
     """False where the demuxer stopped with an error."""
+    has_late_streams: bool
     was_packed: bool = False
     """Whether packets of several frames were taken apart: see packed_frames."""
 
@@ -126,22 +129,21 @@ def index_packets(
         is_shown=scan.is_shown,
         dts=decoding_times(pts) if resets or is_in_doubt else None,
     )
-    return IndexedStream(index, resets, tuple(warnings), scan.is_whole)
+    return IndexedStream(index, resets, tuple(warnings), scan.is_whole, scan.has_late_streams)
 
 
 def _scan(path: Path, stream_index: int) -> _Scan:
     pts, dts, duration = array("q"), array("q"), array("q")
     is_keyframe, is_shown = bytearray(), bytearray()
     warnings: list[str] = []
+    late: list[str] = []
     is_whole = True
     with open_source(path) as container:
         stream = cast("VideoStream", container.streams[stream_index])
         codec = stream.codec_context.name
         unpacker = FrameUnpacker(stream.codec_context.extradata)
         try:
-            packets = video_packets(
-                container, stream_index, late_streams=warnings, unpacker=unpacker
-            )
+            packets = video_packets(container, stream_index, late_streams=late, unpacker=unpacker)
             for packet in packets:
                 pts.append(NO_TIME if packet.pts is None else packet.pts)
                 dts.append(NO_TIME if packet.dts is None else packet.dts)
@@ -162,6 +164,7 @@ def _scan(path: Path, stream_index: int) -> _Scan:
             may_jump=Flags.ts_discont in Flags(container.format.flags),
             warnings=tuple(warnings),
             is_whole=is_whole,
+            has_late_streams=bool(late),
             was_packed=unpacker.found_packed,
         )
 

@@ -129,6 +129,8 @@ class SourceVideo:
     """False where the file ends before the frames that it declares."""
     clock_resets: tuple[ClockReset, ...] = ()
     """Where the times of the file start again; those of ``packets`` are continued."""
+    has_late_streams: bool = False
+    """Whether the file has streams that begin only later, and that nobody can read."""
 
     @property
     def last_duration(self) -> int:
@@ -173,6 +175,7 @@ def probe(path: Path) -> SourceVideo:
         warnings=(*others, *indexed.warnings, *lacking),
         is_whole=indexed.is_whole and not lacking,
         clock_resets=indexed.resets,
+        has_late_streams=indexed.has_late_streams,
     )
 
 

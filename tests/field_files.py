@@ -67,6 +67,9 @@ FIELD_FILES: tuple[FieldFile, ...] = (
     FieldFile(_PCM, ".mov", "done", 19, copied=1),
     FieldFile(_PCM, ".mp4", "done", 19, copied=1),
     FieldFile(_PCM, ".mkv", "done", 19, copied=1),
+    FieldFile("05-sound-that-begins-late/late_aac.ts", ".mkv", "done", 75, copied=1),
+    FieldFile("05-sound-that-begins-late/late_aac.ts", ".mp4", "done", 75, copied=1),
+    FieldFile("05-sound-that-begins-late/late_mp2.vob", ".mkv", "done", 75, copied=1),
     FieldFile(_TWO, ".mkv", "done", 25, copied=1, others="h264"),
     FieldFile(_TWO, ".mp4", "done", 25, copied=1, others="h264"),
     FieldFile(
