@@ -15,6 +15,7 @@ from nst_core.errors import MediaError
 from nst_core.tone_mapping import Transfer
 from nst_core.wording import counted
 from nst_core.yuv_encoding import Siting
+from pipeline.encryption import encryption
 from pipeline.first_frame import display_matrix, first_frame, shows_through, side_data
 from pipeline.media_file import (
     declared_seconds,
@@ -148,6 +149,8 @@ def probe(path: Path) -> SourceVideo:
         raise MediaError(f"{path}: a folder; name video files")
     if path.exists() and path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty")
+    if how := encryption(path):
+        raise MediaError(f"{path}: the film is encrypted ({how}); decrypt it first")
     with open_source(path) as container:
         stream = main_video_stream(container, path)
         info = _describe(stream, path)

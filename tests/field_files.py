@@ -90,4 +90,5 @@ FIELD_FILES: tuple[FieldFile, ...] = (
         "16-pixel-aspect-changes/sar.ts", ".mkv", "done", 20, says="pixels change their shape"
     ),
     FieldFile("15-gif-loop-and-last-delay/once.gif", ".gif", "done", 5),
+    FieldFile("19-encrypted-mp4/drm.mp4", ".mp4", "refused", says="encrypted (encv)"),
 )
