@@ -16,8 +16,9 @@ import torch
 from PIL import ImageOps
 from torch import Tensor, nn
 
+from jobs.evaluation_specs import EvaluateGenerator
 from jobs.progress import OnProgress, Progress, ignore_progress
-from jobs.specs import EvaluateGenerator, LossNetworkChoice
+from jobs.specs import LossNetworkChoice
 from jobs.training_content import find_content
 from nst_core.engine import choose_device
 from nst_core.errors import InputError

@@ -90,8 +90,9 @@ class StylizeVideo:
     """Stylize whole videos: every frame at its time, sound and all else as it was."""
 
     inputs: tuple[Path, ...]
+    """Files, folders of films and globs."""
     output: Path
-    """A file for one input; a folder for several, or where one of that name exists."""
+    """A file for one input; else a folder: see video_output.py."""
     style: StyleSpec
     pool: PoolSpec = PoolSpec()
     segment_seconds: float = 5.0
@@ -109,6 +110,10 @@ class StylizeVideo:
     """Bring a high dynamic range down to the standard one."""
     max_side: int | None = None
     """Shrink so that the longer side has at most this many pixels."""
+    into_folder: bool = False
+    """``output`` is a folder, whatever it is called."""
+    mark: str = ""
+    """Behind the names of the outputs; none where it is empty."""
     work_dir: Path | None = None
     """Where finished segments are kept until the output is whole; None: beside the output."""
     resume: bool = True
@@ -179,7 +184,7 @@ class StylizeImages:
             raise InputError(f"--quality {self.quality}: 1 to 100 is allowed; try 95")
         if isinstance(self.tile, int) and self.tile < 64:
             raise InputError(f"--tile {self.tile}: auto, off, or at least 64 pixels are allowed")
-        _check_at_least(1, "--max-pixels", self.max_pixels)
+        check_at_least(1, "--max-pixels", self.max_pixels)
         _check_seed(self.seed)
         _check_max_side(self.max_side)
 
@@ -191,7 +196,8 @@ class Upscale:
     sources: tuple[str, ...]
     """Pictures, videos, folders (with all of both below them) and globs."""
     output: str
-    """A folder: pictures keep their tree, videos their names; for pictures a URI too."""
+    """A folder: pictures keep their tree, videos their names; for pictures a URI too. For a single
+    source also a file's name."""
     model: str
     """Name of a bundled network, or the path of a checkpoint."""
     match_histogram: bool = False
@@ -253,6 +259,7 @@ class Upscale:
         return StylizeVideo(
             inputs=tuple(inputs),
             output=Path(self.output),
+            into_folder=self.output.endswith("/"),
             style=self.style,
             pool=self.pool,
             segment_seconds=self.segment_seconds,
@@ -325,48 +332,12 @@ class Optimize:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        _check_at_least(1, "--steps", self.steps)
+        check_at_least(1, "--steps", self.steps)
         check_pixels("--image-size", self.image_size)
         if self.style_size is not None:
             check_pixels("--style-size", self.style_size)
         _check_picture_suffix(self.output)
         _check_seed(self.seed)
-
-
-@dataclass(frozen=True)
-class EvaluateGenerator:
-    """Compare a generator with optimising every picture on the generator's own objective."""
-
-    checkpoint: str
-    """Name of a bundled style, or the path of a checkpoint."""
-    content: Path
-    """Folder of photographs that the generator has not seen."""
-    style_image: Path
-    """The picture that the generator has learnt from."""
-    against_iterations: int = 200
-    """Iterations of L-BFGS on each photograph."""
-    image_size: int = 256
-    """Side of the square crops, in pixels."""
-    max_images: int | None = None
-    """Of the folder, in sorted order; None: all."""
-    init: InitChoice = "content"
-    """What a picture is before the first iteration: the content, or noise."""
-    loss_network: LossNetworkChoice | None = None
-    """None: the one that the checkpoint was trained with."""
-    loss_network_weights: Path | None = None
-    device: DeviceChoice = "auto"
-    threads: int | None = None
-    """CPU threads; None: all."""
-    mixed_precision: bool = False
-    """bfloat16 in the loss network while L-BFGS runs: half the time on CPUs that have it."""
-
-    def __post_init__(self) -> None:
-        _check_at_least(1, "--against-iterations", self.against_iterations)
-        check_pixels("--image-size", self.image_size)
-        if self.max_images is not None:
-            _check_at_least(1, "--max-images", self.max_images)
-        if self.threads is not None:
-            _check_at_least(1, "--threads", self.threads)
 
 
 def check_stroke(stroke: float) -> None:
@@ -375,7 +346,8 @@ def check_stroke(stroke: float) -> None:
         raise InputError(f"--stroke {stroke:g}: 0.25 to 4 is allowed; try 0.5 or 2")
 
 
-def _check_at_least(least: int, option: str, value: int) -> None:
+def check_at_least(least: int, option: str, value: int) -> None:
+    """Raise InputError for a number below the least one."""
     if value < least:
         raise InputError(f"{option} {value}: at least {least} is needed")
 

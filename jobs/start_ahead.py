@@ -39,7 +39,7 @@ def videos_need_ray(job: StylizeVideo) -> bool:
         _starts_ray(job.pool)
         and _is_known(job.style)
         and _can_be_written(job)
-        and any(_has_several_segments(path, job.segment_seconds) for path in job.inputs)
+        and any(_has_several_segments(path, job.segment_seconds) for path in _films(job))
     )
 
 
@@ -72,6 +72,15 @@ def _can_be_written(job: StylizeVideo) -> bool:
     if not folder.is_dir() or (job.output.is_file() and not job.overwrite):
         return False
     return not (job.resume and ((job.work_dir or folder / ".nst-work").exists()))
+
+
+def _films(job: StylizeVideo) -> list[Path]:
+    from jobs.video_output import inputs_and_outputs
+
+    try:
+        return [path for path, _ in inputs_and_outputs(job)]
+    except NstError:
+        return []
 
 
 def _has_several_segments(path: Path, segment_seconds: float) -> bool:

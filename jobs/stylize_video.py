@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from jobs.background import BackgroundThread, wait_for
 from jobs.progress import FileProgress, OnProgress, Pace, Progress, ignore_progress
 from jobs.small_work import pool_for_segments
 from jobs.specs import StylizeVideo
+from jobs.video_output import inputs_and_outputs, make_folders
 from jobs.video_run import VideoReport, VideoRun
 from jobs.workers import find_checked, make_segment_worker, stylizing_pool
-from nst_core.errors import InputError
 from nst_core.style_library import Style
-from pipeline.encoders import CONTAINERS
 from pipeline.segment_task import SegmentTask, StylizedSegment
 from pipeline.worker_pool import Deadline, Outcome, Unit
 
@@ -47,10 +45,9 @@ def stylize_videos(
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
     style = find_checked(job.style, job.pool)
-    outputs = output_paths(job)
-    runs = [
-        VideoRun(path, output, job, style) for path, output in zip(job.inputs, outputs, strict=True)
-    ]
+    pairs = inputs_and_outputs(job)
+    make_folders(job, pairs)
+    runs = [VideoRun(path, output, job, style) for path, output in pairs]
     try:
         with BackgroundThread("scan") as scanner, BackgroundThread("write") as writer:
             engine, workers = _stylize(_Batch(runs, scanner, writer, on_progress), job, style)
@@ -191,31 +188,3 @@ class _Batch:
             per_second=self._pace.per_second(now),
             seconds_left=self._pace.seconds_left(total - done, now) if all_known else None,
         )
-
-
-def output_paths(job: StylizeVideo) -> list[Path]:
-    """One output for each input; a folder keeps the names. Raises InputError.
-
-    An ending that cannot be written (``.avi``, ``.ts``) becomes ``.mkv``, which holds most.
-    """
-    asked = job.output
-    is_folder = len(job.inputs) > 1 or asked.is_dir()
-    if not is_folder:
-        return [asked]
-    if asked.exists() and not asked.is_dir():
-        raise InputError(f"-o {asked}: a file; several inputs need a folder")
-    asked.mkdir(parents=True, exist_ok=True)
-    names = [
-        path.name if path.suffix.lower() in CONTAINERS else f"{path.stem}.mkv"
-        for path in job.inputs
-    ]
-    outputs = [asked / name for name in names]
-    seen: dict[Path, Path] = {}
-    for path, output in zip(job.inputs, outputs, strict=True):
-        if output in seen:
-            raise InputError(
-                f"{seen[output]} and {path} would both become {output}; "
-                "give them different names, or stylize them apart"
-            )
-        seen[output] = path
-    return outputs

@@ -5,29 +5,25 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from cluster.connection import ray_session
+from jobs.image_output import image_output
 from jobs.image_report import StylizeImagesReport
 from jobs.progress import OnProgress, ignore_progress
 from jobs.specs import Upscale
 from jobs.stylize_images import stylize_images
-from jobs.stylize_video import StylizeVideoReport, output_paths, stylize_videos
+from jobs.stylize_video import StylizeVideoReport, stylize_videos
+from jobs.video_output import inputs_and_outputs
 from jobs.workers import find_checked
 from nst_core.errors import InputError
 from nst_core.picture_files import PICTURE_SUFFIXES
+from pipeline.encoders import CONTAINERS
 from pipeline.storage import LocalStorage, is_uri, storage_for
-
-VIDEO_SUFFIXES = frozenset(
-    {
-        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts"),
-        *(".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".vob"),
-    }
-)
-"""What is taken for a video in a folder; a file named by itself may end as it likes."""
+from pipeline.video_sources import VIDEO_SUFFIXES, is_one_video
 
 
 @dataclass(frozen=True)
@@ -60,24 +56,41 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
     find_checked(job.style, job.pool)
-    storage = storage_for(job.output)
-    if storage.is_file(storage.resolved(job.output)):
-        raise InputError(f"-o {job.output}: a file; upscaled pictures and videos go into a folder")
+    is_one = _check_output(job)
     sources = sort_sources(job.sources, job.output)
     if sources.videos and is_uri(job.output):
         raise InputError(f"-o {job.output}: videos need a folder of this machine")
-    if sources.videos:
-        Path(job.output).mkdir(parents=True, exist_ok=True)
     pictures = job.of_images(sources.pictures) if sources.pictures else None
     videos = job.of_videos(sources.videos) if sources.videos else None
+    # What -o cannot be is told before anything is begun; two videos of one name, too.
+    if pictures:
+        image_output(pictures)
     if videos:
-        output_paths(videos)  # two of one name are told before the pictures are begun
+        videos = replace(videos, into_folder=videos.into_folder or not is_one)
+        inputs_and_outputs(videos)
     both = pictures is not None and videos is not None
     with _one_session(job) if both else nullcontext():
         return UpscaleReport(
             images=stylize_images(pictures, on_progress) if pictures else None,
             videos=stylize_videos(videos, on_progress) if videos else None,
         )
+
+
+def _check_output(job: Upscale) -> bool:
+    """Return whether it may be the name of a single output; raise InputError if it must not."""
+    storage = storage_for(job.output)
+    path = storage.resolved(job.output)
+    if len(job.sources) == 1 and is_one_video(Path(job.sources[0])):
+        return True
+    if storage.is_file(path):
+        raise InputError(f"-o {job.output}: a file; upscaled pictures and videos go into a folder")
+    is_name = Path(path).suffix.lower() in {*PICTURE_SUFFIXES, *CONTAINERS}
+    if is_name and not storage.is_folder(path) and not job.output.endswith("/"):
+        raise InputError(
+            f"-o {job.output}: a file's name, and there may be several outputs; name a folder "
+            f"({job.output}/ where it is to be called so)"
+        )
+    return False
 
 
 def sort_sources(sources: Sequence[str], output: str) -> SortedSources:

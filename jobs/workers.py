@@ -66,6 +66,7 @@ def stylizing_pool(
             depth=depth,
             concurrency=(concurrency_on_gpu or concurrency) if resources.gpus else concurrency,
             deadline=deadline,
+            is_shared=pool.address != LOCAL,
         )
         _log.info(
             "%d workers of Ray (%s), each with %g CPUs and %g GPUs",

@@ -181,9 +181,11 @@ class ActorPool:
         depth: int = 2,
         concurrency: int = 1,
         deadline: Deadline | None = None,
+        is_shared: bool = True,
     ) -> None:
+        """``is_shared`` says whether others' work may be on the same Ray."""
         self.workers = resources.workers_to_start(workers)
-        self._news = RoomNews(resources)
+        self._news = RoomNews(resources, is_shared=is_shared)
         self._factory = ray.put(factory)  # once, and not with each actor
         self._depth = depth
         self._deadline = deadline or Deadline(math.inf)

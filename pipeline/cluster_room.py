@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import ray
 
 from nst_core.errors import EnvironmentProblem
+from nst_core.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ class Resources:
     gpus: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.cpus:g} CPUs and {self.gpus:g} GPUs"
+        gpus = f" and {_amount(self.gpus, 'GPUs')}" if self.gpus else ""
+        return f"{_amount(self.cpus, 'CPUs')}{gpus}"
 
     def workers_that_fit(self, nodes: Sequence[Amounts]) -> int:
         """How many such workers ``nodes`` can hold, each for itself."""
@@ -77,7 +79,8 @@ class Resources:
             has = ", ".join(f"{sum(n.get(of, 0) for n in now):g} {of}s" for of in ("CPU", "GPU"))
             more = "" if to_come is None else f", and {_AUTOSCALES_TO} for the autoscaler"
             raise EnvironmentProblem(
-                f"{workers or 1} workers of {self} each: there is room for {room} ({has}{more}); "
+                f"{counted(workers or 1, 'workers')} of {self} each: "
+                f"there is room for {room} ({has}{more}); "
                 "lower --workers, --cpus-per-worker or --gpus-per-worker"
             )
         return workers or room
@@ -97,8 +100,10 @@ class Resources:
 class RoomNews:
     """Tells, now and then, what workers wait for that have not started."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, *, is_shared: bool = True) -> None:
+        """``is_shared`` says whether others' work may be on the same Ray."""
         self._resources = resources
+        self._is_shared = is_shared
         self._told = -_SECONDS_BETWEEN_NEWS
         self._without_nodes_since: float | None = None
 
@@ -116,8 +121,13 @@ class RoomNews:
         grows = nodes_to_come() is not None
         if now - self._told >= _SECONDS_BETWEEN_NEWS:
             self._told = now
-            cause = _cause(lost=lost, grows=grows)
-            _log.warning("%d workers wait for %s each: %s", len(late), self._resources, cause)
+            if self._is_shared or lost:
+                cause = _cause(lost=lost, grows=grows)
+                wait = "waits" if len(late) == 1 else "wait"
+                who = counted(len(late), "workers")
+                _log.warning("%s %s for %s each: %s", who, wait, self._resources, cause)
+            else:
+                _log.info("%s not started yet: this machine is busy", counted(len(late), "workers"))
         if not lost or grows or not none_works:
             self._without_nodes_since = None
             return
@@ -127,6 +137,10 @@ class RoomNews:
                 f"no node is left that could hold a worker of {self._resources}; what is finished "
                 "is kept: run again when nodes are back (`nst cluster status`)"
             )
+
+
+def _amount(number: float, of: str) -> str:
+    return counted(1, of) if number == 1 else f"{number:g} {of}"
 
 
 def _cause(*, lost: bool, grows: bool) -> str:

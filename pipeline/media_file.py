@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -40,6 +41,7 @@ def open_source(path: Path, *, with_all_cut: bool = False) -> Iterator[InputCont
 
     ``with_all_cut`` brings back what an edit list cuts off.
     """
+    check_regular(path)
     name = str(path.absolute())
     try:
         # Absolute, for FFmpeg takes what is before a colon for a protocol. Strict, the default,
@@ -55,6 +57,18 @@ def open_source(path: Path, *, with_all_cut: bool = False) -> Iterator[InputCont
         raise MediaError(f"{path}: not a readable video ({reason(error)})") from error
     with container:
         yield container
+
+
+def check_regular(path: Path) -> None:
+    """Raise MediaError for what cannot be read twice, or has no end: a pipe, a device, a folder."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # opening it says why, in its own words
+    if stat.S_ISDIR(mode):
+        raise MediaError(f"{path}: a folder; name a file")
+    if not stat.S_ISREG(mode):
+        raise MediaError(f"{path}: a pipe or device, which cannot be read twice; name a file")
 
 
 def film_streams(container: InputContainer) -> list[VideoStream]:

@@ -18,6 +18,7 @@ from nst_core.yuv_encoding import Siting
 from pipeline.encryption import encryption
 from pipeline.first_frame import display_matrix, first_frame, shows_through, side_data
 from pipeline.media_file import (
+    check_regular,
     declared_seconds,
     demux,
     film_streams,
@@ -145,8 +146,7 @@ def probe(path: Path) -> SourceVideo:
     More is decoded where times do not tell the order of showing. Raises MediaError where there is
     no video to decode, or its frames cannot be ordered.
     """
-    if path.is_dir():
-        raise MediaError(f"{path}: a folder; name video files")
+    check_regular(path)
     if path.exists() and path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty")
     if how := encryption(path):

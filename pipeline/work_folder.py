@@ -170,6 +170,10 @@ class WorkFolder:
                 if os.fstat(lock.fileno()).st_nlink:
                     return lock
                 lock.close()
+            if not self.path.parent.is_dir():  # not even that: /proc takes no files
+                raise InputError(
+                    f"{self.path.parent.parent}: nothing can be written there; choose another place"
+                )
         raise InputError(f"{self.path}: other runs make and remove it all the time; run again")
 
     def _claim(self, lock: IO[bytes]) -> None:

@@ -65,9 +65,10 @@ def test_who_waits_says_for_what(
             news.tell([11.0, 12.0], none_works=False)
         monkeypatch.setenv("NST_AUTOSCALES_TO", '[{"CPU": 8, "nodes": 4}]')
         RoomNews(Resources(1)).tell([11.0], none_works=True)
+        RoomNews(Resources(1), is_shared=False).tell([11.0], none_works=True)  # nobody to blame
     assert [record.message for record in caplog.records] == [
-        "2 workers wait for 1 CPUs and 0 GPUs each: other work has the cluster's room",
-        "1 workers wait for 1 CPUs and 0 GPUs each: the cluster's autoscaler adds nodes "
+        "2 workers wait for 1 CPU each: other work has the cluster's room",
+        "1 worker waits for 1 CPU each: the cluster's autoscaler adds nodes "
         "(minutes, where machines are to be had)",
     ]
 

@@ -19,8 +19,8 @@ from PIL import Image
 
 from jobs.evaluate_super_resolution import evaluate_super_resolution
 from jobs.evaluate_video import evaluate_video
+from jobs.evaluation_specs import EvaluateGenerator
 from jobs.progress import OnProgress, Progress
-from jobs.specs import EvaluateGenerator
 from nst_core.checkpoint import load_generator, save_generator
 from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.errors import InputError, MediaError

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from jobs.evaluate_generator import _crossing, evaluate_generator
-from jobs.specs import EvaluateGenerator
+from jobs.evaluation_specs import EvaluateGenerator
 from jobs.training_plan import build_trainer, describe, make_plan, training_pictures
 from jobs.training_specs import TrainStyle
 from nst_core.checkpoint import read_state, save_generator, save_state

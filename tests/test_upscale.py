@@ -322,7 +322,21 @@ def test_two_videos_of_one_name_are_told_before_the_pictures_are_begun(
     output = tmp_path / "out"
     with pytest.raises(InputError, match="would both become"):
         upscale(_job(sources, output, model))
-    assert list(output.iterdir()) == []
+    assert not output.exists()
+
+
+def test_a_single_source_and_a_files_name_are_a_file(
+    sources: Path, model: Path, tmp_path: Path
+) -> None:
+    for source, name in ((sources / "a.png", "b.jpg"), (sources / "deep" / "short.mp4", "b.mkv")):
+        output = tmp_path / name
+        report = upscale(_job(source, output, model))
+        assert output.is_file()
+        with pytest.raises(InputError, match=r"b\.\w+/"):
+            upscale(_job(sources, tmp_path / f"other-{name}", model))
+        assert (report.images is None) == (name == "b.mkv")
+    assert {path.name for path in tmp_path.iterdir()} >= {"b.jpg", "b.mkv"}
+    assert not (tmp_path / "report.json").exists()
 
 
 def test_every_command_refuses_the_checkpoints_of_the_others(

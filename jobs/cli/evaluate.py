@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.cli import console, options
-from jobs.specs import EvaluateGenerator, InitChoice, LossNetworkChoice
+from jobs.evaluation_specs import EvaluateGenerator
+from jobs.specs import InitChoice, LossNetworkChoice
 from nst_core.errors import InputError
 from nst_core.wording import counted
 

@@ -28,12 +28,17 @@ _STYLE = options.DEFAULT_STYLE
 
 @app.command()
 def video(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos.")],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="The file to write; a folder for several inputs."),
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="Videos, folders of them, globs in quotes."),
     ],
-    style: options.Style,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", help="The file to write; a folder for several inputs, or DIR/."
+        ),
+    ],
+    style: options.Styles,
     segment_seconds: Annotated[
         float, typer.Option(help="Length of the pieces that workers take; less at a film's end.")
     ] = StylizeVideo.segment_seconds,
@@ -79,10 +84,15 @@ def video(
 
     Example: nst stylize video film.mp4 -o film-wave.mp4 --style wave
     """
+    styles = [
+        StyleSpec(each, strength, keep_colors, engine, device, precision, stroke=stroke)
+        for each in style
+    ]
     job = StylizeVideo(
         inputs=tuple(inputs),
-        output=output,
-        style=StyleSpec(style, strength, keep_colors, engine, device, precision, stroke=stroke),
+        output=Path(output),
+        into_folder=output.endswith("/"),
+        style=styles[0],
         pool=PoolSpec(address, workers, cpus_per_worker, gpus_per_worker),
         segment_seconds=segment_seconds,
         segment_deadline=segment_deadline,
@@ -98,16 +108,16 @@ def video(
         allow_left_out=allow_left_out,
         overwrite=overwrite,
     )
-    _stylize_videos(job, json)
+    _stylize_videos(job, styles, json)
 
 
-def _stylize_videos(job: StylizeVideo, json: bool) -> None:
+def _stylize_videos(job: StylizeVideo, styles: list[StyleSpec], json: bool) -> None:
     from jobs.start_ahead import ahead_of_videos
 
     with ahead_of_videos(job), console.shown_progress() as show:
-        from jobs.stylize_video import stylize_videos
+        from jobs.video_styles import stylize_in_styles
 
-        report = stylize_videos(job, show)
+        report = stylize_in_styles(job, styles, show)
     console.report(asdict(report), as_json=json)
     reports.tell_videos(report, json=json)
     if report.nothing_started:

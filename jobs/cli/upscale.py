@@ -20,7 +20,14 @@ def upscale(
         list[str],
         typer.Argument(metavar="SRC...", help="Pictures, videos, folders of both, globs."),
     ],
-    output: Annotated[str, typer.Option("--output", "-o", help="The folder to write into.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The folder to write into; for a single source also the name of a file.",
+        ),
+    ],
     model: Annotated[
         str,
         typer.Option(

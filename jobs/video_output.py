@@ -1,0 +1,79 @@
+"""Where films go: one to a name, several into a folder; and what each style's is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.specs import StylizeVideo
+from nst_core.errors import InputError
+from pipeline.encoders import CONTAINERS
+from pipeline.video_sources import FoundVideo, find_videos, is_one_video
+
+
+def inputs_and_outputs(job: StylizeVideo) -> list[tuple[Path, Path]]:
+    """Return every film with its output. Raises InputError.
+
+    In a folder names are kept, those below folders and globs with their folders. An ending that
+    cannot be written (``.avi``, ``.ts``) becomes ``.mkv``, which holds most. With a ``mark`` it
+    stands behind the name: ``film-wave.mp4``.
+    """
+    found = find_videos(job.inputs, output=job.output)
+    if not _is_folder(job, found):
+        return [(found[0].path, _marked(job.output, job.mark))]
+    pairs = [(each.path, _marked(job.output / _written(each.name), job.mark)) for each in found]
+    _check_names(pairs)
+    return pairs
+
+
+def make_folders(job: StylizeVideo, pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Make the folders that outputs go into, where the output is a folder. Raises InputError."""
+    if pairs[0][1].parent == job.output.parent and len(pairs) == 1 and not job.into_folder:
+        return  # beside a name nothing is made: it may be mistyped
+    for _, output in pairs:
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"-o {job.output}: {output.parent} cannot be made ({error.strerror})"
+            ) from error
+
+
+def _is_folder(job: StylizeVideo, found: Sequence[FoundVideo]) -> bool:
+    """Whether the output is a folder. Raises InputError for a film's name for several."""
+    asked = job.output
+    one = len(job.inputs) == 1 and is_one_video(job.inputs[0])
+    if job.into_folder or asked.is_dir():
+        if asked.exists() and not asked.is_dir():
+            raise InputError(f"-o {asked}/: there is a file of that name; name another folder")
+        return True
+    if one:
+        return not asked.suffix and not asked.exists()
+    if asked.exists():
+        raise InputError(f"-o {asked}: a file; several inputs need a folder")
+    if asked.suffix.lower() in CONTAINERS:
+        raise InputError(
+            f"-o {asked}: a video's name, and there may be several; name a folder "
+            f"({asked}/ where it is to be called so)"
+        )
+    return True
+
+
+def _written(name: str) -> str:
+    path = Path(name)
+    return name if path.suffix.lower() in CONTAINERS else str(path.with_suffix(".mkv"))
+
+
+def _marked(output: Path, mark: str) -> Path:
+    return output.with_name(f"{output.stem}-{mark}{output.suffix}") if mark else output
+
+
+def _check_names(pairs: Sequence[tuple[Path, Path]]) -> None:
+    seen: dict[Path, Path] = {}
+    for path, output in pairs:
+        if output in seen:
+            raise InputError(
+                f"{seen[output]} and {path} would both become {output}; "
+                "give them different names, or stylize them apart"
+            )
+        seen[output] = path
