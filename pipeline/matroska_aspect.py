@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import IO
 
 from nst_core.errors import VerificationError
 from pipeline.ebml import (
@@ -34,17 +35,27 @@ def write_pixel_aspect(path: Path, width: int, height: int, aspect: Fraction) ->
 
     Raises VerificationError where the file is not as it was written.
     """
+    display, unit = _display(width, height, aspect)
     with path.open("r+b") as file:
-        header = bytearray(file.read(LARGEST_HEADER))
-        tracks = find_tracks(header)
-        for entry in children(header, tracks):
-            if entry.id == TRACK_ENTRY and _fill(header, entry, *_display(width, height, aspect)):
-                break
-        else:
-            raise VerificationError(f"{path}: no video track with room for its pixel aspect")
-        renew_checksum(header, tracks)
-        file.seek(tracks.start)
-        file.write(header[tracks.start : tracks.end])
+        put_into_video(file, display, placeholder=PLACEHOLDER, unit=unit)
+
+
+def put_into_video(
+    file: IO[bytes], elements: bytes, *, placeholder: str, unit: int | None = None
+) -> None:
+    """Put elements into the track with ``placeholder`` in its title; ``unit`` is that of display.
+
+    Raises VerificationError where there is no such track.
+    """
+    file.seek(0)
+    header = bytearray(file.read(LARGEST_HEADER))
+    tracks = find_tracks(header)
+    entries = [entry for entry in children(header, tracks) if entry.id == TRACK_ENTRY]
+    if not any(_fill(header, entry, elements, placeholder, unit) for entry in entries):
+        raise VerificationError("no video track of the Matroska file has the room made for it")
+    renew_checksum(header, tracks)
+    file.seek(tracks.start)
+    file.write(header[tracks.start : tracks.end])
 
 
 def _display(width: int, height: int, aspect: Fraction) -> tuple[bytes, int]:
@@ -57,27 +68,29 @@ def _display(width: int, height: int, aspect: Fraction) -> tuple[bytes, int]:
     return _number(_DISPLAY_WIDTH, numbers[0]) + _number(_DISPLAY_HEIGHT, numbers[1]), unit
 
 
-def _fill(header: bytearray, entry: Element, display: bytes, unit: int) -> bool:
+def _fill(
+    header: bytearray, entry: Element, added: bytes, placeholder: str, unit: int | None
+) -> bool:
     """Shorten the track's name and lengthen its video element by as much."""
     parts = {part.id: part for part in children(header, entry)}
     name, video = parts.get(_NAME), parts.get(_VIDEO)
     if name is None or video is None or name.start > video.start:
         return False
     title = bytes(header[name.data_start : name.end])
-    if not title.endswith(PLACEHOLDER.encode()):
+    if not title.endswith(placeholder.encode()):
         return False
-    title = title.removesuffix(PLACEHOLDER.encode()).rstrip()
+    title = title.removesuffix(placeholder.encode()).rstrip()
     kept = b""
     if title:
         size = _size(len(title), name.data_start - name.size_start)
         kept = bytes(header[name.start : name.size_start]) + size + title
     of_unit = next((e for e in children(header, video) if e.id == _DISPLAY_UNIT), None)
-    if of_unit:  # the muxer says that it is unknown
+    if unit is not None and of_unit:  # the muxer says that it is unknown
         header[of_unit.end - 1] = unit
-    else:
-        display += _number(_DISPLAY_UNIT, unit)
+    elif unit is not None:
+        added += _number(_DISPLAY_UNIT, unit)
     room = name.end - name.start - len(kept)
-    added = display + _void(room - len(display))
+    added += _void(room - len(added))
     length = video.end - video.data_start + room
     header[name.start : video.end] = (
         kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -78,6 +78,13 @@ def film_streams(container: InputContainer) -> list[VideoStream]:
         for stream in container.streams.video
         if stream.codec_context is not None and not is_cover(stream)
     ]
+
+
+def films_before(container: InputContainer, stream_index: int, copied: Collection[int]) -> int:
+    """How many of the copied streams are films and come before another stream."""
+    return sum(
+        stream.index < stream_index and stream.index in copied for stream in film_streams(container)
+    )
 
 
 def main_video_stream(container: InputContainer, path: Path) -> VideoStream:

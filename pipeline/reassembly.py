@@ -24,11 +24,12 @@ from pipeline.covers import COVER_TYPES, is_cover
 from pipeline.encoders import Container
 from pipeline.matroska_acm import name_acm_tracks
 from pipeline.matroska_aspect import PLACEHOLDER, write_pixel_aspect
-from pipeline.media_file import open_source
+from pipeline.media_file import films_before, open_source
 from pipeline.muxers import muxer_options
 from pipeline.output_frame import OutputFrame
 from pipeline.passages import CopyPlan, Passage
-from pipeline.source_video import SourceVideo
+from pipeline.source_video import SourceVideo, VideoStreamInfo
+from pipeline.spherical_marks import hide_unspecific_boxes, marked, words_for_lost_marks
 from pipeline.splice import Timed, encoded_as_gif, spliced
 from pipeline.work_folder import FinishedSegment
 
@@ -100,6 +101,7 @@ def reassemble(
         ) as result,
     ):
         tags = tags_to_keep(original)
+        place = films_before(original, source.stream_index, copies.stream_indices)
         packets = CopiedPackets(original, source, copies)
         video, passages = _add_streams(source, original, pieces, result, copies, frame)
         make = encoded_as_gif if container.format == "gif" else spliced
@@ -111,9 +113,13 @@ def reassemble(
         aspect = source.info.sample_aspect_ratio
         assert aspect is not None
         write_pixel_aspect(destination, frame.width, frame.height, aspect)
-    return _report(
-        packets, passages, refused, words_for_lost_tags(tags, destination, container.format)
-    )
+    if (source.info.stereo or source.info.spherical) and container.format == "mp4":
+        hide_unspecific_boxes(destination)
+    lost = [
+        *words_for_lost_tags(tags, destination, container.format),
+        *words_for_lost_marks(source.info, destination, place),
+    ]
+    return _report(packets, passages, refused, lost)
 
 
 def _add_streams(
@@ -191,7 +197,7 @@ def _report(
     packets: CopiedPackets,
     passages: dict[int, Passage],
     refused: frozenset[tuple[int, int]],
-    about_tags: list[str],
+    lost: list[str],
 ) -> CopyReport:
     counts = Counter(stream for stream, _ in refused)
     counts.update({index: passage.damaged for index, passage in passages.items()})
@@ -201,7 +207,7 @@ def _report(
         if count
     ]
     return CopyReport(
-        warnings=(*packets.problems, *lines, *about_tags),
+        warnings=(*packets.problems, *lines, *lost),
         is_whole=packets.is_whole and not lines,
         refused=refused,
     )
@@ -214,12 +220,13 @@ def _add_video(
     first: FinishedSegment,
     frame: OutputFrame,
 ) -> VideoStream:
+    assert first.piece is not None
     with av.open(str(first.piece)) as piece:
         template = piece.streams.video[0]
         if result.format.name == "gif":
             stream = _add_gif(result, template, source)
         else:
-            stream = result.add_stream_from_template(template, opaque=True)
+            stream = _add_from_template(result, template, source.info, first.piece)
             if template.codec_context.name == "hevc" and result.format.name in ("mp4", "mov"):
                 stream.codec_context.codec_tag = "hvc1"  # players of Apple want it
             _tell_what_pieces_do_not(stream.codec_context, source, frame)
@@ -236,6 +243,17 @@ def _add_video(
     if source.display_matrix:
         stream.set_display_matrix(list(source.display_matrix))
     return stream
+
+
+def _add_from_template(
+    result: OutputContainer, template: VideoStream, info: VideoStreamInfo, piece: Path
+) -> VideoStream:
+    if not (info.spherical or info.stereo):
+        return result.add_stream_from_template(template, opaque=True)
+    with av.open(marked(piece, info), "r") as with_marks:
+        stream = result.add_stream_from_template(with_marks.streams.video[0], opaque=True)
+        stream.codec_context.extradata = template.codec_context.extradata
+        return stream
 
 
 def _tell_what_pieces_do_not(
@@ -298,4 +316,6 @@ def _options(
     may_have_any_key = container.format in ("mp4", "mov") and not has_cover
     if may_have_any_key and needs_any_key(tags_to_keep(original), container.format):
         options["movflags"] += f"+{ANY_KEY}"
+    if source.info.spherical or source.info.stereo:
+        options["strict"] = "unofficial"  # or mp4 would have no marks of them
     return options

@@ -75,6 +75,10 @@ class VideoStreamInfo:
     """FFmpeg's AVMasteringDisplayMetadata, as it lies in memory; a bare decoder never sees it."""
     content_light: bytes | None = None
     """FFmpeg's AVContentLightMetadata, likewise."""
+    spherical: bytes | None = None
+    """FFmpeg's AVSphericalMapping, likewise."""
+    stereo: bytes | None = None
+    """FFmpeg's AVStereo3D, likewise."""
     dynamic_hdr: bool = False
     """Whether the first frame has metadata of its own: HDR10+ or Dolby Vision."""
     closed_captions: bool = False
@@ -265,6 +269,8 @@ def _with_frame(info: VideoStreamInfo, frame: av.VideoFrame) -> VideoStreamInfo:
         transparent=_is_transparent(info.codec, frame),
         mastering_display=side_data(frame, "MASTERING_DISPLAY_METADATA"),
         content_light=side_data(frame, "CONTENT_LIGHT_LEVEL"),
+        spherical=side_data(frame, "SPHERICAL"),
+        stereo=side_data(frame, "STEREO3D"),
         dynamic_hdr=any(side_data(frame, name) is not None for name in _DYNAMIC_HDR),
         closed_captions=side_data(frame, "A53_CC") is not None,
         interlaced=bool(frame.interlaced_frame),

@@ -20,7 +20,7 @@ from pipeline.chapters import chapter_starts, chapters_for
 from pipeline.converted_sound import PcmCodec, SoundDecoder, pcm_bytes
 from pipeline.copied_packets import CopiedPackets
 from pipeline.first_frame import display_matrix, first_frame
-from pipeline.media_file import film_streams, open_source
+from pipeline.media_file import film_streams, films_before, open_source
 from pipeline.passages import WITHOUT_PAUSES, CopyPlan, Way, is_converted
 from pipeline.source_video import SourceVideo
 from pipeline.stream_contents import StreamContents, Times
@@ -88,8 +88,10 @@ def verify(
 
     ``refused`` are packets of the source, by stream and number in it, that the muxer did not take.
     """
+    with open_source(source.path) as container:
+        place = films_before(container, source.stream_index, copies.stream_indices)
     with open_source(output) as container:
-        video_stream = film_streams(container)[_place_of_main(source, copies)]
+        video_stream = film_streams(container)[place]
         video_index, output_format = video_stream.index, container.format.name
         beside = _beside_output(container, video_stream)
     written = _read_output(output, video_index)
@@ -117,13 +119,6 @@ def verify(
         and kept.is_kept_in(beside),
         later_by_seconds=float(later_by),
     )
-
-
-def _place_of_main(source: SourceVideo, copies: CopyPlan) -> int:
-    """How many films come before the stylized one, in the source as in the output."""
-    with open_source(source.path) as container:
-        before = {index for index in copies.stream_indices if index < source.stream_index}
-        return sum(stream.index in before for stream in film_streams(container))
 
 
 def _shift(found: Times, expected: Sequence[Times], output_format: str) -> Fraction:

@@ -85,6 +85,8 @@ FIELD_FILES: tuple[FieldFile, ...] = (
     FieldFile(_CHAPTERS, ".mp4", "done", 75, copied=1, others="mjpeg"),
     FieldFile(_CHAPTERS, ".mkv", "done", 75, copied=1, others="mjpeg"),
     FieldFile(_CHAPTERS, ".mov", "done", 75, copied=1, others="mjpeg"),
+    FieldFile("13-spherical-and-3d-lost/sphere.mp4", ".mp4", "done", 24),
+    FieldFile("13-spherical-and-3d-lost/sphere.mp4", ".mov", "done", 24, says="stereo (3D)"),
     FieldFile("14-camera-tags-lost/tags.mov", ".mov", "done", 24),
     FieldFile(
         "16-pixel-aspect-changes/sar.ts", ".mkv", "done", 20, says="pixels change their shape"
