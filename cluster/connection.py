@@ -13,9 +13,9 @@ from importlib import import_module
 from cluster.auth_token import use_token
 from cluster.embedded_ray import EMBEDDED_ENVIRONMENT, Start, end_embedded_ray, start_embedded_ray
 from cluster.head import AUTO, check_head, is_local_host, with_port
-from cluster.job_config import job_config
 from cluster.node_environment import NODE_ENVIRONMENT
 from cluster.node_records import running_node
+from cluster.ray_init import init_ray
 from nst_core.errors import EnvironmentProblem
 from nst_core.first_import import first_import
 
@@ -193,15 +193,7 @@ def _silence() -> None:
 
 
 def _connect(address: str) -> None:
-    import ray
-
-    ray.init(
-        address=address,
-        _node_ip_address=_node_here(address),
-        log_to_driver=False,
-        logging_level="ERROR",
-        job_config=job_config(),
-    )
+    init_ray(address=address, _node_ip_address=_node_here(address))
 
 
 def _node_here(address: str) -> str:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster.job_config import job_config
 from cluster.lean_node import lean_node
 from cluster.ray_folder import embedded_ray_folder
+from cluster.ray_init import init_ray
 from nst_core.errors import EnvironmentProblem
 
 EMBEDDED_ENVIRONMENT = {
@@ -83,15 +83,10 @@ def _try_to_start(folder: Path, start: Start) -> None:
 
 
 def _start(folder: Path, start: Start) -> None:
-    import ray
-
     with lean_node({"TMPDIR": str(folder / "tmp")}, start.spawned):
-        ray.init(
+        init_ray(
             address="local",
             include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
             object_store_memory=_OBJECT_STORE_BYTES,
-            job_config=job_config(),
             _temp_dir=str(folder / "ray"),
         )

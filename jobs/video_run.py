@@ -327,7 +327,7 @@ class VideoRun:
             raise MediaError(f"{self._path}: no frame in it is meant to be shown")
         base = job.work_dir or self._output.parent / HIDDEN_PARENT
         # The hash tells outputs of one name apart when several runs share a --work-dir.
-        place = hashlib.sha256(str(self._output.absolute()).encode()).hexdigest()[:8]
+        place = hashlib.sha256(os.fsencode(self._output.absolute())).hexdigest()[:8]
         folder = WorkFolder(
             base / f"{short_name(self._output)}-{place}.work",
             self._identity(state, encoder, frame, stroke),

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from nst_core.eight_bit import EightBit
 from nst_core.errors import CheckpointError
 from nst_core.file_kinds import kind_of
+from nst_core.utf8_paths import utf8_path
 
 FORMAT = 1
 METADATA_KEY = "nst"
@@ -116,7 +117,7 @@ def read_checkpoint(
             f"{path.stem}.safetensors` makes a style of it"
         )
     try:
-        with safe_open(path, framework=framework) as file:
+        with utf8_path(path) as name, safe_open(name, framework=framework) as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
             names = file.keys() if with_tensors else ()
             tensors = {name: file.get_tensor(name) for name in names}

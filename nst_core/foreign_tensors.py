@@ -21,6 +21,7 @@ from torch import Tensor
 from nst_core.checkpoint_info import read_info
 from nst_core.errors import CheckpointError
 from nst_core.tensorflow_checkpoint import checkpoint_files, read_tensorflow_checkpoint
+from nst_core.utf8_paths import utf8_path
 
 _MAX_BYTES = 512 * 2**20
 """Of a file, and of what a compressed one unfolds to: the programs' own have 7 to 60 MB."""
@@ -170,7 +171,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
             "no import is needed: name it after --style"
         )
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        with utf8_path(path) as name:
+            tensors: dict[str, Tensor] = load_file(name)
     except Exception as error:
         raise _unreadable(path, error) from error
     return tensors

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from nst_core.errors import LossNetworkError
 from nst_core.settings import LossNetworkName
+from nst_core.utf8_paths import utf8_path
 
 WEIGHTS_VARIABLE = "NST_LOSS_NETWORK_WEIGHTS"
 """Environment variable with the path of a weights file."""
@@ -183,7 +184,7 @@ def _features_only(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _read_safetensors(name: LossNetworkName, path: Path) -> LossNetworkWeights:
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as readable, safe_open(readable, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:

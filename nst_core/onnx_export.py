@@ -9,6 +9,7 @@ and compared with torch before the file gets its name.
 from __future__ import annotations
 
 import copy
+import io
 import json
 import os
 import warnings
@@ -72,16 +73,17 @@ def export_onnx(generator: nn.Module, info: CheckpointInfo, output: Path) -> Onn
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
-        _trace(network, temporary, name, scale)
-        _describe(temporary, info, name, scale, min_side)
-        largest_error = _compare(network, temporary, min_side) if find_spec("onnxruntime") else None
+        model = _described(_trace(network, name, scale), info, name, scale, min_side)
+        largest_error = _compare(network, model, min_side) if find_spec("onnxruntime") else None
+        temporary.write_bytes(model)
         temporary.replace(output)
     finally:
         temporary.unlink(missing_ok=True)
     return OnnxExport(output, name, scale, min_side, largest_error)
 
 
-def _trace(network: nn.Module, path: Path, output_name: str, scale: int) -> None:
+def _trace(network: nn.Module, output_name: str, scale: int) -> bytes:
+    model = io.BytesIO()
     sides = ("height", "width") if scale == 1 else ("output_height", "output_width")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter(
@@ -90,7 +92,7 @@ def _trace(network: nn.Module, path: Path, output_name: str, scale: int) -> None
         torch.onnx.export(
             network,
             (torch.rand(1, 3, *_EXAMPLE_SIZE, generator=torch.Generator().manual_seed(0)),),
-            str(path),
+            model,
             dynamo=False,
             opset_version=OPSET,
             input_names=[INPUT_NAME],
@@ -100,12 +102,15 @@ def _trace(network: nn.Module, path: Path, output_name: str, scale: int) -> None
                 output_name: {0: "batch", 2: sides[0], 3: sides[1]},
             },
         )
+    return model.getvalue()
 
 
-def _describe(path: Path, info: CheckpointInfo, output_name: str, scale: int, side: int) -> None:
+def _described(
+    traced: bytes, info: CheckpointInfo, output_name: str, scale: int, side: int
+) -> bytes:
     import onnx
 
-    model = onnx.load(path)
+    model = onnx.load_from_string(traced)
     model.producer_name, model.producer_version = "nst", __version__
     times = "" if scale == 1 else f"{scale} "
     properties = {
@@ -120,11 +125,12 @@ def _describe(path: Path, info: CheckpointInfo, output_name: str, scale: int, si
     }
     onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
-    onnx.save(model, path)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 @torch.no_grad()
-def _compare(network: nn.Module, path: Path, min_side: int) -> float:
+def _compare(network: nn.Module, model: bytes, min_side: int) -> float:
     """Compute two pictures of a size that was not traced. Raises VerificationError."""
     import onnxruntime  # type: ignore[import-untyped]
 
@@ -134,7 +140,7 @@ def _compare(network: nn.Module, path: Path, min_side: int) -> float:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # two small pictures: more would only wait for each other
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         found = torch.from_numpy(session.run(None, {INPUT_NAME: images.numpy()})[0])
     except Exception as error:  # onnxruntime has a class for every kind, and no common one
         raise VerificationError(

@@ -23,8 +23,8 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE inputs (number INTEGER PRIMARY KEY, name BLOB, path BLOB, size INTEGER, version TEXT,
-                     real BLOB, problem TEXT, UNIQUE (path, name));
-CREATE TABLE outputs (input INTEGER, style TEXT, name BLOB, state TEXT, problem TEXT);
+                     real BLOB, problem BLOB, UNIQUE (path, name));
+CREATE TABLE outputs (input INTEGER, style BLOB, name BLOB, state TEXT, problem BLOB);
 CREATE TABLE known (name BLOB PRIMARY KEY, source BLOB, version TEXT, identity TEXT, digest TEXT,
                     size INTEGER, done INTEGER) WITHOUT ROWID;
 CREATE TABLE existing (path BLOB PRIMARY KEY, size INTEGER) WITHOUT ROWID;
@@ -100,7 +100,8 @@ class ImagePlan:
         self._tables.execute("BEGIN")
         for each in found:
             path, name = os.fsencode(each.path), os.fsencode(each.name)
-            row = (name, path, each.size, each.version, os.fsencode(each.real), each.problem)
+            problem = _stored(each.problem)
+            row = (name, path, each.size, each.version, os.fsencode(each.real), problem)
             insert = "INSERT OR IGNORE INTO inputs VALUES (NULL, ?, ?, ?, ?, ?, ?)"
             if self._tables.execute(insert, row).rowcount and each.problem is None:
                 number = self._tables.execute("SELECT last_insert_rowid()").fetchone()[0]
@@ -165,7 +166,7 @@ class ImagePlan:
     def failures(self) -> Iterator[tuple[int, str, str]]:
         """Yield number, path and reason of the inputs that fail without having been tried."""
         for number, path, problem in self._tables.execute(_FAILED):
-            yield number, os.fsdecode(path), problem
+            yield number, os.fsdecode(path), os.fsdecode(problem)
 
     def reused(self) -> int:
         """Return how many inputs have nothing to do, and have not failed."""
@@ -183,7 +184,9 @@ class ImagePlan:
         rows = self._tables.execute(_TO_DO)
         for (number, path, length, version), group in groupby(rows, key=lambda row: row[:4]):
             outputs = tuple(
-                OutputTask(style, below(folder.path, os.fsdecode(name)), digest, size or 0)
+                OutputTask(
+                    os.fsdecode(style), below(folder.path, os.fsdecode(name)), digest, size or 0
+                )
                 for *_, style, name, digest, size in group
             )
             yield ImageTask(number, os.fsdecode(path), outputs, length, version)
@@ -204,14 +207,14 @@ class ImagePlan:
             try:
                 output, problem = os.fsencode(names.name_of(name, style)), None
             except InputError as error:
-                output, problem = None, str(error)
-            row = (number, style, output, problem)
+                output, problem = None, _stored(str(error))
+            row = (number, os.fsencode(style), output, problem)
             self._tables.execute("INSERT INTO outputs VALUES (?, ?, ?, NULL, ?)", row)
 
     def _tell_apart(self, names: OutputNames) -> None:
         """Let outputs of one name keep their sources' endings. Raises InputError if still one."""
         for name, _, style, _, row in self._tables.execute(_COLLIDING).fetchall():
-            whole = names.name_of(os.fsdecode(name), style, whole=True)
+            whole = names.name_of(os.fsdecode(name), os.fsdecode(style), whole=True)
             self._tables.execute(
                 "UPDATE outputs SET name = ? WHERE rowid = ?", (os.fsencode(whole), row)
             )
@@ -257,18 +260,25 @@ class _Existing:
         return self._checked[1]
 
 
-def _judge(row: tuple[Any, ...], folder: OutputFolder, exists: _Existing) -> tuple[str, str | None]:
+def _stored(text: str | None) -> bytes | None:
+    """Names that are no UTF-8 are in texts, too: the table has their bytes."""
+    return None if text is None else os.fsencode(text)
+
+
+def _judge(
+    row: tuple[Any, ...], folder: OutputFolder, exists: _Existing
+) -> tuple[str, bytes | None]:
     _, style, raw, source, version, known_source, known_version, identity, digest, size, done = row
     path = below(folder.path, os.fsdecode(raw))
     if exists.leaves(path):
-        return "refused", f"{path}: a link leads out of the output folder"
+        return "refused", _stored(f"{path}: a link leads out of the output folder")
     existing = exists.size(path)
     if existing is None:
         return "missing", None
-    ours = known_source == source and identity == folder.identities[style]
+    ours = known_source == source and identity == folder.identities[os.fsdecode(style)]
     if ours and digest and existing == size and folder.resume:
         return ("reused" if done and known_version == version else "unsure"), None
     begun = ours and (not done or existing in (0, size))
     if begun or folder.overwrite:
         return "missing", None
-    return "refused", f"{path} exists and was made otherwise; --overwrite replaces it"
+    return "refused", _stored(f"{path} exists and was made otherwise; --overwrite replaces it")

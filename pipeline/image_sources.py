@@ -5,8 +5,10 @@ from __future__ import annotations
 import codecs
 import glob
 import os
+import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from nst_core.errors import InputError
@@ -70,17 +72,45 @@ def _below(storage: Storage, folder: str, without: str | None) -> Iterator[Store
 
 def _listed(storage: Storage, path: str) -> Iterator[StoredFile]:
     """Read the list twice, line by line: what its names share is known at its end only."""
-    shared = _shared_folder(storage.lines(path))
-    for line in _pictures_of(storage.lines(path)):
+    shared = _shared_folder(_names_in(storage, path))
+    for line in _names_in(storage, path):
         found = storage_for(line).find(line)
         yield replace(found, name=_name_below(shared, line))
 
 
-def _pictures_of(lines: Iterable[bytes]) -> Iterator[str]:
-    for raw in lines:
-        line = os.fsdecode(raw.strip().removeprefix(codecs.BOM_UTF8))
-        if line and not line.startswith("#"):
-            yield storage_for(line).resolved(line)
+def _names_in(storage: Storage, path: str) -> Iterator[str]:
+    """Yield what a list names. Raises InputError for one that is no text."""
+    for number, line in enumerate(_text_of(storage.lines(path), path), 1):
+        name = line.strip(string.whitespace)
+        if "\0" in name:
+            raise InputError(
+                f"{path}: line {number} has a zero byte: no list of pictures; save it as UTF-8, or "
+                "as UTF-16 with a byte order mark"
+            )
+        if name and not name.startswith("#"):
+            yield storage_for(name).resolved(name)
+
+
+def _text_of(lines: Iterator[bytes], path: str) -> Iterator[str]:
+    """Decode a list's lines: as UTF-16 where it begins so, as PowerShell writes it; else as paths.
+
+    Raises InputError for UTF-16 that is broken off.
+    """
+    first = next(lines, b"")
+    if not first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        yield from (
+            os.fsdecode(line.removeprefix(codecs.BOM_UTF8)) for line in chain([first], lines)
+        )
+        return
+    decoder = codecs.getincrementaldecoder("utf-16")()
+    rest = ""
+    try:
+        for raw in chain([first], lines):
+            *whole, rest = (rest + decoder.decode(raw)).split("\n")
+            yield from whole
+        yield rest + decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: a list in UTF-16 that is damaged; save it as UTF-8") from error
 
 
 def _name_below(folder: str, path: str) -> str:
@@ -89,10 +119,10 @@ def _name_below(folder: str, path: str) -> str:
     return rest.lstrip("/")
 
 
-def _shared_folder(lines: Iterable[bytes]) -> str:
-    """Return the longest folder that all lines begin with, without a ``/`` at its end."""
+def _shared_folder(names: Iterable[str]) -> str:
+    """Return the longest folder that all names begin with, without a ``/`` at its end."""
     shared: list[str] | None = None
-    for line in _pictures_of(lines):
+    for line in names:
         parts = line.split("/")[:-1]
         if shared is None:
             shared = parts

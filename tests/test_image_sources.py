@@ -162,3 +162,24 @@ def test_storage_that_does_not_answer_is_not_taken_for_empty(
     monkeypatch.setattr(MemoryFileSystem, "info", refuse)
     with pytest.raises(EnvironmentProblem, match=r"^memory://a/b\.jpg: Access Denied"):
         list(find_images(["memory://a/b.jpg"]))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_list_in_the_encodings_of_windows_is_read(
+    encoding: str, end: str, tmp_path: Path
+) -> None:
+    text = f"# \u0a0a\u3042{end}x/\u0a0a \u00e9.jpg{end}x/b.jpg"
+    mark = "\ufeff" if encoding.endswith("e") else ""
+    path = tmp_path / "list.txt"
+    path.write_bytes((mark + text).encode(encoding))
+    names = {"\u0a0a \u00e9.jpg", "b.jpg"}
+    assert set(_found(str(path))) == names
+
+
+@pytest.mark.parametrize("content", [b"a\0.\0p\0n\0g\0\n\0", b"a.png\0b.png\0", b"\xff\xfea\0b"])
+def test_a_list_with_zero_bytes_or_cut_short_is_one_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"list\.txt: .*UTF-8"):
+        list(find_images([str(path)]))

@@ -14,6 +14,7 @@ import typer
 
 from jobs.cli.commands import app_for
 from nst_core.errors import InputError
+from nst_core.utf8_paths import is_utf8
 
 _NOT_FOR_JOBS = ("cluster", "jobs")
 _SECRET_IN_URI = re.compile(r"[a-zA-Z][\w+.-]*://[^/@\s]+@")
@@ -67,7 +68,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     if arguments[0] in _NOT_FOR_JOBS:
         raise InputError(f"{arguments[0]}: such commands run here, without `nst jobs submit`")
     for argument in arguments:
-        if _is_no_utf8(argument):
+        if not is_utf8(argument):
             raise InputError(
                 f"{argument!a}: a name that is no UTF-8 cannot be sent to a cluster; rename it, or "
                 "name the folder that it is in"
@@ -78,14 +79,6 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
                 "it; give the cluster's nodes the credentials in their environment"
             )
     return parsed(arguments)
-
-
-def _is_no_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def parsed(arguments: Sequence[str]) -> CommandLine:
