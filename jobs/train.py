@@ -32,6 +32,7 @@ from nst_core.conditional_norm import joined
 from nst_core.engine import choose_device
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.training import LOSS_NAMES, plain
+from nst_core.utf8_paths import is_utf8
 from pipeline.shared_files import shared_files
 
 _log = logging.getLogger(__name__)
@@ -181,6 +182,11 @@ def _sources(job: TrainGenerator) -> dict[str, str]:
 def _check_run_folder(job: TrainGenerator, plan: TrainingPlan) -> None:
     """Refuse to mix two runs, or to lose one. Raises InputError."""
     folder = plan.run_folder
+    if not is_utf8(str(folder.path)):
+        raise InputError(
+            f"{folder.path}: Ray Train writes into folders whose names are UTF-8 only; name such a "
+            "one with --run-dir"
+        )
     if job.resume:
         if not folder.started:
             raise InputError(f"--resume: no run in {folder.path}; leave --resume out to start one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,8 +29,11 @@ def read_upright(
 
 
 def read_file(path: str) -> bytes:
-    """Read a file of this machine. Raises MediaError."""
+    """Read a file of this machine. Raises MediaError, also for a pipe: it may never end."""
     try:
+        mode = Path(path).stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise MediaError(f"{path}: a pipe or a device; write it to a file, and name that")
         return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise MediaError(f"{path}: no such file") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -31,6 +32,8 @@ _ENOUGH_FRAMES = 5
 _DEFAULT_IN_PIXELS = 5_000_000
 """How many pixels the mark of a default stream outweighs, likewise."""
 _MOST_COUNTED = 1000
+_URI = re.compile(r"([a-zA-Z][\w+.-]+:)/+(.*)")
+"""As a path, which has lost a slash."""
 _RIFF_HEADER = Struct("<4sI")
 """Name and length of a chunk."""
 
@@ -52,6 +55,10 @@ def open_source(path: Path, *, with_all_cut: bool = False) -> Iterator[InputCont
             options=probing_options(name) | ({"ignore_editlist": "1"} if with_all_cut else {}),
         )
     except FileNotFoundError as error:
+        if uri := _URI.fullmatch(str(path)):
+            raise MediaError(
+                f"{uri[1]}//{uri[2]}: a film must be a file of this machine; download it first"
+            ) from error
         raise MediaError(f"{path}: no such file") from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"{path}: not a readable video ({reason(error)})") from error

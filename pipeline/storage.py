@@ -141,6 +141,13 @@ def matching(found: Iterable[StoredFile], pattern: str) -> Iterator[StoredFile]:
     return (each for each in found if each.problem or matches(each.name))
 
 
+def _check_end(path: str) -> None:
+    """Raise MediaError for a pipe or a device: it may have no end. Raises OSError."""
+    mode = os.stat(path).st_mode  # noqa: PTH116
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise MediaError(f"{path}: not a regular file")
+
+
 class LocalStorage:
     """This machine's own file systems, and those mounted on it."""
 
@@ -197,9 +204,7 @@ class LocalStorage:
     def read(self, path: str) -> bytes:
         """Return the content. Raises MediaError, also for a pipe or device: it may have no end."""
         try:
-            mode = os.stat(path).st_mode  # noqa: PTH116
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                raise MediaError(f"{path}: not a regular file")
+            _check_end(path)
             return Path(path).read_bytes()
         except FileNotFoundError as error:
             raise MediaError(f"{path}: no such file") from error
@@ -207,8 +212,9 @@ class LocalStorage:
             raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
 
     def lines(self, path: str) -> Iterator[bytes]:
-        """Yield a text's lines one by one. Raises MediaError."""
+        """Yield a text's lines one by one. Raises MediaError, also for a pipe or device."""
         try:
+            _check_end(path)
             with Path(path).open("rb") as file:
                 yield from file
         except OSError as error:

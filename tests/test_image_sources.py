@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from nst_core.errors import EnvironmentProblem, InputError
+from nst_core.errors import EnvironmentProblem, InputError, MediaError
 from pipeline.image_sources import find_images
 from pipeline.storage import storage_for
 
@@ -183,3 +183,9 @@ def test_a_list_with_zero_bytes_or_cut_short_is_one_line(content: bytes, tmp_pat
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"list\.txt: .*UTF-8"):
         list(find_images([str(path)]))
+
+
+def test_a_list_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list.txt")
+    with pytest.raises(MediaError, match="not a regular file"):
+        list(find_images([str(tmp_path / "list.txt")]))

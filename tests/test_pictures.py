@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,9 @@ def test_a_sheet_holds_every_picture_at_the_same_height() -> None:
     assert page.getpixel((95, 10)) == (0, 0, 255)
     assert page.getpixel((10, 60)) == (0, 0, 255)
     assert page.getpixel((1, 1)) == (255, 255, 255)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(MediaError, match="a pipe or a device"):
+        read_rgb(tmp_path / "pipe.png")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -355,3 +356,16 @@ def test_decoders_can_be_closed_while_they_work_and_complain(clip: Path, tmp_pat
         [sys.executable, "-c", script, str(path)], timeout=60, capture_output=True, check=True
     )
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("name", ["pipe.mkv", "/dev/zero"])
+def test_what_may_have_no_end_is_refused_before_it_is_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mkv")
+    with pytest.raises(MediaError, match="a pipe or device"):
+        probe(tmp_path / name)
+
+
+@pytest.mark.parametrize("uri", ["https://host/x.mp4", "s3://bucket/deep/x.mp4"])
+def test_a_film_behind_a_uri_is_called_by_it(uri: str) -> None:
+    with pytest.raises(MediaError, match=f"^{uri}: a film must be a file of this machine"):
+        probe(Path(uri))
