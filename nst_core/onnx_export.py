@@ -92,7 +92,7 @@ def _trace(network: nn.Module, output_name: str, scale: int) -> bytes:
         torch.onnx.export(
             network,
             (torch.rand(1, 3, *_EXAMPLE_SIZE, generator=torch.Generator().manual_seed(0)),),
-            model,
+            model,  # type: ignore[arg-type]  # the old exporter takes files, too
             dynamo=False,
             opset_version=OPSET,
             input_names=[INPUT_NAME],
