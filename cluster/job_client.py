@@ -48,6 +48,8 @@ class JobRequest:
     package: Path | None
     """ZIP file that the entrypoint finds unpacked in its working directory; None: no such."""
     metadata: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables that the job gets beside those of the cluster's nodes; lists of jobs show them."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ class Jobs:
                     return job.id, False
         names = chain([request.name], (f"{request.name}-{number}" for number in count(2)))
         new_id = request.id or next(name for name in names if name not in jobs)
-        environment = {"env_vars": {JOB_VARIABLE: new_id, "NST_ADDRESS": AUTO}}
+        own = {JOB_VARIABLE: new_id, "NST_ADDRESS": AUTO}
+        environment = {"env_vars": {**request.environment, **own}}
         package = {"working_dir": str(request.package)} if request.package else {}
         try:
             with _told(self._url):

@@ -10,15 +10,19 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.exceptions import TyperException
 
 from cluster import working_folder
+from cluster.job_environment import HANDED_ON, OF_A_MACHINE, SECRET, handed_on, withheld
 from cluster.job_output import find_report, report_line, result_lines, shown_lines
 from cluster.working_folder import FOLDER_IN_PACKAGE, pack_folder
-from jobs.cli.entrypoint import check_output_stays, read_command_line
+from jobs.cli.entrypoint import check_names, check_output_stays, read_command_line
 from jobs.cli.supervision import address_asked_for
 from nst_core.errors import InputError
+from nst_core.style_library import Style
 
+_PACKAGES = ("nst_core", "pipeline", "cluster", "jobs")
 _IMAGES = ("stylize", "images", "a b", "c", "-o", "out", "--style", "wave")
 
 
@@ -169,3 +173,63 @@ def test_what_runs_on_a_cluster_is_watched_over(
     if variable is not None:
         monkeypatch.setenv("NST_ADDRESS", variable)
     assert address_asked_for(words.split()) == address
+
+
+def test_every_variable_that_the_program_reads_is_handed_on_or_of_a_machine() -> None:
+    root = Path(__file__).parents[1]
+    sources = [path.read_text() for name in _PACKAGES for path in (root / name).rglob("*.py")]
+    read = {name for text in sources for name in re.findall(r"\bNST_[A-Z_]*[A-Z]\b", text)}
+    assert "NST_LOSS_NETWORK_WEIGHTS" in read
+    assert read <= {*HANDED_ON, *OF_A_MACHINE}
+    assert not {*HANDED_ON} & {*OF_A_MACHINE, *SECRET}
+
+
+def test_what_the_user_has_set_goes_with_a_job_but_for_secrets() -> None:
+    secrets = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    own = {"NST_LOSS_NETWORK_WEIGHTS": "/shared/vgg19.pth", "AWS_ENDPOINT_URL": "http://minio"}
+    here = {"NST_ADDRESS": "local", "HOME": "/home/me", "PATH": "/bin", "NST_DEBUG": ""}
+    assert handed_on({**secrets, **own, **here}) == own
+    assert withheld({**secrets, **own, **here}) == list(secrets)
+    assert withheld(own) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("stylize video a.mp4 -o b.mp4 --style wavee", "did you mean wave?"),
+        ("stylize video a.mp4 -o b.mp4 --style pack:wave=1,udny=1", "did you mean udnie?"),
+        ("stylize video a.mp4 -o b.mp4 --style painting.jpg", "a picture"),
+        ("stylize images a -o b --style wave --style wavo", "did you mean wave?"),
+        ("stylize images a -o b --style x4", "nst upscale"),
+        ("upscale a -o b --model x5", "x4"),
+        ("synthesize brick -o a.png --size 64", "did you mean bricks?"),
+        ("evaluate --checkpoint wavee --content a --style b.jpg", "did you mean wave?"),
+    ],
+)
+def test_a_wrong_style_is_told_before_anything_is_sent(
+    line: str, words: str, tmp_path: Path
+) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "painting.jpg")
+    with pytest.raises(InputError) as caught:
+        check_names(read_command_line(line.split()), tmp_path)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "stylize video a.mp4 -o b.mp4 --style wave",
+        "stylize video a.mp4 -o b.mp4 --style identity",
+        "stylize video a.mp4 -o b.mp4 --style pack:wave=1,udnie=1",
+        "stylize video a.mp4 -o b.mp4 --style /only/there.safetensors",
+        "stylize video a.mp4 -o b.mp4 --style there.safetensors:wave=1",
+        "stylize images a -o b --style wave --style /there/mine",
+        "stylize images a -o b --style mine.safetensors",
+        "train style a.jpg --content photos -o b",
+        "doctor",
+    ],
+)
+def test_what_may_be_right_on_the_cluster_is_sent(line: str, style: Style, tmp_path: Path) -> None:
+    assert style.path is not None
+    (tmp_path / "mine.safetensors").write_bytes(style.path.read_bytes())
+    check_names(read_command_line(line.split()), tmp_path)

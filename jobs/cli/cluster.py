@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cluster.local_nodes import NodeSpec
 from jobs.cli import cluster_render, console, options
+from jobs.cli.cluster_words import overview_lines, work_on
 from nst_core.errors import EnvironmentProblem, InputError
 
 if TYPE_CHECKING:
     from cluster.node_records import NodeRecord
-    from cluster.overview import Overview
 
 app = typer.Typer(no_args_is_help=True, help="Start, look at and end a cluster; files for others.")
 app.add_typer(cluster_render.app, name="render")
@@ -89,7 +89,7 @@ def up(
 
 @app.command()
 def status(address: options.ClusterAddress = "auto", json: options.Json = False) -> None:
-    """Show the nodes, GPUs, actors and jobs of a cluster.
+    """Show what a cluster consists of, what is free, and what is at work on it.
 
     Example: nst cluster status
     """
@@ -108,13 +108,22 @@ def status(address: options.ClusterAddress = "auto", json: options.Json = False)
         raise EnvironmentProblem(f"{address}: the head does not answer any more") from error
     if json:
         console.print_json(asdict(overview))
-    else:
-        _tell_overview(overview)
+        return
+    for line in overview_lines(overview):
+        console.say(line)
 
 
 @app.command()
-def down(json: options.Json = False) -> None:
+def down(
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="End what still runs there without being asked.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
     """End the nodes that `nst cluster up` has started on this machine, and nothing else.
+
+    Jobs and commands that run on a head of this machine end with it: they are named, and on a
+    terminal you are asked before.
 
     Example: nst cluster down
     """
@@ -123,13 +132,20 @@ def down(json: options.Json = False) -> None:
 
     # Workers first: a head that goes before them would leave them complaining.
     records = sorted(read_records(), key=lambda record: record.is_head)
+    at_work = [each for record in records if record.is_head for each in work_on(record)]
+    for each in at_work:
+        console.note(f"still at work: {each}")
+    if at_work and not yes and sys.stdin.isatty() and not typer.confirm("End all?", err=True):
+        console.note("nothing is ended")
+        raise typer.Exit(console.SOME_FAILED)
     left = []
     for record in records:
         left += end_node(record)
         if not json:
             console.say(f"ended  {_name(record)}")
     if json:
-        console.print_json({"ended": [asdict(record) for record in records], "left": left})
+        ended = [asdict(record) for record in records]
+        console.print_json({"ended": ended, "at_work": at_work, "left": left})
     elif not records:
         console.say("no node of `nst cluster up` is here")
     if left:
@@ -190,22 +206,3 @@ def _tell_how_to_use(record: NodeRecord, *, with_token: bool) -> None:
         join = join_command(record)
         console.say(f"workers    {join or 'from this machine only; --listen IP lets others join'}")
     console.say("end        nst cluster down")
-
-
-def _tell_overview(overview: Overview) -> None:
-    alive = [node for node in overview.nodes if node.alive]
-    console.say(f"cluster  {overview.address}, {len(alive)} nodes, {overview.drivers} drivers")
-    for node in overview.nodes:
-        role = "head" if node.is_head else "worker"
-        amounts = _amounts(node.free, node.total) if node.alive else "lost"
-        kind = f" {node.gpu_type}" if node.gpu_type else ""
-        console.say(f"node     {role:7}{node.address:16}{node.host:20} {amounts}{kind}")
-    for actor in overview.actors:
-        console.say("actor    {class:23}{state:20}{node} pid {pid}".format(**actor))
-    for job in overview.jobs:
-        console.say("job      {id:32}  {status:10}  {command}".format(**job))
-
-
-def _amounts(free: dict[str, Any], total: dict[str, Any]) -> str:
-    shown = [name for name in total if total[name]] or ["CPU"]
-    return ", ".join(f"{free.get(name, 0):g} of {total[name]:g} {name}s free" for name in shown)

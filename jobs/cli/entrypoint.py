@@ -14,11 +14,19 @@ import typer
 
 from jobs.cli.commands import app_for
 from nst_core.errors import InputError
+from nst_core.style_library import Command
 from nst_core.utf8_paths import is_utf8
 
 _NOT_FOR_JOBS = ("cluster", "jobs")
 _SECRET_IN_URI = re.compile(r"[a-zA-Z][\w+.-]*://[^/@\s]+@")
 _HASH_CHARACTERS = 8
+_NAMES: dict[str, dict[str, Command]] = {
+    "stylize": {"style": "stylize"},
+    "upscale": {"model": "upscale"},
+    "synthesize": {"checkpoint": "synthesize"},
+    "evaluate": {"checkpoint": "stylize", "super_resolution": "upscale"},
+}
+"""Parameters of commands that name a network, and what applies it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,11 @@ class CommandLine:
         named = (self.values.get(name) for name in ("inputs", "sources", "style_images"))
         found = [str(each) for values in named if values for each in values]
         return [*found, *map(str, self.values.get("content") or ())]
+
+    @property
+    def names_uris(self) -> bool:
+        """Whether it reads or writes behind a URI."""
+        return any("://" in argument for argument in self.arguments)
 
     def text(self) -> str:
         """Return it for people and shells."""
@@ -92,6 +105,25 @@ def parsed(arguments: Sequence[str]) -> CommandLine:
         words.append(str(name))
         context = command.make_context(name, rest, parent=context)
     return CommandLine(tuple(arguments), tuple(words), context.params)
+
+
+def check_names(command: CommandLine, folder: Path) -> None:
+    """Refuse a style that does not exist, here in ``folder`` nor, by its look, on the cluster.
+
+    A path is left to the cluster where there is no such file here. Raises InputError.
+    """
+    from nst_core.style_library import find_for
+
+    for parameter, applied_by in _NAMES.get(command.words[0], {}).items():
+        value = command.values.get(parameter)
+        for text in [value] if isinstance(value, str) else value or ():
+            path = Path(folder, text.partition(":")[0])
+            is_path = "/" in text or bool(path.suffix)
+            if path.exists() and not path.is_dir():
+                text = str(Path(folder, text))
+            elif is_path:
+                continue
+            find_for(applied_by, text)
 
 
 def check_output_stays(command: CommandLine) -> None:

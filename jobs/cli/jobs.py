@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -64,15 +65,22 @@ def submit(
 
     Example: nst jobs submit --follow -- stylize video film.mp4 -o out.mp4 --style wave
     """
-    from jobs.cli.entrypoint import check_output_stays, read_command_line
+    from cluster.job_environment import handed_on, withheld
+    from jobs.cli.entrypoint import check_names, check_output_stays, read_command_line
 
     line = read_command_line(command)
+    check_names(line, working_dir or Path())
     if working_dir is not None:
         check_output_stays(line)
     jobs = _jobs(address)
     with tempfile.TemporaryDirectory() if working_dir else nullcontext() as folder:
-        request = _request(line, id, working_dir, folder)
+        request = _request(line, id, working_dir, folder, handed_on(os.environ))
         job_id, is_new = jobs.submit(request)
+    if is_new and line.names_uris and (names := withheld(os.environ)):
+        console.note(
+            f"warning: {', '.join(names)}: not sent, as every list of jobs would show it; the "
+            "cluster's nodes need their own"
+        )
     console.hint(f"job {job_id}: {'submitted' if is_new else 'is there already'}")
     if follow:
         _follow(jobs, job_id, as_json=json)
@@ -154,7 +162,11 @@ def _jobs(address: str | None) -> Jobs:
 
 
 def _request(
-    line: CommandLine, job_id: str | None, working_dir: Path | None, folder: str | None
+    line: CommandLine,
+    job_id: str | None,
+    working_dir: Path | None,
+    folder: str | None,
+    environment: dict[str, str],
 ) -> JobRequest:
     import hashlib
     import platform
@@ -170,10 +182,11 @@ def _request(
         pack_folder(working_dir, package)
     content = hashlib.sha256(package.read_bytes()).hexdigest() if package else str(where)
     return JobRequest(
-        name=line.name(content),
+        name=line.name(content, *(f"{name}={value}" for name, value in environment.items())),
         id=job_id,
         entrypoint=line.for_shell(Path(FOLDER_IN_PACKAGE) if package else where),
         package=package,
+        environment=environment,
         metadata={
             "command": line.text(),
             "inputs": "\n".join(line.inputs),

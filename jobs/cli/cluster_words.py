@@ -1,0 +1,93 @@
+"""What a cluster consists of and what is at work on it, in a user's words instead of Ray's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from nst_core.wording import counted
+
+if TYPE_CHECKING:
+    from cluster.node_records import NodeRecord
+    from cluster.overview import Amounts, Overview
+
+_STATES = {
+    "ALIVE": "at work",
+    "PENDING_CREATION": "starting",
+    "DEPENDENCIES_UNREADY": "waiting for room",
+    "RESTARTING": "starting again",
+}
+"""Of Ray's actors."""
+_JOB_STATES = {
+    "PENDING": "waiting",
+    "RUNNING": "at work",
+    "SUCCEEDED": "done",
+    "FAILED": "failed",
+    "STOPPED": "stopped",
+}
+_LIVE = ("PENDING", "RUNNING")
+_OF_A_JOB = "JobSupervisor"
+"""The class of Ray's own actor for each job, which computes nothing."""
+_TRAINING = "Train"
+"""In the names of the classes of Ray's own actors for training."""
+
+
+def overview_lines(overview: Overview) -> Iterator[str]:
+    """Yield a line for the cluster, then one for each node, worker and job."""
+    alive = [node for node in overview.nodes if node.alive]
+    yield (
+        f"cluster  {overview.address}: {counted(len(alive), 'nodes')}, "
+        f"{counted(overview.drivers, 'commands')} at work"
+    )
+    for node in overview.nodes:
+        role = "head" if node.is_head else "worker"
+        amounts = _amounts(node.free, node.total) if node.alive else "lost"
+        kind = f" ({node.gpu_type})" if node.gpu_type else ""
+        yield f"node     {role:7} {node.address:16} {node.host:20} {amounts}{kind}"
+    for actor in overview.actors:
+        if actor["class"] == _OF_A_JOB:
+            continue
+        what = "training" if _TRAINING in actor["class"] else "pictures or films"
+        state = _STATES.get(actor["state"], actor["state"].lower())
+        where = f"on {actor['node']}, process {actor['pid']}" if actor["pid"] else ""
+        yield f"worker   {state:16} {what:18} {where}".rstrip()
+    for job in overview.jobs:
+        yield f"job      {_job_state(job['status']):10} {job['id']:32} {job['command']}"
+
+
+def work_on(head: NodeRecord) -> list[str]:
+    """Return the jobs and other commands that end with a head; none where it does not answer."""
+    import grpc
+
+    from cluster.connection import prepare_environment
+    from cluster.head import check_head
+    from cluster.overview import look_at
+    from nst_core.errors import NstError
+
+    if not head.is_running:
+        return []
+    try:
+        prepare_environment(head.address)
+        check_head(head.address)
+        overview = look_at(head.address)
+    except (NstError, grpc.RpcError):
+        return []
+    jobs = [job for job in overview.jobs if job["status"] in _LIVE]
+    lines = [f"job {job['id']}  {job['command']}" for job in jobs]
+    others = overview.drivers - sum(job["status"] == "RUNNING" for job in jobs)
+    return lines + ([f"{counted(others, 'commands')} on {head.address}"] if others > 0 else [])
+
+
+def _job_state(status: str) -> str:
+    return _JOB_STATES.get(status, status.lower())
+
+
+def _amounts(free: Amounts, total: Amounts) -> str:
+    shown = [name for name in total if total[name]] or ["CPU"]
+    return ", ".join(
+        f"{free.get(name, 0):g} of {_counted(total[name], name)} free" for name in shown
+    )
+
+
+def _counted(amount: float, name: str) -> str:
+    return f"1 {name}" if amount == 1 else f"{amount:g} {name}s"
