@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nst_core.errors import EnvironmentProblem
@@ -38,21 +40,43 @@ def find_token() -> str | None:
 
 
 def make_token() -> Path | None:
-    """Make a token where there is none yet; returns the new file, readable by its owner only."""
+    """Make a token where there is none yet; returns the new file, readable by its owner only.
+
+    Of several processes that find none, one makes it.
+    """
     if find_token():
         return None
     path = token_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.unlink(missing_ok=True)  # an empty one
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
+        with _locked(path.with_name(f".{path.name}.lock")):
+            if find_token():  # another process was faster
+                return None
+            _write_whole(path, secrets.token_hex(32))
     except OSError as error:
         raise EnvironmentProblem(
             f"token file {path}: cannot be made ({error.strerror}); name another in {_TOKEN_PATH}"
         ) from error
     return path
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600)) as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def use_token() -> None:

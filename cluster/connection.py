@@ -18,6 +18,7 @@ from cluster.node_records import running_node
 from cluster.ray_init import init_ray
 from nst_core.errors import EnvironmentProblem
 from nst_core.first_import import first_import
+from nst_core.wording import first_line
 
 LOCAL = "local"
 _ENVIRONMENT_BEFORE_IMPORT = {
@@ -131,7 +132,7 @@ def _open(address: str, start: Start | None = None) -> None:
         raise
     except Exception as error:  # Ray raises a bare Exception when a node does not come up
         raise EnvironmentProblem(
-            f"no Ray at {address} ({str(error).splitlines()[0]}); "
+            f"no Ray at {address} ({first_line(error)}); "
             "check --address, or leave it out to work on this machine"
         ) from error
     _silence()

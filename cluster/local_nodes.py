@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -21,7 +21,14 @@ from cluster.auth_token import find_token, make_token, token_file, use_token
 from cluster.connection import prepare_environment
 from cluster.head import AUTO, DEFAULT_PORT, check_head, is_local_host, with_port
 from cluster.node_environment import HEAD_ENVIRONMENT, NODE_ENVIRONMENT
-from cluster.node_records import MARK, NodeRecord, forget_record, processes_of, write_record
+from cluster.node_records import (
+    MARK,
+    NO_PROCESS,
+    NodeRecord,
+    forget_record,
+    processes_of,
+    write_record,
+)
 from cluster.overview import addresses_of_this_machine, nodes_of
 from cluster.ray_folder import make_ray_folder
 from nst_core.errors import EnvironmentProblem, InputError
@@ -91,11 +98,13 @@ def _start(spec: NodeSpec) -> NodeRecord:
     folder = make_ray_folder(name)  # 0700; Ray's own folders are open
     try:
         address, dashboard, arguments = _head(spec) if spec.join is None else _worker(spec)
+        record = NodeRecord(
+            name, address, spec.join is None, dashboard, str(folder), NO_PROCESS, time.time()
+        )
+        write_record(record)  # before there is a process: whoever ends this one, `down` finds it
         process = _launch(spec, name, folder, arguments)
         started = psutil.Process(process.pid).create_time()
-        record = NodeRecord(
-            name, address, spec.join is None, dashboard, str(folder), process.pid, started
-        )
+        record = replace(record, pid=process.pid, started=started)
         write_record(record)
         _wait_until_up(record, process)
     except BaseException as error:

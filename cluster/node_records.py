@@ -12,6 +12,8 @@ import psutil
 
 MARK = "NST_CLUSTER_NODE"
 """In the environment of every process of a node, jobs and workers included: its record's name."""
+NO_PROCESS = -1
+"""In place of a pid, before there is one."""
 _FOLDER_VARIABLE = "NST_STATE_DIR"
 
 
@@ -36,6 +38,8 @@ class NodeRecord:
     @property
     def is_running(self) -> bool:
         """Whether the node's first process lives."""
+        if self.pid == NO_PROCESS:
+            return False
         try:
             return bool(abs(psutil.Process(self.pid).create_time() - self.started) < 1.0)
         except psutil.Error:

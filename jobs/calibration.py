@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.training_content import find_content, read_content
 from nst_core.checkpoint import read_state, restore_generator, save_state
 from nst_core.checkpoint_info import CheckpointInfo
@@ -24,10 +25,15 @@ from nst_core.training_photos import open_photo
 _log = logging.getLogger(__name__)
 
 
-def calibrate_checkpoint(path: Path, photos: Sequence[Tensor], output: Path) -> CheckpointInfo:
+def calibrate_checkpoint(
+    path: Path,
+    photos: Sequence[Tensor],
+    output: Path,
+    on_progress: OnProgress = ignore_progress,
+) -> CheckpointInfo:
     """Calibrate all styles of a checkpoint, and write it as ``output``. Raises InputError."""
     state, info = read_state(path)
-    found = eight_bit_of(path, state, info, info.styles or ("",), photos)
+    found = eight_bit_of(path, state, info, info.styles or ("",), photos, on_progress)
     calibrated = replace(info, eight_bit=found)
     save_state(output, state, calibrated)
     return calibrated
@@ -39,6 +45,7 @@ def eight_bit_of(
     info: CheckpointInfo,
     styles: Iterable[str],
     photos: Sequence[Tensor],
+    on_progress: OnProgress = ignore_progress,
 ) -> dict[str, EightBit]:
     """Calibrate some of a checkpoint's styles; ``""`` is that of a network without names.
 
@@ -46,6 +53,15 @@ def eight_bit_of(
     ``path`` is for errors only. Raises InputError for a network that is not computed in 8 bits.
     """
     found: dict[str, EightBit] = {}
+    styles = tuple(styles)
+    done = 0
+
+    def tell() -> None:
+        nonlocal done
+        done += 1
+        total = max(done, len(photos) * len(styles))  # a photograph may be given to two strokes
+        on_progress(Progress(done, total, "photographs", "calibrated for 8 bits"))
+
     for style in styles:
         mixture = {style: 1.0} if style else None
         generators = [
@@ -54,7 +70,7 @@ def eight_bit_of(
         ]
         if draws_noise(generators[0]):
             raise InputError(f"{path}: a network that draws noise is not computed in 8 bits")
-        found[style] = calibrate_together(generators, photos)
+        found[style] = calibrate_together(generators, photos, tell)
     return found
 
 

@@ -77,6 +77,16 @@ class RunFolder:
         return self.path / "failure.json"
 
     @property
+    def stop_file(self) -> Path:
+        """Asks the workers of the present command to write a checkpoint and end."""
+        return self.path / "stop"
+
+    @property
+    def options(self) -> Path:
+        """Options that the run was started with, as JSON."""
+        return self.path / "options.json"
+
+    @property
     def started(self) -> bool:
         """Whether a run has left anything here."""
         return self.settings.exists()
@@ -126,6 +136,26 @@ class RunFolder:
             ) from error
         return settings
 
+    def write_options(self, options: Mapping[str, Any]) -> None:
+        """Keep the options of the command line that the run was started with."""
+        _write_whole(self.options, json.dumps(dict(options), indent=1))
+
+    def read_options(self) -> Line:
+        """Return the options that the run was started with; none where nobody knows."""
+        try:
+            options = json.loads(self.options.read_text())
+        except (OSError, ValueError):
+            return {}
+        return options if isinstance(options, dict) else {}
+
+    def ask_to_stop(self) -> None:
+        """Let the workers of this command write a checkpoint after their present step, and end."""
+        self.stop_file.touch()
+
+    def is_to_stop(self) -> bool:
+        """Say whether the workers have been asked to end."""
+        return self.stop_file.exists()
+
     def read_metrics(self) -> list[Line]:
         """All whole lines; a line cut short by a kill is left out."""
         return _read_lines(self.metrics)
@@ -171,6 +201,7 @@ class RunFolder:
     def forget_failure(self) -> None:
         """Let workers begin: what kept those of the last command from it may be mended."""
         self.failure_file.unlink(missing_ok=True)
+        self.stop_file.unlink(missing_ok=True)
 
     def note_unreadable(self, rank: int, unreadable: Mapping[str, str]) -> None:
         """Keep the photos that worker ``rank`` could not read, and why."""
@@ -199,6 +230,7 @@ class RunFolder:
     def records(self) -> Iterator[Path]:
         """Files that a run leaves here, beside checkpoints and pictures of the steps."""
         yield from (self.metrics, self.events, self.failure_file, self.sheet)
+        yield from (self.stop_file, self.options)
         yield from self.path.glob(self._unreadable("*").name)
         yield self.settings  # last: as long as it is there, a run is
 

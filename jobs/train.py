@@ -75,14 +75,15 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
     with plan.run_folder.reserved():
         state = settle(plan.run_folder) if job.resume else None
         first_step = state["steps_done"] if state else 0
+        if job.resume and state is None:
+            _log.warning("no checkpoint was written in %s: from the start", plan.run_folder.path)
         if state is None or first_step < plan.settings.steps:
             _tell_how_long(job, plan, first_step, on_progress)
             state = _train(job, plan, first_step, on_progress)
         report = _report(job, plan, first_step)
         _save(job, plan, report, state)
-        if isinstance(job, TrainStyle) and not plan.info.draws_noise:
-            on_progress(Progress(plan.settings.steps, plan.settings.steps, "steps", "8 bits"))
-            report = replace(report, eight_bit=_calibrate(job, plan))
+        if isinstance(job, TrainStyle) and job.calibrate and not plan.info.draws_noise:
+            report = replace(report, eight_bit=_calibrate(job, plan, on_progress))
     return report
 
 
@@ -131,7 +132,9 @@ def _save(job: TrainGenerator, plan: TrainingPlan, report: TrainingReport, train
     _draw_sheet(plan, trained)
 
 
-def _calibrate(job: TrainStyle, plan: TrainingPlan) -> dict[str, dict[str, float]]:
+def _calibrate(
+    job: TrainStyle, plan: TrainingPlan, on_progress: OnProgress
+) -> dict[str, dict[str, float]]:
     """Calibrate the new styles for 8 bits, and add that to the checkpoint.
 
     The checkpoint is whole without it: whatever is in the way is a warning.
@@ -139,7 +142,8 @@ def _calibrate(job: TrainStyle, plan: TrainingPlan) -> dict[str, dict[str, float
     state, info = read_state(job.output)
     new = plan.info.styles if info.styles else ("",)
     try:
-        found = eight_bit_of(job.output, state, info, new, read_photos(plan.photos))
+        photos = read_photos(plan.photos)
+        found = eight_bit_of(job.output, state, info, new, photos, on_progress)
     except (InputError, EnvironmentProblem) as error:
         _log.warning("not calibrated for 8 bits: %s", error)
         return {}
@@ -223,6 +227,7 @@ def _prepare_run_folder(job: TrainGenerator, plan: TrainingPlan, first_step: int
         _drop(folder)
     folder.forget_from(first_step)
     folder.forget_failure()
+    folder.write_options(job.options)
     folder.write_settings(describe(plan))
 
 

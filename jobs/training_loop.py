@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import errno
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,8 +18,10 @@ from jobs.training_checkpoints import State, read_state, write_state
 from jobs.training_plan import TrainingPlan, build_trainer, training_pictures
 from jobs.training_records import TrainingRecords
 from nst_core.errors import EnvironmentProblem, NstError, TrainingDiverged, TrainingFailed
+from nst_core.processors import usable_processors
 from nst_core.training import GeneratorTrainer
 from nst_core.training_photos import Batch, StepSampler, batches_of_steps
+from nst_core.wording import first_line
 
 _ROLLBACKS_ALLOWED = 5
 _RATE_AFTER_ROLLBACK = 0.5
@@ -101,7 +102,7 @@ def _lasting(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
         return (
-            f"out of memory ({str(error).splitlines()[0]}); try half the --batch-size with "
+            f"out of memory ({first_line(error)}); try half the --batch-size with "
             "--accumulate 2, or a smaller --image-size"
         )
     if isinstance(error, OSError) and error.errno in _LASTING:
@@ -118,9 +119,21 @@ def _train(plan: TrainingPlan, worker: Worker) -> None:
         trainer.load_state_dict(state)
     if worker.world_size > 1:
         trainer.data_parallel(ray.train.torch.prepare_model)
-    records = TrainingRecords(plan, worker.world_size) if worker.rank == 0 else None
-    if records:
-        records.begin(trainer.steps_done)
+    with ExitStack() as held:
+        records = TrainingRecords(plan, worker.world_size) if worker.rank == 0 else None
+        if records:
+            held.callback(records.close)
+            records.begin(trainer.steps_done)
+        _train_through_divergences(plan, worker, trainer, records)
+
+
+def _train_through_divergences(
+    plan: TrainingPlan,
+    worker: Worker,
+    trainer: GeneratorTrainer,
+    records: TrainingRecords | None,
+) -> None:
+    """Train to the end, or until the command is interrupted. Raises TrainingFailed."""
     good = copy.deepcopy(trainer.state_dict())
     rollbacks = 0
     while trainer.steps_done < plan.settings.steps:
@@ -129,6 +142,8 @@ def _train(plan: TrainingPlan, worker: Worker) -> None:
             for state in _steps_to_checkpoints(plan, trainer, records, worker):
                 if not trainer.is_in_doubt:
                     good = copy.deepcopy(state)
+                if is_asked_to_stop(plan, worker):
+                    return
         except TrainingDiverged as error:
             rollbacks = 1 if good["steps_done"] > before else rollbacks + 1
             if rollbacks > _ROLLBACKS_ALLOWED:
@@ -165,12 +180,24 @@ def _steps_to_checkpoints(
         if records:
             records.step(trainer.steps_done - 1, losses, rate)
         done = trainer.steps_done
-        if done % plan.checkpoint_every == 0 or done == plan.settings.steps:
-            if records:
-                records.preview(done, trainer.trained)
+        is_last = done == plan.settings.steps or is_asked_to_stop(plan, worker)
+        is_due = is_last or done % plan.checkpoint_every == 0
+        if records and (is_due or records.preview_is_due):
+            records.preview(done, trainer.trained)
+        if is_due:
             state = trainer.state_dict()
             _report(state, keep=records is not None)
             yield state
+
+
+def is_asked_to_stop(plan: TrainingPlan, worker: Worker) -> bool:
+    """Say whether the command was interrupted; all workers hear the same from worker 0."""
+    asked = worker.rank == 0 and plan.run_folder.is_to_stop()
+    if worker.world_size == 1:
+        return asked
+    told = torch.tensor([int(asked)], device=worker.device)
+    torch.distributed.broadcast(told, src=0)
+    return bool(told.item())
 
 
 def _batches(
@@ -185,7 +212,7 @@ def _batches(
 
 def _loader_processes(device: torch.device) -> int:
     """A GPU waits for crops unless others cut them; on a CPU they would fight for its cores."""
-    return min(8, os.cpu_count() or 1) if device.type == "cuda" else 0
+    return min(8, usable_processors()) if device.type == "cuda" else 0
 
 
 def _report(state: State, *, keep: bool) -> None:

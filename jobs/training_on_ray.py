@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
-import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,10 @@ from nst_core.errors import EnvironmentProblem, TrainingFailed
 from nst_core.wording import counted
 
 if TYPE_CHECKING:
+    from ray.train import Result
     from ray.train.torch import TorchTrainer
+
+_log = logging.getLogger(__name__)
 
 _CHECKPOINTS_KEPT = 2
 _TRIES = 5
@@ -36,6 +40,9 @@ _WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
     "MALLOC_ARENA_MAX": "1",
 }
+
+_SECONDS_FOR_LAST_STEP = 60.0
+"""From Ctrl-C or SIGTERM to the end of a step and its checkpoint."""
 
 Resources = dict[str, float]
 
@@ -110,13 +117,15 @@ def _fit(plan: TrainingPlan, resources: Resources) -> Exception | None:
     from ray.exceptions import RayError
     from ray.train import TrainingFailedError
 
-    trainer = _trainer(plan, resources)
+    fitted = _in_background(_trainer(plan, resources).fit)
     try:
-        with _ctrl_c_raises():
-            result = trainer.fit()
+        result = fitted.result()
     except (TrainingFailedError, RayError) as error:
         given_up: Exception = error
         return given_up
+    except KeyboardInterrupt:
+        _let_workers_finish(plan, fitted)
+        raise
     if result.return_value is not None:
         raise TrainingFailed(_stopped(result.return_value))
     return None
@@ -149,20 +158,26 @@ def _trainer(plan: TrainingPlan, resources: Resources) -> TorchTrainer:
     )
 
 
-@contextmanager
-def _ctrl_c_raises() -> Iterator[None]:
-    """Turn Ray Train's way to stop at Ctrl-C (its own handler, which exits) into the usual one."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        signal.signal(signal.SIGINT, before)
-        # Whoever heeds interrupts must know of this one: a second may be meant to be ignored.
-        signal.raise_signal(signal.SIGINT)
-        raise KeyboardInterrupt from error
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, before)
+def _in_background(function: Callable[[], Result]) -> Future[Result]:
+    """Call it in a thread: in the main one Ray Train would take Ctrl-C, and end the workers."""
+    future: Future[Result] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=call, name="ray-train", daemon=True).start()
+    return future
+
+
+def _let_workers_finish(plan: TrainingPlan, fitted: Future[Result]) -> None:
+    """Wait for the workers' present step, and for its checkpoint."""
+    _log.warning("the present step is finished and kept; Ctrl-C once more ends at once")
+    with suppress(Exception):  # the command ends, however the training has
+        plan.run_folder.ask_to_stop()
+        fitted.result(timeout=_SECONDS_FOR_LAST_STEP)
 
 
 def _stopped(cause: str) -> str:

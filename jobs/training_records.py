@@ -31,6 +31,12 @@ _PREVIEW_SIZE = (336, _PREVIEW_SIDE)
 """Of every photo in a sheet, so that its columns are columns; both are multiples of 16."""
 
 
+_FIRST_PREVIEW_SECONDS = 20.0
+_SECONDS_BETWEEN_PREVIEWS = 120.0
+_SHARE_OF_PREVIEWS = 0.05
+"""Of the time, at most, beside those at checkpoints."""
+
+
 class TrainingRecords:
     """Writes down how a run goes."""
 
@@ -44,6 +50,12 @@ class TrainingRecords:
         self.board = SummaryWriter(str(self.folder.tensorboard))
         self.photos = preview_photos(plan.photos)
         self._last = time.monotonic()
+        self._preview_due = self._last + _FIRST_PREVIEW_SECONDS
+
+    @property
+    def preview_is_due(self) -> bool:
+        """Whether it is long ago that somebody could see how the training goes."""
+        return time.monotonic() >= self._preview_due
 
     def begin(self, first_step: int) -> None:
         """Note that steps from ``first_step`` on will be recorded, some of them perhaps anew."""
@@ -69,6 +81,10 @@ class TrainingRecords:
         self.board.add_scalar("learning_rate", learning_rate, step)
         self.board.add_scalar("images_per_second", line["images"] / max(seconds, 1e-9), step)
 
+    def close(self) -> None:
+        """Write what is left of TensorBoard's events, and end the thread that writes them."""
+        self.board.close()
+
     def rolled_back(self, reason: str, trainer: GeneratorTrainer) -> None:
         """Note that the run goes on from an earlier step, with a lower learning rate."""
         step = trainer.steps_done
@@ -80,6 +96,7 @@ class TrainingRecords:
 
     def preview(self, steps_done: int, generator: nn.Module) -> None:
         """Write a sheet of what the generator makes of a few fixed pictures."""
+        start = time.monotonic()
         rows = picture_rows(self.plan, generator, self.photos)
         if not rows:
             return
@@ -88,6 +105,8 @@ class TrainingRecords:
         self.board.add_image("preview", to_tensor(picture)[0].numpy(), steps_done)
         self.board.flush()
         self._last = time.monotonic()  # drawing is not training
+        pause = max(_SECONDS_BETWEEN_PREVIEWS, (self._last - start) / _SHARE_OF_PREVIEWS)
+        self._preview_due = self._last + pause
 
 
 def final_sheet(plan: TrainingPlan, generator: nn.Module) -> Image.Image:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jobs.specs import DeviceChoice, LossNetworkChoice, check_pixels
 from nst_core.errors import InputError
@@ -89,6 +89,8 @@ class TrainGenerator:
     """None: beside the output, its name with the ending ``.run``."""
     resume: bool = False
     overwrite: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Those that the command line gave, by parameter: ``--resume`` need not repeat them."""
 
     def __post_init__(self) -> None:
         least, most = self.workers
@@ -110,7 +112,12 @@ class TrainGenerator:
     @property
     def run_folder(self) -> Path:
         """Absolute: Ray's workers have another working folder."""
-        return (self.run_dir or self.output.with_suffix(".run")).absolute()
+        return run_folder_of(self.output, self.run_dir)
+
+
+def run_folder_of(output: Path, run_dir: Path | None) -> Path:
+    """Return where a run is written: ``run_dir``, or beside the output. Absolute."""
+    return (run_dir or output.with_suffix(".run")).absolute()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +145,8 @@ class TrainStyle(TrainGenerator):
     extend: Path | None = None
     """A trained style network: only the new styles' own parameters are fitted, and the output
     has all its styles and the new ones."""
+    calibrate: bool = True
+    """Whether the new styles are calibrated for 8 bits at the end."""
     start: str = "auto"
     """A trained style network whose weights the training starts from, all of which are fitted: a
     file or a bundled name; ``none``: random weights; ``auto``: the bundled network where it is of

@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from cluster.connection import ray_session
 from jobs.image_output import image_output
 from jobs.image_report import StylizeImagesReport
@@ -20,7 +18,7 @@ from jobs.stylize_video import StylizeVideoReport, stylize_videos
 from jobs.video_output import inputs_and_outputs
 from jobs.workers import find_checked
 from nst_core.errors import InputError
-from nst_core.picture_files import PICTURE_SUFFIXES
+from nst_core.picture_files import PICTURE_SUFFIXES, is_picture
 from pipeline.encoders import CONTAINERS
 from pipeline.storage import LocalStorage, is_uri, storage_for
 from pipeline.video_sources import VIDEO_SUFFIXES, is_one_video
@@ -149,13 +147,7 @@ def _is_picture(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in PICTURE_SUFFIXES | VIDEO_SUFFIXES:
         return suffix in PICTURE_SUFFIXES
-    try:
-        with Image.open(path):
-            return True
-    except Image.DecompressionBombError:
-        return True
-    except (UnidentifiedImageError, OSError):
-        return False
+    return is_picture(path)
 
 
 def _one_session(job: Upscale) -> AbstractContextManager[None]:

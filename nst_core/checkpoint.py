@@ -24,6 +24,7 @@ from nst_core.pytorch_examples_net import PytorchExamplesNet
 from nst_core.super_resolution_net import SuperResolutionNet
 from nst_core.texture_net import TextureNet
 from nst_core.transformer_net import TransformerNet
+from nst_core.wording import first_line
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "lean": LeanNet,
@@ -118,7 +119,7 @@ def restore_generator(
     try:
         generator.load_state_dict(tensors)
     except RuntimeError as error:
-        summary = str(error).splitlines()[0]
+        summary = first_line(error)
         raise CheckpointError(
             f"{path}: its weights do not fit its own metadata ({summary}); the file is damaged"
         ) from error

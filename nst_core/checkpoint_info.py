@@ -153,4 +153,9 @@ def read_checkpoint(
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of the file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return digest_of(path.read_bytes())
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

@@ -39,6 +39,7 @@ from torch import Tensor, nn
 
 from nst_core.engine import TorchEngine, draws_noise
 from nst_core.engine_names import Precision
+from nst_core.wording import first_line
 
 _log = logging.getLogger(__name__)
 
@@ -193,7 +194,7 @@ class RepeatedSizes:
         self, what: Kernels | tuple[Shape, Kernels], kernels: Kernels, error: Exception
     ) -> None:
         self._given_up.add(what)
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         _log.log(
             logging.DEBUG if self._warned else logging.WARNING,
             "no CUDA graph of %s kernels, going on without: %s",

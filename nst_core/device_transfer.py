@@ -19,6 +19,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from nst_core.wording import first_line
 from nst_core.yuv import YuvFrames
 
 _log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class _Transfer:
             pin(frames)
         except RuntimeError as error:
             self._pins = False
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             _log.warning("memory cannot be pinned, copies will not overlap: %s", reason)
         return self._pins
 

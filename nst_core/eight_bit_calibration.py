@@ -13,7 +13,7 @@ its outliers (bold styles: the worst photograph comes up to 6 dB closer).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import fmean
 
@@ -46,8 +46,14 @@ def calibrate(generator: nn.Module, photos: Sequence[Tensor]) -> EightBit:
     return calibrate_together([generator], photos)
 
 
-def calibrate_together(generators: Sequence[nn.Module], photos: Sequence[Tensor]) -> EightBit:
+def calibrate_together(
+    generators: Sequence[nn.Module],
+    photos: Sequence[Tensor],
+    on_photo: Callable[[], None] = lambda: None,
+) -> EightBit:
     """Do what ``calibrate`` does for generators of one architecture: what is found suits them all.
+
+    ``on_photo`` is called after each of the photographs.
 
     Ranges cover what any of them needs, the closeness is that of all. The photographs are dealt out
     to them, so that it takes no longer than for one; each gets one at least for either purpose.
@@ -59,11 +65,17 @@ def calibrate_together(generators: Sequence[nn.Module], photos: Sequence[Tensor]
         )
     calibrating = [photo for number, photo in enumerate(photos) if number % 3]
     dealt = zip(generators, _dealt(calibrating, len(generators)), strict=True)
-    ranges = _union([activation_ranges(generator.eval(), part) for generator, part in dealt])
+    ranges = _union(
+        [activation_ranges(generator.eval(), part, on_photo) for generator, part in dealt]
+    )
     if not ranges:
         raise InputError(f"{type(generators[0]).__name__} has no convolution to compute in 8 bits")
     dealt = zip(generators, _dealt(photos[::3], len(generators)), strict=True)
-    decibels = [each for generator, part in dealt for each in _decibels(generator, ranges, part)]
+    decibels: list[float] = []
+    for generator, part in dealt:
+        for each in _decibels(generator, ranges, part):
+            decibels.append(each)
+            on_photo()
     return EightBit(ranges, round(fmean(decibels), 2), round(min(decibels), 2), len(calibrating))
 
 
@@ -80,18 +92,23 @@ def _union(found: Sequence[_Ranges]) -> _Ranges:
     }
 
 
-def _decibels(generator: nn.Module, ranges: _Ranges, photos: Sequence[Tensor]) -> list[float]:
+def _decibels(generator: nn.Module, ranges: _Ranges, photos: Sequence[Tensor]) -> Iterator[float]:
     form = inference_form(generator, ranges)
-    with torch.inference_mode():
-        return [_psnr(form(photo), generator(photo)) for photo in photos]
+    for photo in photos:
+        with torch.inference_mode():
+            decibels = _psnr(form(photo), generator(photo))
+        yield decibels
 
 
-def activation_ranges(generator: nn.Module, photos: Sequence[Tensor]) -> _Ranges:
+def activation_ranges(
+    generator: nn.Module, photos: Sequence[Tensor], on_photo: Callable[[], None] = lambda: None
+) -> _Ranges:
     """Find the least and largest input of the convolutions in 8 bits, by their names."""
     ranges: _Ranges = {}
     with _watched(generator, ranges), torch.inference_mode():
         for photo in photos:
             generator(photo)
+            on_photo()
     in_order = list(ranges)
     strided = [place for place, name in enumerate(in_order) if _stride(generator, name) > 1]
     first = strided[-1] + 2 if strided else 0

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
@@ -49,6 +50,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _PNG_DEPTH = 24
+_HEAD_BYTES = 16
 _TIFF_BITS, _TIFF_PLANES, _TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 258, 284, 322, 323
 _SEPARATE = 2
 
@@ -129,6 +131,19 @@ def decode(
         )
 
 
+def is_picture(path: Path) -> bool:
+    """Say whether a file begins as a picture that is read here; Pillow knows films, too."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            if is_png(head) or is_tiff(head):
+                return True
+            file.seek(0)
+            return bool(Image.open(file, formats=_formats(head)))
+    except Exception:  # Pillow lets nearly any kind out of a damaged file
+        return False
+
+
 @cache
 def heif_is_possible() -> bool:
     """Say whether HEIC can be read and written: it takes the optional package pillow-heif.
@@ -187,13 +202,10 @@ def _open(content: bytes) -> ImageFile.ImageFile | UnusualTiff:
     """Read the header."""
     if not content:
         raise MediaError("the file is empty")
-    is_heif = content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS
-    # Nothing but these: Pillow would start Ghostscript for a PostScript file of any name.
-    formats = set(PICTURE_FORMATS.values()) - {"HEIF"}
-    if is_heif and heif_is_possible():
-        formats.add("HEIF")
+    is_heif = _is_heif(content)
+    formats = _formats(content)
     try:
-        image = Image.open(io.BytesIO(content), formats=sorted(formats))
+        image = Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError:
         if is_heif and "HEIF" not in formats:
             raise MediaError("HEIC needs an optional package: pip install pillow-heif") from None
@@ -207,6 +219,18 @@ def _open(content: bytes) -> ImageFile.ImageFile | UnusualTiff:
     if image.format == "TIFF" and _pillow_mixes_planes(image):
         return UnusualTiff(content)
     return image
+
+
+def _formats(content: bytes) -> list[str]:
+    """Nothing but these: Pillow would start Ghostscript for a PostScript file of any name."""
+    formats = set(PICTURE_FORMATS.values()) - {"HEIF"}
+    if _is_heif(content) and heif_is_possible():
+        formats.add("HEIF")
+    return sorted(formats)
+
+
+def _is_heif(content: bytes) -> bool:
+    return content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS
 
 
 def _pillow_mixes_planes(image: ImageFile.ImageFile) -> bool:

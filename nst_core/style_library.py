@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nst_core.checkpoint_info import CheckpointInfo, fingerprint, read_info
+from nst_core.checkpoint_info import CheckpointInfo, digest_of, fingerprint, read_info
 from nst_core.eight_bit import EightBit
 from nst_core.errors import InputError
 from nst_core.strokes import reached
@@ -75,7 +75,8 @@ class Style:
         """Tells styles apart by their content."""
         if self.path is None:
             return IDENTITY
-        digest = fingerprint(self.path)
+        # Of what workers are given: the file may be another one by now.
+        digest = fingerprint(self.path) if self.content is None else digest_of(self.content)
         stroke = f"@{self.stroke:.6g}" if self.strokes else ""
         return f"{digest}:{mixture_text(self.mixture)}{stroke}" if self.mixture else digest
 

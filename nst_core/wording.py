@@ -11,6 +11,16 @@ def counted(number: int, things: str) -> str:
     return f"{number} {things.removesuffix('s') if number == 1 else things}"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message; the error's kind where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].strip()
+
+
+def last_line(error: BaseException) -> str:
+    """Return the last line of an error's message; the error's kind where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+
+
 def did_you_mean(came: object, known: Iterable[str]) -> str:
     """Return what to add to an error about a name, where another is alike: `` (did you ...?)``."""
     plain = str(came).removesuffix(".safetensors").lower().replace("-", "_").replace(" ", "_")

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from cluster import local_nodes
 from cluster.auth_token import find_token, make_token, sent_token, token_file, use_token
 from cluster.local_nodes import NodeSpec
+from cluster.node_records import read_records
 from nst_core.errors import EnvironmentProblem, InputError
 
 
@@ -87,3 +92,40 @@ def test_without_a_token_nothing_listens_beyond_loopback(spec: dict[str, str]) -
         NodeSpec(token=False, **spec)  # type: ignore[arg-type]
     NodeSpec(token=True, **spec)  # type: ignore[arg-type]
     NodeSpec(token=False)
+
+
+def test_of_many_that_make_a_token_at_once_one_does_and_all_have_it(home: Path) -> None:
+    path = token_file()
+    path.parent.mkdir(parents=True)
+    path.touch()  # an empty one must be replaced, and no other's with it
+    code = (
+        "import sys, time; from cluster.auth_token import find_token, make_token\n"
+        "time.sleep(max(0, float(sys.argv[1]) - time.time()))\n"
+        "print(make_token() is not None, find_token())"
+    )
+    at_once = str(time.time() + 1.5)
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, at_once], stdout=subprocess.PIPE, text=True)
+        for _ in range(6)
+    ]
+    answers = [process.communicate()[0].split() for process in processes]
+    assert sorted(made for made, _ in answers) == ["False"] * 5 + ["True"]
+    assert {token for _, token in answers} == {find_token()}
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_node_is_on_record_before_it_has_a_process(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NST_STATE_DIR", str(tmp_path / "state"))
+    seen: list[tuple[bool, bool]] = []
+
+    def launch(spec: NodeSpec, name: str, *_: object) -> None:
+        seen.extend((record.name == name, record.is_running) for record in read_records())
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(local_nodes, "_launch", launch)
+    with pytest.raises(EnvironmentProblem, match="no more processes"):
+        local_nodes._start(NodeSpec())
+    assert seen == [(True, False)]
+    assert list(read_records()) == []

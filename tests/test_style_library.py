@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nst_core import style_library
-from nst_core.checkpoint import load_generator, save_generator
+from nst_core.checkpoint import load_generator, read_state, save_generator, save_state
 from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.conditional_norm import MultiStyleGenerator
 from nst_core.errors import CheckpointError, InputError
@@ -236,3 +236,18 @@ def test_a_stylizer_applies_a_mixture(pack: str) -> None:
     # One apart where rounding goes the other way.
     assert np.abs(outputs[2] - pixels).max() <= 1
     assert all(np.abs(outputs[2].astype(int) - other).max() > 5 for other in outputs[:2])
+
+
+def test_a_checkpoint_replaced_meanwhile_is_neither_computed_nor_named(
+    style: Style, tmp_path: Path
+) -> None:
+    assert style.path is not None
+    path = tmp_path / "style.safetensors"
+    path.write_bytes(style.path.read_bytes())
+    found = find_style(str(path)).with_content()
+    before, weights = found.fingerprint, found.load().state_dict()
+    state, info = read_state(path)
+    save_state(path, {name: tensor + 1 for name, tensor in state.items()}, info)
+    assert find_style(str(path)).fingerprint != before
+    assert found.fingerprint == before
+    assert all(torch.equal(t, weights[name]) for name, t in found.load().state_dict().items())

@@ -387,3 +387,14 @@ def test_the_command_reports_both_kinds(sources: Path, model: Path, tmp_path: Pa
     result = CliRunner().invoke(app, [*arguments, "--workers", "0", "--json"])
     assert result.exit_code == 2  # nothing could start
     assert json.loads(result.stdout)["images"] is None
+
+
+def test_a_film_without_an_ending_is_no_picture_whatever_pillow_knows(tmp_path: Path) -> None:
+    film, picture = tmp_path / "film", tmp_path / "picture"
+    film.write_bytes(b"\x00\x00\x01\xb3\x14\x00\xf0\x13" + bytes(200))  # of MPEG-1, 320 x 240
+    with Image.open(film) as opened:
+        assert opened.format == "MPEG"
+    Image.fromarray(moving_picture(0)).save(picture, "PNG")
+    found = sort_sources([str(film), str(picture)], str(tmp_path / "out"))
+    assert found.videos == (film,)
+    assert found.pictures == (str(picture),)

@@ -110,7 +110,8 @@ class Group(TyperGroup):
 def prepare(app: typer.Typer) -> None:
     """Let all commands and groups of an app be of these kinds."""
     for command in app.registered_commands:
-        command.cls = Command
+        if command.cls is None or not issubclass(command.cls, Command):
+            command.cls = Command
     for group in app.registered_groups:
         group.cls = Group
         assert group.typer_instance is not None

@@ -132,7 +132,8 @@ def import_style(
     photos = find_photos(content) if content else []
     generator, info = import_checkpoint(file, format=format)
     if content:
-        found = eight_bit_of(file, generator.state_dict(), info, ("",), photos)
+        with console.shown_progress() as show:
+            found = eight_bit_of(file, generator.state_dict(), info, ("",), photos, show)
         info = replace(info, eight_bit=found)
     save_generator(output, generator, info)
     if json:
@@ -167,7 +168,8 @@ def calibrate(
     _check_output(output, checkpoint, overwrite)
     from jobs.calibration import calibrate_checkpoint, find_photos
 
-    info = calibrate_checkpoint(checkpoint, find_photos(content), output)
+    with console.shown_progress() as show:
+        info = calibrate_checkpoint(checkpoint, find_photos(content), output, show)
     if json:
         console.print_json({"output": str(output), **asdict(info)})
         return

@@ -205,5 +205,12 @@ RunDir = Annotated[
         help="Metrics, previews, checkpoints; default OUTPUT.run.", rich_help_panel=RUN_PANEL
     ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the run folder.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the run in the run folder; its options need not be repeated, more --steps "
+        "make it longer.",
+    ),
+]
 Seed = Annotated[int, typer.Option(rich_help_panel=RUN_PANEL)]

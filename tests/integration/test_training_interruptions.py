@@ -132,6 +132,32 @@ def test_a_killed_worker_and_a_killed_command_leave_no_trace_in_the_result(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_keeps_the_step_it_was_at(
+    run: Disturbed, number: signal.Signals
+) -> None:
+    plan = make_plan(run.job)
+    weights, _ = undisturbed(plan)
+    process = run.start()
+    run.wait_for_step(13, process)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does: to Ray's processes, too
+    else:
+        process.send_signal(number)
+    _, stderr = process.communicate(timeout=200)
+    assert process.returncode == 130, stderr
+    reached = run.folder.last_metrics()
+    assert reached is not None
+    assert reached["step"] < STEPS - 1
+
+    report = run.end("--resume")
+    assert report["resumed_from_step"] == reached["step"] + 1
+    assert run.steps_recorded() == list(range(STEPS))
+    _assert_same_weights(run.job.output, weights)
+
+
+@pytest.mark.slow
 def test_two_workers_one_killed_and_then_the_command_end_as_two_undisturbed_ones(
     run: Disturbed, family: list[psutil.Process], tmp_path: Path
 ) -> None:

@@ -1,0 +1,201 @@
+"""Runs that are interrupted, gone on with, made longer and watched; without Ray."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+import jobs.train
+from jobs import training_loop, training_records
+from jobs.calibration import eight_bit_of
+from jobs.progress import Progress
+from jobs.run_folder import RunFolder
+from jobs.training_loop import Worker, _steps_to_checkpoints
+from jobs.training_plan import build_trainer, describe, make_plan
+from jobs.training_records import TrainingRecords
+from jobs.training_specs import TrainStyle
+from nst_core.checkpoint_info import CheckpointInfo
+from nst_core.errors import TrainingFailed
+from nst_core.loss_network import LossNetworkWeights
+from nst_core.transformer_net import TransformerNet
+from tests.command_line import app
+from tests.training_runs import tiny_job
+
+
+@pytest.fixture
+def job(tmp_path: Path, photos: Path, vgg19: LossNetworkWeights) -> TrainStyle:
+    shallow = tmp_path / "shallow.safetensors"
+    save_file(vgg19.tensors, shallow, metadata={"architecture": "vgg19"})
+    return tiny_job(tmp_path, photos, shallow, steps=6)
+
+
+def test_an_interrupted_run_keeps_its_step_and_ends_as_an_undisturbed_one(
+    job: TrainStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_loop, "_report", lambda state, *, keep: None)
+    plan, worker = make_plan(job), Worker(0, 1, torch.device("cpu"))
+    plan.run_folder.path.mkdir()
+
+    def steps(trainer: Any) -> list[Any]:
+        return [
+            copy.deepcopy(state) for state in _steps_to_checkpoints(plan, trainer, None, worker)
+        ]
+
+    undisturbed = steps(build_trainer(plan, torch.device("cpu")))
+    assert [state["steps_done"] for state in undisturbed] == [6]
+
+    interrupted = build_trainer(plan, torch.device("cpu"))
+    plan.run_folder.ask_to_stop()
+    kept = next(_steps_to_checkpoints(plan, interrupted, None, worker))
+    assert kept["steps_done"] == 1
+    assert training_loop.is_asked_to_stop(plan, worker)
+
+    plan.run_folder.forget_failure()
+    assert not plan.run_folder.is_to_stop()
+    resumed = build_trainer(plan, torch.device("cpu"))
+    resumed.load_state_dict(copy.deepcopy(kept))
+    (last,) = steps(resumed)
+    for name, tensor in undisturbed[0]["trained"].items():
+        assert torch.equal(last["trained"][name], tensor), name
+
+
+def test_a_preview_comes_early_and_between_checkpoints(
+    job: TrainStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_loop, "_report", lambda state, *, keep: None)
+    monkeypatch.setattr(training_records, "_PREVIEW_SIZE", (48, 32))
+    monkeypatch.setattr(training_records, "_SECONDS_BETWEEN_PREVIEWS", 1e9)
+    monkeypatch.setattr(training_records, "_FIRST_PREVIEW_SECONDS", 0.0)
+    plan = make_plan(job)
+    plan.run_folder.path.mkdir()
+    records = TrainingRecords(plan, 1)
+    trainer = build_trainer(plan, torch.device("cpu"))
+    list(_steps_to_checkpoints(plan, trainer, records, Worker(0, 1, torch.device("cpu"))))
+    records.close()
+    sheets = sorted(path.name for path in plan.run_folder.previews.iterdir())
+    assert sheets == ["step-000001.png", "step-000006.png"]
+
+
+def _options(job: TrainStyle) -> list[str]:
+    return [
+        *("train", "style", str(job.style_images[0]), "--content", job.content[0]),
+        *("-o", str(job.output), "--loss-network-weights", str(job.loss_network_weights)),
+    ]
+
+
+@pytest.fixture
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[TrainStyle]:
+    """Jobs that commands would train."""
+    found: list[TrainStyle] = []
+
+    def train(job: TrainStyle, on_progress: object) -> None:
+        found.append(job)
+        raise TrainingFailed("only asked for")
+
+    monkeypatch.setattr(jobs.train, "train", train)
+    return found
+
+
+def test_a_resumed_run_has_its_own_options_where_none_are_given(
+    job: TrainStyle, asked_for: list[TrainStyle]
+) -> None:
+    own = (
+        "--preset",
+        "fast",
+        "--style-weight",
+        "3",
+        "--no-balance",
+        "--steps",
+        "50",
+        "--seed",
+        "9",
+    )
+    CliRunner().invoke(app, [*_options(job), *own, "--overwrite"])
+    first = asked_for[0]
+    folder = RunFolder(job.run_folder)
+    folder.path.mkdir()
+    folder.write_options(first.options)
+
+    CliRunner().invoke(app, [*_options(job), "--resume", "--steps", "80"])
+    resumed = asked_for[1]
+    assert resumed.training.steps == 80
+    assert resumed.resume
+    assert not resumed.overwrite
+    assert (resumed.width, resumed.training.seed) == (first.width, 9) == (24, 9)
+    assert resumed.objective == first.objective
+    assert resumed.options == {**first.options, "steps": 80}
+
+    CliRunner().invoke(app, [*_options(job), "--steps", "80"])
+    assert asked_for[2].training.seed != 9  # without --resume nothing is taken over
+
+
+def test_a_run_without_checkpoint_says_that_it_begins_again(
+    job: TrainStyle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+
+    def _train(*_: object) -> None:
+        raise TrainingFailed("enough")
+
+    monkeypatch.setattr(jobs.train, "_train", _train)
+    plan = make_plan(job)
+    plan.run_folder.path.mkdir()
+    plan.run_folder.write_settings(describe(plan))
+    with pytest.raises(TrainingFailed, match="enough"):
+        jobs.train.train(dataclasses.replace(job, resume=True))
+    assert "no checkpoint was written" in caplog.text
+
+
+def test_calibrating_can_be_left_out_and_a_pack_is_found_by_its_name(
+    job: TrainStyle, asked_for: list[TrainStyle]
+) -> None:
+    from nst_core.style_library import bundled_packs
+
+    CliRunner().invoke(app, [*_options(job), "--no-calibrate"])
+    assert not asked_for[0].calibrate
+    pack = next(iter(bundled_packs()))
+    CliRunner().invoke(app, [*_options(job), "--extend", pack])
+    assert asked_for[1].calibrate
+    assert asked_for[1].extend is not None
+    assert asked_for[1].extend.stem == pack
+    assert asked_for[1].extend.is_file()
+
+
+def test_calibrating_tells_how_far_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    told: list[Progress] = []
+    photos = [torch.rand(1, 3, 24, 24) for _ in range(4)]
+    state, info = TransformerNet(4).state_dict(), CheckpointInfo("johnson", {"width": 4})
+    eight_bit_of(Path("a"), state, info, ("",), photos, told.append)
+    assert [(progress.done, progress.total) for progress in told] == [(n, 4) for n in range(1, 5)]
+
+
+def test_the_board_is_closed_at_the_end_of_a_training(
+    job: TrainStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_loop, "_report", lambda state, *, keep: None)
+    monkeypatch.setattr(training_loop, "_last_state", lambda plan: None)
+    monkeypatch.setattr(training_records, "_PREVIEW_SIZE", (48, 32))
+    plan = make_plan(dataclasses.replace(job, training=dataclasses.replace(job.training, steps=1)))
+    plan.run_folder.path.mkdir()
+    before = set(threading.enumerate())
+    training_loop._train(plan, Worker(0, 1, torch.device("cpu")))
+    new = set(threading.enumerate()) - before
+    assert not [each for each in new if type(each).__module__.startswith("tensorboardX")]
+    assert len(plan.run_folder.read_metrics()) == 1
+
+
+def test_processes_that_load_photographs_are_no_more_than_may_be_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(training_loop, "usable_processors", lambda: 3)
+    assert training_loop._loader_processes(torch.device("cuda")) == 3
+    assert training_loop._loader_processes(torch.device("cpu")) == 0
