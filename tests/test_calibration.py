@@ -17,7 +17,7 @@ from tests.training_jobs import save_bases
 
 def _nst(*arguments: str | Path) -> tuple[int, str]:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    return result.exit_code, result.output
+    return result.exit_code, result.stdout
 
 
 def test_a_checkpoint_is_calibrated_and_keeps_its_weights(

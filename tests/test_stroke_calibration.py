@@ -102,7 +102,7 @@ def test_a_style_is_calibrated_at_every_stroke_that_pictures_choose(
     state = stroke_network(info).generator.state_dict()
     asked: list[list[dict[str, Tensor]]] = []
 
-    def note(generators: list[nn.Module], _: list[Tensor]) -> None:
+    def note(generators: list[nn.Module], *_: object) -> None:
         asked.append([generator.state_dict() for generator in generators])
 
     monkeypatch.setattr("jobs.calibration.calibrate_together", note)

@@ -115,7 +115,9 @@ def test_more_workers_than_there_is_room_for_are_refused_and_cost_no_earlier_run
 
 @pytest.mark.parametrize("workers", ["0", "4:1", "x", "1:y", "-1"])
 def test_odd_numbers_of_workers_are_refused_in_one_line(workers: str, job: TrainStyle) -> None:
-    result = CliRunner().invoke(app, [*_options(job), "--workers", workers])
+    options = _options(job)
+    options[options.index("--workers") + 1] = workers
+    result = CliRunner().invoke(app, options)
     assert isinstance(result.exception, InputError)
     assert f"--workers {workers}" in str(result.exception)
     assert "\n" not in str(result.exception)
