@@ -31,8 +31,9 @@ _CODECS: dict[str, PcmCodec] = {
 """By what a decoder gives, interleaved or planar."""
 PCM_CONTAINERS = frozenset({"matroska", "mov", "mp4"})
 """FFmpeg's names of those that hold all of them."""
-_LEAST_GAP = Fraction(1, 100)
-"""Seconds; what is less is the rounding of times."""
+_LEAST_GAP = Fraction(1, 10)
+"""Seconds; what is less is unevenness of times, of DVDs for one: silence would be heard there. As
+in FFmpeg's own filter."""
 
 
 def pcm_codec_for(stream: AudioStream) -> PcmCodec | None:

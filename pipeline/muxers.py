@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import lcm
 
 import av
 from av.format import Flags
@@ -13,6 +14,7 @@ from pipeline.source_video import SourceVideo
 
 _MOVIE_TIMESCALE = 90_000
 """Of mp4; its default of 1000 puts start offsets off by up to half a millisecond."""
+_TOO_MANY_TICKS = 1 << 31
 
 
 def abilities(container: Container) -> tuple[frozenset[str], bool]:
@@ -28,7 +30,16 @@ def muxer_options(container: Container, source: SourceVideo) -> dict[str, str]:
         return {"fflags": "+bitexact"}  # no random numbers: the same input gives the same bytes
     if container.format == "gif":
         return gif_options(source)
-    options = {"movflags": "+faststart", "movie_timescale": str(_MOVIE_TIMESCALE)}
+    options = {"movflags": "+faststart", "movie_timescale": str(_movie_timescale(source))}
     if source.info.time_base.denominator >= 1000:
         options["video_track_timescale"] = str(source.info.time_base.denominator)
     return options
+
+
+def _movie_timescale(source: SourceVideo) -> int:
+    """Ticks of a second in which the start of the picture is a whole number."""
+    time_base = source.info.time_base
+    start = int(source.packets.shown_pts[0]) * time_base
+    exact = lcm(_MOVIE_TIMESCALE, time_base.denominator)
+    is_exact = (start * _MOVIE_TIMESCALE).denominator == 1
+    return _MOVIE_TIMESCALE if is_exact or exact >= _TOO_MANY_TICKS else exact

@@ -249,3 +249,23 @@ def test_a_clip_without_sound_is_whole_too(tmp_path: Path) -> None:
     path = tmp_path / "silent.mp4"
     make_clip(path, sound=False)
     assert reassembled(path, tmp_path / "out.webm")[2].everything
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov"])
+def test_a_start_between_two_ticks_of_the_movie_is_kept(
+    clip: Path, tmp_path: Path, name: str
+) -> None:
+    """1027 of 12288: 7521.97 of the 90000 that mp4 usually gets."""
+    path = tmp_path / "in.nut"
+    with av.open(str(clip)) as original, av.open(str(path), "w") as result:
+        stream = result.add_stream_from_template(original.streams.video[0], opaque=True)
+        for packet in original.demux(video=0):
+            if packet.size:
+                assert packet.pts is not None
+                assert packet.dts is not None
+                packet.pts, packet.dts = packet.pts + 1027, packet.dts + 1027
+                packet.stream = stream
+                result.mux(packet)
+    source, _, verified = reassembled(path, tmp_path / name)
+    assert source.packets.shown_pts[0] * source.info.time_base == Fraction(1027, 12_288)
+    assert verified.everything
