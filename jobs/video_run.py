@@ -9,15 +9,15 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import av
 
 from jobs.damaged_places import frames_in_words
 from jobs.segment_ledger import SegmentLedger
 from jobs.specs import StylizeVideo
+from jobs.video_report import VideoReport
 from jobs.workers import stroke_choice
 from nst_core import __version__
 from nst_core.errors import InputError, MediaError, VerificationError
@@ -32,7 +32,7 @@ from pipeline.segment_encoder import check_encoder
 from pipeline.segment_task import SegmentTask, StylizedSegment
 from pipeline.segments import Segment, plan_segments
 from pipeline.source_video import SourceVideo, probe
-from pipeline.verification import Verified, verify
+from pipeline.verification import verify
 from pipeline.work_folder import (
     HIDDEN_PARENT,
     FinishedSegment,
@@ -46,31 +46,6 @@ from pipeline.worker_pool import Outcome, Unit
 _log = logging.getLogger(__name__)
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
-Status = Literal["done", "damaged", "failed", "skipped"]
-
-
-@dataclass
-class VideoReport:
-    """What became of one input; the fields of the command's JSON."""
-
-    input: str
-    output: str
-    status: Status = "failed"
-    error: str | None = None
-    frames_in: int = 0
-    frames_out: int = 0
-    missing_pts_seconds: list[float] = field(default_factory=list)
-    corrupt_pts_seconds: list[float] = field(default_factory=list)
-    """Of frames that are in the output, but were damaged in the source."""
-    segments: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("total", "done", "reused", "retried"), 0)
-    )
-    verified: Verified | None = None
-    warnings: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("scan", "stylize", "mux", "verify", "total"), 0.0)
-    )
-    frames_per_second: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +78,8 @@ class VideoRun:
         self._plan: _Plan | None = None
         self._ledger: SegmentLedger | None = None
         self._began: float | None = None
+        self._turn = 0.0
+        self._is_in_turn = False
         self._written = False
         self._frames_written = 0
 
@@ -149,6 +126,7 @@ class VideoRun:
 
     def scan(self) -> None:
         """Probe and plan, and look for segments finished by an earlier run."""
+        self._turn = time.monotonic()
         with self._timed("scan"), self._errors_reported():
             if os.path.lexists(self._output) and not self._job.overwrite:
                 self.report.status = "skipped"
@@ -179,6 +157,9 @@ class VideoRun:
         with self._errors_reported():
             handed_out = self._ledger.next()
             if handed_out:
+                if key and not self._is_in_turn:  # until now the films before it were in work
+                    self._turn = time.monotonic() - self.report.seconds["scan"]
+                self._is_in_turn = True
                 segment, packets = handed_out
                 plan = self._plan
                 task = SegmentTask(
@@ -220,7 +201,7 @@ class VideoRun:
             self._plan = self._ledger = None  # of a long film they are large
             self._written = True
         seconds = self.report.seconds
-        seconds["total"] = round(sum(v for k, v in seconds.items() if k != "total"), 3)
+        seconds["total"] = round(time.monotonic() - self._turn, 3)
         if seconds["total"]:
             self.report.frames_per_second = round(self.report.frames_out / seconds["total"], 2)
 

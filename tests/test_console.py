@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 
 import pytest
@@ -32,7 +33,7 @@ def test_without_a_terminal_a_line_tells_all_files_and_each(
         "1200 of 3400 frames, 35 %, 22.1 frames/s, about 100 s left; "
         "film.mp4 400 of 800, [a].mkv 0 of 90"
     )
-    assert last.startswith("3400 of 3400 frames, 100 %, 30.0 frames/s, ")
+    assert re.fullmatch(r"3400 of 3400 frames, 100 %, \d+ s", last)  # the rate is in the summary
 
 
 def test_jobs_that_measure_nothing_get_their_line_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,27 @@ def test_a_wrong_second_style_is_told_before_the_first_is_begun(second: str, her
     assert ended.code == 2
     assert second in ended.error_line
     assert _files(".") == before
+
+
+def test_the_time_told_for_a_film_is_what_its_user_has_waited(here: Path) -> None:
+    started = time.monotonic()
+    one = json.loads(_stylize("film.mp4", "-o", "out.mp4", "--json").out)["inputs"][0]
+    waited = time.monotonic() - started
+    seconds = one["seconds"]
+    parts = sum(value for name, value in seconds.items() if name != "total")
+    assert parts - 0.01 <= seconds["total"] <= waited
+    assert one["frames_per_second"] == pytest.approx(12 / seconds["total"], rel=0.01)
+    started = time.monotonic()
+    several = json.loads(_stylize("films", "-o", "out", "--json").out)["inputs"]
+    waited = time.monotonic() - started
+    assert all(0 < each["seconds"]["total"] <= waited for each in several)
+
+
+def test_progress_ends_with_the_time_that_the_summary_tells(here: Path) -> None:
+    arguments = ("--style", "identity", "--workers", "0")
+    told = nst("stylize", "video", "film.mp4", "-o", "out.mp4", *arguments)
+    match = re.fullmatch(r"12 of 12 frames, 100 %, (\d+) s\n", told.error)
+    assert match, told.error
+    summary = re.search(r"verified, ([\d.]+) s \(", told.out)
+    assert summary, told.out
+    assert abs(float(match[1]) - float(summary[1])) < 2

@@ -178,7 +178,7 @@ class _PlainLines:
             ", ",
             f"{progress.done} of {counted(progress.total, progress.unit)}",
             f"{100 * progress.done // progress.total} %" if progress.total else "",
-            _rate(progress),
+            _rate(progress) if progress.done < progress.total else "",
             _left(progress) or f"{now - self._start:.0f} s",
             progress.note,
         )
