@@ -13,7 +13,8 @@ from jobs.progress import FileProgress, OnProgress, Pace, Progress, ignore_progr
 from jobs.small_work import pool_for_segments
 from jobs.specs import StylizeVideo
 from jobs.video_output import inputs_and_outputs, make_folders
-from jobs.video_run import VideoReport, VideoRun
+from jobs.video_report import VideoReport
+from jobs.video_run import VideoRun
 from jobs.workers import find_checked, make_segment_worker, stylizing_pool
 from nst_core.style_library import Style
 from pipeline.segment_task import SegmentTask, StylizedSegment

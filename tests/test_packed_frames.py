@@ -13,7 +13,7 @@ import pytest
 
 from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
 from jobs.stylize_video import stylize_videos
-from jobs.video_run import VideoReport
+from jobs.video_report import VideoReport
 from pipeline.source_video import probe
 from tests.media import HEIGHT, RATE, WIDTH, decoded_frames, moving_picture
 from tests.packed_video import Fill, write_packed
