@@ -32,7 +32,7 @@ class _Gram(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
         ctx.save_for_backward(features)
-        rows = _pixel_rows(features).float()
+        rows = _pixel_rows(features.float())
         gram: Tensor = rows.transpose(1, 2) @ rows / features[0].numel()
         return gram
 
@@ -45,7 +45,7 @@ class _Gram(torch.autograd.Function):
         # but for float16.
         computed_in = torch.float32 if features.dtype == torch.float16 else features.dtype
         with torch.autocast(features.device.type, enabled=False):
-            rows = _pixel_rows(features).to(computed_in) @ symmetric.to(computed_in)
+            rows = _pixel_rows(features.to(computed_in)) @ symmetric.to(computed_in)
         batch, channels, height, width = features.shape
         columns: Tensor = rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
         return columns.to(features.dtype)

@@ -17,6 +17,9 @@ from nst_core.objective_layers import content_terms, style_terms
 from nst_core.settings import LayerTerm, ObjectiveSettings
 from nst_core.style_loss import ContentLoss, StyleLoss
 
+_BESIDE_PADDING = (0, 2, 1, 1, 1)
+"""Positions at each border, by block of the loss network, in which its padding shows."""
+
 Features = dict[tuple[str, float], Tensor]
 """Activations by layer and scale."""
 
@@ -190,8 +193,18 @@ class PerceptualObjective(nn.Module):
                 layers = tuple(term.layer for term in terms)
             seen = _shrunk(pictures, scale)
             for layer, activations in self.network(seen, layers).items():
-                features[layer, scale] = activations
+                features[layer, scale] = self._inside(layer, activations)
         return features
+
+    def _inside(self, layer: str, activations: Tensor) -> Tensor:
+        """Leave out the positions beside the loss network's padding; the papers do not.
+
+        Zeros are grey to it: generators that are judged by such positions learn grey borders.
+        """
+        cut = _BESIDE_PADDING[int(layer[len("relu")]) - 1]
+        if not cut or self.settings.scaling != "relative" or min(activations.shape[-2:]) <= 4 * cut:
+            return activations
+        return activations[..., cut:-cut, cut:-cut]
 
     @staticmethod
     def _scales(terms: Sequence[LayerTerm]) -> tuple[float, ...]:
