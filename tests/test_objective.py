@@ -114,7 +114,10 @@ def test_every_scaling_is_its_formula_in_float64(
         losses = objective(stylized, content)
         network = LossNetwork(vgg19, (*GATYS_STYLE_LAYERS, "relu4_2"))
         ours, styles, contents = (
-            {k: v[0].double().numpy() for k, v in network(image).items()}
+            {
+                k: (_inside(k, v) if scaling == "relative" else v)[0].double().numpy()
+                for k, v in network(image).items()
+            }
             for image in (stylized, style_image, content)
         )
     errors = [_style_error(ours[k], styles[k], scaling) for k in GATYS_STYLE_LAYERS]
@@ -129,6 +132,26 @@ def test_every_scaling_is_its_formula_in_float64(
     np.testing.assert_allclose(losses.style.item(), style, rtol=1e-5)
     np.testing.assert_allclose(losses.content.item(), content_error, rtol=1e-5)
     np.testing.assert_allclose(losses.total.item(), content_error + 5 * style, rtol=1e-5)
+
+
+def _inside(layer: str, activations: torch.Tensor) -> torch.Tensor:
+    """Without the positions beside the padding, where as much as that can be spared."""
+    cut = {"1": 0, "2": 2, "3": 1, "4": 1, "5": 1}[layer[4]]
+    height, width = activations.shape[-2:]
+    if min(height, width) <= 4 * cut:
+        return activations
+    return activations[..., cut : height - cut, cut : width - cut]
+
+
+def test_what_lies_beside_the_loss_networks_padding_does_not_count(
+    vgg19: LossNetworkWeights,
+) -> None:
+    # A flat picture's activations differ from one another beside the padding only.
+    flat, small = torch.full((1, 3, 96, 64), 0.7), torch.full((1, 3, 48, 80), 0.7)
+    for scaling, least, most in (("relative", 0.0, 1e-6), ("gatys", 1e-6, float("inf"))):
+        settings = ObjectiveSettings(scaling=scaling, style_layers=("relu2_1",))
+        loss = PerceptualObjective(vgg19, flat, settings)(small, small).style.item()
+        assert least <= loss <= most, scaling
 
 
 def _style_error(ours: np.ndarray, style: np.ndarray, scaling: Scaling) -> float:
@@ -262,10 +285,12 @@ def test_an_objective_at_two_scales_is_the_weighted_mean_of_its_layers(
         ("relu2_1", 2.0, (_half(stylized), _half(style_image))),
         ("relu1_1", 1.0, (_half(stylized), _half(style_image))),
     ):
-        ours, theirs = (gram_matrix(network(picture)[layer]) for picture in seen)
+        ours, theirs = (gram_matrix(_inside(layer, network(picture)[layer])) for picture in seen)
         expected += weight * ((ours - theirs).square().sum() / theirs.square().sum()).item()
     assert losses.style.item() == pytest.approx(expected / 3.5, rel=1e-4)
-    ours, theirs = (network(_half(picture))["relu2_2"] for picture in (stylized, content))
+    ours, theirs = (
+        _inside("relu2_2", network(_half(picture))["relu2_2"]) for picture in (stylized, content)
+    )
     content_loss = 3 * (ours - theirs).square().mean() / theirs.square().mean()
     assert losses.content.item() == pytest.approx(content_loss.item(), rel=1e-4)
 
@@ -278,7 +303,8 @@ def test_mean_and_covariance_are_compared_apart(
     stylized = torch.rand(1, 3, 32, 48)
     network = LossNetwork(vgg19, ("relu2_1",))
     ours, theirs = (
-        network(picture)["relu2_1"][0].flatten(1).double() for picture in (stylized, style_image)
+        _inside("relu2_1", network(picture)["relu2_1"])[0].flatten(1).double()
+        for picture in (stylized, style_image)
     )
     expected = 0.0
     for a, b in (

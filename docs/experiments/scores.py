@@ -16,13 +16,13 @@ import torch
 from PIL import Image
 from runs import Experiment, experiment, machine
 from torch import Tensor
+from torch.nn import functional
 
-from nst_core.loss_network import LossNetworkWeights, load_loss_network_weights
-from nst_core.objective import PerceptualObjective
-from nst_core.objective_layers import STYLE_LAYERS
+from nst_core.loss_network import LossNetwork, load_loss_network_weights
+from nst_core.losses import gram_matrix
+from nst_core.objective_layers import CONTENT_LAYER, STYLE_LAYERS
 from nst_core.pictures import read_rgb, resize_shorter_side
 from nst_core.pixels import to_tensor
-from nst_core.settings import ObjectiveSettings
 from nst_core.strokes import StrokeChoice
 from nst_core.style_library import bundled_styles, find_style
 from nst_core.stylizer import Stylizer
@@ -30,57 +30,71 @@ from nst_core.stylizer import Stylizer
 PHOTOGRAPHS = ("img_002", "img_009", "img_011", "img_012", "img_014")
 SCALES = (1.0, 0.5, 0.25)
 _PAINTING_SIDE = 512
+_STYLE_LAYERS, _CONTENT_LAYER = STYLE_LAYERS["vgg19"], CONTENT_LAYER["vgg19"]
 
 
 def main() -> None:
     """Print a row for each style, their means, and the machine."""
     run = experiment(__doc__ or "")
     weights = load_loss_network_weights("vgg19", Path(run.loss_network[1]))
+    network = LossNetwork(weights, (*_STYLE_LAYERS, _CONTENT_LAYER))
     rows = []
     print("| style | full | half | quarter | sum | content |\n|---|---|---|---|---|---|")
     for style in bundled_styles():
-        rows.append(scores_of(style, run, weights))
+        rows.append(scores_of(style, run, network))
         print(_line(style, rows[-1]), flush=True)
     print(_line("mean", np.mean(rows, axis=0).tolist()))
     print(json.dumps(machine()))
 
 
-def scores_of(style: str, run: Experiment, weights: LossNetworkWeights) -> list[float]:
+def scores_of(style: str, run: Experiment, network: LossNetwork) -> list[float]:
     """Means over the photographs: style at each of SCALES, then content."""
     found = find_style(style)
-    painting = read_rgb(run.data / "styles" / f"{style}.jpg")
-    objectives = _objectives(weights, to_tensor(resize_shorter_side(painting, _PAINTING_SIDE)))
+    painting = resize_shorter_side(read_rgb(run.data / "styles" / f"{style}.jpg"), _PAINTING_SIDE)
+    wanted = [_grams(network, to_tensor(painting), scale) for scale in SCALES]
     scores = []
     for name in PHOTOGRAPHS:
         photo = read_rgb(run.data / "sr" / "Set14" / f"{name}.png")
         stroke = StrokeChoice(found.strokes).of(photo.height, photo.width)
         stylized = Stylizer(found.with_stroke(stroke)).stylize(np.asarray(photo))
-        picture = Image.fromarray(stylized)
-        scores.append(_scores(objectives, to_tensor(picture), to_tensor(photo)))
+        picture = to_tensor(Image.fromarray(stylized))
+        errors = [
+            np.mean(
+                [_relative_error(gram, target) for gram, target in zip(grams, goal, strict=True)]
+            )
+            for grams, goal in zip(
+                (_grams(network, picture, scale) for scale in SCALES), wanted, strict=True
+            )
+        ]
+        content = _relative_error(
+            *(_content(network, each) for each in (picture, to_tensor(photo)))
+        )
+        scores.append([*errors, content])
     means: list[float] = np.mean(scores, axis=0).tolist()
     return means
 
 
-def _objectives(weights: LossNetworkWeights, painting: Tensor) -> list[PerceptualObjective]:
-    """One for each scale; the second sees the content."""
-    return [
-        PerceptualObjective(
-            weights,
-            painting,
-            ObjectiveSettings(
-                content_weight=float(scale == SCALES[1]),
-                style_layers=STYLE_LAYERS[weights.name],
-                scales=(scale,),
-            ),
-        )
-        for scale in SCALES
-    ]
+@torch.no_grad()
+def _grams(network: LossNetwork, picture: Tensor, scale: float) -> list[Tensor]:
+    activations = network(_shrunk(picture, scale), _STYLE_LAYERS)
+    return [gram_matrix(each) for each in activations.values()]
 
 
 @torch.no_grad()
-def _scores(objectives: list[PerceptualObjective], stylized: Tensor, photo: Tensor) -> list[float]:
-    losses = [objective(stylized, photo) for objective in objectives]
-    return [*(each.style.item() for each in losses), losses[1].content.item()]
+def _content(network: LossNetwork, picture: Tensor) -> Tensor:
+    return network(_shrunk(picture, SCALES[1]), (_CONTENT_LAYER,))[_CONTENT_LAYER]
+
+
+def _shrunk(picture: Tensor, scale: float) -> Tensor:
+    if scale == 1:
+        return picture
+    return functional.interpolate(
+        picture, scale_factor=scale, mode="bilinear", antialias=True, align_corners=False
+    )
+
+
+def _relative_error(ours: Tensor, target: Tensor) -> float:
+    return ((ours - target).square().sum() / target.square().sum()).item()
 
 
 def _line(name: str, row: list[float]) -> str:
