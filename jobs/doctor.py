@@ -5,12 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import psutil
+
+from nst_core.caches import cache_folder, caches
 from nst_core.errors import NstError
+from nst_core.wording import counted
 from pipeline.encoders import NVENC_CODECS, EncoderKind, choose_encoder
 from pipeline.output_frame import plan_output
 from pipeline.pixel_formats import Codec
@@ -19,6 +25,8 @@ from pipeline.source_video import ColorTags, VideoStreamInfo
 _PACKAGES = ("torch", "torchvision", "av", "ray", "numpy", "pillow", "safetensors", "typer")
 _OPTIONAL_PACKAGES = ("openvino",)
 _CODECS: tuple[Codec, ...] = ("h264", "hevc", "av1", "vp9", "ffv1", "prores")
+_LITTLE_ROOM = 10**9
+"""Bytes."""
 _PROBE_STREAM = VideoStreamInfo(
     codec="h264",
     extradata=None,
@@ -57,6 +65,8 @@ def examine() -> list[Finding]:
         *(_encoder(codec, needed=codec == "h264") for codec in _CODECS),
         *(_encoder(codec, kind="nvenc", needed=False) for codec in NVENC_CODECS),
         _loss_network(),
+        *_caches(),
+        *_room(),
         _cluster(),
     ]
 
@@ -147,6 +157,38 @@ def _loss_network() -> Finding:
         return Finding("loss network", True, ", ".join(str(path) for path in cached), False)
     text = "no weights here yet; training downloads them, or takes --loss-network-weights FILE"
     return Finding("loss network", False, text, False)
+
+
+def _caches() -> Iterator[Finding]:
+    for cache in caches():
+        text = f"{counted(cache.files, 'files')}, {_readable(cache.size)} in {cache.path}"
+        hint = "; `nst clean` empties it" if cache.files else ""
+        yield Finding(cache.name, True, text + hint, False)
+
+
+def _room() -> Iterator[Finding]:
+    """Room on the disks that are written to, and in memory."""
+    for name, folder in (
+        ("disk, this folder", Path.cwd()),
+        ("disk, temporary", Path(tempfile.gettempdir())),
+        ("disk, caches", _there(cache_folder())),
+    ):
+        usage = shutil.disk_usage(folder)
+        text = f"{_readable(usage.free)} free of {_readable(usage.total)} ({folder})"
+        enough = usage.free >= _LITTLE_ROOM
+        yield Finding(name, enough, text + ("" if enough else "; make room"), False)
+    memory = psutil.virtual_memory()
+    text = f"{_readable(memory.available)} free of {_readable(memory.total)}"
+    yield Finding("memory", memory.available >= _LITTLE_ROOM, text, False)
+
+
+def _there(folder: Path) -> Path:
+    """Return the innermost of a folder and those around it that exists."""
+    return next(each for each in (folder, *folder.absolute().parents) if each.exists())
+
+
+def _readable(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _cluster() -> Finding:

@@ -24,6 +24,7 @@ from nst_core import __version__
 from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.engine import draws_noise
 from nst_core.errors import EnvironmentProblem, InputError, VerificationError
+from nst_core.telemetry import no_telemetry
 
 INPUT_NAME = "image"
 OPSET = 17
@@ -132,6 +133,7 @@ def _described(
 @torch.no_grad()
 def _compare(network: nn.Module, model: bytes, min_side: int) -> float:
     """Compute two pictures of a size that was not traced. Raises VerificationError."""
+    no_telemetry()
     import onnxruntime  # type: ignore[import-untyped]
 
     height, width = (max(side, min_side) for side in _CHECKED_SIZE)

@@ -18,21 +18,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import openvino
 import torch
 from torch import Tensor, nn
 
 from nst_core import __version__
+from nst_core.caches import compiled_styles, drop_unused, note_use
 from nst_core.eight_bit import EightBit
 from nst_core.engine_names import Precision, PrecisionName
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.inference_form import inference_form
 from nst_core.processors import usable_processors
 from nst_core.sizes import pad_to_multiple
+from nst_core.telemetry import no_telemetry
+from nst_core.wording import last_line
+
+no_telemetry()
+import openvino  # noqa: E402 - it would send news of itself while it is imported
 
 _PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _EXAMPLE_SHAPE = (1, 3, 64, 96)
-_CACHE_VARIABLE = "NST_CACHE_DIR"
 
 
 class OpenVinoEngine:
@@ -91,7 +95,7 @@ class OpenVinoEngine:
         try:
             outputs = self._outputs(padded.contiguous())
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = last_line(error)
             raise EnvironmentProblem(
                 f"OpenVINO cannot compute {width}x{height} pixels ({reason}); "
                 "try --engine torch or --max-side"
@@ -221,9 +225,10 @@ def _pads_apart(generator: nn.Module) -> bool:
 def _converted(core: openvino.Core, generator: nn.Module) -> openvino.Model:
     """Trace the generator, or read what an earlier run traced: tracing takes seconds."""
     generator = _OfPadded(generator) if _pads_apart(generator) else generator
-    path = _cache_folder() / f"{_fingerprint(generator)}.xml"
+    path = compiled_styles() / f"{_fingerprint(generator)}.xml"
     if path.exists():
         try:
+            note_use(path)
             return core.read_model(path)
         except RuntimeError as error:
             logging.getLogger(__name__).warning("dropped a damaged cache file %s: %s", path, error)
@@ -264,18 +269,12 @@ def _store(model: openvino.Model, path: Path) -> None:
         openvino.save_model(model, temporary, compress_to_fp16=False)
         temporary.with_suffix(".bin").replace(path.with_suffix(".bin"))
         temporary.replace(path)
+        drop_unused(path.parent)
     except (OSError, RuntimeError) as error:
         logging.getLogger(__name__).warning("the compiled style is not cached: %s", error)
     finally:
         temporary.unlink(missing_ok=True)
         temporary.with_suffix(".bin").unlink(missing_ok=True)
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get(_CACHE_VARIABLE)
-    if base:
-        return Path(base) / "openvino"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nst" / "openvino"
 
 
 def _fingerprint(generator: nn.Module) -> str:

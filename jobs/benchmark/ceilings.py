@@ -18,6 +18,7 @@ from jobs.benchmark.settings import BenchSettings
 from jobs.benchmark.turns import Case, take_turns, timed
 from nst_core.inference_form import QuantizedConv2d
 from nst_core.processors import usable_processors
+from nst_core.telemetry import no_telemetry
 
 _LAYERS = 4
 _COPIED_BYTES = 256 << 20
@@ -131,6 +132,7 @@ def _torch_convolutions(size: Convolutions, device: str, precision: str) -> Call
 def _openvino_convolutions(size: Convolutions) -> Iterator[tuple[str, Callable[[], object]]]:
     """One picture on each core, as our engine has it."""
     try:
+        no_telemetry()
         import openvino
     except ImportError:
         return
@@ -153,6 +155,7 @@ def _openvino_convolutions(size: Convolutions) -> Iterator[tuple[str, Callable[[
 
 
 def _openvino_model(size: Convolutions, precision: str) -> Any:
+    no_telemetry()
     import openvino
 
     network: nn.Module = size.network()

@@ -16,7 +16,10 @@ from jobs.cli.parsing import SETTINGS, Group, Quiet, Verbose, prepare
 from nst_core import __version__
 
 _GROUPS = ("stylize", "train", "styles", "cluster", "jobs")
-_ALONE = ("upscale", "synthesize", "optimize", "evaluate", "bench", "demo", "doctor", "help")
+_ALONE = (
+    *("upscale", "synthesize", "optimize", "evaluate", "bench", "demo"),
+    *("doctor", "clean", "help"),
+)
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:

@@ -246,6 +246,8 @@ def style(
 def _checkpoint_to_extend(name: str | None) -> Path | None:
     if name is None:
         return None
+    if Path(name).suffix or Path(name).exists():
+        return Path(name)
     from nst_core.style_library import find_checkpoint
 
     found = find_checkpoint(name)

@@ -1,0 +1,113 @@
+"""What the program keeps on this machine to be faster next time, and how much of it.
+
+All of it lies in one folder, may be removed at any time, and is made anew where it lacks.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_VARIABLE = "NST_CACHE_DIR"
+_MOST_BYTES = 512 * 2**20
+"""Of compiled styles: those that were used longest ago are dropped beyond that."""
+_SECONDS_TO_WRITE = 3600.0
+"""After which a file under a temporary name is left from a process that was killed."""
+_OURS = (".xml", ".bin")
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Files of one kind."""
+
+    name: str
+    path: Path
+    files: int
+    size: int
+    """In bytes."""
+
+
+def cache_folder() -> Path:
+    """Return the folder of all caches: NST_CACHE_DIR, else ``nst`` in the user's cache folder."""
+    given = os.environ.get(_VARIABLE)
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nst"
+
+
+def compiled_styles() -> Path:
+    """Return the folder of the networks that OpenVINO has traced."""
+    return cache_folder() / "openvino"
+
+
+def caches() -> list[Cache]:
+    """Return what there is, whether or not it has files."""
+    files = _files(compiled_styles())
+    return [Cache("compiled styles", compiled_styles(), len(files), sum(map(_size, files)))]
+
+
+def clean() -> int:
+    """Remove the files of all caches, and no others; returns how many bytes that were.
+
+    Raises OSError for what cannot be removed.
+    """
+    freed = 0
+    for file in _files(compiled_styles()):
+        freed += _size(file)
+        file.unlink(missing_ok=True)
+    for folder in (compiled_styles(), cache_folder()):
+        with suppress(OSError):  # something else lies in it, or it is not there
+            folder.rmdir()
+    return freed
+
+
+def note_use(path: Path) -> None:
+    """Note that a compiled style was used now."""
+    with suppress(OSError):  # a cache that is shared, and only read
+        os.utime(path)
+
+
+def drop_unused(folder: Path, *, most_bytes: int = _MOST_BYTES) -> None:
+    """Drop what was used longest ago, and what killed processes left, until the rest is small.
+
+    A network that another process is about to read is made anew by that one.
+    """
+    used: dict[str, float] = {}
+    sizes: dict[str, int] = {}
+    for file in _files(folder):
+        stem = file.name.removesuffix(file.suffix)
+        sizes[stem] = sizes.get(stem, 0) + _size(file)
+        used[stem] = max(used.get(stem, 0.0), _modified(file))
+    left = sum(sizes.values())
+    for stem in sorted(used, key=lambda each: used[each]):
+        is_temporary = "." in stem
+        is_old = time.time() - used[stem] > _SECONDS_TO_WRITE
+        if (is_temporary and is_old) or (left > most_bytes and not is_temporary):
+            left -= sizes[stem]
+            for suffix in _OURS:  # the graph first: without it nobody looks for the weights
+                with suppress(OSError):
+                    (folder / f"{stem}{suffix}").unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix in _OURS and file.is_file())
+    except OSError:
+        return []
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _modified(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
