@@ -142,7 +142,7 @@ def _in_words(stream: Any) -> str:
 
 def _codec(stream: Any) -> str:
     context = getattr(stream, "codec_context", None)
-    return str(context.name if context else stream.type)
+    return str(context.codec.canonical_name if context else stream.type)
 
 
 def _has_packets(path: Path, stream_index: int) -> bool:
