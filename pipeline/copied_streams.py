@@ -52,9 +52,12 @@ def plan_copies(source: SourceVideo, output: Path, *, allow_left_out: bool = Fal
             if not possible:
                 warnings.append(_left_out(source, stream, output, allowed=allow_left_out))
             elif is_converted(possible[0]):
+                reason = f"it does not fit into {output.suffix} as it is"
+                if _codec(stream) == possible[0]:
+                    reason = f"{output.suffix} knows no pauses in it: they become silence"
                 warnings.append(
                     f"{_in_words(stream)} is converted to {pcm_in_words(possible[0])}, without any "
-                    f"loss: it does not fit into {output.suffix} as it is"
+                    f"loss: {reason}"
                 )
     chosen = {index: possible[0] for index, possible in ways.items() if possible}
     return CopyPlan(chosen, tuple(warnings), strict)

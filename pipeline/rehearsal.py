@@ -7,12 +7,14 @@ every frame has been stylized.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
 import av
+from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Stream
 
@@ -22,12 +24,15 @@ from pipeline.encoders import Container
 from pipeline.matroska_acm import name_acm_tracks
 from pipeline.media_file import open_source
 from pipeline.muxers import muxer_options
-from pipeline.passages import CopyPlan, Passage, Way, is_converted
+from pipeline.passages import WITHOUT_PAUSES, CopyPlan, Passage, Way, is_converted
 from pipeline.source_video import SourceVideo
-from pipeline.stream_contents import StreamContents
+from pipeline.stream_contents import UNEVEN_SECONDS, StreamContents
 
 _MOST_BYTES = 64 << 20
 """Of all streams together: hours of sound that is compressed, minutes of PCM."""
+
+_PCM_BITS = re.compile(r"pcm_[suf](\d+)[bl]e$")
+"""Codecs of which every sample has the same bytes in every container, with its bits."""
 
 
 def rehearse(source: SourceVideo, copies: CopyPlan, container: Container) -> frozenset[int]:
@@ -46,9 +51,11 @@ def rehearse(source: SourceVideo, copies: CopyPlan, container: Container) -> fro
         }
         for packet in CopiedPackets(original, source, copies) if trials else ():
             if trial := trials.get(packet.stream_index):
-                written += packet.size
-                trial.take(packet)
-            if written > _MOST_BYTES:
+                trial.see_time(packet)
+                if written <= _MOST_BYTES:
+                    written += packet.size
+                    trial.take(packet)
+            if written > _MOST_BYTES and not any(t.counts_samples for t in trials.values()):
                 break
         return frozenset(index for index, trial in trials.items() if not trial.comes_out_alike())
 
@@ -68,6 +75,8 @@ class _Trial:
         self._file = io.BytesIO()
         self._failed = False
         self._refused = 0
+        self.counts_samples = False
+        """Whether it is PCM in a container without pauses: there all of its times matter."""
         self._expected = StreamContents.of(original)
         if is_converted(way):
             self._expected.codec = way
@@ -79,6 +88,23 @@ class _Trial:
             self._passage = Passage(self._result, original, way)
             self._passage.stream.disposition = original.disposition
             self._result.start_encoding()
+        if isinstance(original, AudioStream) and way == "copy":
+            bits = _PCM_BITS.search(original.codec_context.codec.canonical_name)
+            self.counts_samples = bits is not None and container.format in WITHOUT_PAUSES
+            frame_bits = int(bits[1]) * original.codec_context.layout.nb_channels if bits else 8
+            self._bytes_per_second = original.codec_context.sample_rate * frame_bits // 8
+        self._bytes_seen = 0
+        self._begins: Fraction | None = None
+
+    def see_time(self, packet: av.Packet[Any]) -> None:
+        """Fail where PCM pauses and the container counts its samples only."""
+        if not self.counts_samples or packet.pts is None:
+            return
+        time = packet.pts * packet.time_base
+        self._begins = time if self._begins is None else self._begins
+        late = time - self._begins - Fraction(self._bytes_seen, self._bytes_per_second)
+        self._failed |= abs(late) > UNEVEN_SECONDS + packet.time_base
+        self._bytes_seen += packet.size
 
     def take(self, packet: av.Packet[Any] | None) -> None:
         """Write what becomes of a packet. A few that are damaged may be refused."""

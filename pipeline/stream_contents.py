@@ -29,8 +29,8 @@ _COVER = "cover"
 """Compared by its bytes alone: containers place it anywhere and give it no time."""
 _CUT_ANEW = frozenset({"hdmv_pgs_subtitle"})
 """Codecs beside sound whose packets a muxer may join."""
-_UNEVEN = 1e-3
-"""Seconds by which the times of sound that is cut anew may differ: some containers count whole
+UNEVEN_SECONDS = Fraction(1, 1000)
+"""By how much the times of sound that is cut anew may differ: some containers count whole
 milliseconds, others count samples."""
 _START_CODE = re.compile(rb"\x00\x00+\x01")
 _HEVC_PARAMETER_SETS = range(32, 35)
@@ -155,7 +155,7 @@ class StreamContents:
         late = np.abs(due - self.times.seconds - later_by)
         if self.kind != "audio":
             late = late[into == 0]
-        return bool(np.all(late <= _UNEVEN + float(self.tick + copy.tick)))
+        return bool(np.all(late <= float(UNEVEN_SECONDS + self.tick + copy.tick)))
 
     def _payload(self, data: memoryview) -> Iterator[bytes | memoryview]:
         if self.codec in ("h264", "hevc"):
