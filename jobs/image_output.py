@@ -11,6 +11,7 @@ from nst_core.errors import InputError
 from nst_core.picture_files import PICTURE_SUFFIXES
 from pipeline.image_sources import is_one_file
 from pipeline.storage import storage_for
+from pipeline.video_sources import VIDEO_SUFFIXES
 
 Keeps = Literal["report", "record", "nothing"]
 
@@ -39,6 +40,11 @@ def image_output(job: StylizeImages) -> ImageOutput:
     path = storage.resolved(job.output)
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - it may be a URI
     is_name = suffix in PICTURE_SUFFIXES and not job.output.endswith("/")
+    if suffix in VIDEO_SUFFIXES and not job.output.endswith("/") and not storage.is_folder(path):
+        raise InputError(
+            f"-o {job.output}: a video's name, and pictures go into a folder; name one "
+            f"({job.output}/ where it is to be called so)"
+        )
     is_one = len(job.sources) == 1 and is_one_file(job.sources[0])
     if storage.is_file(path) and not (is_name and is_one):
         raise InputError(f"-o {job.output}: a file; pictures go into a folder")

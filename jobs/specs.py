@@ -29,6 +29,7 @@ LossNetworkChoice = Literal["vgg16", "vgg19"]
 InitChoice = Literal["content", "noise"]
 ApplyingCommand = Literal["stylize", "upscale"]
 WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_NO_CHECKPOINTS = (*WRITTEN_SUFFIXES, ".gif", ".tif", ".mp4", ".mov", ".mkv", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -350,6 +351,14 @@ def check_at_least(least: int, option: str, value: int) -> None:
     """Raise InputError for a number below the least one."""
     if value < least:
         raise InputError(f"{option} {value}: at least {least} is needed")
+
+
+def check_checkpoint_name(output: Path) -> None:
+    """Raise InputError for a name that other programs would take for another kind of file."""
+    if output.suffix.lower() in _NO_CHECKPOINTS:
+        raise InputError(
+            f"-o {output}: a checkpoint is written; name it {output.with_suffix('.safetensors')}"
+        )
 
 
 def check_pixels(option: str, side: int) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from jobs.run_folder import RunFolder
+from jobs.specs import check_checkpoint_name
 from jobs.training_content import find_content, read_content
 from jobs.training_specs import (
     LARGEST_TEXTURE,
@@ -102,6 +103,7 @@ def make_plan(job: TrainGenerator) -> TrainingPlan:
 
     Raises InputError.
     """
+    check_checkpoint_name(job.output)
     if job.output.is_dir():
         raise InputError(f"-o {job.output}: a folder; name the checkpoint file to write")
     plan = partial(

@@ -185,6 +185,11 @@ def find_style(text: str) -> Style:
     path = _path_of(base) if separator else None
     if path is None:
         known = ", ".join((*bundled_styles(), IDENTITY))
+        if "," in text or "=" in text:
+            raise InputError(
+                f"--style {text}: neither a style nor a file; for several give --style again for "
+                "each, for a mixture name the network too, such as pack:wave=0.7,starry_night=0.3"
+            )
         raise InputError(
             f"style {text!r} is neither a bundled style ({known}) nor a file"
             f"{did_you_mean(text, (*bundled_styles(), IDENTITY))}; "

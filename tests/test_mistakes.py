@@ -68,6 +68,21 @@ MISTAKES = [
     ("jobs submit -- cluster up", "cluster"),
     ("jobs submit -- stylize vidio a.mp4", "(did you mean 'video'?)"),
     ("cluster status --address nowhere.invalid:1", "nowhere.invalid"),
+    ("demo -o clip.mp4", "such as clip"),
+    ("cluster render kuberay -o kube.yaml", "such as kube"),
+    ("stylize images a.jpg -o out.mp4 --style identity", "a video's name"),
+    ("upscale a.jpg -o out.mp4 --model x4", "a video's name"),
+    ("upscale film.mp4 -o out.png --model x4", ".png"),
+    ("upscale folder -o out.png --model x4", "out.png/"),
+    ("stylize images a.jpg -o out --style wave,udnie", "--style again"),
+    ("stylize video film.mp4 -o out.mp4 --style wave=0.5", "pack:wave=0.7"),
+    ("stylize video '' -o out.mp4 --style wave", "an empty name"),
+    ("stylize video film.mp4 -o '' --style wave", "an empty name"),
+    ("stylize video film.mp4 -o out.mp4 --style ''", "an empty name"),
+    ("stylize images a.jpg '' -o out --style wave", "an empty name"),
+    ("styles show ''", "an empty name"),
+    ("train style painting.jpg --content folder -o out.png", "out.safetensors"),
+    ("styles calibrate a.safetensors --content folder -o out.jpg", "out.safetensors"),
     ("bench --only engine", "(did you mean engines?)"),
     ("bench --video none.mp4", "none.mp4"),
 ]
@@ -100,7 +115,7 @@ def test_a_mistake_is_one_line_with_what_to_try(
         pytest.skip("there is a CUDA device here")
     monkeypatch.chdir(things)
     before = _snapshot(things)
-    ended = nst(*line.split())
+    ended = nst(*(word.strip("'") for word in line.split()))
     assert ended.code == 2
     assert words in ended.error_line
     assert _snapshot(things) == before

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from cluster.manifests.spec import ClusterSpec
-from jobs.cli import console
+from jobs.cli import console, options
 from nst_core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Write the files that build a cluster elsewhere.")
@@ -186,6 +186,7 @@ def _write(
 ) -> None:
     from cluster.manifests.rendering import container_files, write_files
 
+    options.check_folder_name(folder)
     everything = {**files, **container_files(spec)}
     write_files(folder, everything, secret=secret or {}, overwrite=overwrite)
     for name in (*everything, *(secret or {})):

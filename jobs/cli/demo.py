@@ -23,6 +23,7 @@ def demo(
 
     Example: nst demo -o demo
     """
+    options.check_folder_name(output)
     from jobs.demo import run_demo
 
     with console.shown_progress() as show:

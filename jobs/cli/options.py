@@ -15,6 +15,7 @@ from jobs.specs import (
     PrecisionChoice,
     StyleSpec,
 )
+from nst_core.errors import InputError
 
 
 def complete_style(incomplete: str) -> list[str]:
@@ -44,6 +45,18 @@ def complete_checkpoint(incomplete: str) -> list[str]:
     return [name for complete in found for name in complete(incomplete)]
 
 
+def check_folder_name(output: Path) -> None:
+    """Raise InputError for a name that ends as a file's and is no folder's."""
+    if output.suffix.lower() in _OF_FILES and not output.is_dir():
+        raise InputError(
+            f"-o {output}: a file's name, and a folder is needed, such as {output.stem}"
+        )
+
+
+_OF_FILES = (
+    *(".mp4", ".mov", ".mkv", ".png", ".jpg", ".jpeg", ".gif", ".webp"),
+    *(".yaml", ".yml", ".json", ".zip", ".tar", ".safetensors", ".txt"),
+)
 _STYLE = "Style"
 _VIDEOS = "Videos"
 _POOL = "Where it runs"

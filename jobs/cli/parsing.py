@@ -21,6 +21,7 @@ SETTINGS = {"help_option_names": ["--help", "-h"]}
 _ARGUMENTS = "Arguments"
 _OPTIONS = "Options"
 _BRACES = re.compile(r"\{(.*)\}(\.\.\.)?")
+_EMPTY = "an empty name, such as of a variable that is not set"
 _LONGEST_NAME = 34
 """In characters: longer names have a line of their own."""
 
@@ -57,8 +58,10 @@ class Command(TyperCommand):
     def make_parser(self, ctx: Any) -> Any:
         """Build the parser; it refuses a second value, of which the last would win silently."""
         parser = super().make_parser(ctx)
+        for argument in parser._args:
+            argument.process = partial(_process_argument, argument, ctx)  # type: ignore[method-assign]
         for option in {*parser._long_opt.values(), *parser._short_opt.values()}:
-            if option.action in ("store", "store_const"):
+            if option.action in ("store", "store_const", "append"):
                 option.process = partial(_process_once, option, ctx)  # type: ignore[method-assign]
         return parser
 
@@ -128,10 +131,18 @@ def _common_options() -> tuple[Any, ...]:
     return tuple(typer.main.get_command(app).params)
 
 
+def _process_argument(argument: Any, ctx: Any, value: Any, state: Any) -> None:
+    if value == "" or (isinstance(value, tuple) and "" in value):
+        ctx.fail(f"{_EMPTY}, among {argument.obj.metavar or argument.dest}")
+    type(argument).process(argument, value, state)
+
+
 def _process_once(option: Any, ctx: Any, value: Any, state: Any) -> None:
+    if value == "" and option.obj.required:
+        ctx.fail(f"{option.obj.opts[0]}: {_EMPTY}")
     new = option.const if option.action == "store_const" else value
     old = state.opts.get(option.dest, new)
-    if old != new:
+    if old != new and option.action != "append":
         names = [*option.obj.opts, *option.obj.secondary_opts]
         values = "" if option.action == "store_const" else f" ({_text(old)} and {_text(new)})"
         ctx.fail(f"{' / '.join(names)} is given twice{values}; once is allowed")

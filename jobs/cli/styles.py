@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from jobs.cli import console, options
+from jobs.specs import check_checkpoint_name
 
 if TYPE_CHECKING:
     from nst_core.checkpoint_info import CheckpointInfo
@@ -124,6 +125,7 @@ def import_style(
 
     Example: nst styles import candy.pth -o candy.safetensors
     """
+    check_checkpoint_name(output)
     _check_output(output, file, overwrite)
     from jobs.calibration import eight_bit_of, find_photos
     from nst_core.checkpoint import save_generator
@@ -165,6 +167,7 @@ def calibrate(
 
     Example: nst styles calibrate candy.safetensors --content photos -o candy8.safetensors
     """
+    check_checkpoint_name(output)
     _check_output(output, checkpoint, overwrite)
     from jobs.calibration import calibrate_checkpoint, find_photos
 
