@@ -158,7 +158,7 @@ def differences(stream: VideoStreamInfo, output: OutputFrame) -> list[str]:
         lines.append(
             "its closed captions (CEA-608, 708) are left out: they lie within the picture's packets"
         )
-    if stream.interlaced:
+    if stream.has_fields:
         lines.append(
             "its frames are interlaced; each is stylized as one picture, both fields, and the "
             "output is marked progressive"

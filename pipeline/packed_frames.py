@@ -65,10 +65,11 @@ class FrameUnpacker:
         last = self._last
         if last is None or last.dts is None or packet.dts is None:
             return
-        moment = self._next_moment()
-        while self._waiting and moment is not None and moment < packet.dts:
+        moment, step = self._next_moment(), last.duration or 1
+        # Less than half a step is what a container has rounded.
+        while self._waiting and moment is not None and moment + step / 2 < packet.dts:
             yield _packet(packet, self._waiting.popleft(), moment)
-            moment += last.duration or 1
+            moment += step
 
     def _next_moment(self) -> int | None:
         last = self._last

@@ -88,7 +88,7 @@ class SegmentDecoder:
                 f"its frames change their size: those of {frame.width}x{frame.height} are "
                 f"scaled to {stream.width}x{stream.height}, as it begins"
             )
-        if frame.interlaced_frame and not stream.interlaced:
+        if frame.interlaced_frame and not stream.has_fields:
             self.notes.add(
                 "some of its frames are interlaced; each is stylized as one picture, both fields, "
                 "and the output is marked progressive"

@@ -85,6 +85,8 @@ class VideoStreamInfo:
     """Whether the first frame has captions of CEA-608 or 708 in its packet."""
     interlaced: bool = False
     """Whether the first frame is."""
+    field_order: int = 0
+    """FFmpeg's AVFieldOrder, the container's too: 0 not told, 1 progressive, else of two fields."""
     has_alpha_packets: bool = False
     """Whether packets bring a second picture beside the first: its alpha, of VP8 and VP9."""
     coded_aspect: Fraction | None = None
@@ -96,6 +98,11 @@ class VideoStreamInfo:
     def full_range(self) -> bool:
         """Whether 0..255 rather than 16..235 spans black to white."""
         return self.color.range == 2 or self.pixel_format.startswith("yuvj")
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether its frames are of two fields, by themselves or by their container."""
+        return self.interlaced or self.field_order > 1
 
     @property
     def high_definition(self) -> bool:
@@ -241,6 +248,7 @@ def _describe(stream: VideoStream, path: Path) -> VideoStreamInfo:
         time_base=stream.time_base,
         rate=stream.guessed_rate or stream.average_rate or Fraction(25),
         sample_aspect_ratio=stream.sample_aspect_ratio,
+        field_order=context.field_order,
         color=ColorTags(
             int(context.color_range),
             int(context.color_primaries),

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 HIDDEN_PARENT = ".nst-work"
 """Made beside the outputs, unless the user names a folder."""
 
-PIPELINE_VERSION = 3
+PIPELINE_VERSION = 4
 """Of the segments' content: raise it whenever the same source and settings give other pieces, so
 that no output is spliced from segments of two kinds."""
 

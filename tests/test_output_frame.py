@@ -147,6 +147,8 @@ def test_a_standard_range_is_never_tone_mapped() -> None:
         ({"color": (1, 1, 1, 8)}, "out.mp4", None, ["matrix (number 8"]),
         ({"codec": "prores", "pixel_format": "yuv422p10le"}, "out.mp4", None, ["4:2:2"]),
         ({"interlaced": True}, "out.mp4", None, ["marked progressive"]),
+        ({"field_order": 2}, "out.mp4", None, ["marked progressive"]),
+        ({"field_order": 1}, "out.mp4", None, []),
         ({"dynamic_hdr": True, "closed_captions": True}, "out.mp4", None, ["dynamic", "captions"]),
         (HDR10, "out.mkv", "ffv1", ["HDR10 metadata"]),
         (HDR10, "out.mkv", "hevc", []),

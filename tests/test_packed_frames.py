@@ -114,3 +114,17 @@ def _write_with_holes(path: Path, codec: str, shown: list[int]) -> None:
             frame.pts, frame.time_base = number, Fraction(1, RATE)
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
+
+
+def test_packed_frames_that_went_into_matroska_keep_their_times(tmp_path: Path) -> None:
+    packed, copied, output = (tmp_path / name for name in ("in.avi", "in.mkv", "out.mkv"))
+    write_packed(packed)
+    with av.open(str(packed)) as source, av.open(str(copied), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                container.mux(packet)
+    assert _stylized(copied, output).status == "done"
+    assert _nearest_numbers(output) == list(range(49))
+    assert [s for s, _ in decoded_frames(output)] == sorted(s for s, _ in decoded_frames(copied))
