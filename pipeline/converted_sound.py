@@ -17,6 +17,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
+from nst_core.errors import MediaError
 from pipeline.channel_layouts import told_layout
 
 PcmCodec = Literal["pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"]
@@ -70,9 +71,13 @@ class SoundDecoder:
         self._rate = self._context.sample_rate
         self._fills_gaps = fills_gaps
         self._next: int | None = None
+        self._kind: tuple[int, int, str] | None = None
 
     def decode(self, packet: av.Packet[Any] | None) -> Iterator[AudioFrame]:
-        """Frames of the next packet; None stands for the end."""
+        """Frames of the next packet; None stands for the end.
+
+        Raises MediaError where the sound changes its rate or its channels.
+        """
         try:
             frames = self._context.decode(packet)
         except av.EOFError:
@@ -83,6 +88,10 @@ class SoundDecoder:
             self.damaged += 1
             return
         for frame in frames:
+            kind = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
+            self._kind = self._kind or kind
+            if kind != self._kind or frame.sample_rate != self._rate:
+                raise MediaError("sound changes its rate or its channels: no PCM holds both")
             start = self._place(frame, packet.time_base if packet else None)
             if self._fills_gaps and self._next is not None:
                 yield from _silence(frame, self._next, start)

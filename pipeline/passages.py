@@ -62,7 +62,10 @@ class Passage:
             self.stream = add_pcm(result, sound, way)
 
     def take(self, packet: av.Packet[Any] | None) -> Iterator[av.Packet[Any]]:
-        """Packets of the output's stream for the next one of the source; None: the end."""
+        """Packets of the output's stream for the next one of the source; None: the end.
+
+        Raises MediaError for sound that changes and is to be converted.
+        """
         if self._decoder is None:
             if packet is not None:
                 packet.stream = self.stream
@@ -70,10 +73,7 @@ class Passage:
             return
         encoder: Any = self.stream
         for frame in self._decoder.decode(packet):
-            try:
-                yield from encoder.encode(frame)
-            except ValueError:  # the source changes its rate or channels
-                self._decoder.damaged += 1
+            yield from encoder.encode(frame)
         if packet is None:
             yield from encoder.encode(None)
         self.damaged = self._decoder.damaged

@@ -18,6 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Stream
 
+from nst_core.errors import MediaError
 from pipeline.copied_packets import CopiedPackets
 from pipeline.covers import is_cover
 from pipeline.encoders import Container
@@ -52,10 +53,9 @@ def rehearse(source: SourceVideo, copies: CopyPlan, container: Container) -> fro
         for packet in CopiedPackets(original, source, copies) if trials else ():
             if trial := trials.get(packet.stream_index):
                 trial.see_time(packet)
-                if written <= _MOST_BYTES:
-                    written += packet.size
-                    trial.take(packet)
-            if written > _MOST_BYTES and not any(t.counts_samples for t in trials.values()):
+                trial.take(packet, is_written=written <= _MOST_BYTES)
+                written += packet.size
+            if written > _MOST_BYTES and not any(t.needs_all for t in trials.values()):
                 break
         return frozenset(index for index, trial in trials.items() if not trial.comes_out_alike())
 
@@ -75,8 +75,10 @@ class _Trial:
         self._file = io.BytesIO()
         self._failed = False
         self._refused = 0
-        self.counts_samples = False
-        """Whether it is PCM in a container without pauses: there all of its times matter."""
+        self.needs_all = is_converted(way)
+        """Whether all of it matters: sound that is converted must not change; PCM must not pause
+        in a container that counts its samples."""
+        self._is_whole = True
         self._expected = StreamContents.of(original)
         if is_converted(way):
             self._expected.codec = way
@@ -90,7 +92,7 @@ class _Trial:
             self._result.start_encoding()
         if isinstance(original, AudioStream) and way == "copy":
             bits = _PCM_BITS.search(original.codec_context.codec.canonical_name)
-            self.counts_samples = bits is not None and container.format in WITHOUT_PAUSES
+            self.needs_all = bits is not None and container.format in WITHOUT_PAUSES
             frame_bits = int(bits[1]) * original.codec_context.layout.nb_channels if bits else 8
             self._bytes_per_second = original.codec_context.sample_rate * frame_bits // 8
         self._bytes_seen = 0
@@ -98,7 +100,7 @@ class _Trial:
 
     def see_time(self, packet: av.Packet[Any]) -> None:
         """Fail where PCM pauses and the container counts its samples only."""
-        if not self.counts_samples or packet.pts is None:
+        if not self.needs_all or is_converted(self._way) or packet.pts is None:
             return
         time = packet.pts * packet.time_base
         self._begins = time if self._begins is None else self._begins
@@ -106,12 +108,15 @@ class _Trial:
         self._failed |= abs(late) > UNEVEN_SECONDS + packet.time_base
         self._bytes_seen += packet.size
 
-    def take(self, packet: av.Packet[Any] | None) -> None:
-        """Write what becomes of a packet. A few that are damaged may be refused."""
+    def take(self, packet: av.Packet[Any] | None, *, is_written: bool) -> None:
+        """Write what becomes of a packet, or only find it out; a few may be damaged and refused."""
         if self._failed or self._result is None:
             return
+        self._is_whole &= is_written
         with self._failures_noted():
             for passed in self._passage.take(packet):
+                if not is_written:
+                    continue
                 try:
                     self._result.mux(passed)
                 except av.FFmpegError:
@@ -122,7 +127,7 @@ class _Trial:
 
     def comes_out_alike(self) -> bool:
         """End the file and compare it with what went in."""
-        self.take(None)
+        self.take(None, is_written=self._is_whole)
         with self._failures_noted():
             if self._result:
                 self._result.close()
@@ -154,5 +159,5 @@ class _Trial:
     def _failures_noted(self) -> Iterator[None]:
         try:
             yield
-        except (av.FFmpegError, ValueError, IndexError):  # the last: nothing to be read
+        except (av.FFmpegError, MediaError, ValueError, IndexError):  # the last: nothing is read
             self._failed = True

@@ -191,3 +191,19 @@ def test_a_pause_in_pcm_is_filled_where_the_container_knows_none(
     assert np.array_equal(before.samples[:, :24_000], after.samples[:, :24_000])
     assert not after.samples[:, 24_000:48_000].any()
     assert np.array_equal(before.samples[:, 24_000:], after.samples[:, 48_000:])
+
+
+@pytest.mark.parametrize("tried_bytes", [1 << 20, 1000])
+def test_sound_that_changes_its_channels_is_copied_or_refused_before_any_work(
+    tried_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.rehearsal._MOST_BYTES", tried_bytes)
+    joined, latm = tmp_path / "joined.ts", (("mpegts_flags", "latm"),)
+    parts = []
+    for layout in ("stereo", "mono"):
+        _write(tmp_path / "part.ts", SoundKind("aac", "mpegts", layout=layout, options=latm))
+        parts.append((tmp_path / "part.ts").read_bytes())
+    joined.write_bytes(b"".join(parts))
+    assert reassembled(joined, tmp_path / "out.mkv")[2].everything
+    with pytest.raises(MediaError, match=r"aac_latm audio does not fit into \.mov"):
+        plan_copies(probe(joined), tmp_path / "out.mov")
