@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from typing import Any
+import time
+from typing import Any, Literal
 
 from cluster.auth_token import sent_token
 from nst_core.errors import EnvironmentProblem
@@ -14,6 +16,8 @@ _ANSWER_SECONDS = 4.0
 _SECONDS_BETWEEN_QUESTIONS = 2.0
 _SILENT_SECONDS = 12.0
 """After which a head is taken to be lost; a link may be down for a moment."""
+_BUSY_SECONDS = 90.0
+"""The same for one whose machine takes connections: its processors may be busy."""
 _NEVER_HEARD_SECONDS = 60.0
 """The same for one that has never answered: the command itself says so, and before that."""
 
@@ -85,7 +89,7 @@ class HeadWatch:
 
     def is_silent(self) -> bool:
         """Whether the head does not answer now."""
-        return self._seconds_of_silence() > 0
+        return self._ask() != "heard"
 
     def close(self) -> None:
         """Stop watching."""
@@ -95,25 +99,31 @@ class HeadWatch:
     def _watch(self) -> None:
         silent = 0.0
         while not self._ended.wait(_SECONDS_BETWEEN_QUESTIONS):
-            seconds = self._seconds_of_silence()
-            silent = silent + seconds if seconds else 0.0
-            if silent >= (_SILENT_SECONDS if self._heard else _NEVER_HEARD_SECONDS):
+            start = time.monotonic()
+            state = self._ask()
+            if state == "heard":
+                silent = 0.0
+                continue
+            # Not by the clock: a busy machine gives this thread no turns, either.
+            silent += _SECONDS_BETWEEN_QUESTIONS + time.monotonic() - start
+            patience = _BUSY_SECONDS if state == "busy" else _SILENT_SECONDS
+            if silent >= (patience if self._heard else _NEVER_HEARD_SECONDS):
                 self.lost = True
                 return
 
-    def _seconds_of_silence(self) -> float:
-        """Ask once; 0 for an answer, be it a refusal."""
+    def _ask(self) -> Literal["heard", "busy", "silent"]:
+        """Ask once; a refusal is an answer, too."""
         import grpc
 
         try:
             _ask_for_version(self._address)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNAVAILABLE:
-                return _SECONDS_BETWEEN_QUESTIONS
+                return "silent"
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                return _SECONDS_BETWEEN_QUESTIONS + _ANSWER_SECONDS
+                return "busy" if _takes_connections(self._address) else "silent"
         self._heard = True
-        return 0.0
+        return "heard"
 
 
 def ask(address: str, service: str, method: str) -> Any:
@@ -133,6 +143,15 @@ def ask(address: str, service: str, method: str) -> Any:
         stub = getattr(services, f"{service}Stub")(channel)
         request = getattr(messages, f"{method}Request")()
         return getattr(stub, method)(request, timeout=_ANSWER_SECONDS, metadata=metadata)
+
+
+def _takes_connections(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def _ask_for_version(address: str) -> str:

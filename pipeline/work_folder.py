@@ -27,6 +27,7 @@ PIPELINE_VERSION = 4
 that no output is spliced from segments of two kinds."""
 
 _LOCK_NAME = "lock"
+_IDENTITY_NAME = "identity.json"
 _LOCK_ATTEMPTS = 5
 _RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_pts", "errors", "notes")
 _LONGEST_STEM = 60
@@ -79,7 +80,7 @@ class WorkFolder:
         Raises InputError while another process works in it.
         """
         self._lock = self._lock or self._take_lock()
-        identity_file = self.path / "identity.json"
+        identity_file = self.path / _IDENTITY_NAME
         if not (resume and _read(identity_file) == self._identity.encode()):
             for file in self.path.iterdir():
                 if file.name != _LOCK_NAME:
@@ -88,10 +89,10 @@ class WorkFolder:
         _sync(identity_file)  # without it all pieces would be dropped
 
     def close(self) -> None:
-        """Let other processes in; what is finished stays."""
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        """Let other processes in; what is finished stays. Where nothing is, the folder goes."""
+        if self._lock and self._is_empty():
+            self.remove()
+        self._release()
 
     def unfinished(self, output: Path) -> Path:
         """Where ``output`` grows, beside its final name.
@@ -142,12 +143,23 @@ class WorkFolder:
         """Remove the folder, and the hidden parent once no other output is in work."""
         # Under the lock: another run must not begin to fill what is being removed.
         shutil.rmtree(self.path, ignore_errors=True)
-        self.close()
+        self._release()
         with suppress(OSError):
             self.path.rmdir()  # file systems of the network keep an open file, here the lock
         if self.path.parent.name == HIDDEN_PARENT:
             with suppress(OSError):  # another output's folder is in it
                 self.path.parent.rmdir()
+
+    def _is_empty(self) -> bool:
+        try:
+            return {file.name for file in self.path.iterdir()} <= {_LOCK_NAME, _IDENTITY_NAME}
+        except OSError:
+            return False
+
+    def _release(self) -> None:
+        if self._lock:
+            self._lock.close()
+            self._lock = None
 
     def _keep(self, result: StylizedSegment, *, redone: bool) -> FinishedSegment:
         piece = self._piece(result.number) if result.piece else None

@@ -14,7 +14,7 @@ from typing import Any
 from cluster.node_records import NodeRecord
 
 _NST = (sys.executable, "-m", "jobs.cli")
-_SECONDS = 120
+_SECONDS = 600  # of a command that hangs; on a busy machine one takes minutes
 
 
 class Machine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +111,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(exist_ok=True)
         picture.save(path, quality=95)
     return folder
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """An empty folder with a path that is short enough for Ray's sockets, as pytest's are not."""
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")

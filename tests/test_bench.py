@@ -282,7 +282,7 @@ def _bench(
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=600,
     )
 
 

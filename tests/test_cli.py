@@ -30,7 +30,7 @@ def _nst(
         capture_output=True,
         text=True,
         env={**os.environ, **(environment or {})},
-        timeout=200,
+        timeout=600,
         check=False,
     )
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -131,13 +132,35 @@ def test_a_watch_notices_a_head_that_is_gone_and_bears_a_short_silence(
         assert not is_lost()
         assert not watch.is_silent()
         server[0].stop(None).wait()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 300
         while not is_lost():
             assert time.monotonic() < end
             time.sleep(0.05)
         assert watch.is_silent()
     finally:
         watch.close()
+
+
+def test_a_head_that_takes_connections_and_answers_late_is_busy_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(head, "_SECONDS_BETWEEN_QUESTIONS", 0.05)
+    monkeypatch.setattr(head, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(head, "_SILENT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # as of a process that gets no turn
+        watch = HeadWatch(f"127.0.0.1:{listener.getsockname()[1]}")
+        watch._heard = True
+        try:
+            time.sleep(2)
+            assert not watch.lost
+            assert watch.is_silent()
+            monkeypatch.setattr(head, "_BUSY_SECONDS", 0.2)
+            end = time.monotonic() + 300
+            while not watch.lost:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        finally:
+            watch.close()
 
 
 def test_a_head_that_refuses_us_and_one_never_heard_are_not_lost(
@@ -152,7 +175,7 @@ def test_a_head_that_refuses_us_and_one_never_heard_are_not_lost(
         assert servicer.asked > 4
         assert not any(watch.lost for watch in watches)
         monkeypatch.setattr(head, "_NEVER_HEARD_SECONDS", 0.2)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 300
         while not watches[1].lost:
             assert time.monotonic() < end
             time.sleep(0.05)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,17 +24,10 @@ with embedded_ray_folder() as folder:
 
 
 @pytest.fixture
-def short() -> Iterator[Path]:
-    """A folder with a path that is short enough, as those of pytest are not."""
-    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as name:
-        yield Path(name)
-
-
-@pytest.fixture
-def temporary(short: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(tempfile, "tempdir", str(short))
+def temporary(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
-    return short
+    return short_folder
 
 
 def test_it_is_where_temporary_files_are_and_ends_with_its_block(temporary: Path) -> None:

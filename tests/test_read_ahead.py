@@ -82,7 +82,7 @@ def test_whoever_stops_early_leaves_no_thread_behind() -> None:
     for item in ahead(ahead(endless())):
         if item == 3:
             break
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 300
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert threading.active_count() == before
@@ -108,4 +108,4 @@ next(left)
 
 def test_a_process_ends_well_whose_steps_were_not_closed() -> None:
     for _ in range(3):
-        subprocess.run([sys.executable, "-c", _LEFT_DRAWING], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", _LEFT_DRAWING], check=True, timeout=600)

@@ -93,7 +93,7 @@ def _python(code: str, *arguments: object, **environment: str) -> subprocess.Com
         capture_output=True,
         text=True,
         env=kept | environment,
-        timeout=240,
+        timeout=600,
         check=False,
     )
 

@@ -31,7 +31,7 @@ def _stylize(picture: Path, redirections: str, *options: str) -> subprocess.Comp
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -63,7 +63,7 @@ def test_a_reader_that_leaves_does_not_end_the_work(picture: Path) -> None:
             stdout=pipe,
             stderr=pipe,
             check=False,
-            timeout=120,
+            timeout=600,
         )
     assert run.returncode == 0
     assert json.loads((picture.parent / "out" / "report.json").read_text())["done"] == 1

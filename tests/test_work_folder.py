@@ -181,3 +181,11 @@ def test_a_second_run_at_the_same_time_is_refused_and_harms_nothing(folder: Work
     assert folder.finished(SEGMENT) == recorded
     folder.close()
     twin.open(resume=False)
+
+
+def test_a_run_that_came_to_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    parent = tmp_path / ".nst-work"
+    folder = WorkFolder(parent / "a.work", {"style": "wave"})
+    folder.open(resume=True)
+    folder.close()
+    assert list(tmp_path.iterdir()) == []

@@ -69,7 +69,7 @@ class Disturbed:
         """Let the command run to its end; returns its report."""
         process = self.start(*more)
         try:
-            stdout, stderr = process.communicate(timeout=280)
+            stdout, stderr = process.communicate(timeout=600)
         except BaseException:
             process.terminate()  # in order: Ray's processes end with it
             raise

@@ -22,7 +22,7 @@ def _stylize(source: Path, output: Path, *options: str) -> tuple[int, dict[str, 
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=600,
     )
     return result.returncode, json.loads(result.stdout), result.stderr
 

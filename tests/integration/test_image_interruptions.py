@@ -54,7 +54,7 @@ def _command(source: Path, output: Path, *options: str) -> list[str]:
 
 
 def _run_to_its_end(command: list[str]) -> dict[str, Any]:
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert result.returncode == 1, result.stderr  # the broken one
     return cast("dict[str, Any]", json.loads(result.stdout))
 
@@ -136,7 +136,7 @@ def test_a_killed_worker_costs_nothing_and_a_killed_driver_leaves_no_worker_behi
     workers, family = _workers(process), psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=600)
     assert alive == []
     _end(family)
     assert _count_done(tmp_path) < _PICTURES

@@ -69,9 +69,10 @@ def _heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _start(command: list[str]) -> subprocess.Popen[str]:
+def _start(command: list[str], **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command,
+        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -81,7 +82,7 @@ def _start(command: list[str]) -> subprocess.Popen[str]:
 
 
 def _run_to_its_end(command: list[str]) -> dict[str, Any]:
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert result.returncode == 0, result.stderr
     (report,) = json.loads(result.stdout)["inputs"]
     assert report["frames_out"] == _FRAMES
@@ -106,7 +107,7 @@ def _is_writing(folder: Path) -> bool:
 
 
 def _assert_it_was_told_in_one_line(process: subprocess.Popen[str]) -> None:
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=600)
     assert process.returncode == 130, stderr
     assert stdout == ""
     lines = stderr.splitlines()
@@ -171,11 +172,11 @@ def test_a_run_stopped_while_it_writes_leaves_its_segments_and_nothing_else(
 
 
 @pytest.mark.slow
-def test_ctrl_c_twice_on_a_terminal_reaches_ray_too_and_leaves_no_process(
-    source: Path, undisturbed: Path, tmp_path: Path
+def test_ctrl_c_twice_on_a_terminal_reaches_ray_too_and_leaves_no_process_and_no_file(
+    source: Path, undisturbed: Path, short_folder: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.mp4"
-    process = _start(_command(source, output, "--workers", "2"))
+    process = _start(_command(source, output, "--workers", "2"), TMPDIR=str(short_folder))
     _wait_until(lambda: _segments_kept(tmp_path), process)
     for _ in range(2):  # to every process of the terminal, as the key does
         os.killpg(process.pid, signal.SIGINT)
@@ -184,6 +185,7 @@ def test_ctrl_c_twice_on_a_terminal_reaches_ray_too_and_leaves_no_process(
     assert _names(tmp_path) == [HIDDEN_PARENT]
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+    assert list(short_folder.iterdir()) == []
     report = _run_to_its_end(_command(source, output, "--workers", "2"))
     assert report["segments"]["reused"] >= _SEGMENTS_BEFORE_THE_SIGNAL
     assert output.read_bytes() == undisturbed.read_bytes()

@@ -95,7 +95,7 @@ def _assert_in_one_line(stderr: str, *words: str) -> None:
         assert word in errors[0]
 
 
-@pytest.mark.timeout(600)  # three starts of Ray, on a machine that may be busy
+@pytest.mark.timeout(1200)  # three starts of Ray, on a machine that may be busy
 def test_a_killed_worker_and_a_killed_command_leave_no_trace_in_the_result(
     run: Disturbed, family: list[psutil.Process]
 ) -> None:
@@ -111,9 +111,9 @@ def test_a_killed_worker_and_a_killed_command_leave_no_trace_in_the_result(
     process = run.start("--resume")
     _hold_when_it_has_the_folder(process)
     other = run.start("--resume")
-    _, others_stderr = other.communicate(timeout=100)
+    _, others_stderr = other.communicate(timeout=600)
     process.send_signal(signal.SIGCONT)
-    stdout, stderr = process.communicate(timeout=200)
+    stdout, stderr = process.communicate(timeout=600)
     assert process.returncode == 0, stderr
     assert other.returncode == 2
     _assert_in_one_line(others_stderr, "another nst train", "--run-dir")
@@ -202,7 +202,7 @@ def test_ctrl_c_twice_and_sigterm_end_the_command_in_one_line_and_cost_nothing(
 
 
 def _assert_interrupted(process: subprocess.Popen[str]) -> None:
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=600)
     assert process.returncode == 130, stderr
     assert stdout == ""
     assert stderr.count("interrupted") == 1
@@ -210,7 +210,7 @@ def _assert_interrupted(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("when", ["while they train", "while they start"])
 def test_workers_that_die_again_and_again_end_the_run_and_keep_what_was_reached(
     when: str, run: Disturbed

@@ -289,7 +289,7 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_lost_node_costs_its_worker_and_one_that_comes_is_taken_in(
     cluster: Any, job: TrainStyle
 ) -> None:
@@ -308,7 +308,7 @@ def test_a_lost_node_costs_its_worker_and_one_that_comes_is_taken_in(
             _wait_for_workers(run, 1, process)
             cluster.add_node(num_cpus=1)
             _wait_for_workers(run, 2, process)
-            stdout, stderr = process.communicate(timeout=200)
+            stdout, stderr = process.communicate(timeout=600)
         finally:
             process.terminate()
     assert process.returncode == 0, stderr
