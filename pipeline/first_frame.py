@@ -13,6 +13,8 @@ from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.stream import VideoStream
 
+_NO_CHROMA = 128
+
 
 def first_frame(
     container: InputContainer, stream: VideoStream, *, decoder: str | None = None
@@ -39,6 +41,20 @@ def shows_through(frame: av.VideoFrame) -> bool:
     """Whether any of its pixels is not opaque: GIFs and PNGs have alpha, most without a use."""
     rgba = frame.reformat(format="rgba").to_ndarray()
     return bool((rgba[..., 3] < 255).any())
+
+
+def is_colorless(frame: av.VideoFrame) -> bool:
+    """Whether a frame of YUV with 8 bits is grey throughout: encoders store grey so."""
+    stored = frame.format
+    if not stored.name.startswith("yuv") or max(part.bits for part in stored.components) > 8:
+        return False
+    if len(frame.planes) < 3:
+        return False
+    for plane in frame.planes[1:3]:
+        lines = np.frombuffer(cast("Any", plane), np.uint8).reshape(-1, plane.line_size)
+        if np.any(lines[: plane.height, : plane.width] != _NO_CHROMA):
+            return False
+    return True
 
 
 def side_data(frame: av.VideoFrame, name: str) -> bytes | None:

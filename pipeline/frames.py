@@ -74,6 +74,11 @@ def loses_alpha(planes: YuvFrames, stream: VideoStreamInfo, output: OutputFrame)
     return bool((planes.alpha.int() < 2**stream.layout.depth - 1).any())
 
 
+def shows_color(planes: YuvFrames, stream: VideoStreamInfo) -> bool:
+    """Whether any chroma sample of YUV frames is not that of grey."""
+    return bool((planes.chroma.int() != 1 << (stream.layout.depth - 1)).any())
+
+
 def _reformatted(
     frame: av.VideoFrame, stream: VideoStreamInfo, size: tuple[int, int]
 ) -> av.VideoFrame:

@@ -122,7 +122,7 @@ def differences(stream: VideoStreamInfo, output: OutputFrame) -> list[str]:
             f"its {source.depth}-bit frames are written with {layout.depth} bits a sample: "
             f"{codec} here has no more"
         )
-    if int(layout.subsampling) < int(source.subsampling):
+    if loses_chroma(stream, output) and not stream.colorless:
         stored, written = map(chroma_in_words, (stream.pixel_format, layout.pixel_format))
         lines.append(
             f"its {stored} frames are written as {written} by {codec}, with "
@@ -164,6 +164,11 @@ def differences(stream: VideoStreamInfo, output: OutputFrame) -> list[str]:
             "output is marked progressive"
         )
     return lines
+
+
+def loses_chroma(stream: VideoStreamInfo, output: OutputFrame) -> bool:
+    """Whether colours are written with fewer samples than the source has."""
+    return int(output.encoder.layout.subsampling) < int(stream.layout.subsampling)
 
 
 def _tone_mapping(stream: VideoStreamInfo) -> ToneMapping:

@@ -14,8 +14,8 @@ import av
 
 from nst_core.stylizer import Stylizer
 from nst_core.yuv import YuvFrames, join_frames, split_frames
-from pipeline.frames import frame_to_encode, loses_alpha, source_planes
-from pipeline.output_frame import output_encoding, source_encoding
+from pipeline.frames import frame_to_encode, loses_alpha, shows_color, source_planes
+from pipeline.output_frame import loses_chroma, output_encoding, source_encoding
 from pipeline.read_ahead import ahead
 from pipeline.segment_decoder import DecoderOnItsWay, SegmentDecoder
 from pipeline.segment_encoder import SegmentEncoder
@@ -73,6 +73,8 @@ class SegmentWorker:
         size = self._stylizer.frames_a_batch(output.taken_size[1], output.taken_size[0])
         batches = _batches(decoder.frames(), size)
 
+        may_lose_color = stream.colorless and loses_chroma(stream, output)
+
         def taken() -> Iterator[_Batch]:
             for frames in batches:
                 planes = join_frames([source_planes(f, stream, output.taken_size) for f in frames])
@@ -80,6 +82,11 @@ class SegmentWorker:
                     decoder.notes.add(
                         "its transparency, which begins later, is left out: "
                         f"{output.encoder.codec} has none; --codec ffv1, prores or vp9 keeps it"
+                    )
+                if may_lose_color and shows_color(planes, stream):
+                    decoder.notes.add(
+                        "its colours, which begin later, are written with fewer samples than it "
+                        f"has by {output.encoder.codec}; --codec ffv1 or prores keeps them"
                     )
                 yield _Batch([_pts(frame) for frame in frames], planes)
 

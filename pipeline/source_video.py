@@ -16,7 +16,13 @@ from nst_core.tone_mapping import Transfer
 from nst_core.wording import counted
 from nst_core.yuv_encoding import Siting
 from pipeline.encryption import encryption
-from pipeline.first_frame import display_matrix, first_frame, shows_through, side_data
+from pipeline.first_frame import (
+    display_matrix,
+    first_frame,
+    is_colorless,
+    shows_through,
+    side_data,
+)
 from pipeline.media_file import (
     check_regular,
     declared_seconds,
@@ -91,6 +97,8 @@ class VideoStreamInfo:
     """Whether packets bring a second picture beside the first: its alpha, of VP8 and VP9."""
     coded_aspect: Fraction | None = None
     """Width of a pixel by its height as the first frames have it, whatever the container says."""
+    colorless: bool = False
+    """Whether the first frame is grey, though stored with colours."""
     transparent: bool = False
     """Whether its alpha is there for a use: see _is_transparent."""
 
@@ -274,6 +282,7 @@ def _with_frame(info: VideoStreamInfo, frame: av.VideoFrame) -> VideoStreamInfo:
         width=frame.width,
         height=frame.height,
         pixel_format=frame.format.name,
+        colorless=is_colorless(frame),
         transparent=_is_transparent(info.codec, frame),
         mastering_display=side_data(frame, "MASTERING_DISPLAY_METADATA"),
         content_light=side_data(frame, "CONTENT_LIGHT_LEVEL"),

@@ -31,7 +31,7 @@ from pipeline.segment_task import SegmentTask, StylizedSegment
 from pipeline.segment_worker import SegmentWorker
 from pipeline.source_video import probe
 from pipeline.work_folder import HIDDEN_PARENT, WorkFolder
-from tests.media import decoded_frames, make_clip, psnr, stream_packets
+from tests.media import decoded_frames, make_clip, moving_picture, psnr, stream_packets
 from tests.sound_reading import read_sound
 
 HERE = PoolSpec(workers=0)
@@ -663,6 +663,27 @@ def test_transparency_that_begins_later_is_told_where_it_is_lost(tmp_path: Path)
     assert any("transparency, which begins later" in line for line in lost.warnings)
     (kept,) = stylize_videos(_job(source, tmp_path / "out.mkv", codec="ffv1")).inputs
     assert not any("transparency" in line for line in kept.warnings)
+
+
+@pytest.mark.parametrize("colours_from", [0, 24, 99])
+def test_grey_stored_with_colours_loses_none(tmp_path: Path, colours_from: int) -> None:
+    path = tmp_path / "grey.avi"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mjpeg", rate=24)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuvj444p"
+        for number in range(48):
+            picture = moving_picture(number, 64, 48)
+            if number < colours_from:
+                picture = np.repeat(picture[..., :1], 3, axis=-1)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(video.encode(None))
+    (report,) = stylize_videos(_job(path, tmp_path / "out.mkv")).inputs
+    assert report.status == "done", report.error
+    lines = [line for line in report.warnings if "colour" in line]
+    words = {0: ["its 4:4:4 frames"], 24: ["its colours, which begin later"], 99: []}
+    assert [line[: len(w)] for line, w in zip(lines, words[colours_from], strict=True)] == words[
+        colours_from
+    ]
 
 
 def test_sound_that_breaks_off_makes_the_source_damaged(
