@@ -135,6 +135,8 @@ def _files(source: str) -> list[Path]:
     path = Path(source)
     if path.is_file():
         return [path]
+    if path.exists():
+        raise InputError(f"{source}: a pipe or a device; write it to a file, and name that")
     matches = sorted(Path(name) for name in glob.glob(source, recursive=True))  # noqa: PTH207
     files = [match for match in matches if match.is_file()]
     if not files:

@@ -108,7 +108,9 @@ def read_checkpoint(
     Raises CheckpointError for a file that is not ours.
     """
     if not path.is_file():
-        what = "a folder; name a file in it" if path.is_dir() else "no such file"
+        what = "no such file"
+        if path.exists():
+            what = "a folder; name a file in it" if path.is_dir() else "a pipe or a device"
         raise CheckpointError(f"checkpoint {path}: {what}")
     if kind_of(path) == "picture":
         raise CheckpointError(

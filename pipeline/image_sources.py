@@ -58,7 +58,11 @@ def find_images(sources: Sequence[str], *, without: str | None = None) -> Iterat
 def _unless_video(storage: Storage, found: StoredFile) -> StoredFile:
     """Name the command for a file that is no picture by its ending, and a video by its content."""
     is_picture = os.path.splitext(found.name)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122
-    if found.problem or is_picture or storage.is_remote or kind_of(Path(found.path)) != "video":
+    if found.problem or is_picture or storage.is_remote:
+        return found
+    if found.version and not os.path.isfile(found.path):  # noqa: PTH113
+        return replace(found, problem=f"{found.path}: a pipe or a device; name a file")
+    if kind_of(Path(found.path)) != "video":
         return found
     return replace(found, problem=f"{found.path}: {VIDEO_ADVICE}")
 

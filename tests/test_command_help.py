@@ -122,6 +122,17 @@ def test_of_two_opposite_flags_none_wins() -> None:
     assert "no such file" in nst(*arguments, "--resume", "--resume").error_line  # nothing is lost
 
 
+def test_a_fault_of_the_program_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise KeyError("with\ntwo lines")
+
+    monkeypatch.setattr("jobs.doctor.examine", fail)
+    ended = nst("doctor")
+    assert ended.code == 1
+    assert "KeyError" in ended.error_line
+    assert "Traceback" in nst("doctor", "--debug").error
+
+
 def test_quiet_leaves_out_progress_and_keeps_results_and_errors(clip: Path, tmp_path: Path) -> None:
     arguments = ("--style", "identity", "--workers", "0")
     told = nst("stylize", "video", clip, "-o", tmp_path / "a.mp4", *arguments)

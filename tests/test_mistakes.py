@@ -80,6 +80,17 @@ MISTAKES = [
     ("stylize video film.mp4 -o '' --style wave", "an empty name"),
     ("stylize video film.mp4 -o out.mp4 --style ''", "an empty name"),
     ("stylize images a.jpg '' -o out --style wave", "an empty name"),
+    ("stylize video - -o out.mp4 --style identity", "standard input"),
+    ("stylize video film.mp4 -o - --style identity", "standard input or output"),
+    ("stylize images a.jpg -o - --style identity", "standard input or output"),
+    ("stylize video pipe -o out.mp4 --style identity", "pipe: a pipe"),
+    ("upscale pipe -o out --model x4", "pipe: a pipe"),
+    ("optimize pipe --style painting.jpg -o out.png", "pipe: a pipe"),
+    ("stylize images a.jpg -o out --style pipe", "pipe: a pipe"),
+    ("stylize video film.mp4 -o /proc/out.mp4 --style identity", "/proc"),
+    ("stylize images folder -o /proc/out --style identity", "/proc/out"),
+    ("synthesize bricks -o /proc/out.png --size 64", "/proc/out.png"),
+    ("demo -o /proc/out", "/proc/out"),
     ("styles show ''", "an empty name"),
     ("train style painting.jpg --content folder -o out.png", "out.safetensors"),
     ("styles calibrate a.safetensors --content folder -o out.jpg", "out.safetensors"),
@@ -100,6 +111,7 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
     Image.fromarray(moving_picture(2)).save(folder / "folder" / "b.jpg")
     (folder / "text.txt").write_text("a text\n")
+    os.mkfifo(folder / "pipe")
     return folder
 
 

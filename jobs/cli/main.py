@@ -36,16 +36,10 @@ def run() -> None:
         code = console.INTERRUPTED
     except TyperException as error:
         code = wrong_use.tell(error)
-    except NstError as error:
+    except Exception as error:
         if debug:
             traceback.print_exc()
-        console.note("error: " + " ".join(str(error).split()))
-        code = console.WRONG_USE if _could_not_start(error) else console.SOME_FAILED
-    except OSError as error:
-        if debug:
-            traceback.print_exc()
-        console.note(f"error: {error.filename or 'system'}: {error.strerror or error}")
-        code = console.WRONG_USE
+        code = _tell(error)
     if code == console.INTERRUPTED and sys.argv[1:2] != [
         "jobs"
     ]:  # Typer turns Ctrl-C into this code by itself
@@ -69,8 +63,18 @@ def _finish(code: int) -> int:
     return code
 
 
-def _could_not_start(error: NstError) -> bool:
-    return isinstance(error, InputError | EnvironmentProblem)
+def _tell(error: Exception) -> int:
+    """Say in one line what went wrong; returns the exit code."""
+    if isinstance(error, NstError):
+        console.note("error: " + " ".join(str(error).split()))
+        could_not_start = isinstance(error, InputError | EnvironmentProblem)
+        return console.WRONG_USE if could_not_start else console.SOME_FAILED
+    if isinstance(error, OSError):
+        console.note(f"error: {error.filename or 'system'}: {error.strerror or error}")
+        return console.WRONG_USE
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    console.note(f"error: {words}; a fault of the program, not yours: --debug shows where")
+    return console.SOME_FAILED
 
 
 def _take_debug(arguments: list[str]) -> bool:

@@ -21,7 +21,6 @@ SETTINGS = {"help_option_names": ["--help", "-h"]}
 _ARGUMENTS = "Arguments"
 _OPTIONS = "Options"
 _BRACES = re.compile(r"\{(.*)\}(\.\.\.)?")
-_EMPTY = "an empty name, such as of a variable that is not set"
 _LONGEST_NAME = 34
 """In characters: longer names have a line of their own."""
 
@@ -132,14 +131,14 @@ def _common_options() -> tuple[Any, ...]:
 
 
 def _process_argument(argument: Any, ctx: Any, value: Any, state: Any) -> None:
-    if value == "" or (isinstance(value, tuple) and "" in value):
-        ctx.fail(f"{_EMPTY}, among {argument.obj.metavar or argument.dest}")
+    for each in value if isinstance(value, tuple) else (value,):
+        _check_name(each, argument.obj.metavar or argument.dest, ctx)
     type(argument).process(argument, value, state)
 
 
 def _process_once(option: Any, ctx: Any, value: Any, state: Any) -> None:
-    if value == "" and option.obj.required:
-        ctx.fail(f"{option.obj.opts[0]}: {_EMPTY}")
+    if option.obj.required:
+        _check_name(value, option.obj.opts[0], ctx)
     new = option.const if option.action == "store_const" else value
     old = state.opts.get(option.dest, new)
     if old != new and option.action != "append":
@@ -147,6 +146,13 @@ def _process_once(option: Any, ctx: Any, value: Any, state: Any) -> None:
         values = "" if option.action == "store_const" else f" ({_text(old)} and {_text(new)})"
         ctx.fail(f"{' / '.join(names)} is given twice{values}; once is allowed")
     type(option).process(option, value, state)
+
+
+def _check_name(value: Any, where: str, ctx: Any) -> None:
+    if value == "":
+        ctx.fail(f"{where}: an empty name, such as of a variable that is not set")
+    if value == "-":
+        ctx.fail(f"{where}: -, standard input or output, is neither read nor written; name a file")
 
 
 def _text(value: Any) -> str:
