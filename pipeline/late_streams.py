@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.stream import Stream
 
@@ -21,6 +22,10 @@ _LONGER = tuple(
 )
 """Options for longer probing, which holds what it reads in memory. FFmpeg's own are 5 MB and, by
 container, 5 to 90 s."""
+_WITHOUT_HEADER = frozenset({"flv", "mpeg"})
+"""Formats that do not tell their streams beforehand."""
+_LONGEST_PACKET = 192
+_PACKETS_AT_ONCE = 1 << 18
 _PLACES = 32
 _SEEN_AS_WELL = frozenset({"audio", "video", "subtitle"})
 
@@ -60,8 +65,55 @@ def _unknown(name: str, options: dict[str, str]) -> int:
         suppress(av.FFmpegError, OSError, ValueError),
         av.open(name, metadata_errors="surrogateescape", options=options) as container,
     ):
-        return sum(is_unknown(stream) for stream in container.streams)
+        unknown = sum(is_unknown(stream) for stream in container.streams)
+        if container.format.name in _WITHOUT_HEADER:
+            unknown += _meets_others(container)
+        return unknown
     return 0
+
+
+def _meets_others(container: InputContainer) -> bool:
+    """Read a file to its end, or to packets of streams that PyAV does not know."""
+    try:
+        for _ in container.demux(container.streams[0]):
+            pass
+    except IndexError:
+        return True
+    return False
+
+
+def has_late_pids(path: Path, container: InputContainer) -> bool:
+    """Whether a transport stream carries picture or sound that FFmpeg has not met, by its PIDs."""
+    if container.format.name != "mpegts":
+        return False
+    known = {stream.id for stream in container.streams}
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_PACKET + 1)
+        length, offset = (188, 0) if start[188:189] == b"G" else (_LONGEST_PACKET, 4)
+        file.seek(0)
+        while packets := file.read(_PACKETS_AT_ONCE * length):
+            if not known.issuperset(_carrying_pids(packets, length, offset)):
+                return True
+    return False
+
+
+def _carrying_pids(data: bytes, length: int, offset: int) -> set[int]:
+    """PIDs of the packets in which picture or sound of MPEG's kinds, or AC-3, begins a new part."""
+    whole = len(data) // length * length
+    packets = np.frombuffer(data[:whole], np.uint8).reshape(-1, length)[:, offset:]
+    packets = packets[(packets[:, 0] == 0x47) & (packets[:, 1] & 0x40 != 0)]
+    has_field = packets[:, 3] & 0x20 != 0
+    place = np.where(has_field, 5 + packets[:, 4].astype(np.int64), 4).clip(max=180)
+    rows = np.arange(len(packets))
+    begins = (packets[rows, place] == 0) & (packets[rows, place + 1] == 0)
+    begins &= packets[rows, place + 2] == 1
+    kind = packets[rows, place + 3]
+    inside = (place + 9 + packets[rows, np.minimum(place + 8, 187)]).clip(max=186)
+    is_ac3 = (packets[rows, inside] == 0x0B) & (packets[rows, inside + 1] == 0x77)
+    is_known_kind = ((kind >= 0xC0) & (kind <= 0xEF)) | ((kind == 0xBD) & is_ac3)
+    carries = begins & (packets[:, 3] & 0x10 != 0) & is_known_kind
+    pids = (packets[:, 1].astype(int) & 0x1F) << 8 | packets[:, 2]
+    return set(np.unique(pids[carries]).tolist())
 
 
 def only_data_begins_later(container: InputContainer) -> bool:

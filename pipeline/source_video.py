@@ -23,6 +23,7 @@ from pipeline.first_frame import (
     shows_through,
     side_data,
 )
+from pipeline.late_streams import has_late_pids
 from pipeline.media_file import (
     check_regular,
     declared_seconds,
@@ -177,6 +178,7 @@ def probe(path: Path) -> SourceVideo:
         others = _words_for_choice(stream, film_streams(container))
         seconds = 0.0 if frames else declared_seconds(container, stream)
         decoder = info.codec if info.has_alpha_packets else None
+        is_late = has_late_pids(path, container)
         frame = first_frame(container, stream, decoder=decoder)
         coded_aspect = stream.codec_context.sample_aspect_ratio
     if frame is not None:
@@ -197,7 +199,7 @@ def probe(path: Path) -> SourceVideo:
         warnings=(*others, *indexed.warnings, *lacking),
         is_whole=indexed.is_whole and not lacking,
         clock_resets=indexed.resets,
-        has_late_streams=indexed.has_late_streams,
+        has_late_streams=indexed.has_late_streams or is_late,
     )
 
 

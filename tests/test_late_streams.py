@@ -11,6 +11,7 @@ import pytest
 
 from nst_core.errors import MediaError
 from pipeline.copied_streams import plan_copies
+from pipeline.late_streams import has_late_pids
 from pipeline.source_video import probe
 from tests.media import make_clip
 from tests.pieces import reassembled
@@ -79,6 +80,43 @@ def test_recordings_with_other_streams_are_refused_before_any_work(
         plan_copies(source, tmp_path / "out.mkv")
     copies = plan_copies(source, tmp_path / "out.mkv", allow_left_out=True)
     assert any("left out" in warning for warning in copies.warnings)
+
+
+def test_pids_that_carry_sound_only_in_the_middle_are_noticed(tmp_path: Path) -> None:
+    """PyAV may pass over packets of streams that it does not know."""
+    _recording(tmp_path / "a.ts")
+    _recording(tmp_path / "b.ts", first_pid=0x200)
+    a, b = ((tmp_path / name).read_bytes() for name in ("a.ts", "b.ts"))
+    (tmp_path / "joined.ts").write_bytes(a + b + a)
+    with av.open(str(tmp_path / "a.ts")) as container:  # knows the streams of the first part only
+        assert has_late_pids(tmp_path / "joined.ts", container)
+        assert not has_late_pids(tmp_path / "a.ts", container)
+
+
+def test_sound_that_a_film_of_flash_brings_late_is_copied(tmp_path: Path) -> None:
+    """FLV tells no streams beforehand: at first there is no sound at all."""
+    path = tmp_path / "late.flv"
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("flv", rate=5)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = container.add_stream("adpcm_swf", rate=22_050, layout="mono")
+        for number in range(500):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts = number
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        size = sound.codec_context.frame_size
+        for start in range(95 * 22_050, 96 * 22_050, size):
+            silence = av.AudioFrame("s16", "mono", size)
+            silence.planes[0].update(bytes(silence.planes[0].buffer_size))
+            silence.sample_rate, silence.pts = 22_050, start
+            silence.time_base = Fraction(1, 22_050)
+            container.mux(sound.encode(silence))
+    with av.open(str(path)) as container:
+        assert not container.streams.audio, "FFmpeg has seen it"
+    source, _, verified = reassembled(path, tmp_path / "out.mkv")
+    assert verified.everything
+    assert len(plan_copies(source, tmp_path / "out.mkv").ways) == 1
 
 
 def test_sound_that_is_announced_and_never_comes_is_no_reason_to_refuse(tmp_path: Path) -> None:
