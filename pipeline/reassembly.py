@@ -29,7 +29,12 @@ from pipeline.muxers import muxer_options
 from pipeline.output_frame import OutputFrame
 from pipeline.passages import CopyPlan, Passage
 from pipeline.source_video import SourceVideo, VideoStreamInfo
-from pipeline.spherical_marks import hide_unspecific_boxes, marked, words_for_lost_marks
+from pipeline.spherical_marks import (
+    display_factor,
+    hide_unspecific_boxes,
+    marked,
+    words_for_lost_marks,
+)
 from pipeline.splice import Timed, encoded_as_gif, spliced
 from pipeline.work_folder import FinishedSegment
 
@@ -112,7 +117,8 @@ def reassemble(
     if _told_afterwards(source, container.format):
         aspect = source.info.sample_aspect_ratio
         assert aspect is not None
-        write_pixel_aspect(destination, frame.width, frame.height, aspect)
+        factor = display_factor(source.info.stereo)
+        write_pixel_aspect(destination, frame.width, frame.height, aspect * factor)
     if (source.info.stereo or source.info.spherical) and container.format == "mp4":
         hide_unspecific_boxes(destination)
     lost = [

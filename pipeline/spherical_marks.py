@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +30,8 @@ _STEREO_MODES = {
     6: ("row_interleaved_lr", "row_interleaved_rl"),
     7: ("col_interleaved_lr", "col_interleaved_rl"),
 }
+_WIDER = {1: Fraction(1, 2), 7: Fraction(1, 2), 2: Fraction(2), 6: Fraction(2)}
+"""Views side by side, or column by column; one above the other, or row by row."""
 _EQUIRECTANGULAR, _CUBEMAP, _TILE = 0, 1, 2
 _PROJECTION, _TYPE, _PRIVATE = 0x7670, 0x7671, 0x7672
 _YAW, _PITCH, _ROLL = 0x7673, 0x7674, 0x7675
@@ -55,6 +58,12 @@ def marked(piece: Path, stream: VideoStreamInfo) -> IO[bytes]:
         put_into_video(file, projection, placeholder=_ROOM)
     file.seek(0)
     return file
+
+
+def display_factor(stereo: bytes | None) -> Fraction:
+    """By how much Matroska makes pictures wider for their height: it tells of one eye's view."""
+    arrangement = _STEREO.unpack_from(stereo)[0] if stereo else 0
+    return _WIDER.get(arrangement, Fraction(1))
 
 
 def hide_unspecific_boxes(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
 from jobs.stylize_video import stylize_videos
-from tests.media import make_clip
+from tests.media import moving_picture
 
 _TOP_BOTTOM = 1
 """Of the box st3d."""
@@ -32,9 +33,16 @@ def _stereo() -> bytes:
     return _box(b"st3d", bytes(4) + bytes([_TOP_BOTTOM]))
 
 
-def _marked(path: Path, boxes: bytes) -> Path:
+def _marked(path: Path, boxes: bytes, *, aspect: Fraction = Fraction(1)) -> Path:
     """An mp4 with boxes at the end of its sample entry: all around it become longer."""
-    make_clip(path, frames=24, sound=False)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=24)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        video.codec_context.sample_aspect_ratio = aspect
+        for number in range(24):
+            picture = av.VideoFrame.from_ndarray(moving_picture(number), "rgb24")
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
     data = bytearray(path.read_bytes())
     assert data.rfind(b"moov") > data.rfind(b"mdat")  # so nothing that is pointed at moves
     places = [data.rfind(name) - 4 for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl")]
@@ -98,6 +106,20 @@ def test_either_mark_alone_is_kept(tmp_path: Path, boxes: bytes, suffix: str) ->
     assert _stylized(path, tmp_path / f"out{suffix}") == []
     assert len(_marks(path)) == 1
     assert _marks(tmp_path / f"out{suffix}") == _marks(path)
+
+
+@pytest.mark.parametrize("arrangement", [1, 2])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_pixels_of_stereo_films_keep_their_shape(
+    tmp_path: Path, arrangement: int, suffix: str
+) -> None:
+    path, output = tmp_path / "in.mp4", tmp_path / f"out{suffix}"
+    stereo = _box(b"st3d", bytes(4) + bytes([arrangement]))
+    _marked(path, stereo, aspect=Fraction(4, 3))
+    assert _stylized(path, output) == []
+    with av.open(str(output)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+    assert _marks(output) == _marks(path)
 
 
 def test_what_quicktime_does_not_hold_is_told(tmp_path: Path) -> None:
