@@ -163,6 +163,17 @@ def test_sound_that_webm_does_not_hold_is_refused_before_any_work(
         plan_copies(probe(path), tmp_path / "out.webm")
 
 
+def test_a_track_that_would_be_read_as_another_codec_fails_its_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "film.avi"
+    _write(path, SoundKind("adpcm_ms", "avi"))
+    source = probe(path)
+    assert plan_copies(source, tmp_path / "out.mkv").ways == {1: "acm"}
+    monkeypatch.setattr("pipeline.rehearsal.name_acm_tracks", lambda file: None)
+    assert plan_copies(source, tmp_path / "out.mkv").ways == {1: "pcm_s16le"}
+
+
 @pytest.mark.parametrize("suffix", [".mov", ".mp4"])
 @pytest.mark.parametrize("tried_bytes", [1 << 20, 1000])
 def test_a_pause_in_pcm_is_filled_where_the_container_knows_none(
