@@ -70,6 +70,7 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
 
     Raises InputError, EnvironmentProblem or TrainingFailed.
     """
+    on_progress(Progress(0, job.training.steps, "steps", "looks at pictures and weights"))
     plan = make_plan(job)
     _check_run_folder(job, plan)
     with plan.run_folder.reserved():

@@ -82,7 +82,8 @@ def start_of(
         [name * len(strokes) + _nearest_stroke(strokes, stroke) for name in range(len(names))]
         for stroke in wanted_strokes
     ]
-    errors = _style_errors(state, base, objective, photos)
+    tried = sorted({row for rows in candidates for row in rows})
+    errors = _style_errors(state, base, objective, photos, tried)
     chosen = []
     for row in range(info.rows):
         rows = candidates[row % len(wanted_strokes)]
@@ -101,8 +102,9 @@ def _style_errors(
     base: CheckpointInfo,
     objective: PerceptualObjective,
     photos: Sequence[str],
-) -> list[list[float]]:
-    """Style loss of every row of the base against every style image: rows x images."""
+    tried: Sequence[int],
+) -> dict[int, list[float]]:
+    """Style loss of the rows ``tried`` of the base, against every style image."""
     network = MultiStyleGenerator(build_generator(base), base.rows)
     rows = {
         key: rows_of(state[key])
@@ -113,17 +115,16 @@ def _style_errors(
     network.eval()
     crops = torch.cat(_crops(photos))
     wanted = objective.number_of_styles
-    errors = []
-    for mixture in torch.eye(base.rows):
+    errors = {}
+    for row in tried:
+        mixture = torch.eye(base.rows)[row]
         stylized = network(crops, mixture.expand(len(crops), -1))
         features = objective.features(stylized)
         styles = torch.arange(wanted)
-        errors.append(
-            [
-                objective.style_errors(features, style.expand(len(crops))).mean().item()
-                for style in styles
-            ]
-        )
+        errors[row] = [
+            objective.style_errors(features, style.expand(len(crops))).mean().item()
+            for style in styles
+        ]
     return errors
 
 
