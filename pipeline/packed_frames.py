@@ -18,6 +18,9 @@ _START = b"\x00\x00\x01"
 _FRAME = b"\x00\x00\x01\xb6"
 _LAYER = re.compile(rb"\x00\x00\x01[\x20-\x2f]")
 _FRAME_HEADER_BYTES = 16
+_LAYER_HEADER_BYTES = 32
+_STUDIO = (14, 15)
+"""Types of objects whose frames have another header."""
 _LARGEST_EMPTY_FRAME = 8
 """In bytes, for streams whose headers do not tell where to look."""
 _INTRA = 0
@@ -78,6 +81,8 @@ class FrameUnpacker:
     def _is_coded(self, frame: bytes) -> bool:
         """Read vop_coded (ISO/IEC 14496-2, 6.2.5), which follows the frame's time."""
         start = frame.find(_FRAME) + len(_FRAME)
+        if len(frame) - start > _FRAME_HEADER_BYTES:
+            return True
         if self._clock_bits is None:
             return len(frame) - start > _LARGEST_EMPTY_FRAME - len(_FRAME)
         bits = _bits(frame[start : start + _FRAME_HEADER_BYTES])
@@ -111,12 +116,16 @@ def _packet(
 
 
 def _clock_bits(headers: bytes) -> int | None:
-    """How many bits a frame's time has, by the video object layer (6.2.3); None: none there."""
-    found = _LAYER.search(headers, 0, headers.find(_FRAME) if _FRAME in headers else len(headers))
+    """How many bits a frame's time has, by the video object layer (6.2.3); None: not told."""
+    headers = headers.partition(_FRAME)[0]
+    found = _LAYER.search(headers)
     if not found:
         return None
-    bits = _bits(headers[found.end() : found.end() + 32])
+    layer = headers[found.end() : found.end() + _LAYER_HEADER_BYTES]
+    bits = _bits(layer.ljust(_LAYER_HEADER_BYTES, b"\0"))
     place = 1 + 8
+    if int(bits[1:place], 2) in _STUDIO:
+        return None
     version = 1
     if bits[place] == "1":
         version = int(bits[place + 1 : place + 5], 2)
@@ -129,7 +138,7 @@ def _clock_bits(headers: bytes) -> int | None:
     place += 1
     place += 2 + 4 * (bits[place : place + 2] == "11" and version != 1)  # shape
     resolution = int(bits[place + 1 : place + 17], 2)
-    return max(1, (resolution - 1).bit_length())
+    return max(1, (resolution - 1).bit_length()) if resolution else None
 
 
 def _bits(data: bytes) -> str:

@@ -14,6 +14,7 @@ import pytest
 from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
 from jobs.stylize_video import stylize_videos
 from jobs.video_report import VideoReport
+from pipeline.packed_frames import FrameUnpacker
 from pipeline.source_video import probe
 from tests.media import HEIGHT, RATE, WIDTH, decoded_frames, moving_picture
 from tests.packed_video import Fill, write_packed
@@ -78,6 +79,12 @@ def test_moments_without_a_packet_are_no_damage(tmp_path: Path, codec: str) -> N
     times = [seconds for seconds, _ in decoded_frames(output)]
     gaps = [round((b - a) * RATE) for a, b in pairwise(times)]
     assert gaps == np.diff(shown).tolist()
+
+
+@pytest.mark.parametrize("headers", [b"", b"\0\0\1\x20", b"\0\0\1\x20\x07\0\0\0\0\0", bytes(8)])
+def test_frames_behind_headers_that_tell_nothing_are_kept(headers: bytes) -> None:
+    packet = av.Packet(headers + b"\0\0\1\xb6" + bytes(40))
+    assert [bytes(each) for each in FrameUnpacker(headers).take(packet)] == [bytes(packet)]
 
 
 def test_an_avi_that_is_cut_short_is_damaged(tmp_path: Path) -> None:
