@@ -10,6 +10,7 @@ from pathlib import Path
 from cluster.lean_node import lean_node
 from cluster.ray_folder import embedded_ray_folder
 from cluster.ray_init import init_ray
+from cluster.ray_processes import processes_ended
 from nst_core.errors import EnvironmentProblem
 
 EMBEDDED_ENVIRONMENT = {
@@ -46,6 +47,7 @@ def start_embedded_ray(start: Start) -> None:
     try:
         folder = _everything.enter_context(embedded_ray_folder())
         (folder / "tmp").mkdir()
+        _everything.callback(_shut_down, folder)
         _try_to_start(folder, start)
     except BaseException:
         end_embedded_ray()
@@ -54,12 +56,14 @@ def start_embedded_ray(start: Start) -> None:
 
 def end_embedded_ray() -> None:
     """End the embedded Ray of this process, and remove its files."""
+    _everything.close()
+
+
+def _shut_down(folder: Path) -> None:
     import ray
 
-    try:
+    with processes_ended(folder):
         ray.shutdown()
-    finally:
-        _everything.close()
 
 
 def _try_to_start(folder: Path, start: Start) -> None:
@@ -83,7 +87,7 @@ def _try_to_start(folder: Path, start: Start) -> None:
 
 
 def _start(folder: Path, start: Start) -> None:
-    with lean_node({"TMPDIR": str(folder / "tmp")}, start.spawned):
+    with lean_node(folder, start.spawned):
         init_ray(
             address="local",
             include_dashboard=False,

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
+
+from cluster.ray_processes import processes_ended
 
 _SECONDS_TO_REGISTER = 180.0
 _SECONDS_BETWEEN_LOOKS = 0.02
 
 
 @contextmanager
-def lean_node(environment: Mapping[str, str], spawned: threading.Event) -> Iterator[None]:
+def lean_node(folder: Path, spawned: threading.Event) -> Iterator[None]:
     """Let ``ray.init`` start a node without what nobody here would ask; Ray has no setting for it.
 
     An autoscaler, a reader of workers' logs and a dashboard are each a Python that imports Ray,
     nearly half of the work of starting it. And its agent serves what asks for statistics, which
     the driver would import too, or takes any free port: where another Ray has the usual one it
     would ask for that for four seconds more. A Ray without these insides is started as it is.
-    ``environment`` is added to that of its workers. ``spawned`` is set when the node's processes
+    Temporary files of its workers go into ``folder``. ``spawned`` is set when the node's processes
     are there, not yet ready.
     """
     try:
@@ -37,7 +40,7 @@ def lean_node(environment: Mapping[str, str], spawned: threading.Event) -> Itera
         "dashboard_agent_listen_port": 0,
         "no_monitor": True,
         "include_log_monitor": False,
-        "env_vars": dict(environment),
+        "env_vars": {"TMPDIR": str(folder / "tmp")},
     }
     started: list[Any] = []
 
@@ -63,9 +66,10 @@ def lean_node(environment: Mapping[str, str], spawned: threading.Event) -> Itera
     try:
         yield
     except BaseException:
-        for each in started:  # of one that has not come up, Ray knows nothing
-            with suppress(AttributeError):  # it has come to nothing at all
-                each.kill_all_processes(check_alive=False, allow_graceful=True, wait=True)
+        with processes_ended(folder):
+            for each in started:  # of one that has not come up, Ray knows nothing
+                with suppress(AttributeError):  # it has come to nothing at all
+                    each.kill_all_processes(check_alive=False, allow_graceful=True, wait=True)
         raise
     finally:
         internals.Node, services.get_node = usual, look_up

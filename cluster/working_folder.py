@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nst_core.errors import InputError
+from nst_core.utf8_paths import is_utf8
 
 MOST_BYTES = 100 << 20
 """What a head takes: Ray answers HTTP 413 to more."""
@@ -38,6 +39,12 @@ def pack_folder(folder: Path, package: Path) -> None:
     if not folder.is_dir():
         raise InputError(f"--working-dir {folder}: no such folder")
     files = sorted(_files(folder))
+    for path in files:
+        if not is_utf8(str(path.relative_to(folder))):
+            raise InputError(
+                f"--working-dir {folder}: a name in it is no UTF-8, and cannot be sent "
+                f"({path.relative_to(folder)}); rename it"
+            )
     _check_size(folder, files)
     with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.mkdir(FOLDER_IN_PACKAGE)

@@ -117,6 +117,17 @@ def test_no_module_can_be_imported_from_where_a_package_is_unpacked(tmp_path: Pa
     assert not any(path.name.isidentifier() or path.suffix for path in unpacked.iterdir())
 
 
+def test_names_that_are_no_utf8_are_not_sent(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    odd.touch()
+    with pytest.raises(InputError, match="no UTF-8"):
+        pack_folder(tmp_path, tmp_path / "package.zip")
+    with pytest.raises(InputError, match="no UTF-8"):
+        read_command_line(("stylize", "images", odd.name, "-o", "out", "--style", "wave"))
+    with pytest.raises(InputError, match="no UTF-8"):
+        read_command_line(_IMAGES).for_shell(odd)
+
+
 def test_a_folder_that_is_too_large_is_refused_with_what_makes_it_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cluster.ray_folder import embedded_ray_folder, make_ray_folder
+from cluster.ray_processes import processes_ended
 
 _SOCKET = "ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 _HOLDING = """
@@ -80,3 +81,19 @@ def test_what_a_killed_command_left_is_removed_and_what_lives_is_not(temporary: 
         for each in processes:
             each.kill()
             each.communicate()
+
+
+@pytest.mark.parametrize("title", ["", "ray::Agent"])
+def test_processes_that_ray_leaves_end_with_it(title: str, temporary: Path) -> None:
+    command = ["sh", "-c", "sleep 600; true", f"{temporary}/ray/session"]
+    agent = subprocess.Popen([title or "sh", *command[1:]], executable="/bin/sh")
+    other = subprocess.Popen(["sleep", "600"])
+    try:
+        with processes_ended(temporary):
+            assert agent.poll() is None
+        agent.wait(60)
+        assert other.poll() is None
+    finally:
+        for each in (agent, other):
+            each.kill()
+            each.wait()

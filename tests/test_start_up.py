@@ -77,10 +77,11 @@ _WITHOUT_INSIDES = """
 import ray._private.node, ray._private.services
 del ray._private.services.get_node
 from cluster.lean_node import lean_node
+from pathlib import Path
 import threading
 spawned = threading.Event()
 usual = ray._private.node.Node
-with lean_node({}, spawned):
+with lean_node(Path('.'), spawned):
     print(ray._private.node.Node is usual, spawned.is_set())
 """
 

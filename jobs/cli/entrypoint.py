@@ -62,7 +62,12 @@ class CommandLine:
         return "-".join((*self.words, digest))
 
     def for_shell(self, folder: Path) -> str:
-        """Return the shell command that runs it in ``folder``."""
+        """Return the shell command that runs it in ``folder``. Raises InputError."""
+        if not is_utf8(str(folder)):
+            raise InputError(
+                f"{folder}: a folder whose name is no UTF-8 cannot be named to a cluster; rename "
+                "it, or send a folder with --working-dir"
+            )
         there = shlex.quote(str(folder))
         problem = shlex.quote(
             f"error: {folder}: no such folder on the cluster's head; submit from shared storage, "
