@@ -148,7 +148,9 @@ def test_what_lies_beside_the_loss_networks_padding_does_not_count(
 ) -> None:
     # A flat picture's activations differ from one another beside the padding only.
     flat, small = torch.full((1, 3, 96, 64), 0.7), torch.full((1, 3, 48, 80), 0.7)
-    for scaling, least, most in (("relative", 0.0, 1e-6), ("gatys", 1e-6, float("inf"))):
+    bounds: dict[Scaling, tuple[float, float]]
+    bounds = {"relative": (0.0, 1e-6), "gatys": (1e-6, float("inf"))}
+    for scaling, (least, most) in bounds.items():
         settings = ObjectiveSettings(scaling=scaling, style_layers=("relu2_1",))
         loss = PerceptualObjective(vgg19, flat, settings)(small, small).style.item()
         assert least <= loss <= most, scaling
