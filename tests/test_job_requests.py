@@ -51,7 +51,7 @@ def test_mistakes_are_told_before_anything_is_sent() -> None:
         read_command_line((*_IMAGES, "--stile", "wave"))
     with pytest.raises(InputError, match="no command"):
         read_command_line(())
-    for words in (("cluster", "down"), ("jobs", "list")):
+    for words in (("cluster", "down"), ("jobs", "list"), ("-q", "cluster", "down")):
         with pytest.raises(InputError, match="run here"):
             read_command_line(words)
 
@@ -174,6 +174,8 @@ def test_a_log_is_told_apart_into_what_the_command_had_printed() -> None:
         ("upscale a --address=10.0.0.1:6379", None, "10.0.0.1:6379"),
         ("cluster status --address 10.0.0.1:6379", None, None),
         ("stylize video --help --address auto", None, None),
+        ("stylize video -h --address auto", None, None),
+        ("-q stylize video a -o b --address auto", None, "auto"),
         ("", "auto", None),
     ],
 )

@@ -38,7 +38,7 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
         "nothing could start, 130 interrupted. --debug anywhere shows the traceback of an error.",
     )
     app.callback()(nst)
-    first = arguments[0] if arguments else ""
+    first = command_of(arguments)
     for name in [first] if first in (*_GROUPS, *_ALONE) else [*_GROUPS, *_ALONE]:
         module = import_module(f"jobs.cli.{name}")
         if name in _GROUPS:
@@ -48,6 +48,11 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
     app.command()(version)
     prepare(app)
     return app
+
+
+def command_of(arguments: Sequence[str]) -> str:
+    """Return the first word of a command line that is no option of `nst` itself, such as -q."""
+    return next((each for each in arguments if not each.startswith("-")), "")
 
 
 def version() -> None:

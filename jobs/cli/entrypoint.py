@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from jobs.cli.commands import app_for
+from jobs.cli.commands import app_for, command_of
 from nst_core.errors import InputError
 from nst_core.style_library import Command
 from nst_core.utf8_paths import is_utf8
@@ -83,8 +83,9 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     """
     if not arguments:
         raise InputError("no command: name one behind --, such as `-- stylize video film.mp4 ...`")
-    if arguments[0] in _NOT_FOR_JOBS:
-        raise InputError(f"{arguments[0]}: such commands run here, without `nst jobs submit`")
+    name = command_of(arguments)
+    if name in _NOT_FOR_JOBS:
+        raise InputError(f"{name}: such commands run here, without `nst jobs submit`")
     for argument in arguments:
         if not is_utf8(argument):
             raise InputError(

@@ -9,7 +9,7 @@ import traceback
 from typer.exceptions import Abort, TyperException
 
 from jobs.cli import console, streams, supervision, wrong_use
-from jobs.cli.commands import app_for
+from jobs.cli.commands import app_for, command_of
 from jobs.cli.import_path import leave_current_folder_out
 from nst_core.errors import EnvironmentProblem, InputError, NstError
 
@@ -40,9 +40,8 @@ def run() -> None:
         if debug:
             traceback.print_exc()
         code = _tell(error)
-    if code == console.INTERRUPTED and sys.argv[1:2] != [
-        "jobs"
-    ]:  # Typer turns Ctrl-C into this code by itself
+    if code == console.INTERRUPTED and command_of(sys.argv[1:]) != "jobs":
+        # Typer turns Ctrl-C into this code by itself
         console.note(
             "interrupted; what stylize, upscale and train have finished is kept: "
             "run again to go on (training: --resume)"

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs.cli import console
+from jobs.cli.commands import command_of
 
 if TYPE_CHECKING:
     from cluster.head import HeadWatch
@@ -31,7 +32,7 @@ _RUN = "from jobs.cli.main import main; main()"
 
 def address_asked_for(arguments: Sequence[str]) -> str | None:
     """Return the cluster that a command line wants to run on; None where it needs no watching."""
-    if _CHANNEL in os.environ or not arguments or arguments[0] not in _CONNECTS:
+    if _CHANNEL in os.environ or command_of(arguments) not in _CONNECTS:
         return None
     address = _value(arguments, "--address") or os.environ.get("NST_ADDRESS", "")
     in_this_process = _value(arguments, "--workers") == "0"
