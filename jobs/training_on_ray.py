@@ -174,7 +174,7 @@ def _in_background(function: Callable[[], Result]) -> Future[Result]:
 
 def _let_workers_finish(plan: TrainingPlan, fitted: Future[Result]) -> None:
     """Wait for the workers' present step, and for its checkpoint."""
-    _log.warning("the present step is finished and kept; Ctrl-C once more ends at once")
+    _log.warning("finishing the present step, to keep it")
     with suppress(Exception):  # the command ends, however the training has
         plan.run_folder.ask_to_stop()
         fitted.result(timeout=_SECONDS_FOR_LAST_STEP)
