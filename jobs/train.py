@@ -19,6 +19,7 @@ from cluster.connection import LOCAL, ray_session
 from jobs.calibration import eight_bit_of, read_photos
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.run_folder import RunFolder
+from jobs.specs import check_checkpoint_name
 from jobs.training_checkpoints import State, settle
 from jobs.training_estimate import estimated_seconds
 from jobs.training_on_ray import machines, resources_of_each_worker, train_to_the_end
@@ -70,9 +71,9 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
 
     Raises InputError, EnvironmentProblem or TrainingFailed.
     """
-    on_progress(Progress(0, job.training.steps, "steps", "looks at pictures and weights"))
-    plan = make_plan(job)
-    _check_run_folder(job, plan)
+    _check_places(job, RunFolder(job.run_folder))
+    plan = make_plan(job, on_progress)
+    _check_settings(job, plan)
     with plan.run_folder.reserved():
         state = settle(plan.run_folder) if job.resume else None
         first_step = state["steps_done"] if state else 0
@@ -184,9 +185,11 @@ def _sources(job: TrainGenerator) -> dict[str, str]:
     return sources
 
 
-def _check_run_folder(job: TrainGenerator, plan: TrainingPlan) -> None:
-    """Refuse to mix two runs, or to lose one. Raises InputError."""
-    folder = plan.run_folder
+def _check_places(job: TrainGenerator, folder: RunFolder) -> None:
+    """Refuse to lose a run or a checkpoint, before anything is read. Raises InputError."""
+    check_checkpoint_name(job.output)
+    if job.output.is_dir():
+        raise InputError(f"-o {job.output}: a folder; name the checkpoint file to write")
     if not is_utf8(str(folder.path)):
         raise InputError(
             f"{folder.path}: Ray Train writes into folders whose names are UTF-8 only; name such a "
@@ -195,11 +198,6 @@ def _check_run_folder(job: TrainGenerator, plan: TrainingPlan) -> None:
     if job.resume:
         if not folder.started:
             raise InputError(f"--resume: no run in {folder.path}; leave --resume out to start one")
-        if _decisive(folder.read_settings()) != _decisive(json.loads(json.dumps(describe(plan)))):
-            raise InputError(
-                f"--resume: the run in {folder.path} has other settings (see its settings.json); "
-                "repeat them, or train anew with --overwrite"
-            )
         if job.output.exists() and not job.overwrite:
             read_info(job.output)  # a checkpoint of ours is replaced, anything else refused
         return
@@ -208,6 +206,18 @@ def _check_run_folder(job: TrainGenerator, plan: TrainingPlan) -> None:
     if folder.started and not job.overwrite:
         raise InputError(
             f"a run is in {folder.path}; --resume goes on with it, --overwrite drops it"
+        )
+
+
+def _check_settings(job: TrainGenerator, plan: TrainingPlan) -> None:
+    """Refuse to mix two runs. Raises InputError."""
+    if not job.resume:
+        return
+    folder = plan.run_folder
+    if _decisive(folder.read_settings()) != _decisive(json.loads(json.dumps(describe(plan)))):
+        raise InputError(
+            f"--resume: the run in {folder.path} has other settings (see its settings.json); "
+            "repeat them, or train anew with --overwrite"
         )
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.run_folder import RunFolder
-from jobs.specs import check_checkpoint_name
 from jobs.training_content import find_content, read_content
 from jobs.training_specs import (
     LARGEST_TEXTURE,
@@ -98,14 +98,11 @@ class TrainingPlan:
         return self.settings.batch_size * self.settings.accumulate * self.workers[1]
 
 
-def make_plan(job: TrainGenerator) -> TrainingPlan:
+def make_plan(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> TrainingPlan:
     """Read and check everything that training needs, so that no worker finds it missing.
 
     Raises InputError.
     """
-    check_checkpoint_name(job.output)
-    if job.output.is_dir():
-        raise InputError(f"-o {job.output}: a folder; name the checkpoint file to write")
     plan = partial(
         TrainingPlan,
         settings=job.training,
@@ -130,7 +127,7 @@ def make_plan(job: TrainGenerator) -> TrainingPlan:
             weights=_weights(job, objective),
             base=base,
         )
-        return whole if base else _with_start(job, whole)
+        return whole if base else _with_start(job, whole, on_progress)
     if isinstance(job, TrainTexture):
         return plan(
             info=CheckpointInfo("texture", job.arguments),
@@ -168,10 +165,11 @@ def _for_each_row(objective: ObjectiveSettings, info: CheckpointInfo) -> Objecti
     return replace(objective, statistics=repeated)
 
 
-def _with_start(job: TrainStyle, plan: TrainingPlan) -> TrainingPlan:
+def _with_start(job: TrainStyle, plan: TrainingPlan, on_progress: OnProgress) -> TrainingPlan:
     found = find_start(job.start, plan.info)
     if found is None:
         return plan
+    on_progress(Progress(0, plan.settings.steps, "steps", "looks for the style to begin with"))
     objective = build_objective(plan)
     assert isinstance(objective, PerceptualObjective)
     return replace(plan, start=start_of(found, plan.info, objective, plan.photos))

@@ -192,15 +192,21 @@ class ImagePlan:
             yield ImageTask(number, os.fsdecode(path), outputs, length, version)
 
     def sample(self, count: int) -> Iterator[tuple[str, str]]:
-        """Yield sources and one output each of at most ``count`` inputs, evenly over all."""
+        """Yield sources and one output each of at most ``count`` inputs, evenly over all.
+
+        The styles take turns.
+        """
         number = self.inputs()
         for place in range(min(count, number)):
-            question = """SELECT inputs.path, MIN(outputs.name) FROM inputs
+            question = """SELECT inputs.path, outputs.name FROM inputs
                 JOIN outputs ON outputs.input = inputs.number
-                WHERE inputs.number = (SELECT number FROM inputs ORDER BY name LIMIT 1 OFFSET ?)"""
-            row = self._tables.execute(question, (place * number // min(count, number),)).fetchone()
-            if row[1] is not None:  # an input that failed may have no output's name
-                yield os.fsdecode(row[0]), os.fsdecode(row[1])
+                WHERE inputs.number = (SELECT number FROM inputs ORDER BY name LIMIT 1 OFFSET ?)
+                AND outputs.name IS NOT NULL ORDER BY outputs.rowid"""
+            which = (place * number // min(count, number),)
+            rows = self._tables.execute(question, which).fetchall()
+            if rows:  # an input that failed may have no output's name
+                path, name = rows[place % len(rows)]
+                yield os.fsdecode(path), os.fsdecode(name)
 
     def _name_outputs(self, number: int, name: str, names: OutputNames) -> None:
         for style in names.styles_of(name):

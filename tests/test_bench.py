@@ -245,7 +245,7 @@ def test_an_unknown_section_is_answered_with_the_known_ones() -> None:
     assert chosen_sections(["peers", "ceilings"]) == ["ceilings", "peers"]
     assert chosen_sections(["machine"]) == []
     assert chosen_sections([]) == list(sections.SECTIONS)
-    with pytest.raises(InputError, match=r"--only speed: no such section; there are machine, ceil"):
+    with pytest.raises(InputError, match=r"--only speed: no such section.*there are machine, ceil"):
         chosen_sections(["speed"])
 
 

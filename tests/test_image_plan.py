@@ -297,3 +297,10 @@ def test_a_sample_is_spread_evenly_and_leaves_out_what_has_no_output(plan: Image
     with ImagePlan() as other:
         _add(other, [_file("a.jpg"), _file("b.ending"), _file("c", problem="c: broken")])
         assert list(other.sample(12)) == [("/in/a.jpg", "a.jpg")]
+
+
+def test_in_a_sample_of_several_styles_each_has_its_turn(plan: ImagePlan) -> None:
+    _add(plan, [_file(f"{n}.jpg") for n in range(4)], _names(styles=("wave", "candy")))
+    shown = [name for _, name in plan.sample(4)]
+    assert len(shown) == 4
+    assert sum("wave" in name for name in shown) == sum("candy" in name for name in shown) == 2

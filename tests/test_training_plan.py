@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
+from jobs.train import train
 from jobs.training_estimate import estimated_seconds
 from jobs.training_plan import (
     build_trainer,
@@ -256,7 +257,7 @@ def test_an_output_that_is_a_folder_is_refused(
     jobs: dict[str, TrainGenerator], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="a folder"):
-        make_plan(dataclasses.replace(jobs["johnson"], output=tmp_path))
+        train(dataclasses.replace(jobs["johnson"], output=tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["strokes", "extended-pack", "texture", "pixel"])

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from jobs.progress import Progress
 from jobs.run_folder import RunFolder
-from jobs.train import _check_run_folder, train
+from jobs.train import _check_settings, train
 from jobs.training_plan import describe, make_plan
 from jobs.training_records import preview_photos
 from jobs.training_specs import TrainStyle
@@ -147,14 +147,14 @@ def test_a_resumed_run_must_be_of_the_same_painting_photos_and_samples(job: Trai
     same = [_changed(job), _changed(job, steps=41), _changed(job, batch_size=1, accumulate=2)]
     same += [_changed(job, batch_size=1, workers=workers) for workers in ((2, 2), (1, 2))]
     for again in same:
-        _check_run_folder(again, make_plan(again))
+        _check_settings(again, make_plan(again))
     for other in (_changed(job, workers=(2, 2)), _changed(job, seed=4)):
         with pytest.raises(InputError, match="other settings"):
-            _check_run_folder(other, make_plan(other))
+            _check_settings(other, make_plan(other))
     pixels = np.flip(moving_picture(0), axis=1)  # of the same size
     Image.fromarray(np.ascontiguousarray(pixels)).save(job.style_images[0])
     with pytest.raises(InputError, match="other settings"):
-        _check_run_folder(_changed(job), make_plan(job))
+        _check_settings(_changed(job), make_plan(job))
 
 
 def test_weights_that_do_not_fit_are_refused_before_ray_starts(
