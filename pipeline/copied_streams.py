@@ -26,6 +26,16 @@ from pipeline.source_video import SourceVideo
 
 _CLOSEST_IN_GIF = 2
 """Hundredths of a second: players take less for 10."""
+_SUBTITLE_KEEPERS = {
+    "mov_text": ".mp4",
+    "subrip": ".mkv",
+    "ass": ".mkv",
+    "webvtt": ".mkv",
+    "hdmv_pgs_subtitle": ".mkv",
+    "dvd_subtitle": ".mkv",
+    "dvb_subtitle": ".mkv",
+}
+"""Containers that hold subtitles as they are, by codec."""
 
 
 def plan_copies(source: SourceVideo, output: Path, *, allow_left_out: bool = False) -> CopyPlan:
@@ -124,7 +134,9 @@ def _left_out(source: SourceVideo, stream: Any, output: Path, *, allowed: bool) 
             f"{source.path}: its {_codec(stream)} audio does not fit into {output.suffix} without "
             f"being encoded again; {advice}, or leave it out with --allow-left-out"
         )
-    return f"{_in_words(stream)} does not fit into {output.suffix} and is left out"
+    keeper = _SUBTITLE_KEEPERS.get(_codec(stream), output.suffix.lower())
+    advice = "" if keeper == output.suffix.lower() else f"; an output named {keeper} keeps it"
+    return f"{_in_words(stream)} does not fit into {output.suffix} and is left out{advice}"
 
 
 def _late(source: SourceVideo, file: InputContainer, *, allowed: bool) -> str:

@@ -24,6 +24,7 @@ MISTAKES = [
     ("stylize images a.jpg -o out --style folder", "a folder"),
     ("styles show painting.jpg", "a picture"),
     ("styles export painting.jpg -o out.onnx", "a picture"),
+    ("styles export wave -o wave.pth", "name it wave.onnx"),
     ("upscale a.jpg -o out --model painting.jpg", "a picture"),
     ("synthesize painting.jpg -o out.png --size 64", "a picture"),
     ("optimize film.mp4 --style painting.jpg -o out.png", "`nst train style painting.jpg"),

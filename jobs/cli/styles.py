@@ -212,6 +212,8 @@ def export(
     if style.path is None:
         raise InputError(f"{name} passes frames through and has no network; name another style")
     _check_output(output, style.path, overwrite)
+    if output.suffix.lower() != ".onnx":
+        raise InputError(f"-o {output}: ONNX is written; name it {output.with_suffix('.onnx')}")
     style = style.with_stroke(1.0 if stroke is None else stroke)
     if stroke is not None and style.stroke != stroke:
         raise InputError(
