@@ -140,6 +140,21 @@ def test_a_run_is_not_overwritten_or_mixed_by_mistake(job: TrainStyle) -> None:
     assert job.output.read_text() == "precious"
 
 
+def test_what_would_be_lost_is_refused_before_anything_is_read(
+    job: TrainStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.train.make_plan", lambda *_: pytest.fail("it reads"))
+    with pytest.raises(InputError, match="name it"):
+        train(dataclasses.replace(job, output=job.output.with_suffix(".png")))
+    job.run_folder.mkdir()
+    (job.run_folder / "settings.json").write_text("{}")
+    with pytest.raises(InputError, match="--resume goes on"):
+        train(job)
+    job.output.write_text("precious")
+    with pytest.raises(InputError, match="--overwrite"):
+        train(dataclasses.replace(job, run_dir=job.run_folder / "new"))
+
+
 def test_a_resumed_run_must_be_of_the_same_painting_photos_and_samples(job: TrainStyle) -> None:
     plan = make_plan(job)
     plan.run_folder.path.mkdir()
