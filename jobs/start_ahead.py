@@ -75,12 +75,14 @@ def _can_be_written(job: StylizeVideo) -> bool:
 
 
 def _films(job: StylizeVideo) -> list[Path]:
+    """Those whose outputs are not there, or are to be replaced."""
     from jobs.video_output import inputs_and_outputs
 
     try:
-        return [path for path, _ in inputs_and_outputs(job)]
+        pairs = inputs_and_outputs(job)
     except NstError:
         return []
+    return [path for path, output in pairs if job.overwrite or not os.path.lexists(output)]
 
 
 def _has_several_segments(path: Path, segment_seconds: float) -> bool:

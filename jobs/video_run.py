@@ -14,10 +14,10 @@ from pathlib import Path
 
 import av
 
-from jobs.damaged_places import frames_in_words
+from jobs.finished_films import find_record, made_with, write_record
 from jobs.segment_ledger import SegmentLedger
 from jobs.specs import StylizeVideo
-from jobs.video_report import VideoReport
+from jobs.video_report import VideoReport, with_outcome
 from jobs.workers import stroke_choice
 from nst_core import __version__
 from nst_core.errors import InputError, MediaError, VerificationError
@@ -27,20 +27,13 @@ from pipeline.copied_streams import plan_copies
 from pipeline.encoders import EncoderSettings, choose_encoder, container_for
 from pipeline.output_frame import OutputFrame, differences, plan_output
 from pipeline.passages import CopyPlan
-from pipeline.reassembly import CopyReport, reassemble
+from pipeline.reassembly import reassemble
 from pipeline.segment_encoder import check_encoder
 from pipeline.segment_task import SegmentTask, StylizedSegment
 from pipeline.segments import Segment, plan_segments
 from pipeline.source_video import SourceVideo, probe
 from pipeline.verification import verify
-from pipeline.work_folder import (
-    HIDDEN_PARENT,
-    FinishedSegment,
-    WorkFolder,
-    describe,
-    publish,
-    short_name,
-)
+from pipeline.work_folder import HIDDEN_PARENT, WorkFolder, describe, publish, short_name
 from pipeline.worker_pool import Outcome, Unit
 
 _log = logging.getLogger(__name__)
@@ -130,8 +123,8 @@ class VideoRun:
         with self._timed("scan"), self._errors_reported():
             if os.path.lexists(self._output) and not self._job.overwrite:
                 self.report.status = "skipped"
-                is_there = "exists" if self._output.exists() else "is a link to what is not there"
-                raise InputError(f"{self._output} {is_there}; --overwrite replaces it")
+                self._find_it_done()
+                return
             self._plan = plan = self._make_plan()
             plan.folder.open(resume=self._job.resume)
             plan.folder.unfinished(self._output).unlink(missing_ok=True)
@@ -146,6 +139,23 @@ class VideoRun:
                 *(counted(len(plan.segments), "segments"), ledger.reused),
                 *(plan.output.encoder.encoder, dict(plan.output.encoder.options)),
             )
+
+    def _find_it_done(self) -> None:
+        """Take the output that is there for this run's, where it would be the same.
+
+        A run that was killed before it could tidy up has left its pieces: they go.
+        """
+        if not self._output.exists():
+            raise InputError(
+                f"{self._output} is a link to what is not there; --overwrite replaces it"
+            )
+        settings = made_with(self._job, self._style, self._input_state())
+        record = find_record(self._output, self._job, settings)
+        record.tell_again(self.report)
+        self._frames_written = self.report.frames_in
+        self._written = True
+        self.report.seconds["total"] = round(time.monotonic() - self._turn, 3)
+        WorkFolder(Path(record.work_folder), {}).remove_leftover(record.pieces, self._output)
 
     def next_unit(self, key: int) -> Unit[SegmentTask] | None:
         """Read a segment that waits, under a key of (key, segment number); None: nothing waits.
@@ -218,6 +228,7 @@ class VideoRun:
 
     def _write(self, plan: _Plan, temporary: Path) -> None:
         assert self._ledger is not None
+        job = self._job
         self._ledger.close()
         pieces = self._ledger.pieces()
         with self._timed("mux"):
@@ -241,32 +252,12 @@ class VideoRun:
             )
         if self._input_state() != plan.input_state:
             raise MediaError(f"{self._path}: the file changed while it was read; run again")
-        publish(temporary, self._output, overwrite=self._job.overwrite)
-        self.report.frames_out = len(pts)
-        self.report.warnings += [
-            *_changes(self.report.verified.later_by_seconds, self._output.suffix, pieces),
-            *copied.warnings,
-        ]
-        self._note_damage(plan, pieces, copied)
+        told = with_outcome(self.report, plan.source, pieces, copied)
+        settings = made_with(self._job, self._style, plan.input_state)
+        write_record(temporary, settings, told, plan.folder, allow_left_out=job.allow_left_out)
+        publish(temporary, self._output, overwrite=job.overwrite)
+        self.report = told
         plan.folder.remove()
-
-    def _note_damage(self, plan: _Plan, pieces: list[FinishedSegment], copied: CopyReport) -> None:
-        time_base = plan.source.info.time_base
-        missing = [pts for piece in pieces for pts in piece.missing_pts]
-        corrupt = [pts for piece in pieces for pts in piece.corrupt_pts]
-        errors = [error for piece in pieces for error in piece.errors]
-        self.report.missing_pts_seconds = [round(float(pts * time_base), 6) for pts in missing]
-        self.report.corrupt_pts_seconds = [round(float(pts * time_base), 6) for pts in corrupt]
-        whole = plan.source.is_whole and copied.is_whole
-        self.report.status = "done" if whole else "damaged"
-        if missing or errors or corrupt:
-            self.report.status = "damaged"
-            shown = plan.source.packets.shown_pts
-            self.report.warnings.append(
-                f"the source is damaged: {frames_in_words(missing, 'missing', shown, time_base)}, "
-                f"{frames_in_words(corrupt, 'corrupt', shown, time_base)}, "
-                f"{counted(len(errors), 'packets')} that could not be decoded"
-            )
 
     def _make_plan(self) -> _Plan:
         job = self._job
@@ -369,12 +360,3 @@ def _words(error: av.FFmpegError | OSError, path: Path, *, advise: bool) -> str:
         path = Path(error.filename)
     advice = "; what is finished is kept: make room or give leave, and run again"
     return f"{path}: {error.strerror or error}{advice if advise else ''}"
-
-
-def _changes(later: float, suffix: str, pieces: list[FinishedSegment]) -> Iterator[str]:
-    """What has come to light on the way and is not damage."""
-    if later > 0:
-        yield f"every time is {1000 * later:.1f} ms later: {suffix} has no times before zero"
-    if later < 0:
-        yield f"every time is {-1000 * later:.1f} ms earlier: a GIF begins at zero"
-    yield from sorted({note for piece in pieces for note in piece.notes})

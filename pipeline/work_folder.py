@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ that no output is spliced from segments of two kinds."""
 
 _LOCK_NAME = "lock"
 _IDENTITY_NAME = "identity.json"
+_OWN_FILE = re.compile(r"lock|identity\.json(\.part)?|[0-9]{5,}\.(piece|json)(\.part)?")
 _LOCK_ATTEMPTS = 5
 _RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_pts", "errors", "notes")
 _LONGEST_STEM = 60
@@ -73,6 +75,11 @@ class WorkFolder:
     def is_open(self) -> bool:
         """Whether this run has the folder to itself."""
         return self._lock is not None
+
+    @property
+    def identity_digest(self) -> str:
+        """Stands for what the pieces are made under."""
+        return hashlib.sha256(self._identity.encode()).hexdigest()
 
     def open(self, *, resume: bool) -> None:
         """Make the folder ready; without ``resume``, or under another identity, empty it.
@@ -149,6 +156,28 @@ class WorkFolder:
         if self.path.parent.name == HIDDEN_PARENT:
             with suppress(OSError):  # another output's folder is in it
                 self.path.parent.rmdir()
+
+    def remove_leftover(self, identity_digest: str, output: Path) -> None:
+        """Remove what a run has left that was killed after its output got its name.
+
+        Pieces made under another identity are another run's, and stay.
+        """
+        if not self._holds_pieces_only():
+            return
+        with suppress(InputError):  # another run is at work in it
+            self._lock = self._lock or self._take_lock()
+            identity = _read(self.path / _IDENTITY_NAME)
+            if identity is None or hashlib.sha256(identity).hexdigest() == identity_digest:
+                self.unfinished(output).unlink(missing_ok=True)
+                self.remove()
+        self._release()
+
+    def _holds_pieces_only(self) -> bool:
+        """Whether it is there and a work folder by its content, a half removed one too."""
+        try:
+            return all(_OWN_FILE.fullmatch(file.name) for file in self.path.iterdir())
+        except OSError:
+            return False
 
     def _is_empty(self) -> bool:
         try:

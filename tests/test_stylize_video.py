@@ -21,6 +21,7 @@ import jobs.segment_ledger
 import jobs.stylize_video
 import jobs.video_run
 import pipeline.reassembly
+from jobs.finished_films import HIDDEN_FOLDER
 from jobs.progress import Progress
 from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
 from jobs.stylize_video import stylize_videos
@@ -40,6 +41,10 @@ HERE = PoolSpec(workers=0)
 def _job(clip: Path, output: Path, style: str = "identity", **options: object) -> StylizeVideo:
     spec = StylizeVideo((clip,), output, StyleSpec(style), HERE, segment_seconds=0.5)
     return dataclasses.replace(spec, **options)  # type: ignore[arg-type]
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
@@ -411,7 +416,7 @@ def test_names_with_colons_and_a_work_folder_beside_the_output(
     job = _job(Path("12:30.mp4"), Path("13:00.mp4"), work_dir=Path())
     (report,) = stylize_videos(job).inputs
     assert report.status == "done", report.error
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["12:30.mp4", "13:00.mp4"]
+    assert _names(tmp_path) == [HIDDEN_FOLDER, "12:30.mp4", "13:00.mp4"]
 
 
 def test_an_ending_that_cannot_be_written_becomes_mkv(clip: Path, tmp_path: Path) -> None:
@@ -420,7 +425,7 @@ def test_an_ending_that_cannot_be_written_becomes_mkv(clip: Path, tmp_path: Path
     job = StylizeVideo((source, clip), tmp_path / "out", StyleSpec("identity"), HERE)
     report = stylize_videos(job)
     assert [video.status for video in report.inputs] == ["done", "done"]
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["clip.mp4", "old.mkv"]
+    assert _names(tmp_path / "out") == [HIDDEN_FOLDER, "clip.mp4", "old.mkv"]
 
 
 def test_one_bad_input_does_not_stop_the_others(clip: Path, tmp_path: Path) -> None:
@@ -431,7 +436,7 @@ def test_one_bad_input_does_not_stop_the_others(clip: Path, tmp_path: Path) -> N
     report = stylize_videos(job)
     assert [video.status for video in report.inputs] == ["failed", "done", "failed"]
     assert not report.nothing_started
-    assert [file.name for file in (tmp_path / "out").iterdir()] == [clip.name]
+    assert _names(tmp_path / "out") == [HIDDEN_FOLDER, clip.name]
 
 
 def test_inputs_are_scanned_while_the_first_are_stylized(
@@ -519,7 +524,7 @@ def test_what_a_killed_run_left_beside_its_output_is_removed(clip: Path, tmp_pat
     assert leftovers[0].exists()
     (report,) = stylize_videos(_job(clip, output)).inputs
     assert report.status == "done"
-    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+    assert _names(tmp_path) == [HIDDEN_FOLDER, "out.mp4"]
 
 
 class _Killed(BaseException):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.finished_films import HIDDEN_FOLDER
 from tests.command_line import Ended, nst
 from tests.media import make_clip
 
@@ -38,8 +39,9 @@ def _stylize(*arguments: str | Path, style: str = "identity") -> Ended:
 
 
 def _files(folder: str) -> set[str]:
+    """All that is no record of a finished film."""
     below = (each for each in Path(folder).rglob("*") if each.is_file())
-    return {str(each.relative_to(folder)) for each in below}
+    return {str(each.relative_to(folder)) for each in below if each.parent.name != HIDDEN_FOLDER}
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,11 @@ def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:
         if one.error:
             console.note(f"error: {one.error}")
         elif not json:
+            took = f"{one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
             console.say(
                 f"{one.output}: {one.status}, "
                 f"{one.frames_out} of {counted(one.frames_in, 'frames')}, verified, "
-                f"{one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
+                f"{'was there already' if one.reused else took}"
             )
 
 

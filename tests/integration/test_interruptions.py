@@ -18,6 +18,7 @@ import av
 import numpy as np
 import pytest
 
+from jobs.finished_films import HIDDEN_FOLDER
 from pipeline.work_folder import HIDDEN_PARENT
 from tests.media import moving_picture
 
@@ -137,7 +138,7 @@ def test_a_run_stopped_twice_in_a_row_is_gone_on_with(
     report = _run_to_its_end(_command(source, output))
     assert report["segments"]["reused"] >= _SEGMENTS_BEFORE_THE_SIGNAL
     assert output.read_bytes() == undisturbed.read_bytes()
-    assert _names(tmp_path) == ["out.mp4"]
+    assert _names(tmp_path) == [HIDDEN_FOLDER, "out.mp4"]
 
 
 def test_a_run_killed_at_work_and_again_while_it_writes_is_gone_on_with(
@@ -154,7 +155,7 @@ def test_a_run_killed_at_work_and_again_while_it_writes_is_gone_on_with(
     report = _run_to_its_end(_command(source, output))
     assert report["segments"]["reused"] == _SEGMENTS
     assert output.read_bytes() == undisturbed.read_bytes()
-    assert _names(tmp_path) == ["out.mp4"]
+    assert _names(tmp_path) == [HIDDEN_FOLDER, "out.mp4"]
 
 
 @pytest.mark.slow
