@@ -32,6 +32,8 @@ class Progress:
     """How many units this run does in a second; None where the job does not measure it."""
     seconds_left: float | None = None
     """An estimate; None as long as there is nothing to base it on."""
+    news: str = ""
+    """A line to show at once and by itself, not only until the next one."""
 
 
 OnProgress = Callable[[Progress], None]

@@ -72,6 +72,11 @@ class RunFolder:
         return self.path / "sheet.png"
 
     @property
+    def so_far(self) -> Path:
+        """A checkpoint of the averaged weights that the run has come to, until it is finished."""
+        return self.path / "so-far.safetensors"
+
+    @property
     def failure_file(self) -> Path:
         """Why the present command must end, from the worker that knows it."""
         return self.path / "failure.json"
@@ -203,6 +208,16 @@ class RunFolder:
         self.failure_file.unlink(missing_ok=True)
         self.stop_file.unlink(missing_ok=True)
 
+    def forget_so_far(self) -> None:
+        """Remove what stood for the checkpoint until that was written."""
+        self.so_far.unlink(missing_ok=True)
+        self.forget_unfinished()
+
+    def forget_unfinished(self) -> None:
+        """Remove what a kill has left of a checkpoint that was being written."""
+        for part in self.path.glob(f".{self.so_far.name}.*.part"):
+            part.unlink(missing_ok=True)
+
     def note_unreadable(self, rank: int, unreadable: Mapping[str, str]) -> None:
         """Keep the photos that worker ``rank`` could not read, and why."""
         lines = [{"path": path, "error": error} for path, error in unreadable.items()]
@@ -229,7 +244,7 @@ class RunFolder:
 
     def records(self) -> Iterator[Path]:
         """Files that a run leaves here, beside checkpoints and pictures of the steps."""
-        yield from (self.metrics, self.events, self.failure_file, self.sheet)
+        yield from (self.metrics, self.events, self.failure_file, self.sheet, self.so_far)
         yield from (self.stop_file, self.options)
         yield from self.path.glob(self._unreadable("*").name)
         yield self.settings  # last: as long as it is there, a run is

@@ -6,11 +6,9 @@ import json
 import logging
 import shutil
 import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import Any
 
 from torch import Tensor
@@ -20,16 +18,15 @@ from jobs.calibration import eight_bit_of, read_photos
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.run_folder import RunFolder
 from jobs.specs import check_checkpoint_name
+from jobs.trained_checkpoint import checkpoint_of
 from jobs.training_checkpoints import State, settle
-from jobs.training_estimate import estimated_seconds
+from jobs.training_estimate import StepTimes, estimated_seconds_a_step
 from jobs.training_on_ray import machines, resources_of_each_worker, train_to_the_end
-from jobs.training_plan import Base, TrainingPlan, build_network, describe, make_plan
+from jobs.training_plan import TrainingPlan, build_network, describe, make_plan
 from jobs.training_records import final_sheet
-from jobs.training_specs import TrainGenerator, TrainStyle, TrainSuperResolution, TrainTexture
-from nst_core import __version__
-from nst_core.checkpoint import build_generator, read_state, save_state
+from jobs.training_specs import TrainGenerator, TrainStyle
+from nst_core.checkpoint import read_state, save_state
 from nst_core.checkpoint_info import read_info
-from nst_core.conditional_norm import joined
 from nst_core.engine import choose_device
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.training import LOSS_NAMES, plain
@@ -39,8 +36,6 @@ from pipeline.shared_files import shared_files
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 1.0
-_STEPS_TIMED = 30
-"""Of which the median says how long the rest will take."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +75,8 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
         if job.resume and state is None:
             _log.warning("no checkpoint was written in %s: from the start", plan.run_folder.path)
         if state is None or first_step < plan.settings.steps:
-            _tell_how_long(job, plan, first_step, on_progress)
-            state = _train(job, plan, first_step, on_progress)
+            times = _tell_how_long(job, plan, first_step, on_progress)
+            state = _train(job, plan, first_step, times, on_progress)
         report = _report(job, plan, first_step)
         _save(job, plan, report, state)
         if isinstance(job, TrainStyle) and job.calibrate and not plan.info.draws_noise:
@@ -91,21 +86,27 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
 
 def _tell_how_long(
     job: TrainGenerator, plan: TrainingPlan, first_step: int, on_progress: OnProgress
-) -> None:
+) -> StepTimes:
     """Tell before anything starts; on a cluster and on GPUs the first steps will."""
     if job.address != LOCAL or choose_device(job.device) != "cpu":
-        return
-    seconds = estimated_seconds(plan, first_step)
-    on_progress(Progress(first_step, plan.settings.steps, "steps", seconds_left=seconds))
+        return StepTimes(None)
+    told = estimated_seconds_a_step(plan)
+    steps = plan.settings.steps
+    on_progress(Progress(first_step, steps, "steps", seconds_left=told * (steps - first_step)))
+    return StepTimes(told)
 
 
 def _train(
-    job: TrainGenerator, plan: TrainingPlan, first_step: int, on_progress: OnProgress
+    job: TrainGenerator,
+    plan: TrainingPlan,
+    first_step: int,
+    times: StepTimes,
+    on_progress: OnProgress,
 ) -> State:
     with ray_session(job.address):
         resources = resources_of_each_worker(job, machines())
         _prepare_run_folder(job, plan, first_step)
-        with _progress_of(plan, on_progress), _seen_by_all(job, plan) as plan:
+        with _progress_of(plan, first_step, times, on_progress), _seen_by_all(job, plan) as plan:
             return train_to_the_end(plan, resources, first_step)
 
 
@@ -120,18 +121,9 @@ def _seen_by_all(job: TrainGenerator, plan: TrainingPlan) -> Iterator[TrainingPl
 
 
 def _save(job: TrainGenerator, plan: TrainingPlan, report: TrainingReport, trainer: State) -> None:
-    trained: dict[str, Tensor] = trainer["trained"]
-    state, styles = trained, plan.info.styles
-    training = describe(plan) | _sources(job) | {"losses": report.losses, "nst": __version__}
-    if trainer["balance"]:
-        factors = trainer["balance"]["log_factors"].exp().tolist()
-        training["style_factors"] = [round(factor, 4) for factor in factors]
-    if plan.base is not None:
-        state = joined(build_generator(plan.info), plan.base.tensors, trained)
-        styles = plan.base.styles + styles
-        training = {**plan.base.training, "extensions": _extensions(plan.base, training)}
-    save_state(job.output, state, replace(plan.info, training=training, styles=styles))
-    _draw_sheet(plan, trained)
+    save_state(job.output, *checkpoint_of(plan, trainer, report.losses))
+    plan.run_folder.forget_so_far()
+    _draw_sheet(plan, trainer["trained"])
 
 
 def _calibrate(
@@ -160,29 +152,10 @@ def _calibrate(
     }
 
 
-def _extensions(base: Base, training: dict[str, Any]) -> list[dict[str, Any]]:
-    """How each of the styles came to the network that were added to it, the latest last."""
-    earlier: list[dict[str, Any]] = base.training.get("extensions", [])
-    return [*earlier, training]
-
-
 def _draw_sheet(plan: TrainingPlan, trained: dict[str, Tensor]) -> None:
     network = build_network(plan)
     plain(network).load_state_dict(trained)
     final_sheet(plan, network).save(plan.run_folder.sheet)
-
-
-def _sources(job: TrainGenerator) -> dict[str, str]:
-    """Names of what was learnt from."""
-    sources = {}
-    if isinstance(job, TrainStyle):
-        sources["style_image"] = ", ".join(path.name for path in job.style_images)
-    if isinstance(job, TrainTexture):
-        sources["texture_image"] = job.texture_image.name
-    if isinstance(job, TrainStyle | TrainSuperResolution):
-        names = (source.rstrip("/").rpartition("/")[-1] for source in job.content)
-        sources["content"] = ", ".join(names)
-    return sources
 
 
 def _check_places(job: TrainGenerator, folder: RunFolder) -> None:
@@ -238,6 +211,7 @@ def _prepare_run_folder(job: TrainGenerator, plan: TrainingPlan, first_step: int
         _drop(folder)
     folder.forget_from(first_step)
     folder.forget_failure()
+    folder.forget_unfinished()
     folder.write_options(job.options)
     folder.write_settings(describe(plan))
 
@@ -251,21 +225,23 @@ def _drop(folder: RunFolder) -> None:
 
 
 @contextmanager
-def _progress_of(plan: TrainingPlan, on_progress: OnProgress) -> Iterator[None]:
+def _progress_of(
+    plan: TrainingPlan, first_step: int, times: StepTimes, on_progress: OnProgress
+) -> Iterator[None]:
     """Tell of every new line in the records: the workers may be on other machines."""
     stop = threading.Event()
     news = _News(plan.run_folder)
 
     def watch() -> None:
-        told = -1
-        recent: deque[float] = deque(maxlen=_STEPS_TIMED)
+        told = first_step - 1
         while not stop.wait(_POLL_SECONDS):
             news.tell()
             line = plan.run_folder.last_metrics()
             if line and line["step"] != told:
                 told = line["step"]
-                recent.append(line["seconds"])
-                on_progress(_progress(line, plan.settings.steps, median(recent)))
+                if told != first_step:  # which warms up
+                    times.add(line["seconds"])
+                on_progress(_progress(line, plan.settings.steps, times))
 
     thread = threading.Thread(target=watch, name="training-progress", daemon=True)
     thread.start()
@@ -299,14 +275,16 @@ class _News:
             self._started = True
 
 
-def _progress(line: dict[str, Any], steps: int, seconds_a_step: float) -> Progress:
+def _progress(line: dict[str, Any], steps: int, times: StepTimes) -> Progress:
     done = line["step"] + 1
     note = (
         f"content {line['content']:.3f} style {line['style']:.4f} total {line['total']:.3f}, "
         f"{line['images'] / max(line['seconds'], 1e-9):.1f} images/s"
     )
-    left = seconds_a_step * (steps - done)
-    return Progress(done, steps, "steps", note, seconds_left=left)
+    news = times.correction(steps - done)
+    each = times.seconds_a_step
+    left = None if each is None else each * (steps - done)
+    return Progress(done, steps, "steps", note, seconds_left=left, news=news)
 
 
 def _report(job: TrainGenerator, plan: TrainingPlan, first_step: int) -> TrainingReport:

@@ -1,19 +1,68 @@
-"""How long a training will take, found by two steps of it before it starts."""
+"""How long a training will take: found by a few steps before it starts, put right by its own."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import replace
+from itertools import pairwise
+from statistics import median
 
 import torch
 
 from jobs.training_plan import TrainingPlan, build_trainer
 from nst_core.training_photos import Batch
+from nst_core.wording import about
+
+_STEPS_TRIED = 3
+_SECONDS_OF_TRIES = 3.0
+"""From the first on; a step that takes longer is tried but once."""
+_STEPS_TIMED = 30
+"""Of which the median says how long the rest will take."""
+_STEPS_TO_JUDGE_BY = 5
+_FACTOR_WORTH_TELLING = 1.5
+_SECONDS_WORTH_TELLING = 30.0
 
 
-def seconds_a_step(plan: TrainingPlan) -> float:
+class StepTimes:
+    """Seconds of the latest steps, against those that were told before: ``told``, or None."""
+
+    def __init__(self, told: float | None) -> None:
+        self._told = told
+        self._recent: deque[float] = deque(maxlen=_STEPS_TIMED)
+
+    def add(self, seconds: float) -> None:
+        """Take in a step; the first of a run warms up and is better left out."""
+        self._recent.append(seconds)
+
+    @property
+    def seconds_a_step(self) -> float | None:
+        """What a step takes: measured, or else as it was told."""
+        return median(self._recent) if self._recent else self._told
+
+    def correction(self, steps_left: int) -> str:
+        """What to say where the steps take far longer or shorter than was told; said once."""
+        if self._told is None or len(self._recent) < _STEPS_TO_JUDGE_BY:
+            return ""
+        told, measured = self._told, median(self._recent)
+        factor = max(told, measured) / max(min(told, measured), 1e-9)
+        if (
+            factor <= _FACTOR_WORTH_TELLING
+            or abs(told - measured) * steps_left < _SECONDS_WORTH_TELLING
+        ):
+            return ""
+        self._told = measured
+        why = "; other work may share the processors" if measured > told else ""
+        return (
+            f"steps take {measured:.2g} s, not {told:.2g} s as was estimated: "
+            f"{about(measured * steps_left)} left{why}"
+        )
+
+
+def _seconds_a_step(plan: TrainingPlan) -> float:
     """Time a step of one worker on this machine's CPUs; all the steps of a plan are alike.
 
+    The fastest of a few: beside other work, single steps can take many times as long.
     For the first style alone: how many there are does not matter to a step.
     """
     first = replace(
@@ -28,14 +77,16 @@ def seconds_a_step(plan: TrainingPlan) -> float:
     pictures = torch.rand(plan.settings.batch_size, 3, size, size)
     batches = [Batch(tuple(range(len(pictures))), pictures)] * plan.settings.accumulate
     trainer.step(batches)  # warms up
-    start = time.monotonic()
-    trainer.step(batches)
-    return time.monotonic() - start
+    times = [time.monotonic()]
+    while len(times) <= _STEPS_TRIED and times[-1] - times[0] < _SECONDS_OF_TRIES:
+        trainer.step(batches)
+        times.append(time.monotonic())
+    return min(end - start for start, end in pairwise(times))
 
 
-def estimated_seconds(plan: TrainingPlan, first_step: int) -> float:
-    """Estimate the steps from ``first_step`` on, on this machine's CPUs alone.
+def estimated_seconds_a_step(plan: TrainingPlan) -> float:
+    """Estimate a step of all workers, on this machine's CPUs alone.
 
-    Workers share the processors: two take as long for a step of twice the pictures.
+    They share the processors: two take as long for a step of twice the pictures.
     """
-    return seconds_a_step(plan) * plan.workers[1] * (plan.settings.steps - first_step)
+    return _seconds_a_step(plan) * plan.workers[1]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from jobs.ray_data_batches import ray_batches_of_steps
+from jobs.trained_checkpoint import save_so_far
 from jobs.training_checkpoints import State, read_state, write_state
 from jobs.training_plan import TrainingPlan, build_trainer, training_pictures
 from jobs.training_records import TrainingRecords
@@ -184,6 +185,8 @@ def _steps_to_checkpoints(
         is_due = is_last or done % plan.checkpoint_every == 0
         if records and (is_due or records.preview_is_due):
             records.preview(done, trainer.trained)
+            if not trainer.is_in_doubt:
+                save_so_far(plan, trainer.state_dict(), losses)
         if is_due:
             state = trainer.state_dict()
             _report(state, keep=records is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -77,6 +78,8 @@ class TrainingPlan:
     """What is extended: all of it stays as it is."""
     start: Start | None
     """Trained weights to start from, all of which are fitted."""
+    sources: Mapping[str, str]
+    """Names of what is learnt from, for the checkpoint's record."""
     loader: LoaderChoice
     run_folder: RunFolder
     checkpoint_every: int
@@ -108,6 +111,7 @@ def make_plan(job: TrainGenerator, on_progress: OnProgress = ignore_progress) ->
         settings=job.training,
         base=None,
         start=None,
+        sources=_sources(job),
         loader=job.loader,
         run_folder=RunFolder(job.run_folder),
         checkpoint_every=job.checkpoint_every,
@@ -146,6 +150,18 @@ def make_plan(job: TrainGenerator, on_progress: OnProgress = ignore_progress) ->
     )
 
 
+def _sources(job: TrainGenerator) -> dict[str, str]:
+    sources = {}
+    if isinstance(job, TrainStyle):
+        sources["style_image"] = ", ".join(path.name for path in job.style_images)
+    if isinstance(job, TrainTexture):
+        sources["texture_image"] = job.texture_image.name
+    if isinstance(job, TrainStyle | TrainSuperResolution):
+        names = (source.rstrip("/").rpartition("/")[-1] for source in job.content)
+        sources["content"] = ", ".join(names)
+    return sources
+
+
 def _style_images(job: TrainStyle, info: CheckpointInfo) -> tuple[Image.Image, ...]:
     """One for each row of the network: every painting at the size of every stroke."""
     sizes = [round(job.style_size * stroke) for stroke in info.strokes or (1.0,)]
@@ -172,7 +188,11 @@ def _with_start(job: TrainStyle, plan: TrainingPlan, on_progress: OnProgress) ->
     on_progress(Progress(0, plan.settings.steps, "steps", "looks for the style to begin with"))
     objective = build_objective(plan)
     assert isinstance(objective, PerceptualObjective)
-    return replace(plan, start=start_of(found, plan.info, objective, plan.photos))
+    start = start_of(found, plan.info, objective, plan.photos)
+    on_progress(
+        Progress(0, plan.settings.steps, "steps", news=start.told(job.start, job.style_names))
+    )
+    return replace(plan, start=start, sources={**plan.sources, "from": start.name})
 
 
 def _style_info(job: TrainStyle, base: Base | None) -> CheckpointInfo:

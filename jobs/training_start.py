@@ -39,7 +39,21 @@ class Start:
     """Of the network that is trained: a row for each style and stroke, or none for one style."""
     rows: tuple[str, ...]
     """Which style each row starts from."""
+    name: str
+    """Of the checkpoint's file."""
     fingerprint: str
+
+    def told(self, asked: str, styles: Sequence[str]) -> str:
+        """Say where each of the new ``styles`` starts from; ``asked`` is what ``--from`` was."""
+        strokes = len(self.rows) // len(styles)
+        of_each = [self.rows[number * strokes :][:strokes] for number in range(len(styles))]
+        nearest = [" and ".join(dict.fromkeys(rows)) for rows in of_each]
+        named = nearest[0]
+        if len(styles) > 1:
+            named = ", ".join(f"{new} from {old}" for new, old in zip(styles, nearest, strict=True))
+        if asked == AUTO:
+            return f"starts from the nearest bundled style: {named} (--from none: random weights)"
+        return f"starts from {asked}: {named}"
 
 
 def find_start(name: str, info: CheckpointInfo) -> tuple[Path, CheckpointInfo] | None:
@@ -91,9 +105,10 @@ def start_of(
     taken = dict(state)
     for norm in norm_names(build_generator(base)):
         for key in (f"{norm}.weight", f"{norm}.bias"):
-            rows_taken = rows_of(state[key])[chosen]
-            taken[key] = rows_taken if info.styles else rows_taken[0]
-    return Start(taken, tuple(names[row // len(strokes)] for row in chosen), fingerprint(path))
+            values = rows_of(state[key])[chosen]
+            taken[key] = values if info.styles else values[0]
+    rows_taken = tuple(names[row // len(strokes)] for row in chosen)
+    return Start(taken, rows_taken, path.name, fingerprint(path))
 
 
 @torch.no_grad()

@@ -26,3 +26,12 @@ def did_you_mean(came: object, known: Iterable[str]) -> str:
     plain = str(came).removesuffix(".safetensors").lower().replace("-", "_").replace(" ", "_")
     alike = get_close_matches(plain, known, n=1)
     return f" (did you mean {alike[0]}?)" if alike else ""
+
+
+def about(seconds: float) -> str:
+    """``about 90 s``, ``about 12 min``, ``about 3.5 h``."""
+    if seconds < 120:
+        return f"about {seconds:.0f} s"
+    if seconds < 7200:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h"

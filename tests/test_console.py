@@ -56,6 +56,14 @@ def test_the_time_left_is_told_in_fitting_units(
     assert words in capsys.readouterr().err
 
 
+def test_news_are_shown_at_once_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.shown_progress() as show:
+        show(Progress(1, 9, "steps"))
+        show(Progress(1, 9, "steps", news="starts from wave"))
+        show(Progress(2, 9, "steps"))
+    assert capsys.readouterr().err.splitlines()[1:] == ["starts from wave"]
+
+
 def test_a_terminal_shows_a_bar_for_all_and_one_for_each_file_in_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from jobs import training_start
+from jobs.progress import Progress
 from jobs.training_plan import TrainingPlan, build_network, build_trainer, describe, make_plan
 from jobs.training_specs import TrainGenerator, TrainStyle
 from nst_core.checkpoint import read_state, save_state
@@ -75,6 +76,24 @@ def test_each_row_begins_with_the_style_whose_pictures_are_nearest(
     assert plan.start is not None
     # Stroke 1 has the rows 1, 4 and 7, stroke 2 the rows 2, 5 and 8.
     assert plan.start.rows == ("red", "blue", "green", "green")
+
+
+def test_what_a_training_begins_with_is_told_and_recorded(
+    job: TrainStyle, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [[float(abs(candidate - wanted)) for wanted in (1, 5, 7, 8)] for candidate in range(9)]
+    monkeypatch.setattr(training_start, "_style_errors", lambda *_: errors)
+    monkeypatch.setattr(training_start, "bundled_packs", lambda: {str(trained): tuple(_COLOURS)})
+    told: list[Progress] = []
+    plan = make_plan(dataclasses.replace(job, start="auto"), told.append)
+    news = [progress.news for progress in told if progress.news]
+    first, second = job.style_names
+    assert news == [
+        f"starts from the nearest bundled style: {first} from red and blue, {second} from green "
+        "(--from none: random weights)"
+    ]
+    assert plan.sources["from"] == trained.name
+    assert describe(plan)["start"]["rows"] == ["red", "blue", "green", "green"]
 
 
 def test_the_errors_are_those_of_the_networks_own_pictures(job: TrainStyle, trained: Path) -> None:

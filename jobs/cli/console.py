@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.job_output import in_a_job, report_line, result_lines
 from jobs.progress import OnProgress, Progress, ignore_progress
-from nst_core.wording import counted
+from nst_core.wording import about, counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -148,6 +148,8 @@ class _Bars:
         self._files: dict[str, TaskID] = {}
 
     def show(self, progress: Progress) -> None:
+        if progress.news:
+            self._bar.console.print(progress.news, markup=False, highlight=False, soft_wrap=True)
         self._bar.update(
             self._all,
             total=progress.total,
@@ -170,6 +172,9 @@ class _PlainLines:
         self._last = 0.0
 
     def show(self, progress: Progress) -> None:
+        if progress.news:
+            note(progress.news)
+            return
         now = time.monotonic()
         if now - self._last < _SECONDS_BETWEEN_LINES and progress.done < progress.total:
             return
@@ -194,13 +199,7 @@ def _rate(progress: Progress) -> str:
 
 def _left(progress: Progress) -> str:
     seconds = progress.seconds_left
-    if not seconds:
-        return ""
-    if seconds < 120:
-        return f"about {seconds:.0f} s left"
-    if seconds < 7200:
-        return f"about {seconds / 60:.0f} min left"
-    return f"about {seconds / 3600:.1f} h left"
+    return f"{about(seconds)} left" if seconds else ""
 
 
 def _without_empty(separator: str, *parts: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ from jobs.cli import console
 from jobs.cli.parsing import Command
 from jobs.run_folder import RunFolder
 from jobs.training_specs import TrainGenerator, run_folder_of
-from nst_core.errors import InputError
+from nst_core.checkpoint_info import read_info
+from nst_core.errors import CheckpointError, InputError
 from nst_core.wording import counted
 
+_COMMAND_LINE = "nst.train.command_line"
+"""Of this command, in its context."""
 _ALWAYS_ANEW = frozenset({"output", "run_dir", "resume", "overwrite", "json"})
 
 
@@ -26,12 +31,15 @@ class TrainCommand(Command):
     ) -> Any:
         """Parse; with --resume once more, with the run's own options in place of defaults."""
         context = super().make_context(info_name, list(args), parent, **extra)
+        context.meta[_COMMAND_LINE] = f"{context.command_path} {shlex.join(args)}"
         values = context.params
         if not values.get("resume"):
             return context
         folder = RunFolder(run_folder_of(values["output"], values["run_dir"]))
         defaults = folder.read_options()
-        return super().make_context(info_name, args, parent, **extra, default_map=defaults)
+        again = super().make_context(info_name, args, parent, **extra, default_map=defaults)
+        again.meta.update(context.meta)
+        return again
 
 
 def _given(ctx: typer.Context) -> dict[str, Any]:
@@ -67,8 +75,13 @@ def run(ctx: typer.Context, job: TrainGenerator, json: bool) -> None:
     """Train as asked for, and say what came of it."""
     from jobs.train import train
 
-    with console.shown_progress() as show:
-        report = train(replace(job, options=_given(ctx)), show)
+    began = time.time()
+    try:
+        with console.shown_progress() as show:
+            report = train(replace(job, options=_given(ctx)), show)
+    except KeyboardInterrupt:
+        _tell_what_is_kept(job, ctx.meta[_COMMAND_LINE], since=0.0 if job.resume else began)
+        raise
     fields: dict[str, Any] = asdict(report)
     console.report(fields, as_json=json)
     if json:
@@ -84,3 +97,20 @@ def run(ctx: typer.Context, job: TrainGenerator, json: bool) -> None:
         )
     for photo in report.unreadable:
         console.say(f"skipped: {photo['error']}")
+
+
+def _tell_what_is_kept(job: TrainGenerator, command_line: str, *, since: float) -> None:
+    """Name the network that an interrupted run has come to, and the command that goes on."""
+    so_far = RunFolder(job.run_folder).so_far
+    try:
+        if so_far.stat().st_mtime < since:  # an earlier run's
+            return
+        record = read_info(so_far).training
+    except (OSError, CheckpointError):  # it came to none
+        return
+    record = record.get("extensions", [record])[-1]
+    on = command_line if job.resume else f"{command_line} --resume"
+    console.note(
+        f"{so_far}: the network after {record['steps_done']} of "
+        f"{counted(job.training.steps, 'steps')}, ready for use; to go on: {on}"
+    )

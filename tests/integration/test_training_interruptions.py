@@ -21,6 +21,7 @@ from torch import Tensor
 
 from jobs.run_folder import RunFolder
 from jobs.training_plan import describe, make_plan
+from nst_core.checkpoint_info import read_info
 from tests.training_runs import STEPS, Disturbed, tiny_job, undisturbed, workers_of
 
 
@@ -74,6 +75,7 @@ def _cut_everything_short(folder: RunFolder) -> None:
     checkpoints = sorted(folder.ray.rglob("trainer.pt"), key=lambda path: path.stat().st_mtime)
     half_copied = folder.ray / "beef" / "checkpoint_later"
     half_copied.mkdir(parents=True)
+    folder.so_far.with_name(f".{folder.so_far.name}.77.part").write_bytes(b"{")
     whole = checkpoints[-1].read_bytes()
     (half_copied / "trainer.pt").write_bytes(whole[: len(whole) // 2])
     for snapshot in folder.ray.rglob("checkpoint_manager_snapshot.json"):
@@ -106,6 +108,7 @@ def test_a_killed_worker_and_a_killed_command_leave_no_trace_in_the_result(
     _kill_a_worker(run, process)
     run.wait_for_step(23, process)
     _kill_command(process, family)
+    assert read_info(run.folder.so_far).training["steps_done"] in (20, 30)
     _cut_everything_short(run.folder)
 
     process = run.start("--resume")
@@ -128,6 +131,7 @@ def test_a_killed_worker_and_a_killed_command_leave_no_trace_in_the_result(
     # A worker goes on from its last checkpoint, or from the next if it came to it before it died.
     assert starts[1] in (10, 20)
     assert report["resumed_from_step"] == starts[2] in (20, 30)
+    assert not list(run.folder.path.glob(".*.part"))
     assert not run.folder.ray.exists()  # nor a checkpoint that nobody knows of
 
 
@@ -150,8 +154,14 @@ def test_an_interrupted_training_keeps_the_step_it_was_at(
     reached = run.folder.last_metrics()
     assert reached is not None
     assert reached["step"] < STEPS - 1
+    so_far = run.folder.so_far
+    assert read_info(so_far).training["steps_done"] == reached["step"] + 1
+    (line,) = [line for line in stderr.splitlines() if str(so_far) in line]
+    assert f"after {reached['step'] + 1} of {STEPS} steps" in line
+    assert line.endswith("--resume")
 
     report = run.end("--resume")
+    assert not so_far.exists()
     assert report["resumed_from_step"] == reached["step"] + 1
     assert run.steps_recorded() == list(range(STEPS))
     _assert_same_weights(run.job.output, weights)
