@@ -9,7 +9,7 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, count
@@ -32,6 +32,7 @@ _SECONDS_BETWEEN_QUESTIONS = 0.5
 _STOP_SECONDS = 90.0
 _TALKATIVE = ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk")
 _LIVE = ("PENDING", "RUNNING")
+_IN_VAIN = {"STOPPED": "been stopped", "FAILED": "failed"}
 _URL_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
 
@@ -114,21 +115,18 @@ class Jobs:
         """Run a job; returns its id, and whether it is new.
 
         The same request again, while its job waits or runs, gives that job. With an id of the
-        user's, also after it has ended. Raises InputError where that id is another command's.
+        user's, also after it has succeeded. Raises InputError where that id is another command's,
+        or of a job that did not succeed.
         """
         jobs = {job.id: job for job in self.list()}
         if request.id is not None and request.id in jobs:
-            if jobs[request.id].metadata.get("name") != request.name:
-                raise InputError(
-                    f"--id {request.id}: there is a job of that id with another command "
-                    f"({jobs[request.id].command}); choose another id"
-                )
+            _check_same(jobs[request.id], request, jobs)
             return request.id, False
         if request.id is None:
             for job in jobs.values():
                 if job.is_live and job.metadata.get("name") == request.name:
                     return job.id, False
-        names = chain([request.name], (f"{request.name}-{number}" for number in count(2)))
+        names = chain([request.name], _numbered(request.name))
         new_id = request.id or next(name for name in names if name not in jobs)
         own = {JOB_VARIABLE: new_id, "NST_ADDRESS": AUTO}
         environment = {"env_vars": {**request.environment, **own}}
@@ -206,6 +204,26 @@ class Jobs:
         """Return a job that is known to be there."""
         with _told(self._url):
             return _job(self._client.get_job_info(job_id))
+
+
+def _check_same(job: Job, request: JobRequest, jobs: Collection[str]) -> None:
+    """Raise InputError where a job that has the request's id is not what the request wants."""
+    free = next(name for name in _numbered(job.id) if name not in jobs)
+    if job.metadata.get("name") != request.name:
+        raise InputError(
+            f"--id {job.id}: there is a job of that id with another command ({job.command}); "
+            f"choose another, such as --id {free}"
+        )
+    if job.status in _IN_VAIN:  # Ray does not support a second job of an id, deleted or not
+        raise InputError(
+            f"--id {job.id}: that job has {_IN_VAIN[job.status]} and an id runs only once; try "
+            f"--id {free}, or no --id: what is finished is used (nst jobs logs {job.id} shows "
+            "what it printed)"
+        )
+
+
+def _numbered(name: str) -> Iterator[str]:
+    return (f"{name}-{number}" for number in count(2))
 
 
 def _job(details: JobDetails) -> Job:

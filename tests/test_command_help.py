@@ -141,7 +141,7 @@ def test_quiet_leaves_out_progress_and_keeps_results_and_errors(clip: Path, tmp_
     assert "48 of 48 frames" in told.error
     assert quiet.error == behind.error == ""
     assert quiet.out.startswith(str(tmp_path / "b.mp4"))
-    failed = nst("stylize", "video", clip, "-o", tmp_path / "c.mp4", *arguments, "-q")
+    failed = nst("stylize", "video", clip, "-o", tmp_path / "c.mp4", *arguments, "-q", "--crf", "9")
     assert failed.code == 2
     assert "exists" in failed.error_line
 

@@ -56,7 +56,8 @@ def submit(
     id: Annotated[
         str | None,
         typer.Option(
-            metavar="ID", help="Of the job: submitting it again, even when it has ended, is safe."
+            metavar="ID",
+            help="Of the job: the same submit again, even when it has succeeded, is safe.",
         ),
     ] = None,
     json: options.Json = False,
@@ -81,7 +82,7 @@ def submit(
             f"warning: {', '.join(names)}: not sent, as every list of jobs would show it; the "
             "cluster's nodes need their own"
         )
-    console.hint(f"job {job_id}: {'submitted' if is_new else 'is there already'}")
+    console.hint(f"job {job_id}: {'submitted' if is_new else _told_again(jobs.get(job_id))}")
     if follow:
         _follow(jobs, job_id, as_json=json)
     elif json:
@@ -226,6 +227,13 @@ def _show(lines: Iterable[str], results: TextIO = sys.stdout) -> None:
 
     for stream, line in shown_lines(lines):
         print(line, file=results if stream == "stdout" else sys.stderr, flush=True)
+
+
+def _told_again(job: Job) -> str:
+    """Say what has become of a job that was submitted before."""
+    if job.is_live:
+        return f"is {job.status.lower()} already; nothing new is started"
+    return f"has {job.status.lower()} already; nothing is run again"
 
 
 def _state(job: Job) -> str:
