@@ -34,6 +34,8 @@ class Progress:
     """An estimate; None as long as there is nothing to base it on."""
     news: str = ""
     """A line to show at once and by itself, not only until the next one."""
+    warnings: tuple[str, ...] = ()
+    """Of a file whose work now begins: what will not be as it was in it. Told at once."""
 
 
 OnProgress = Callable[[Progress], None]

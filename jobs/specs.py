@@ -120,7 +120,7 @@ class StylizeVideo:
     resume: bool = True
     allow_damaged: bool = False
     allow_left_out: bool = False
-    """Whether sound that the output cannot hold may be left out."""
+    """Whether sound, subtitles and other films that the output cannot hold may be left out."""
     overwrite: bool = False
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from jobs.background import BackgroundThread, wait_for
@@ -151,6 +151,9 @@ class _Batch:
             self._scans[len(self._scanned)].result()
             run = self._runs[len(self._scanned)]
             self._scanned.append(run)
+            if run.report.warnings:
+                lines = tuple(f"{run.report.input}: {line}" for line in run.report.warnings)
+                self._on_progress(replace(self._progress(), warnings=lines))
             if run.complete:  # an earlier run was stopped just before it wrote its output
                 self._write(run)
         self._scan_ahead()

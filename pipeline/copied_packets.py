@@ -18,7 +18,7 @@ from av.stream import Stream
 
 from nst_core.wording import counted
 from pipeline.media_file import declared_seconds, demux, open_source, reason
-from pipeline.passages import CopyPlan
+from pipeline.passages import CopyPlan, is_text
 from pipeline.source_video import SourceVideo
 from pipeline.timestamps import ClockReset
 
@@ -49,8 +49,11 @@ class CopiedPackets:
         self._container = container
         self._source = source
         self._lanes = {
-            index: _Lane(waits=container.streams[index].type == "audio", step=copies.strict_times)
-            for index in copies.stream_indices
+            index: _Lane(
+                waits=container.streams[index].type == "audio",
+                step=copies.strict_times and not is_text(way),  # of texts at once one is made
+            )
+            for index, way in copies.ways.items()
         }
 
     def __iter__(self) -> Iterator[av.Packet[Any]]:

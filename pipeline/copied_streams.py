@@ -11,39 +11,36 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Discard
+from av.stream import Discard, Disposition
 
 from nst_core.errors import MediaError
 from pipeline.converted_sound import PCM_CONTAINERS, pcm_codec_for, pcm_in_words
+from pipeline.converted_subtitles import text_codecs_for
 from pipeline.covers import COVER_TYPES, is_cover
 from pipeline.encoders import Container, container_for
 from pipeline.late_streams import is_unknown, only_data_begins_later
 from pipeline.media_file import demux, open_source
 from pipeline.muxers import abilities
-from pipeline.passages import CopyPlan, Way, is_converted
+from pipeline.passages import CopyPlan, Way, is_converted, is_pcm, is_text
 from pipeline.rehearsal import rehearse
 from pipeline.source_video import SourceVideo
 
 _CLOSEST_IN_GIF = 2
 """Hundredths of a second: players take less for 10."""
-_SUBTITLE_KEEPERS = {
-    "mov_text": ".mp4",
-    "subrip": ".mkv",
-    "ass": ".mkv",
-    "webvtt": ".mkv",
-    "hdmv_pgs_subtitle": ".mkv",
-    "dvd_subtitle": ".mkv",
-    "dvb_subtitle": ".mkv",
-}
-"""Containers that hold subtitles as they are, by codec."""
+_KEEPERS = (".mkv", ".mp4")
+"""Endings that are advised where they hold what another container does not."""
+_MISSED = {"audio": "audio", "subtitle": "subtitles", "video": "video"}
+"""What is left out only where that is allowed, in words: what viewers see or hear."""
+_SMALL_PICTURES = Disposition.timed_thumbnails | Disposition.still_image
 
 
 def plan_copies(source: SourceVideo, output: Path, *, allow_left_out: bool = False) -> CopyPlan:
     """Find out, before any work, what the output container can hold, and try it.
 
-    Sound that cannot be copied is converted to PCM that loses nothing. Raises MediaError for sound
-    that the container holds in neither way, unless ``allow_left_out``: it is never left out in
-    silence. A GIF, which has none by its nature, is warned of.
+    Sound that cannot be copied is converted to PCM that loses nothing, and text subtitles to the
+    container's own. Raises MediaError for sound, subtitles and films that it holds in neither way,
+    unless ``allow_left_out``. Of fonts, data and covers there is a line, and so for a GIF, which
+    has nothing beside its picture.
     """
     container = container_for(output)
     supported, strict = abilities(container)
@@ -54,7 +51,7 @@ def plan_copies(source: SourceVideo, output: Path, *, allow_left_out: bool = Fal
             if stream.index != source.stream_index and not _is_kept_otherwise(stream, container)
         }
         ways = _rehearsed(source, container, ways, strict_times=strict)
-        warnings = _check_gif(source) if container.format == "gif" else []
+        warnings = _check_gif(source, file) if container.format == "gif" else []
         if source.has_late_streams:
             warnings.append(_late(source, file, allowed=allow_left_out))
         for index, possible in ways.items():
@@ -62,13 +59,7 @@ def plan_copies(source: SourceVideo, output: Path, *, allow_left_out: bool = Fal
             if not possible:
                 warnings.append(_left_out(source, stream, output, allowed=allow_left_out))
             elif is_converted(possible[0]):
-                reason = f"it does not fit into {output.suffix} as it is"
-                if _codec(stream) == possible[0]:
-                    reason = f"{output.suffix} knows no pauses in it: they become silence"
-                warnings.append(
-                    f"{_in_words(stream)} is converted to {pcm_in_words(possible[0])}, without any "
-                    f"loss: {reason}"
-                )
+                warnings.append(_converted(stream, possible[0], output))
     chosen = {index: possible[0] for index, possible in ways.items() if possible}
     return CopyPlan(chosen, tuple(warnings), strict)
 
@@ -111,32 +102,63 @@ def _ways(stream: Any, container: Container, supported: frozenset[str]) -> Itera
             pcm = pcm_codec_for(stream)
             if pcm and container.format in PCM_CONTAINERS:
                 yield pcm
+        if stream.type == "subtitle":
+            codec = _codec(stream)
+            yield from (way for way in text_codecs_for(codec, container.format) if way != codec)
+
+
+def _converted(stream: Any, way: Way, output: Path) -> str:
+    """Say that a stream is converted, and why."""
+    reason = f"it does not fit into {output.suffix} as it is"
+    if is_text(way):
+        kept = "words, times, bold and italic are kept, other styling may not be"
+        return f"{_in_words(stream)} is converted to {way}: {reason}; {kept}"
+    if _codec(stream) == way:
+        reason = f"{output.suffix} knows no pauses in it: they become silence"
+    words = pcm_in_words(way) if is_pcm(way) else way
+    return f"{_in_words(stream)} is converted to {words}, without any loss: {reason}"
 
 
 def _left_out(source: SourceVideo, stream: Any, output: Path, *, allowed: bool) -> str:
-    """Say that a stream is left out. Raises MediaError for sound, unless that is allowed."""
-    is_gif = output.suffix.lower() == ".gif"
-    if is_unknown(stream):
-        if not _has_packets(source.path, stream.index):
-            return f"{_in_words(stream)} is announced and has nothing in it: left out"
-        if not allowed:
-            raise MediaError(
-                f"{source.path}: its {_in_words(stream)} begins so late that it is not known what "
-                "it is, as where recordings were joined: stylize its parts apart, or leave it out "
-                "with --allow-left-out"
-            )
-    if stream.type == "audio" and not allowed and not is_gif:
-        if output.suffix.lower() == ".mkv":
-            advice = "and nothing else holds it"
-        else:
-            advice = "name the output .mkv, which holds nearly any audio"
+    """Say that a stream is left out. Raises MediaError for what is missed, unless allowed."""
+    suffix = output.suffix.lower()
+    is_missed = stream.type in _MISSED and not is_cover(stream)
+    if stream.type == "video" and stream.disposition & _SMALL_PICTURES:
+        is_missed = False
+    may_be_empty = is_unknown(stream) or stream.type == "subtitle"
+    if may_be_empty and not _has_packets(source.path, stream.index):
+        return f"{_in_words(stream)} is announced and has nothing in it: left out"
+    if is_unknown(stream) and not allowed:
         raise MediaError(
-            f"{source.path}: its {_codec(stream)} audio does not fit into {output.suffix} without "
-            f"being encoded again; {advice}, or leave it out with --allow-left-out"
+            f"{source.path}: its {_in_words(stream)} begins so late that it is not known what "
+            "it is, as where recordings were joined: stylize its parts apart, or leave it out "
+            "with --allow-left-out"
         )
-    keeper = _SUBTITLE_KEEPERS.get(_codec(stream), output.suffix.lower())
-    advice = "" if keeper == output.suffix.lower() else f"; an output named {keeper} keeps it"
+    keeper = _keeper(stream, suffix)
+    if is_missed and not allowed and suffix != ".gif":
+        does, it = ("do", "them") if stream.type == "subtitle" else ("does", "it")
+        how = " without being encoded again" if stream.type == "audio" else ""
+        advice = f"name the output {keeper}, which holds {it}"
+        if keeper is None:
+            advice = f"and nothing else here {does}"
+        raise MediaError(
+            f"{source.path}: its {_codec(stream)} {_MISSED[stream.type]} {does} not fit into "
+            f"{output.suffix}{how}; {advice}, or leave {it} out with --allow-left-out"
+        )
+    advice = f"; an output named {keeper} keeps it" if keeper else ""
     return f"{_in_words(stream)} does not fit into {output.suffix} and is left out{advice}"
+
+
+def _keeper(stream: Any, suffix: str) -> str | None:
+    """The ending of a container that holds a stream as it is, or, of sound, as PCM."""
+    if stream.type == "attachment":
+        return None if suffix == ".mkv" else ".mkv"
+    context = stream.codec_context
+    for ending in _KEEPERS if context else ():
+        supported, _ = abilities(container_for(Path(f"film{ending}")))
+        if ending != suffix and (context.name in supported or stream.type == "audio"):
+            return ending
+    return None
 
 
 def _late(source: SourceVideo, file: InputContainer, *, allowed: bool) -> str:
@@ -157,7 +179,7 @@ def _in_words(stream: Any) -> str:
 
 def _codec(stream: Any) -> str:
     context = getattr(stream, "codec_context", None)
-    return str(context.codec.canonical_name if context else stream.type)
+    return str(context.codec.canonical_name if context else stream.name or stream.type)
 
 
 def _has_packets(path: Path, stream_index: int) -> bool:
@@ -166,7 +188,7 @@ def _has_packets(path: Path, stream_index: int) -> bool:
     return False
 
 
-def _check_gif(source: SourceVideo) -> list[str]:
+def _check_gif(source: SourceVideo, file: InputContainer) -> list[str]:
     """Refuse frames faster than players of GIF are, and tell what it cannot hold."""
     hundredths = 100 * source.info.time_base
     shown = source.packets.shown_pts
@@ -176,9 +198,12 @@ def _check_gif(source: SourceVideo) -> list[str]:
             f"{source.path}: it has frames {float(closest * source.info.time_base):.3g} s apart, a "
             "GIF at least 0.02 s; name the output .mp4 or .webm"
         )
+    lines = []
     if source.display_matrix:
-        return ["a GIF cannot be turned by the player: it shows the frames as they are stored"]
-    return []
+        lines.append("a GIF cannot be turned by the player: it shows the frames as they are stored")
+    if file.chapters():
+        lines.append("a GIF has no chapters: they are left out")
+    return lines
 
 
 def _is_kept_otherwise(stream: Any, container: Container) -> bool:

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeGuard, cast
+from typing import Any, Literal, TypeAlias, TypeGuard, cast, get_args
 
 import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
 
 from pipeline.channel_layouts import told_layout
 from pipeline.converted_sound import PcmCodec, SoundDecoder, add_pcm
+from pipeline.converted_subtitles import SubtitleConverter, TextCodec
 from pipeline.matroska_acm import add_acm
 
-Way: TypeAlias = "Literal['copy', 'acm'] | PcmCodec"
-"""Copied as the container's own kind of stream, or under a Windows header; or converted to PCM."""
+Way: TypeAlias = "Literal['copy', 'acm'] | PcmCodec | TextCodec"
+"""Copied as the container's own kind of stream, or under a Windows header; or converted to PCM, or
+to text subtitles of another codec."""
 WITHOUT_PAUSES = frozenset({"mov", "mp4"})
 """Containers, by FFmpeg's names, that count the samples of PCM and know no pauses in it."""
 
 
-def is_converted(way: Way) -> TypeGuard[PcmCodec]:
+def is_pcm(way: Way) -> TypeGuard[PcmCodec]:
     """Whether a stream is decoded, and written as PCM."""
-    return way not in ("copy", "acm")
+    return way in get_args(PcmCodec)
+
+
+def is_text(way: Way) -> TypeGuard[TextCodec]:
+    """Whether a stream is decoded, and written as text subtitles."""
+    return way in get_args(TextCodec)
+
+
+def is_converted(way: Way) -> TypeGuard[PcmCodec | TextCodec]:
+    """Whether a stream is decoded, and written in another codec."""
+    return is_pcm(way) or is_text(way)
 
 
 @dataclass(frozen=True)
@@ -50,12 +63,16 @@ class Passage:
         self.damaged = 0
         """Packets that could not be converted: left out."""
         self._decoder: SoundDecoder | None = None
+        self._converter: SubtitleConverter | None = None
         self.stream: Stream
         if way == "copy":
             self.stream = _add_copy(result, original)
         elif way == "acm":
             self.stream = add_acm(result, cast("AudioStream", original))
-        else:
+        elif is_text(way):
+            self._converter = SubtitleConverter(result, cast("SubtitleStream", original), way)
+            self.stream = self._converter.stream
+        elif is_pcm(way):
             sound = cast("AudioStream", original)
             fills_gaps = result.format.name in WITHOUT_PAUSES
             self._decoder = SoundDecoder(sound, fills_gaps=fills_gaps)
@@ -66,6 +83,10 @@ class Passage:
 
         Raises MediaError for sound that changes and is to be converted.
         """
+        if self._converter:
+            yield from self._converter.take(packet)
+            self.damaged = self._converter.damaged
+            return
         if self._decoder is None:
             if packet is not None:
                 packet.stream = self.stream

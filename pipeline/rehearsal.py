@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
 
 from nst_core.errors import MediaError
 from pipeline.copied_packets import CopiedPackets
@@ -25,9 +26,10 @@ from pipeline.encoders import Container
 from pipeline.matroska_acm import name_acm_tracks
 from pipeline.media_file import open_source
 from pipeline.muxers import muxer_options
-from pipeline.passages import WITHOUT_PAUSES, CopyPlan, Passage, Way, is_converted
+from pipeline.passages import WITHOUT_PAUSES, CopyPlan, Passage, Way, is_converted, is_text
 from pipeline.source_video import SourceVideo
 from pipeline.stream_contents import UNEVEN_SECONDS, StreamContents
+from pipeline.subtitle_text import TextReader
 
 _MOST_BYTES = 64 << 20
 """Of all streams together: hours of sound that is compressed, minutes of PCM."""
@@ -54,7 +56,7 @@ def rehearse(source: SourceVideo, copies: CopyPlan, container: Container) -> fro
         for packet in CopiedPackets(original, source, copies) if trials else ():
             if trial := trials.get(packet.stream_index):
                 trial.see_time(packet)
-                trial.take(packet, is_written=written <= _MOST_BYTES)
+                trial.take(packet, is_written=written <= _MOST_BYTES or trial.is_text)
                 written += packet.size
             if written > _MOST_BYTES and not any(t.needs_all for t in trials.values()):
                 break
@@ -77,12 +79,14 @@ class _Trial:
         self._failed = False
         self._refused = 0
         self.needs_all = is_converted(way)
-        """Whether all of it matters: sound that is converted must not change; PCM must not pause
-        in a container that counts its samples."""
+        """Whether all of it matters: sound that is converted must not change, every text must be
+        read again; PCM must not pause in a container that counts its samples."""
+        self.is_text = is_text(way)
         self._is_whole = True
         self._expected = StreamContents.of(original)
         if is_converted(way):
             self._expected.codec = way
+        self._text = TextReader(cast("SubtitleStream", original)) if self.is_text else None
         self._result: OutputContainer | None = None
         with self._failures_noted():
             self._result = av.open(
@@ -114,6 +118,8 @@ class _Trial:
         if self._failed or self._result is None:
             return
         self._is_whole &= is_written
+        if self._text and packet:
+            self._text.take(packet)
         with self._failures_noted():
             for passed in self._passage.take(packet):
                 if not is_written:
@@ -136,6 +142,8 @@ class _Trial:
                 name_acm_tracks(self._file)
         if self._failed or self._refused > self._expected.packets:
             return False
+        if self._text and (self._text.damaged or self._refused):
+            return False  # letters that are not UTF-8, say
         if not self._expected.packets:
             return True
         with self._failures_noted():
@@ -144,8 +152,9 @@ class _Trial:
 
     def _is_read_again(self) -> bool:
         self._file.seek(0)
+        self._expected.text = self._text
         with av.open(self._file, "r") as container:
-            found = StreamContents.of(container.streams[0])
+            found = StreamContents.of(container.streams[0], as_text=self.is_text)
             for packet in container.demux(container.streams[0]):
                 if packet.size:
                     found.take(packet)

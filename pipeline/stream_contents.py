@@ -19,9 +19,11 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
 from numpy.typing import NDArray
 
 from pipeline.covers import is_cover
+from pipeline.subtitle_text import TEXT_SOURCES, TextReader, show_alike
 
 _NO_TEXT = 2
 """Bytes of a mov_text packet that shows nothing: a length of zero."""
@@ -88,15 +90,20 @@ class StreamContents:
     offsets: array[int] = field(default_factory=lambda: array("q"))
     """Bytes before each of those packets."""
     digest: Any = field(default_factory=hashlib.sha256)
+    text: TextReader | None = None
+    """Of subtitles whose words and times are compared, not their bytes."""
 
     @classmethod
-    def of(cls, stream: Stream) -> StreamContents:
-        """Begin for a stream of an open container."""
+    def of(cls, stream: Stream, *, as_text: bool = False) -> StreamContents:
+        """Begin for a stream of an open container; ``as_text`` reads text subtitles as such."""
         context = getattr(stream, "codec_context", None)
         kind = _COVER if is_cover(stream) else stream.type
         codec = context.codec.canonical_name if context else ""
         length_size = _length_size(codec, context.extradata or b"") if context else 0
-        return cls(kind, codec, stream.time_base or Fraction(1), length_size)
+        text = None
+        if as_text and codec in TEXT_SOURCES:
+            text = TextReader(cast("SubtitleStream", stream))
+        return cls(kind, codec, stream.time_base or Fraction(1), length_size, text=text)
 
     @property
     def times(self) -> Times:
@@ -112,6 +119,8 @@ class StreamContents:
         """Add a packet; without ``payload``, only its time."""
         if self.codec == "mov_text" and packet.size == _NO_TEXT:
             return  # muxers fill pauses
+        if self.text:
+            self.text.take(packet)
         parts = self._payload(memoryview(cast("Any", packet))) if payload else ()
         self.add(parts, packet.pts, packet.duration or 0)
 
@@ -127,7 +136,10 @@ class StreamContents:
             self.size += len(part)
 
     def is_copied_to(self, copy: StreamContents, *, later_by: Fraction) -> bool:
-        """Whether a copy has the same bytes at the same times."""
+        """Whether a copy has the same bytes, or the same words, at the same times."""
+        if self.text:
+            theirs = copy.text.cues if copy.text else []
+            return show_alike(self.text.cues, theirs, later_by=later_by)
         if (self.kind, self.size, self.digest.digest()) != (
             *(copy.kind, copy.size, copy.digest.digest()),
         ):

@@ -63,7 +63,7 @@ FIELD_FILES: tuple[FieldFile, ...] = (
     FieldFile(f"{_SOUND}/lpcm.m2ts", ".mp4", "done", 24, converted=1, says="PCM of 16 bits"),
     FieldFile("02-xvid-packed-b-frames-lost/packed.avi", ".mkv", "done", 70),
     FieldFile("03-pgs-in-m2ts/film.m2ts", ".mkv", "done", 48, copied=1, others="pgssub"),
-    FieldFile("03-pgs-in-m2ts/film.m2ts", ".mp4", "done", 48, copied=1, says="is left out"),
+    FieldFile("03-pgs-in-m2ts/film.m2ts", ".mp4", "refused", says="--allow-left-out"),
     FieldFile(_PCM, ".mov", "done", 19, copied=1),
     FieldFile(_PCM, ".mp4", "done", 19, copied=1),
     FieldFile(_PCM, ".mkv", "done", 19, copied=1),

@@ -36,6 +36,19 @@ def test_without_a_terminal_a_line_tells_all_files_and_each(
     assert re.fullmatch(r"3400 of 3400 frames, 100 %, \d+ s", last)  # the rate is in the summary
 
 
+def test_warnings_are_told_at_once_and_not_again_by_the_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for quiet in (False, True):
+        monkeypatch.setattr(console, "_quiet", quiet)
+        with console.shown_progress() as show:
+            show(Progress(0, 9, "frames", warnings=("film.mkv: it has fonts",)))
+            assert capsys.readouterr().err == "warning: film.mkv: it has fonts\n"
+        console.warn("film.mkv: it has fonts")
+        console.warn("film.mkv: a tag is lost")
+        assert capsys.readouterr().err == "warning: film.mkv: a tag is lost\n"
+
+
 def test_jobs_that_measure_nothing_get_their_line_too(capsys: pytest.CaptureFixture[str]) -> None:
     with console.shown_progress() as show:
         show(Progress(3, 12, "pictures", "a.png"))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cluster.job_output import in_a_job, report_line, result_lines
-from jobs.progress import OnProgress, Progress, ignore_progress
+from jobs.progress import OnProgress, Progress
 from nst_core.wording import about, counted
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ _SECONDS_TO_CLEAN_UP = 15.0
 
 
 _quiet = False
+_warned: set[str] = set()
+"""Warnings that the command has told."""
 
 
 def be_quiet() -> None:
@@ -55,6 +57,13 @@ def say(line: str) -> None:
 def note(line: str) -> None:
     """Print what is not a result: progress, a warning, an error."""
     print(line, file=sys.stderr, flush=True)
+
+
+def warn(line: str) -> None:
+    """Print a warning, once in a command: those before the work are in its report as well."""
+    if line not in _warned:
+        _warned.add(line)
+        note(f"warning: {line}")
 
 
 def hint(line: str) -> None:
@@ -103,8 +112,9 @@ def _on_interrupts(handler: Callable[[int, Any], None] | signal.Handlers) -> Non
 @contextmanager
 def shown_progress() -> Iterator[OnProgress]:
     """Show live bars on a terminal, one for all and one for each file in work; else lines."""
+    _warned.clear()
     if _quiet:
-        yield ignore_progress
+        yield _tell_warnings
         return
     if not sys.stderr.isatty():
         yield _PlainLines().show
@@ -139,6 +149,11 @@ def shown_progress() -> Iterator[OnProgress]:
         yield _Bars(bar).show
 
 
+def _tell_warnings(progress: Progress) -> None:
+    for line in progress.warnings:
+        warn(line)
+
+
 class _Bars:
     """A bar for the whole job, and below it one for each file that is in work."""
 
@@ -148,6 +163,7 @@ class _Bars:
         self._files: dict[str, TaskID] = {}
 
     def show(self, progress: Progress) -> None:
+        _tell_warnings(progress)
         if progress.news:
             self._bar.console.print(progress.news, markup=False, highlight=False, soft_wrap=True)
         self._bar.update(
@@ -172,8 +188,10 @@ class _PlainLines:
         self._last = 0.0
 
     def show(self, progress: Progress) -> None:
+        _tell_warnings(progress)
         if progress.news:
             note(progress.news)
+        if progress.warnings or progress.news:
             return
         now = time.monotonic()
         if now - self._last < _SECONDS_BETWEEN_LINES and progress.done < progress.total:

@@ -54,7 +54,7 @@ def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:
     """Warnings and errors on stderr; a line for each video on stdout unless that is for JSON."""
     for one in report.inputs:
         for warning in one.warnings:
-            console.note(f"warning: {one.input}: {warning}")
+            console.warn(f"{one.input}: {warning}")
         if one.error:
             console.note(f"error: {one.error}")
         elif not json:

@@ -65,7 +65,10 @@ def video(
     ] = StylizeVideo.allow_damaged,
     allow_left_out: Annotated[
         bool,
-        typer.Option("--allow-left-out", help="Leave out sound that the output cannot hold."),
+        typer.Option(
+            "--allow-left-out",
+            help="Leave out sound, subtitles and other films that the output cannot hold.",
+        ),
     ] = StylizeVideo.allow_left_out,
     overwrite: options.Overwrite = False,
     strength: options.Strength = _STYLE.strength,

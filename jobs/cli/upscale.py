@@ -85,7 +85,7 @@ def upscale(
         bool,
         typer.Option(
             "--allow-left-out",
-            help="Leave out sound that the output cannot hold.",
+            help="Leave out sound, subtitles and other films that the output cannot hold.",
             rich_help_panel=_VIDEOS,
         ),
     ] = Upscale.allow_left_out,
