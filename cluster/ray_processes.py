@@ -15,9 +15,10 @@ _SECONDS_TO_END = 5.0
 def processes_ended(folder: Path) -> Iterator[None]:
     """Kill what lives, after the block that ends it, of a Ray that this process has in ``folder``.
 
-    The parent is lost with Ray's raylet; a title that Ray gives hides command line and environment.
+    An agent's title hides its command line, and its parent is lost with Ray's raylet.
     """
-    family = [each for each in psutil.Process().children(recursive=True) if _is_ray(each, folder)]
+    mine = psutil.Process().children(recursive=True)
+    family = [each for one in mine if _names(one, folder) for each in _with_children(one)]
     try:
         yield
     finally:
@@ -29,10 +30,10 @@ def processes_ended(folder: Path) -> Iterator[None]:
         psutil.wait_procs(rest, timeout=_SECONDS_TO_END)
 
 
-def _is_ray(process: psutil.Process, folder: Path) -> bool:
-    with suppress(psutil.Error, IndexError):
-        return process.cmdline()[0].startswith("ray::") or _names(process, folder)
-    return False
+def _with_children(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return [process, *process.children(recursive=True)]
+    return [process]
 
 
 def _names(process: psutil.Process, folder: Path) -> bool:

@@ -47,6 +47,10 @@ from nst_core.training_photos import BlankPictures, PhotoCrops, Sample
 from pipeline.shared_files import SharedFiles
 
 
+_USUAL_CONTENTS = 16
+"""Training pictures whose mean square content errors are divided by."""
+
+
 @dataclass(frozen=True, repr=False)
 class Base:
     """A trained generator that another style is added to."""
@@ -234,12 +238,18 @@ def build_trainer(
 ) -> GeneratorTrainer:
     """Build a trainer at step 0; the same seed gives the same weights everywhere."""
     torch.manual_seed(plan.settings.seed)
+    objective = build_objective(plan).to(device)
+    balance = _balance(plan, device)
+    if balance is not None and plan.photos and isinstance(objective, PerceptualObjective):
+        pictures = training_pictures(plan)
+        usual = [pictures[number].picture for number in range(_USUAL_CONTENTS)]
+        objective.relate_contents_to(torch.stack(usual).to(device))
     return GeneratorTrainer(
         build_network(plan),
-        build_objective(plan),
+        objective,
         plan.settings,
         device=device,
-        balance=_balance(plan, device),
+        balance=balance,
         prepare=partial(_low_resolution, scale=plan.scale) if plan.scale > 1 else keep,
         samples_per_step=plan.samples_per_step,
         world_size=world_size,

@@ -77,6 +77,7 @@ class PerceptualObjective(nn.Module):
         }
         self.network = LossNetwork(weights, dict.fromkeys(term.layer for term in terms))
         self.content_loss = ContentLoss(settings.scaling)
+        self._usual: dict[tuple[str, float], Tensor] = {}
         images = [style_images] if isinstance(style_images, Tensor) else style_images
         self._styles = len(images)
         statistics = [settings.statistic_of(number) for number in range(len(images))]
@@ -126,6 +127,15 @@ class PerceptualObjective(nn.Module):
             features = self._features(content, self._scales(self.content_terms), content_only=True)
         return {key: activations.float() for key, activations in features.items()}
 
+    def relate_contents_to(self, usual: Tensor) -> None:
+        """Divide content errors by the mean square of N ``usual`` contents, not by each one's own.
+
+        Smooth crops then count for less, as in Johnson et al.'s absolute errors: what is flat in
+        the photograph is painted too. A whole picture's error is as without.
+        """
+        target = self.content_target(usual) or {}
+        self._usual = {key: wanted.square().mean() for key, wanted in target.items()}
+
     def against(
         self,
         stylized: Tensor,
@@ -144,7 +154,8 @@ class PerceptualObjective(nn.Module):
         content_each = stylized.new_zeros(len(stylized), dtype=torch.float32)
         for term in self.content_terms if target is not None else ():
             key = term.layer, term.scale
-            error = self.content_loss(features[key], cast("Features", target)[key])
+            wanted = cast("Features", target)[key]
+            error = self.content_loss(features[key], wanted, self._usual.get(key))
             content_each = content_each + term.weight * error
         style_each = self.style_errors(features, styles)
         tv_loss = total_variation(stylized)

@@ -76,11 +76,19 @@ class ContentLoss(nn.Module):
         super().__init__()
         self.scaling = scaling
 
-    def forward(self, features: Tensor, target: Tensor) -> Tensor:
-        """N losses for features and target of N x C x H x W."""
+    def forward(
+        self, features: Tensor, target: Tensor, mean_square: Tensor | None = None
+    ) -> Tensor:
+        """N losses for features and target of N x C x H x W.
+
+        Relative errors are divided by ``mean_square``, or by each target's own: it must not matter
+        which pictures are together.
+        """
         errors = feature_errors(features, target)
-        if self.scaling == "relative":  # for each picture: it must not matter which are together
-            return errors / target.float().square().mean(dim=(1, 2, 3)).clamp_min(1e-12)
+        if self.scaling == "relative":
+            if mean_square is None:
+                mean_square = target.float().square().mean(dim=(1, 2, 3))
+            return errors / mean_square.clamp_min(1e-12)
         if self.scaling == "gatys":
             return errors * (0.5 * target[0].numel())
         return errors

@@ -24,23 +24,12 @@ _AUTOSCALES_TO = "NST_AUTOSCALES_TO"
 """On a cluster with an autoscaler: the nodes that it may add, such as
 ``[{"CPU": 8, "GPU": 1, "nodes": 10}]``. Ray itself tells nobody."""
 
-_SECONDS_TO_TELL = 10.0
-_SECONDS_BETWEEN_LOOKS = 0.05
-
 Amounts = dict[str, float]
 
 
 def nodes_now() -> list[Amounts]:
-    """Return what each living node of the connected cluster has.
-
-    A node that has only just come up says so a moment before it says what it has.
-    """
-    give_up = time.monotonic() + _SECONDS_TO_TELL
-    while True:
-        amounts = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        if any(amounts) or time.monotonic() > give_up:
-            return amounts
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    """Return what each living node of the connected cluster has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def nodes_to_come() -> list[Amounts] | None:

@@ -7,7 +7,7 @@ import pytest
 
 from nst_core.errors import EnvironmentProblem
 from pipeline import cluster_room
-from pipeline.cluster_room import Amounts, Resources, RoomNews, nodes_now, nodes_to_come
+from pipeline.cluster_room import Amounts, Resources, RoomNews, nodes_to_come
 
 SetNodes = Callable[..., None]
 
@@ -82,11 +82,3 @@ def test_it_is_given_up_when_all_nodes_are_lost(
     news.tell([11.0], none_works=False)  # one still works
     with pytest.raises(EnvironmentProblem, match="no node is left"):
         news.tell([11.0], none_works=True)
-
-
-def test_a_node_that_has_only_just_come_up_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = iter(
-        [[], [{"Alive": True, "Resources": {}}], [{"Alive": True, "Resources": {"CPU": 2}}]]
-    )
-    monkeypatch.setattr("pipeline.cluster_room.ray.nodes", lambda: next(told))
-    assert nodes_now() == [{"CPU": 2}]

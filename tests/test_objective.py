@@ -362,3 +362,19 @@ def test_several_content_layers_are_summed(
 
     both = content("relu1_2", "relu2_2=2")
     torch.testing.assert_close(both, content("relu1_2") + 2 * content("relu2_2"))
+
+
+def test_contents_are_related_to_the_usual_and_not_each_to_its_own(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    contents = torch.stack([torch.rand(3, 48, 48), torch.full((3, 48, 48), 0.5)])
+    stylized = torch.rand(2, 3, 48, 48)
+    objective = PerceptualObjective(vgg19, style_image, ObjectiveSettings())
+    own = objective(stylized, contents).content_of_each
+    target = objective.content_target(contents)
+    assert own is not None
+    assert target is not None
+    (squares,) = (each.square().mean(dim=(1, 2, 3)) for each in target.values())
+    objective.relate_contents_to(contents)
+    related = objective(stylized, contents).content_of_each
+    torch.testing.assert_close(related, own * squares / squares.mean())

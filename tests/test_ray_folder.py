@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cluster.ray_folder import embedded_ray_folder, make_ray_folder
@@ -22,6 +25,7 @@ with embedded_ray_folder() as folder:
     print(folder, flush=True)
     sys.stdin.read()
 """
+_WITH_AN_AGENT = "bash -c 'exec -a ray::Agent sleep 600'; true"
 
 
 @pytest.fixture
@@ -83,17 +87,28 @@ def test_what_a_killed_command_left_is_removed_and_what_lives_is_not(temporary: 
             each.communicate()
 
 
-@pytest.mark.parametrize("title", ["", "ray::Agent"])
-def test_processes_that_ray_leaves_end_with_it(title: str, temporary: Path) -> None:
-    command = ["sh", "-c", "sleep 600; true", f"{temporary}/ray/session"]
-    agent = subprocess.Popen([title or "sh", *command[1:]], executable="/bin/sh")
-    other = subprocess.Popen(["sleep", "600"])
+def test_processes_that_ray_leaves_end_with_it(temporary: Path) -> None:
+    raylet = subprocess.Popen(["sh", "-c", _WITH_AN_AGENT, f"{temporary}/ray/session"])
+    other = subprocess.Popen(["ray::Agent", "600"], executable="/bin/sleep")  # of another Ray
+    agent = _only_child(raylet)
     try:
         with processes_ended(temporary):
-            assert agent.poll() is None
-        agent.wait(60)
+            assert agent.is_running()
+        raylet.wait(60)
+        assert not agent.is_running() or agent.status() == psutil.STATUS_ZOMBIE
         assert other.poll() is None
     finally:
-        for each in (agent, other):
+        with suppress(psutil.NoSuchProcess):
+            agent.kill()
+        for each in (raylet, other):
             each.kill()
             each.wait()
+
+
+def _only_child(process: subprocess.Popen[bytes]) -> psutil.Process:
+    """Wait for the child that hides its command line by a title."""
+    while True:
+        for child in psutil.Process(process.pid).children():
+            if child.cmdline()[:1] == ["ray::Agent"]:
+                return child
+        time.sleep(0.01)
