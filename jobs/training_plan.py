@@ -46,7 +46,6 @@ from nst_core.training import GeneratorTrainer, keep
 from nst_core.training_photos import BlankPictures, PhotoCrops, Sample
 from pipeline.shared_files import SharedFiles
 
-
 _USUAL_CONTENTS = 16
 """Training pictures whose mean square content errors are divided by."""
 
