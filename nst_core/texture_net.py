@@ -57,12 +57,15 @@ class TextureNet(nn.Module):
             Join(_CHANNELS * branches, norm) for branches in range(1, scales)
         )
         self.tail = nn.Conv2d(_CHANNELS * scales, 3, 1)
-        self._noise: torch.Generator | None = None
+        self._noise: tuple[torch.Generator | None, ...] = (None,)
         initialize_as_authors(self)
 
-    def seed_noise(self, seed: int) -> None:
-        """Start a sequence of noise that depends on ``seed`` alone; None was torch's own."""
-        self._noise = torch.Generator().manual_seed(seed)
+    def seed_noise(self, *seeds: int) -> None:
+        """Start a sequence of noise that depends on ``seeds`` alone; None was torch's own.
+
+        One for all pictures of a batch, or one for each: its noise is then the same in any batch.
+        """
+        self._noise = tuple(torch.Generator().manual_seed(seed) for seed in seeds)
 
     def forward(self, image: Tensor) -> Tensor:
         """Stylize, or synthesize in the size of, N x 3 x H x W in [0, 1]."""
@@ -77,10 +80,15 @@ class TextureNet(nn.Module):
         Drawn on the CPU, so that a seed means the same on every device.
         """
         count, _, height, width = image.shape
+        assert count % len(self._noise) == 0, "one seed for all pictures, or one for each"
+        each = count // len(self._noise)
         return [
-            torch.rand((count, _NOISE_CHANNELS, height >> i, width >> i), generator=self._noise).to(
-                image
-            )
+            torch.cat(
+                [
+                    torch.rand((each, _NOISE_CHANNELS, height >> i, width >> i), generator=noise)
+                    for noise in self._noise
+                ]
+            ).to(image)
             for i in range(self.scales)
         ]
 

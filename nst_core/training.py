@@ -159,7 +159,7 @@ class GeneratorTrainer:
         target = batch.pictures.to(
             self.device, memory_format=torch.channels_last, non_blocking=True
         )
-        self._seed_noise(batch.samples[0])
+        self._seed_noise(batch.samples)
         with self._synchronized(synchronize):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed_precision):
                 losses, stability = self._losses(target, batch.samples)
@@ -223,11 +223,11 @@ class GeneratorTrainer:
         waiting: AbstractContextManager[None] = self._forward.no_sync()
         return waiting
 
-    def _seed_noise(self, sample: int) -> None:
-        """Let noise follow from seed and sample, so that a resumed run goes on with the same."""
+    def _seed_noise(self, samples: Sequence[int]) -> None:
+        """Let each picture's noise follow from seed and sample, however a step is cut up."""
         generator = plain(self.generator)
         if isinstance(generator, TextureNet):
-            generator.seed_noise(self._seed(sample))
+            generator.seed_noise(*map(self._seed, samples))
 
     def _seed(self, sample: int) -> int:
         sequence = np.random.SeedSequence((self.settings.seed, sample))

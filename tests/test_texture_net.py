@@ -41,6 +41,35 @@ def test_noise_is_redrawn_at_every_forward_and_repeats_from_a_seed(norm: NormNam
     assert not torch.allclose(first, other)
 
 
+def test_a_picture_with_a_seed_of_its_own_is_the_same_alone_and_in_any_batch() -> None:
+    network = TextureNet(3).eval()
+    with torch.no_grad():
+        network.seed_noise(4, 9)
+        pair = network(torch.zeros(2, 3, 32, 32))
+        for number, seed in enumerate((4, 9)):
+            network.seed_noise(seed)
+            torch.testing.assert_close(network(torch.zeros(1, 3, 32, 32))[0], pair[number])
+    assert not torch.allclose(*pair)
+
+
+@pytest.mark.parametrize("stylizes", [True, False])
+def test_gradients_of_five_scales_do_not_depend_on_how_a_batch_is_cut(stylizes: bool) -> None:
+    # In float64: at this start a float32 gradient of five scales is a percent of rounding.
+    random = torch.Generator().manual_seed(1)
+    pictures, weights = torch.rand(2, 4, 3, 32, 32, generator=random, dtype=torch.float64)
+    found = []
+    for cut in ([[0, 1, 2, 3]], [[0, 1], [2, 3]], [[3], [0, 2], [1]]):
+        torch.manual_seed(2)
+        network = TextureNet(5, stylizes=stylizes).double()
+        for part in cut:
+            network.seed_noise(*part)
+            (network(pictures[part]) * weights[part]).sum().backward()
+        gradients = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
+        found.append(torch.cat(gradients))
+    for gradient in found[1:]:
+        assert (gradient - found[0]).norm() <= 1e-10 * found[0].norm()
+
+
 def test_noise_is_uniform_and_drawn_for_every_scale() -> None:
     network = TextureNet(5)
     noise = network.draw_noise(torch.zeros(2, 3, 64, 96))

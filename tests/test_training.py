@@ -238,6 +238,15 @@ def test_noise_follows_from_the_sample_and_not_from_torchs_own_state(styles: int
     assert losses[0] == losses[1]
 
 
+@pytest.mark.parametrize("batches", [([5, 6], [7, 8]), ([5], [6, 7, 8]), ([8, 5, 7, 6],)])
+def test_noise_belongs_to_the_sample_however_a_step_is_cut(batches: Sequence[list[int]]) -> None:
+    expected, losses = _gradient(_trainer(network=_texture_net()), [_batch([5, 6, 7, 8])])
+    cut = _trainer(network=_texture_net())
+    found, same_losses = _gradient(cut, [_batch(numbers) for numbers in batches])
+    _assert_equal_to_1e5(found, expected)
+    torch.testing.assert_close(same_losses, losses, rtol=1e-5, atol=1e-6)
+
+
 def _texture_net() -> TextureNet:
     torch.manual_seed(2)
     return TextureNet(2, stylizes=True)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import pytest
@@ -28,7 +28,7 @@ from jobs.train import train
 from jobs.training_loop import training_loop
 from jobs.training_on_ray import resources_of_each_worker
 from jobs.training_plan import TrainingPlan, build_trainer, make_plan, training_pictures
-from jobs.training_specs import TrainStyle
+from jobs.training_specs import TrainStyle, TrainTexture
 from nst_core.divergence import DivergenceWatch
 from nst_core.errors import EnvironmentProblem, InputError, TrainingFailed
 from nst_core.settings import ObjectiveSettings
@@ -36,13 +36,15 @@ from nst_core.training_photos import StepSampler, batches_of_steps
 from tests.media import moving_picture
 from tests.training_runs import STEPS, Disturbed, tiny_job
 
+_Job = TypeVar("_Job", bound=TrainStyle | TrainTexture)
+
 
 @pytest.fixture
 def job(photos: Path, vgg19_file: Path, tmp_path: Path) -> TrainStyle:
     return tiny_job(tmp_path, photos, vgg19_file)
 
 
-def _changed(job: TrainStyle, *, workers: tuple[int, int] = (1, 1), **training: Any) -> TrainStyle:
+def _changed(job: _Job, *, workers: tuple[int, int] = (1, 1), **training: Any) -> _Job:
     settings = dataclasses.replace(job.training, **training)
     return dataclasses.replace(job, training=settings, workers=workers)
 
@@ -98,8 +100,15 @@ def test_two_workers_have_the_gradients_of_one_with_all_their_samples(
     second_style = tmp_path / "second.png"
     Image.fromarray(moving_picture(40)).save(second_style)
     many = dataclasses.replace(job, style_images=(*job.style_images, second_style))
+    texture = TrainTexture(
+        texture_image=second_style,
+        output=job.output,
+        training=dataclasses.replace(job.training, stability_weight=0.0),
+        scales=3,
+        loss_network_weights=job.loss_network_weights,
+    )
     both = (2, 2)
-    cases = {
+    cases: dict[str, TrainStyle | TrainTexture] = {
         "plain": _changed(job, workers=both, stability_weight=0.0),
         "stable": _changed(job, workers=both),
         "accumulated": _changed(job, workers=both, accumulate=2),
@@ -113,6 +122,7 @@ def test_two_workers_have_the_gradients_of_one_with_all_their_samples(
             image_size=64,
             stability_weight=0.0,
         ),
+        "texture": _changed(texture, workers=both),
     }
     plans = {name: make_plan(two) for name, two in cases.items()}
     spawn(_gradients_of_worker, (plans, tmp_path), nprocs=2)  # type: ignore[no-untyped-call]
