@@ -25,7 +25,6 @@ from tests.media import make_clip, random_vgg
 from tests.training_jobs import save_bases, training_jobs
 
 prepare_environment()  # before any test module imports Ray
-torch.set_num_threads(1)  # two processes test at a time; threads that wait for each other are slow
 
 DATA = Path(os.environ.get("NST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
@@ -38,6 +37,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.delenv("NST_ADDRESS", raising=False)
         patch.delenv("NST_LOSS_NETWORK_WEIGHTS", raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes test at a time: threads that wait for each other take twenty times as long.
+
+    What a test stylizes in its own process would leave torch with more.
+    """
+    torch.set_num_threads(1)
+    monkeypatch.setattr("jobs.workers.usable_processors", lambda: 1)
 
 
 @pytest.fixture(scope="session")

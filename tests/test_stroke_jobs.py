@@ -41,12 +41,6 @@ SIZES = {
 """Width, height, stroke in proportion."""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two that wait for each other take longer, for pictures as small as these."""
-    monkeypatch.setattr("jobs.workers.usable_processors", lambda: 1)
-
-
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pack")
