@@ -32,6 +32,8 @@ class Progress:
     """How many units this run does in a second; None where the job does not measure it."""
     seconds_left: float | None = None
     """An estimate; None as long as there is nothing to base it on."""
+    is_all: bool = True
+    """Whether ``total`` is known to be all that is to be done."""
     news: str = ""
     """A line to show at once and by itself, not only until the next one."""
     warnings: tuple[str, ...] = ()

@@ -76,13 +76,17 @@ def _can_be_written(job: StylizeVideo) -> bool:
 
 def _films(job: StylizeVideo) -> list[Path]:
     """Those whose outputs are not there, or are to be replaced."""
-    from jobs.video_output import inputs_and_outputs
+    from jobs.video_output import planned_films
 
     try:
-        pairs = inputs_and_outputs(job)
+        films = planned_films(job)
     except NstError:
         return []
-    return [path for path, output in pairs if job.overwrite or not os.path.lexists(output)]
+    return [
+        film.path
+        for film in films
+        if not film.problem and (job.overwrite or not os.path.lexists(film.output))
+    ]
 
 
 def _has_several_segments(path: Path, segment_seconds: float) -> bool:

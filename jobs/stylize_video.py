@@ -12,7 +12,7 @@ from jobs.background import BackgroundThread, wait_for
 from jobs.progress import FileProgress, OnProgress, Pace, Progress, ignore_progress
 from jobs.small_work import pool_for_segments
 from jobs.specs import StylizeVideo
-from jobs.video_output import inputs_and_outputs, make_folders
+from jobs.video_output import make_folders, planned_films
 from jobs.video_report import VideoReport
 from jobs.video_run import VideoRun
 from jobs.workers import find_checked, make_segment_worker, stylizing_pool
@@ -46,9 +46,9 @@ def stylize_videos(
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
     style = find_checked(job.style, job.pool)
-    pairs = inputs_and_outputs(job)
-    make_folders(job, pairs)
-    runs = [VideoRun(path, output, job, style) for path, output in pairs]
+    films = planned_films(job)
+    make_folders(job, films)
+    runs = [VideoRun(film, job, style) for film in films]
     try:
         with BackgroundThread("scan") as scanner, BackgroundThread("write") as writer:
             engine, workers = _stylize(_Batch(runs, scanner, writer, on_progress), job, style)
@@ -191,4 +191,5 @@ class _Batch:
             ),
             per_second=self._pace.per_second(now),
             seconds_left=self._pace.seconds_left(total - done, now) if all_known else None,
+            is_all=all_known,
         )

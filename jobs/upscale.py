@@ -15,12 +15,12 @@ from jobs.progress import OnProgress, ignore_progress
 from jobs.specs import Upscale
 from jobs.stylize_images import stylize_images
 from jobs.stylize_video import StylizeVideoReport, stylize_videos
-from jobs.video_output import inputs_and_outputs
+from jobs.video_output import planned_films
 from jobs.workers import find_checked
 from nst_core.errors import InputError
 from nst_core.picture_files import PICTURE_SUFFIXES, is_picture
 from pipeline.encoders import CONTAINERS
-from pipeline.storage import LocalStorage, is_uri, storage_for
+from pipeline.storage import LocalStorage, StoredFile, is_uri, storage_for
 from pipeline.video_sources import VIDEO_SUFFIXES, is_one_video
 
 
@@ -65,7 +65,7 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
         image_output(pictures)
     if videos:
         videos = replace(videos, into_folder=videos.into_folder or not is_one)
-        inputs_and_outputs(videos)
+        planned_films(videos)
     both = pictures is not None and videos is not None
     with _one_session(job) if both else nullcontext():
         return UpscaleReport(
@@ -105,11 +105,12 @@ def sort_sources(sources: Sequence[str], output: str) -> SortedSources:
             continue
         if Path(source).is_dir():
             found = list(_below(source, output))
-            below = sorted(path for path in found if path.suffix.lower() in VIDEO_SUFFIXES)
-            has_pictures = len(below) < len(found)
-            if not found:
-                raise InputError(f"{source}: neither a picture nor a video in this folder")
-            pictures += [source] if has_pictures else []
+            if all(each.problem for each in found):
+                nothing = f"{source}: neither a picture nor a video in this folder"
+                raise InputError("; ".join([nothing, *(str(each.problem) for each in found[:1])]))
+            below = sorted(Path(each.path) for each in found if _is_video(each))
+            # Of the other ones the pictures' report tells what could not be looked through.
+            pictures += [source] if len(below) < len(found) else []
             videos += below
             continue
         for file in _files(source):
@@ -120,15 +121,22 @@ def sort_sources(sources: Sequence[str], output: str) -> SortedSources:
     return SortedSources(tuple(pictures), tuple(videos))
 
 
-def _below(folder: str, output: str) -> Iterator[Path]:
-    """Pictures and videos by their endings, but for what lies where the outputs go."""
+def _below(folder: str, output: str) -> Iterator[StoredFile]:
+    """Pictures and videos by their endings, but for what lies where the outputs go.
+
+    And folders that cannot be looked through.
+    """
     storage = LocalStorage()
     without = storage.real(output)
     inside = without if without != storage.real(folder) else None
     for found in storage.walk(folder, without=inside):
-        path = Path(found.path)
-        if path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES:
-            yield path
+        suffix = Path(found.path).suffix.lower()
+        if found.problem or suffix in PICTURE_SUFFIXES | VIDEO_SUFFIXES:
+            yield found
+
+
+def _is_video(file: StoredFile) -> bool:
+    return not file.problem and Path(file.path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def _files(source: str) -> list[Path]:

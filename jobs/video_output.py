@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.specs import StylizeVideo
@@ -11,7 +12,17 @@ from pipeline.encoders import CONTAINERS
 from pipeline.video_sources import FoundVideo, find_videos, is_one_video
 
 
-def inputs_and_outputs(job: StylizeVideo) -> list[tuple[Path, Path]]:
+@dataclass(frozen=True)
+class PlannedFilm:
+    """A film and its output."""
+
+    path: Path
+    output: Path
+    problem: str | None = None
+    """Why it cannot be done, where that is known."""
+
+
+def planned_films(job: StylizeVideo) -> list[PlannedFilm]:
     """Return every film with its output. Raises InputError.
 
     In a folder names are kept, those below folders and globs with their folders. An ending that
@@ -20,22 +31,27 @@ def inputs_and_outputs(job: StylizeVideo) -> list[tuple[Path, Path]]:
     """
     found = find_videos(job.inputs, output=job.output)
     if not _is_folder(job, found):
-        return [(found[0].path, _marked(job.output, job.mark))]
-    pairs = [(each.path, _marked(job.output / _written(each.name), job.mark)) for each in found]
-    _check_names(pairs)
-    return pairs
+        return [PlannedFilm(found[0].path, _marked(job.output, job.mark))]
+    films = [
+        PlannedFilm(
+            each.path, _marked(job.output / _written(each.name), job.mark), problem=each.problem
+        )
+        for each in found
+    ]
+    _check_names(films)
+    return films
 
 
-def make_folders(job: StylizeVideo, pairs: Sequence[tuple[Path, Path]]) -> None:
+def make_folders(job: StylizeVideo, films: Sequence[PlannedFilm]) -> None:
     """Make the folders that outputs go into, where the output is a folder. Raises InputError."""
-    if pairs[0][1].parent == job.output.parent and len(pairs) == 1 and not job.into_folder:
+    if films[0].output.parent == job.output.parent and len(films) == 1 and not job.into_folder:
         return  # beside a name nothing is made: it may be mistyped
-    for _, output in pairs:
+    for folder in dict.fromkeys(each.output.parent for each in films if not each.problem):
         try:
-            output.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"-o {job.output}: {output.parent} cannot be made ({error.strerror})"
+                f"-o {job.output}: {folder} cannot be made ({error.strerror})"
             ) from error
 
 
@@ -68,12 +84,14 @@ def _marked(output: Path, mark: str) -> Path:
     return output.with_name(f"{output.stem}-{mark}{output.suffix}") if mark else output
 
 
-def _check_names(pairs: Sequence[tuple[Path, Path]]) -> None:
+def _check_names(films: Sequence[PlannedFilm]) -> None:
     seen: dict[Path, Path] = {}
-    for path, output in pairs:
-        if output in seen:
+    for film in films:
+        if film.problem:
+            continue
+        if film.output in seen:
             raise InputError(
-                f"{seen[output]} and {path} would both become {output}; "
+                f"{seen[film.output]} and {film.path} would both become {film.output}; "
                 "give them different names, or stylize them apart"
             )
-        seen[output] = path
+        seen[film.output] = film.path

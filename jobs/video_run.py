@@ -17,6 +17,7 @@ import av
 from jobs.finished_films import find_record, made_with, write_record
 from jobs.segment_ledger import SegmentLedger
 from jobs.specs import StylizeVideo
+from jobs.video_output import PlannedFilm
 from jobs.video_report import VideoReport, with_outcome
 from jobs.workers import stroke_choice
 from nst_core import __version__
@@ -62,10 +63,11 @@ class VideoRun:
     Errors of this input end up in ``report``, never in an exception: others go on.
     """
 
-    def __init__(self, path: Path, output: Path, job: StylizeVideo, style: Style) -> None:
-        self.report = VideoReport(str(path), str(output))
-        self._path = path
-        self._output = output
+    def __init__(self, film: PlannedFilm, job: StylizeVideo, style: Style) -> None:
+        self.report = VideoReport(str(film.path), str(film.output))
+        self._path = film.path
+        self._output = film.output
+        self._problem = film.problem
         self._job = job
         self._style = style
         self._plan: _Plan | None = None
@@ -121,6 +123,8 @@ class VideoRun:
         """Probe and plan, and look for segments finished by an earlier run."""
         self._turn = time.monotonic()
         with self._timed("scan"), self._errors_reported():
+            if self._problem:
+                raise InputError(self._problem)
             if os.path.lexists(self._output) and not self._job.overwrite:
                 self.report.status = "skipped"
                 self._find_it_done()

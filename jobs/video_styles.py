@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
-from jobs.progress import OnProgress, ignore_progress
+from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.specs import StyleSpec, StylizeVideo
 from jobs.stylize_video import StylizeVideoReport, stylize_videos
-from jobs.video_output import inputs_and_outputs
+from jobs.video_output import planned_films
 from jobs.workers import find_checked
 from nst_core.errors import InputError
 
@@ -32,10 +33,55 @@ def stylize_in_styles(
                 "could not tell them apart, so name each once, or rename its file"
             )
         jobs[name] = replace(job, style=spec, mark=name)
-        inputs_and_outputs(jobs[name])
-    reports = [stylize_videos(each, on_progress) for each in jobs.values()]
+        planned_films(jobs[name])
+    counted = _AllStyles(list(jobs), on_progress)
+    reports = []
+    for name, each in jobs.items():
+        with counted.style(name) as show:
+            reports.append(stylize_videos(each, show))
     return StylizeVideoReport(
         engine=next((each.engine for each in reports if each.engine != "none"), "none"),
         workers=max(each.workers for each in reports),
         inputs=[one for each in reports for one in each.inputs],
     )
+
+
+class _AllStyles:
+    """One count of frames over all styles: those that are still to come have the same films."""
+
+    def __init__(self, names: Sequence[str], on_progress: OnProgress) -> None:
+        self._names = names
+        self._on_progress = on_progress
+        self._before = 0
+        """Frames of the styles that are through."""
+        self._most = 0
+        """Frames of all films in one style, as far as they are known."""
+
+    @contextmanager
+    def style(self, name: str) -> Iterator[OnProgress]:
+        """Give what shows the progress of a style as a part of the whole."""
+        number = self._names.index(name)
+        styles_left = len(self._names) - number
+        frames = 0
+
+        def show(progress: Progress) -> None:
+            nonlocal frames
+            frames = progress.total
+            self._most = max(self._most, frames)
+            done, total = self._before + progress.done, self._before + self._most * styles_left
+            rate, seconds = progress.per_second, progress.seconds_left
+            self._on_progress(
+                replace(
+                    progress,
+                    done=done,
+                    total=total,
+                    note=f"style {name} ({number + 1} of {len(self._names)})",
+                    is_all=progress.is_all or number > 0,
+                    seconds_left=(total - done) / rate if rate and seconds is not None else None,
+                )
+            )
+
+        yield show
+        self._before += frames
+        if styles_left == 1 and frames < self._most:  # some were there already, or failed
+            self._on_progress(Progress(self._before, self._before, "frames"))

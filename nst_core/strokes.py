@@ -40,10 +40,12 @@ class StrokeChoice:
         wanted, stroke = self._wanted(height, width), self.of(height, width)
         if not self.sizes or self.factor == 1 or wanted == stroke:
             return None
-        wider, widest = ("wider", "widest") if wanted > stroke else ("finer", "finest")
+        outermost = "widest" if wanted > stroke else "finest"
         return (
-            f"strokes of --stroke {self.factor:g} would be {wider} than the style's, which reach "
-            f"{self.sizes[0]:g} to {self.sizes[-1]:g} only: they are its {widest}"
+            f"--stroke {self.factor:g} is relative to the size of the picture: {width}x{height} "
+            f"pixels would need strokes of size {wanted:.2g}, and the style has {self.sizes[0]:g} "
+            f"to {self.sizes[-1]:g}; its {outermost} are taken, "
+            f"{stroke / wanted:.2g} times as wide as asked for"
         )
 
     def _wanted(self, height: int, width: int) -> float:

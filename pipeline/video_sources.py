@@ -30,6 +30,8 @@ class FoundVideo:
     path: Path
     name: str
     """Its path below the folder that was named, or below a glob's folder without wildcards."""
+    problem: str | None = None
+    """Why it is none: a folder that links to one above it, or cannot be listed."""
 
 
 def is_one_video(source: Path) -> bool:
@@ -41,8 +43,8 @@ def find_videos(sources: Sequence[Path], *, output: Path) -> list[FoundVideo]:
     """Find the films, in the order in which they are named, below folders by name.
 
     What lies below ``output`` was made by an earlier run, and is left out of folders and globs.
-    A file that does not exist is found too: its own report will say so. Raises InputError for a
-    folder or glob without a film, a folder that cannot be listed, and a URI.
+    A file that does not exist is found too, its own report will say so, and a folder below that
+    cannot be looked through. Raises InputError for a folder or glob without a film, and a URI.
     """
     storage = LocalStorage()
     without = storage.real(str(output)) if output.is_dir() else None
@@ -73,14 +75,15 @@ def _found(storage: LocalStorage, source: Path, without: str | None) -> Iterator
             storage.glob(str(source.absolute()), without=without), key=lambda each: each.name
         )
         nothing = f"{source}: no match for this glob"
-    if not films:
-        raise InputError(nothing)
+    if all(each.problem for each in films):
+        problems = [each.problem for each in films if each.problem]
+        is_all = bool(films) and not films[0].name  # the very folder cannot be listed
+        raise InputError("; ".join(problems if is_all else [nothing, *problems[:1]]))
     for film in films:
-        if film.problem:
-            raise InputError(film.problem)
         path = Path(film.path)
         is_below = not source.is_absolute() and path.is_relative_to(Path.cwd())
-        yield FoundVideo(path.relative_to(Path.cwd()) if is_below else path, film.name)
+        path = path.relative_to(Path.cwd()) if is_below else path
+        yield FoundVideo(path, film.name, film.problem)
 
 
 def _is_video(file: StoredFile) -> bool:

@@ -49,6 +49,16 @@ def test_warnings_are_told_at_once_and_not_again_by_the_report(
         assert capsys.readouterr().err == "warning: film.mkv: a tag is lost\n"
 
 
+def test_a_total_that_is_not_all_looks_like_no_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.shown_progress() as show:
+        show(Progress(48, 48, "frames", per_second=22.1, is_all=False))
+        show(Progress(96, 96, "frames", per_second=22.1, is_all=False))
+        show(Progress(144, 144, "frames", per_second=22.1))
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("48 of 48 frames so far, 22.1 frames/s, ")
+    assert last.startswith("144 of 144 frames, 100 %, ")
+
+
 def test_jobs_that_measure_nothing_get_their_line_too(capsys: pytest.CaptureFixture[str]) -> None:
     with console.shown_progress() as show:
         show(Progress(3, 12, "pictures", "a.png"))

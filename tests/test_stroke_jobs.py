@@ -281,9 +281,8 @@ def test_a_film_beyond_the_strokes_of_a_style_says_so(
     assert report.status == "done"
     assert set(strokes_done) == {WIDE}
     (warning,) = report.warnings
-    assert (
-        f"--stroke 4 would be wider than the style's, which reach {FINE:g} to {WIDE:g}" in warning
-    )
+    assert "--stroke 4 is relative to the size of the picture: " in warning
+    assert f"the style has {FINE:g} to {WIDE:g}; its widest are taken" in warning
 
 
 def test_a_style_of_one_stroke_is_asked_for_no_other(

@@ -398,3 +398,20 @@ def test_a_film_without_an_ending_is_no_picture_whatever_pillow_knows(tmp_path: 
     found = sort_sources([str(film), str(picture)], str(tmp_path / "out"))
     assert found.videos == (film,)
     assert found.pictures == (str(picture),)
+
+
+def test_a_link_loop_in_a_folder_of_films_is_told_and_the_films_are_done(
+    short_clip: Path, model: Path, tmp_path: Path
+) -> None:
+    films, empty = tmp_path / "films", tmp_path / "empty"
+    for folder in (films, empty):
+        folder.mkdir()
+        (folder / "loop").symlink_to(folder, target_is_directory=True)
+    (films / short_clip.name).write_bytes(short_clip.read_bytes())
+    report = upscale(_job(films, tmp_path / "out", model))
+    assert report.images is not None
+    assert report.videos is not None
+    assert [each["path"] for each in report.images.failures] == [str(films / "loop")]
+    assert [one.status for one in report.videos.inputs] == ["done"]
+    with pytest.raises(InputError, match=r"neither a picture nor a video.*loop: links to a folder"):
+        upscale(_job(empty, tmp_path / "out", model))

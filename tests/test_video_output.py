@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,3 +160,60 @@ def test_progress_ends_with_the_time_that_the_summary_tells(here: Path) -> None:
     summary = re.search(r"verified, ([\d.]+) s \(", told.out)
     assert summary, told.out
     assert abs(float(match[1]) - float(summary[1])) < 2
+
+
+@pytest.mark.parametrize("inputs", [("films",), ("films/**/*.m*",)])
+def test_a_link_loop_is_one_failure_and_the_films_are_done(
+    inputs: tuple[str, ...], here: Path
+) -> None:
+    Path("films/deep/loop").symlink_to(here / "films", target_is_directory=True)
+    ended = _stylize(*inputs, "-o", "out", "--json")
+    assert ended.code == 1
+    told = [line for line in ended.error.splitlines() if line.startswith("error")]
+    assert len(told) == 1
+    assert told[0].endswith("films/deep/loop: links to a folder above it")
+    by_status: dict[str, set[str]] = {"done": set(), "failed": set()}
+    for one in json.loads(ended.out)["inputs"]:
+        by_status[one["status"]].add(Path(one["input"]).name)
+    assert by_status == {"done": {"one.mp4", "two.mkv", "three.mov"}, "failed": {"loop"}}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "words"),
+    [
+        (("empty",), "out", "empty: no videos in this folder"),
+        (("films", "empty"), "out", "empty: no videos in this folder"),
+        (("empty/**/*.mp4",), "out", "no match for this glob"),
+        (("films", "film.mp4"), "out.mp4", "out.mp4/"),
+        (("films", "films/deep/../one.mp4"), "out", "would both become"),
+    ],
+)
+def test_a_link_loop_hides_no_other_mistake(
+    inputs: tuple[str, ...], output: str, words: str, here: Path
+) -> None:
+    Path("empty").mkdir()
+    for folder in ("empty", "films"):
+        Path(folder, "loop").symlink_to(here / folder, target_is_directory=True)
+    ended = _stylize(*inputs, "-o", output)
+    assert ended.code == 2
+    assert words in ended.error_line
+    assert not Path(output).exists()
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_the_others_are_done(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scandir(folder: str | Path) -> Any:
+        if str(folder).endswith(("films/deep", "locked")):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return listed(folder)
+
+    listed = os.scandir
+    monkeypatch.setattr("pipeline.storage.os.scandir", scandir)
+    ended = _stylize("films", "-o", "out")
+    assert ended.code == 1
+    assert "error: films/deep: cannot be listed (Permission denied)\n" in ended.error
+    assert _files("out") == {"one.mp4", "two.mkv"}
+    Path("locked").mkdir()
+    refused = _stylize("locked", "-o", "out")
+    assert refused.error_line == "error: locked: cannot be listed (Permission denied)"

@@ -194,14 +194,18 @@ class _PlainLines:
         if progress.warnings or progress.news:
             return
         now = time.monotonic()
-        if now - self._last < _SECONDS_BETWEEN_LINES and progress.done < progress.total:
+        has_ended = progress.is_all and progress.done >= progress.total
+        if now - self._last < _SECONDS_BETWEEN_LINES and not has_ended:
             return
         self._last = now
         line = _without_empty(
             ", ",
-            f"{progress.done} of {counted(progress.total, progress.unit)}",
-            f"{100 * progress.done // progress.total} %" if progress.total else "",
-            _rate(progress) if progress.done < progress.total else "",
+            f"{progress.done} of {counted(progress.total, progress.unit)}"
+            f"{'' if progress.is_all else ' so far'}",
+            f"{100 * progress.done // progress.total} %"
+            if progress.total and progress.is_all
+            else "",
+            "" if has_ended else _rate(progress),
             _left(progress) or f"{now - self._start:.0f} s",
             progress.note,
         )
