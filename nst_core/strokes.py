@@ -35,17 +35,21 @@ class StrokeChoice:
     def limit(self, height: int, width: int) -> str | None:
         """Say in a line that the style does not reach what is asked for; None where it does.
 
-        Nothing is asked for with a factor of 1: strokes are in proportion as far as they reach.
+        The line is the same for all pictures: it is told once. Nothing is asked for with a factor
+        of 1: strokes are in proportion as far as they reach.
         """
         wanted, stroke = self._wanted(height, width), self.of(height, width)
         if not self.sizes or self.factor == 1 or wanted == stroke:
             return None
-        outermost = "widest" if wanted > stroke else "finest"
+        is_wide = wanted > stroke
+        asked, small, taken = (
+            ("wider", "large", "finer") if is_wide else ("finer", "small", "wider")
+        )
         return (
-            f"--stroke {self.factor:g} is relative to the size of the picture: {width}x{height} "
-            f"pixels would need strokes of size {wanted:.2g}, and the style has {self.sizes[0]:g} "
-            f"to {self.sizes[-1]:g}; its {outermost} are taken, "
-            f"{stroke / wanted:.2g} times as wide as asked for"
+            f"--stroke {self.factor:g} is relative to the size of the picture: in one as {small} "
+            f"as this it asks for {asked} strokes than the style has ({self.sizes[0]:g} to "
+            f"{self.sizes[-1]:g}); its {'widest' if is_wide else 'finest'} are taken, which are "
+            f"{taken} than asked for"
         )
 
     def _wanted(self, height: int, width: int) -> float:

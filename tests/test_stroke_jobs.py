@@ -123,7 +123,7 @@ def test_strokes_beyond_the_style_are_said_once_for_all_pictures(
     assert report.warnings == []
     report = stylize_images(images_job(pictures, tmp_path / "out", styles=(_wave(pack, 4),)))
     (warning,) = report.warnings
-    assert "strokes of --stroke 4 would be wider than the style's" in warning["warning"]
+    assert "--stroke 4 is relative to the size of the picture: " in warning["warning"]
     for name in ("b.png", "d.png"):
         expected = _stylized(pack, WIDE, pictures / name)
         np.testing.assert_array_equal(_pixels(tmp_path / "out" / name), expected)
@@ -282,7 +282,7 @@ def test_a_film_beyond_the_strokes_of_a_style_says_so(
     assert set(strokes_done) == {WIDE}
     (warning,) = report.warnings
     assert "--stroke 4 is relative to the size of the picture: " in warning
-    assert f"the style has {FINE:g} to {WIDE:g}; its widest are taken" in warning
+    assert f"the style has ({FINE:g} to {WIDE:g}); its widest are taken" in warning
 
 
 def test_a_style_of_one_stroke_is_asked_for_no_other(

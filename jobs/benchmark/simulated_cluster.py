@@ -23,6 +23,7 @@ from jobs.benchmark.repeated_film import make_second, repeat
 from jobs.benchmark.section import Cell, Section
 from jobs.benchmark.sleeping_worker import SealedSegment, SleepingWorker, SleptSegment
 from jobs.specs import StyleSpec, StylizeVideo
+from jobs.video_output import PlannedFilm
 from jobs.video_run import VideoRun
 from jobs.workers import find_checked
 from pipeline.segment_task import StylizedSegment
@@ -129,7 +130,7 @@ def _feed(film: Path, workers: int, factory: Any) -> _Fed:
 
     output = film.with_name(f"{workers}-out.mp4")
     job = StylizeVideo((film,), output, StyleSpec("identity"), segment_seconds=1, resume=False)
-    run = VideoRun(film, job.output, job, find_checked(job.style))
+    run = VideoRun(PlannedFilm(film, output), job, find_checked(job.style))
     pool = ActorPool(
         factory,
         Resources(cpus=_CPUS_IN_ALL / workers),
