@@ -14,14 +14,15 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 
 from nst_core.errors import MediaError
-from pipeline.converted_sound import PCM_CONTAINERS, pcm_codec_for, pcm_in_words
+from pipeline.channel_layouts import is_of_its_own, layout_of, misplaced_in_matroska
+from pipeline.converted_sound import conversion_in_words, gives_floats, sound_codecs_for
 from pipeline.converted_subtitles import text_codecs_for
 from pipeline.covers import COVER_TYPES, is_cover
 from pipeline.encoders import Container, container_for
 from pipeline.late_streams import is_unknown, only_data_begins_later
 from pipeline.media_file import demux, open_source
 from pipeline.muxers import abilities
-from pipeline.passages import CopyPlan, Way, is_converted, is_pcm, is_text
+from pipeline.passages import CopyPlan, Way, is_converted, is_sound, is_text
 from pipeline.rehearsal import rehearse
 from pipeline.source_video import SourceVideo
 
@@ -60,6 +61,8 @@ def plan_copies(source: SourceVideo, output: Path, *, allow_left_out: bool = Fal
                 warnings.append(_left_out(source, stream, output, allowed=allow_left_out))
             elif is_converted(possible[0]):
                 warnings.append(_converted(stream, possible[0], output))
+            if possible and isinstance(stream, AudioStream) and container.format == "matroska":
+                warnings += _misplaced(stream, possible[0])
     chosen = {index: possible[0] for index, possible in ways.items() if possible}
     return CopyPlan(chosen, tuple(warnings), strict)
 
@@ -97,11 +100,9 @@ def _ways(stream: Any, container: Container, supported: frozenset[str]) -> Itera
         if context.name in supported:
             yield "copy"
         if isinstance(stream, AudioStream):
-            if container.format == "matroska":
+            if container.format == "matroska" and not is_of_its_own(layout_of(context)):
                 yield "acm"
-            pcm = pcm_codec_for(stream)
-            if pcm and container.format in PCM_CONTAINERS:
-                yield pcm
+            yield from sound_codecs_for(stream, container.format)
         if stream.type == "subtitle":
             codec = _codec(stream)
             yield from (way for way in text_codecs_for(codec, container.format) if way != codec)
@@ -115,8 +116,15 @@ def _converted(stream: Any, way: Way, output: Path) -> str:
         return f"{_in_words(stream)} is converted to {way}: {reason}; {kept}"
     if _codec(stream) == way:
         reason = f"{output.suffix} knows no pauses in it: they become silence"
-    words = pcm_in_words(way) if is_pcm(way) else way
-    return f"{_in_words(stream)} is converted to {words}, without any loss: {reason}"
+    exact = "; an output named .mkv keeps it" if way == "flac" and gives_floats(stream) else ""
+    words = conversion_in_words(stream, way) if is_sound(way) else way
+    return f"{_in_words(stream)} is converted to {words}: {reason}{exact}"
+
+
+def _misplaced(stream: AudioStream, way: Way) -> list[str]:
+    codec = _codec(stream) if way == "copy" else way
+    words = misplaced_in_matroska(stream.codec_context) if codec.startswith("pcm_") else ""
+    return [f"{_in_words(stream)}: {words}"] if words else []
 
 
 def _left_out(source: SourceVideo, stream: Any, output: Path, *, allowed: bool) -> str:

@@ -14,7 +14,7 @@ import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from pipeline.channel_layouts import told_layout
+from pipeline.channel_layouts import layout_of, told_layout
 from pipeline.ebml import LARGEST_HEADER, TRACK_ENTRY, children, find_tracks, renew_checksum
 
 _CODEC_ID, _CODEC_PRIVATE = 0x86, 0x63A2
@@ -31,7 +31,7 @@ def add_acm(result: OutputContainer, original: AudioStream) -> AudioStream:
     header = _windows_header(original)
     context = original.codec_context
     stream = result.add_stream("pcm_s16le", rate=context.sample_rate)
-    stream.codec_context.layout = told_layout(context.layout)
+    stream.codec_context.layout = told_layout(layout_of(context))
     stream.codec_context.extradata = header
     return stream
 

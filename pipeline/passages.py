@@ -12,21 +12,21 @@ from av.container import OutputContainer
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
-from pipeline.channel_layouts import told_layout
-from pipeline.converted_sound import PcmCodec, SoundDecoder, add_pcm
+from pipeline.channel_layouts import layout_of, told_layout
+from pipeline.converted_sound import PcmCodec, SoundCodec, SoundDecoder, add_converted, flac_frame
 from pipeline.converted_subtitles import SubtitleConverter, TextCodec
 from pipeline.matroska_acm import add_acm
 
-Way: TypeAlias = "Literal['copy', 'acm'] | PcmCodec | TextCodec"
-"""Copied as the container's own kind of stream, or under a Windows header; or converted to PCM, or
-to text subtitles of another codec."""
+Way: TypeAlias = "Literal['copy', 'acm'] | SoundCodec | TextCodec"
+"""Copied as the container's own kind of stream, or under a Windows header; or converted to PCM or
+FLAC, or to text subtitles of another codec."""
 WITHOUT_PAUSES = frozenset({"mov", "mp4"})
 """Containers, by FFmpeg's names, that count the samples of PCM and know no pauses in it."""
 
 
-def is_pcm(way: Way) -> TypeGuard[PcmCodec]:
-    """Whether a stream is decoded, and written as PCM."""
-    return way in get_args(PcmCodec)
+def is_sound(way: Way) -> TypeGuard[SoundCodec]:
+    """Whether a stream is decoded, and written as PCM or FLAC."""
+    return way == "flac" or way in get_args(PcmCodec)
 
 
 def is_text(way: Way) -> TypeGuard[TextCodec]:
@@ -34,9 +34,9 @@ def is_text(way: Way) -> TypeGuard[TextCodec]:
     return way in get_args(TextCodec)
 
 
-def is_converted(way: Way) -> TypeGuard[PcmCodec | TextCodec]:
+def is_converted(way: Way) -> TypeGuard[SoundCodec | TextCodec]:
     """Whether a stream is decoded, and written in another codec."""
-    return is_pcm(way) or is_text(way)
+    return is_sound(way) or is_text(way)
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,12 @@ class Passage:
         elif is_text(way):
             self._converter = SubtitleConverter(result, cast("SubtitleStream", original), way)
             self.stream = self._converter.stream
-        elif is_pcm(way):
+        elif is_sound(way):
             sound = cast("AudioStream", original)
             fills_gaps = result.format.name in WITHOUT_PAUSES
             self._decoder = SoundDecoder(sound, fills_gaps=fills_gaps)
-            self.stream = add_pcm(result, sound, way)
+            self.stream = add_converted(result, sound, way)
+            self._is_flac = way == "flac"
 
     def take(self, packet: av.Packet[Any] | None) -> Iterator[av.Packet[Any]]:
         """Packets of the output's stream for the next one of the source; None: the end.
@@ -94,7 +95,7 @@ class Passage:
             return
         encoder: Any = self.stream
         for frame in self._decoder.decode(packet):
-            yield from encoder.encode(frame)
+            yield from encoder.encode(flac_frame(frame) if self._is_flac else frame)
         if packet is None:
             yield from encoder.encode(None)
         self.damaged = self._decoder.damaged
@@ -104,7 +105,8 @@ def _add_copy(result: OutputContainer, original: Any) -> Stream:
     opaque = {} if original.codec_context is None else {"opaque": True}
     stream: Any = result.add_stream_from_template(original, **opaque)
     if isinstance(stream, AudioStream):
-        told = told_layout(stream.codec_context.layout)
-        if told != stream.codec_context.layout:
+        layout = layout_of(stream.codec_context)
+        told = told_layout(layout)
+        if told is not layout:
             stream.codec_context.layout = told
     return cast("Stream", stream)

@@ -20,6 +20,7 @@ from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
 from nst_core.errors import MediaError
+from pipeline.channel_layouts import layout_of
 from pipeline.copied_packets import CopiedPackets
 from pipeline.covers import is_cover
 from pipeline.encoders import Container
@@ -98,7 +99,7 @@ class _Trial:
         if isinstance(original, AudioStream) and way == "copy":
             bits = _PCM_BITS.search(original.codec_context.codec.canonical_name)
             self.needs_all = bits is not None and container.format in WITHOUT_PAUSES
-            frame_bits = int(bits[1]) * original.codec_context.layout.nb_channels if bits else 8
+            frame_bits = int(bits[1]) * layout_of(original.codec_context).nb_channels if bits else 8
             self._bytes_per_second = original.codec_context.sample_rate * frame_bits // 8
         self._bytes_seen = 0
         self._begins: Fraction | None = None
@@ -154,7 +155,7 @@ class _Trial:
         self._file.seek(0)
         self._expected.text = self._text
         with av.open(self._file, "r") as container:
-            found = StreamContents.of(container.streams[0], as_text=self.is_text)
+            found = StreamContents.of(container.streams[0], converted=self.is_text)
             for packet in container.demux(container.streams[0]):
                 if packet.size:
                     found.take(packet)

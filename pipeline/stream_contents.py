@@ -18,10 +18,12 @@ from typing import Any, cast
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 from numpy.typing import NDArray
 
+from pipeline.converted_sound import SampleReader
 from pipeline.covers import is_cover
 from pipeline.subtitle_text import TEXT_SOURCES, TextReader, show_alike
 
@@ -92,18 +94,25 @@ class StreamContents:
     digest: Any = field(default_factory=hashlib.sha256)
     text: TextReader | None = None
     """Of subtitles whose words and times are compared, not their bytes."""
+    samples: SampleReader | None = None
+    """Likewise of sound."""
 
     @classmethod
-    def of(cls, stream: Stream, *, as_text: bool = False) -> StreamContents:
-        """Begin for a stream of an open container; ``as_text`` reads text subtitles as such."""
+    def of(cls, stream: Stream, *, converted: bool = False) -> StreamContents:
+        """Begin for a stream of an open container.
+
+        ``converted`` decodes text subtitles and FLAC: to be compared with what they were made of.
+        """
         context = getattr(stream, "codec_context", None)
         kind = _COVER if is_cover(stream) else stream.type
         codec = context.codec.canonical_name if context else ""
         length_size = _length_size(codec, context.extradata or b"") if context else 0
-        text = None
-        if as_text and codec in TEXT_SOURCES:
-            text = TextReader(cast("SubtitleStream", stream))
-        return cls(kind, codec, stream.time_base or Fraction(1), length_size, text=text)
+        contents = cls(kind, codec, stream.time_base or Fraction(1), length_size)
+        if converted and codec in TEXT_SOURCES:
+            contents.text = TextReader(cast("SubtitleStream", stream))
+        if converted and codec == "flac":
+            contents.samples = SampleReader(cast("AudioStream", stream))
+        return contents
 
     @property
     def times(self) -> Times:
@@ -121,6 +130,8 @@ class StreamContents:
             return  # muxers fill pauses
         if self.text:
             self.text.take(packet)
+        if self.samples:
+            self.samples.take(packet)
         parts = self._payload(memoryview(cast("Any", packet))) if payload else ()
         self.add(parts, packet.pts, packet.duration or 0)
 
@@ -140,6 +151,8 @@ class StreamContents:
         if self.text:
             theirs = copy.text.cues if copy.text else []
             return show_alike(self.text.cues, theirs, later_by=later_by)
+        if self.samples:
+            return self._sounds_like(copy, later_by=later_by)
         if (self.kind, self.size, self.digest.digest()) != (
             *(copy.kind, copy.size, copy.digest.digest()),
         ):
@@ -150,6 +163,14 @@ class StreamContents:
                 return True
             may_differ = copy.codec.startswith("pcm_")
         return may_differ and self._flows_like(copy, later_by=float(later_by))
+
+    def _sounds_like(self, copy: StreamContents, *, later_by: Fraction) -> bool:
+        """Whether a copy has the same samples from the same time on, without pauses."""
+        if not (self.samples and copy.samples and self.pts and copy.pts):
+            return False
+        late = copy.times.earliest - self.times.earliest - later_by
+        is_in_time = abs(late) <= UNEVEN_SECONDS + self.tick + copy.tick
+        return is_in_time and self.samples.digest.digest() == copy.samples.digest.digest()
 
     def _flows_like(self, copy: StreamContents, *, later_by: float) -> bool:
         """Whether every packet's first byte is due at the same time in a copy cut anew.

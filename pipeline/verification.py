@@ -17,11 +17,11 @@ from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
 from pipeline.chapters import chapter_starts, chapters_for
-from pipeline.converted_sound import PcmCodec, SoundDecoder, pcm_bytes
+from pipeline.converted_sound import SampleReader, SoundCodec, SoundDecoder, flac_frame, pcm_bytes
 from pipeline.copied_packets import CopiedPackets
 from pipeline.first_frame import display_matrix, first_frame
 from pipeline.media_file import film_streams, films_before, open_source
-from pipeline.passages import WITHOUT_PAUSES, CopyPlan, Way, is_pcm, is_text
+from pipeline.passages import WITHOUT_PAUSES, CopyPlan, Way, is_converted, is_sound, is_text
 from pipeline.source_video import SourceVideo
 from pipeline.stream_contents import StreamContents, Times
 from pipeline.subtitle_text import CUE_TICK
@@ -95,8 +95,8 @@ def verify(
         video_stream = film_streams(container)[place]
         video_index, output_format = video_stream.index, container.format.name
         beside = _beside_output(container, video_stream)
-    has_text = any(is_text(way) for way in copies.ways.values())
-    written = _read_output(output, video_index, as_text=has_text)
+    any_converted = any(is_converted(way) for way in copies.ways.values())
+    written = _read_output(output, video_index, converted=any_converted)
     with open_source(source.path) as container:
         kept = _beside_source(container, source, copies, output_format)
         originals = _read_copies(container, source, copies, output_format, frozenset(refused))
@@ -138,11 +138,12 @@ def _shift(found: Times, expected: Sequence[Times], output_format: str) -> Fract
     return -earliest if earliest < 0 and moved_by > -earliest / 2 else Fraction(0)
 
 
-def _read_output(path: Path, video_index: int, *, as_text: bool) -> dict[int, StreamContents]:
+def _read_output(path: Path, video_index: int, *, converted: bool) -> dict[int, StreamContents]:
     """Every stream by its index; the payload of the picture, which is new, is not hashed."""
     with open_source(path) as container:
         streams = {
-            stream.index: StreamContents.of(stream, as_text=as_text) for stream in container.streams
+            stream.index: StreamContents.of(stream, converted=converted)
+            for stream in container.streams
         }
         try:
             for packet in container.demux():
@@ -182,23 +183,26 @@ class _Expected:
     """What a copied stream should hold: its packets, or the samples or texts that they hold."""
 
     def __init__(self, stream: Stream, way: Way, *, fills_gaps: bool) -> None:
-        self.contents = StreamContents.of(stream, as_text=is_text(way))
-        self._codec: PcmCodec | None = None
+        self.contents = StreamContents.of(stream, converted=is_text(way))
+        self._codec: SoundCodec | None = None
         if is_text(way):
             self.contents.tick = CUE_TICK
-        elif is_pcm(way):
+        elif is_sound(way):
             sound = cast("AudioStream", stream)
             self._codec = way
             self._decoder = SoundDecoder(sound, fills_gaps=fills_gaps)
             tick = Fraction(1, sound.codec_context.sample_rate)
-            self.contents = replace(self.contents, codec=way, tick=tick)
+            samples = SampleReader(sound) if way == "flac" else None
+            self.contents = replace(self.contents, codec=way, tick=tick, samples=samples)
 
     def take(self, packet: av.Packet[Any] | None) -> None:
         """Add a packet of the source; None stands for the end."""
         if self._codec:
             for frame in self._decoder.decode(packet):
-                samples = pcm_bytes(frame, self._codec)
-                self.contents.add([samples], frame.pts, frame.samples)
+                if self.contents.samples:
+                    self.contents.samples.add(flac_frame(frame))
+                samples = () if self._codec == "flac" else [pcm_bytes(frame, self._codec)]
+                self.contents.add(samples, frame.pts, frame.samples)
         elif packet and self.contents.text:
             for cue in self.contents.text.take(packet):
                 self.contents.add((), cue.start, cue.end - cue.start)

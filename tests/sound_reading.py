@@ -85,6 +85,8 @@ def _decode(codec: Any, packet: Any) -> list[Any]:
 
 
 def _samples(frame: Any) -> NDArray[np.float64]:
+    if frame.format.is_planar and frame.layout.nb_channels >= 8:  # PyAV reads beyond their list
+        (frame,) = av.AudioResampler(frame.format.packed.name).resample(frame)
     array: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         array = array.reshape(-1, len(frame.layout.channels)).T

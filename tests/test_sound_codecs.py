@@ -15,15 +15,18 @@ import numpy as np
 import pytest
 
 from nst_core.errors import MediaError
+from pipeline.converted_sound import flac_frame
 from pipeline.copied_streams import plan_copies
 from pipeline.source_video import probe
-from tests.media import make_clip
+from tests.media import make_clip, stream_packets
 from tests.pieces import reassembled
 from tests.sound_reading import read_sound
 
 _TOLERANCE = Fraction(2, 1000)
 """Seconds: two ticks of Matroska."""
 _VIDEO = {"asf": "wmv2", "flv": "flv", "mpegts": "mpeg2video", "vob": "mpeg2video"}
+_MPEG_7_1_C = ((128 << 16) + 8).to_bytes(4)
+"""A layout of Apple's in which the loudspeakers have another order than FFmpeg's."""
 _BITS = {"pcm_s16le": 16, "pcm_s24le": 24, "pcm_s32le": 32, "pcm_f32le": 32, "pcm_f64le": 64}
 
 
@@ -46,31 +49,37 @@ class SoundKind:
 
 
 _S16, _S24, _S32, _F32, _F64 = "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"
+_FLAC = "flac"
+"""Of 24 bits: readers of some years ago know no PCM of more than 16 bits in mp4."""
+_ROUNDED = 2.0**-24
+"""Of full scale: half of a step of 24 bits."""
 
 SOUND_KINDS = (
     SoundKind("aac", "mpegts"),
-    SoundKind("aac", "mpegts", mov=_F32, mp4=_F32, options=(("mpegts_flags", "latm"),)),
+    SoundKind("aac", "mpegts", mov=_F32, mp4=_FLAC, options=(("mpegts_flags", "latm"),)),
     SoundKind("ac3", "mpegts"),
     SoundKind("eac3", "mpegts"),
     SoundKind("libmp3lame", "avi"),
     SoundKind("mp2", "vob"),
     SoundKind("libopus", "nut", mov=_F32),
+    SoundKind("libopus", "nut", mov=_F32, layout="7.1"),
     SoundKind("vorbis", "nut", mov=_F32),
     SoundKind("flac", "matroska", mov=_S16),
     SoundKind("alac", "mov"),
     SoundKind("wavpack", "matroska", mov=_S16, mp4=_S16),
+    SoundKind("wavpack", "matroska", mov=_S16, mp4=_S16, layout="7.1"),
     SoundKind("tta", "matroska", mov=_S16, mp4=_S16),
-    SoundKind("wmav1", "asf", mov=_F32, mp4=_F32, bit_rate=128_000),
-    SoundKind("wmav2", "asf", mov=_F32, mp4=_F32, bit_rate=128_000),
+    SoundKind("wmav1", "asf", mov=_F32, mp4=_FLAC, bit_rate=128_000),
+    SoundKind("wmav2", "asf", mov=_F32, mp4=_FLAC, bit_rate=128_000),
     SoundKind("adpcm_ima_wav", "avi", mov=_S16, mp4=_S16),
     SoundKind("adpcm_ima_qt", "mov", mkv=_S16, mp4=_S16),
     SoundKind("adpcm_ms", "avi", mov=_S16, mp4=_S16),
     SoundKind("adpcm_swf", "flv", mov=_S16, mp4=_S16, rate=22_050),
     SoundKind("adpcm_yamaha", "nut", mov=_S16, mp4=_S16),
-    SoundKind("nellymoser", "flv", mkv=_F32, mp4=_F32, rate=22_050, layout="mono"),
+    SoundKind("nellymoser", "flv", mkv=_F32, mp4=_FLAC, rate=22_050, layout="mono"),
     SoundKind("g722", "nut", mov=_S16, mp4=_S16, rate=16_000, layout="mono"),
     SoundKind("g726", "asf", "copied", _S16, _S16, 8_000, "mono"),
-    SoundKind("libopencore_amrnb", "mov", mp4=_F32, rate=8_000, layout="mono"),
+    SoundKind("libopencore_amrnb", "mov", mp4=_FLAC, rate=8_000, layout="mono"),
     SoundKind("real_144", "matroska", mov=_S16, mp4=_S16, rate=8_000, layout="mono"),
     SoundKind("dfpwm", "nut", mov=_S16, mp4=_S16),
     SoundKind("pcm_alaw", "avi", mp4=_S16),
@@ -83,8 +92,9 @@ SOUND_KINDS = (
     SoundKind("pcm_s16le", "avi"),
     SoundKind("pcm_u16be", "nut", _S16, _S16, _S16),
     SoundKind("pcm_s24le", "mov"),
-    SoundKind("pcm_s24le_planar", "nut", _S32, _S32, _S32),
+    SoundKind("pcm_s24le_planar", "nut", _S32, _S32, _FLAC),
     SoundKind("pcm_s32be", "mov"),
+    SoundKind("pcm_u32le", "nut", _S32, _S32, _S32),  # more bits than FLAC has
     SoundKind("pcm_f32be", "mov", mkv=_F32),
     SoundKind("pcm_f64be", "mov", mkv=_F64),
 )
@@ -115,17 +125,19 @@ def _write(path: Path, kind: SoundKind) -> None:
 
 def _tone(start: int, size: int, kind: SoundKind) -> av.AudioFrame:
     time = np.arange(start, start + size) / kind.rate
-    channels = 2 if kind.layout == "stereo" else 1
+    channels = av.AudioLayout(kind.layout).nb_channels
     waves = [0.3 * np.sin(2 * np.pi * (330 + 110 * number) * time) for number in range(channels)]
     frame = av.AudioFrame.from_ndarray(
-        np.stack(waves).astype(np.float32), format="fltp", layout=kind.layout
+        np.stack(waves, axis=1).astype(np.float32).reshape(1, -1), format="flt", layout=kind.layout
     )
     frame.sample_rate, frame.pts, frame.time_base = kind.rate, start, Fraction(1, kind.rate)
     return frame
 
 
 @pytest.mark.parametrize(
-    "kind", SOUND_KINDS, ids=lambda kind: "-".join([kind.encoder, *map(str, dict(kind.options))])
+    "kind",
+    SOUND_KINDS,
+    ids=lambda kind: "-".join([kind.encoder, kind.layout, *map(str, dict(kind.options))]),
 )
 @pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mp4"])
 def test_sound_of_every_kind_arrives(kind: SoundKind, suffix: str, tmp_path: Path) -> None:
@@ -144,9 +156,16 @@ def test_sound_of_every_kind_arrives(kind: SoundKind, suffix: str, tmp_path: Pat
         first, second = before.begins, after.begins
     else:
         assert after.codec == expected
-        assert np.array_equal(before.samples, after.samples)
         assert len(told) == 1
-        assert f"PCM of {_BITS[expected]} bits" in told[0]
+        if expected == _FLAC:
+            is_exact = "without any loss" in told[0]
+            assert is_exact == (kind.encoder == "pcm_s24le_planar")
+            assert is_exact or "rounded" in told[0]
+            most = 0.0 if is_exact else _ROUNDED
+            np.testing.assert_allclose(after.samples, before.samples, rtol=0, atol=most)
+        else:
+            assert np.array_equal(before.samples, after.samples)
+            assert f"PCM of {_BITS[expected]} bits" in told[0]
         first, second = before.is_heard, after.is_heard
     assert first is not None
     assert second is not None
@@ -218,3 +237,47 @@ def test_sound_that_changes_its_channels_is_copied_or_refused_before_any_work(
     assert reassembled(joined, tmp_path / "out.mkv")[2].everything
     with pytest.raises(MediaError, match=r"aac_latm audio does not fit into \.mov"):
         plan_copies(probe(joined), tmp_path / "out.mov")
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mp4"])
+def test_channels_in_an_order_of_the_file_s_own_are_copied(suffix: str, tmp_path: Path) -> None:
+    """PyAV ends the process at the second look at such a layout, as mov has it for 7.1."""
+    path, output = tmp_path / "film.mov", tmp_path / f"out{suffix}"
+    _write(path, SoundKind("pcm_s24le", "mov", layout="7.1"))
+    data = path.read_bytes()
+    place = data.index(b"chan", data.index(b"moov")) + 8
+    path.write_bytes(data[:place] + _MPEG_7_1_C + bytes(4) + data[place + 8 :])
+    source, _, verified = reassembled(path, output)
+    assert verified.everything, verified
+    payloads = [
+        b"".join(payload for _, payload in stream_packets(each, "audio")) for each in (path, output)
+    ]
+    assert payloads[0] == payloads[1] != b""
+    told = [line for line in plan_copies(source, output).warnings if "players take it for" in line]
+    assert len(told) == (suffix == ".mkv")
+
+
+@pytest.mark.parametrize(
+    ("layout", "told"), [("5.1", ""), ("5.1(side)", ""), ("quad", "players take it for 4.0")]
+)
+def test_places_of_loudspeakers_that_matroska_does_not_tell_are_said(
+    layout: str, told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "film.mov"
+    _write(path, SoundKind("pcm_s16le", "mov", layout=layout))
+    lines = plan_copies(probe(path), tmp_path / "out.mkv").warnings
+    assert [told in line for line in lines] == [True] * bool(told)
+
+
+def test_floats_become_24_bits_by_rounding_and_end_at_full_scale() -> None:
+    floats = np.array([[0.0, 0.4 / (1 << 23), 0.6 / (1 << 23), -1.0, 1.5, -2.0]], np.float32)
+    frame = av.AudioFrame.from_ndarray(floats, format="flt", layout="mono")
+    frame.sample_rate, frame.time_base = 8000, Fraction(1, 8000)
+    most = 1 << 23
+    expected = np.array([[0, 0, 1, -most, most - 1, -most]]) << 8
+    assert np.array_equal(flac_frame(frame).to_ndarray(), expected)
+    whole = av.AudioFrame.from_ndarray(
+        np.array([[256, 257]], np.int32), format="s32", layout="mono"
+    )
+    with pytest.raises(MediaError, match="more than 24 bits"):
+        flac_frame(whole)
