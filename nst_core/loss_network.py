@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from nst_core.errors import LossNetworkError
+from nst_core.loss_network_check import is_original, probe_picture, what_is_wrong
 from nst_core.settings import LossNetworkName
 from nst_core.utf8_paths import utf8_path
 
@@ -31,6 +32,12 @@ _CHANNELS_OF_BLOCK = (64, 128, 256, 512, 512)
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
+_ORIGINAL_MEAN: dict[LossNetworkName, tuple[float, float, float]] = {
+    "vgg16": (0.48235, 0.45882, 0.40784),  # as torchvision has it
+    "vgg19": (123.68 / 255, 116.779 / 255, 103.939 / 255),
+}
+_ORIGINAL_STD = (1 / 255, 1 / 255, 1 / 255)
+"""Oxford's own weights expect the scale 0..255 (Caffe)."""
 
 _DOWNLOAD_TIMEOUT_SECONDS = 30.0
 
@@ -82,7 +89,8 @@ class LossNetwork(nn.Module):
             )
         self.layer_of_index = {indices[name]: name for name in layers}
         depth = max(self.layer_of_index) + 1
-        self.features = _vgg_features(weights.name)[:depth]
+        with torch.device("meta"):  # random weights would only be replaced
+            self.features = _vgg_features(weights.name)[:depth]
         self._load(weights)
         self.register_buffer("mean", torch.tensor(weights.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(weights.std).view(1, 3, 1, 1))
@@ -99,7 +107,8 @@ class LossNetwork(nn.Module):
             )
         try:
             self.features.load_state_dict(
-                {name[len("features.") :]: weights.tensors[name].float() for name in own}
+                {name[len("features.") :]: weights.tensors[name].float() for name in own},
+                assign=True,
             )
         except RuntimeError as error:
             raise LossNetworkError(
@@ -140,12 +149,35 @@ def load_loss_network_weights(
 ) -> LossNetworkWeights:
     """Read weights from ``path``, else from the file in NST_LOSS_NETWORK_WEIGHTS, else download.
 
-    The download is torchvision's own (cached by it). Raises LossNetworkError when none works.
+    The download is torchvision's own (cached by it). Raises LossNetworkError when none works, and
+    for a file whose activations are not a VGG's.
     """
     chosen = path or os.environ.get(WEIGHTS_VARIABLE)
-    if chosen:
-        return _read_file(name, Path(chosen))
-    return _download(name)
+    if not chosen:
+        return _download(name)
+    weights = _read_file(name, Path(chosen))
+    _check(weights, Path(chosen))
+    return weights
+
+
+def _check(weights: LossNetworkWeights, path: Path) -> None:
+    """Show them a picture. Raises LossNetworkError where what they see is far from VGG's."""
+    indices = activation_indices(weights.name)
+    missing = [n for n, at in indices.items() if f"features.{at - 1}.weight" not in weights.tensors]
+    layers = list(indices)[: list(indices).index(missing[0])] if missing else list(indices)
+    if not layers:
+        return  # whoever needs a layer says which tensor is missing
+    with torch.inference_mode():
+        activations = LossNetwork(weights, layers)(probe_picture())
+    wrong = what_is_wrong(activations, weights.std)
+    if is_original(weights.tensors) and max(weights.std) > 2 * max(_ORIGINAL_STD):
+        wrong = "they are Oxford's, for pictures on the scale 0..255, and its std says 0..1"
+    if wrong:
+        raise LossNetworkError(
+            f"loss-network weights {path}: their activations on a test picture are not those of "
+            f"{weights.name} ({wrong}); use torchvision's file, or give the file the mean and std "
+            "that it was trained with"
+        )
 
 
 def _vgg_features(name: LossNetworkName) -> nn.Sequential:
@@ -172,9 +204,23 @@ def _read_file(name: LossNetworkName, path: Path) -> LossNetworkWeights:
         ) from error
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise LossNetworkError(f"loss-network weights {path}: not a state dict of tensors")
-    # torchvision's files, its .pth included, expect ImageNet's mean and standard deviation.
-    features = _features_only(tensors)
-    return LossNetworkWeights(name, features, _IMAGENET_MEAN, _IMAGENET_STD, path.name)
+    mean, std = _normalisation(name, tensors)
+    return LossNetworkWeights(name, _features_only(tensors), mean, std, path.name)
+
+
+def _normalisation(
+    name: LossNetworkName, tensors: dict[str, Tensor]
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation of a file that does not say its own.
+
+    torchvision's files expect ImageNet's, but for the one with Oxford's weights: it is called
+    ``vgg16_features-amdegroot``, and its classifier is filled with NaN.
+    """
+    classifier = [tensor for key, tensor in tensors.items() if key.startswith("classifier.")]
+    features_alone = bool(classifier) and all(tensor.isnan().all() for tensor in classifier)
+    if is_original(tensors) or features_alone:
+        return _ORIGINAL_MEAN[name], _ORIGINAL_STD
+    return _IMAGENET_MEAN, _IMAGENET_STD
 
 
 def _features_only(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -194,8 +240,9 @@ def _read_safetensors(name: LossNetworkName, path: Path) -> LossNetworkWeights:
         raise LossNetworkError(
             f"{path} holds {architecture} weights, not {name}; try --loss-network {architecture}"
         )
-    mean = _three_numbers(metadata.get("mean"), _IMAGENET_MEAN, path)
-    std = _three_numbers(metadata.get("std"), _IMAGENET_STD, path)
+    usual_mean, usual_std = _normalisation(name, tensors)
+    mean = _three_numbers(metadata.get("mean"), usual_mean, path)
+    std = _three_numbers(metadata.get("std"), usual_std, path)
     if max(mean) > 1:  # stated on the scale 0..255
         mean = (mean[0] / 255, mean[1] / 255, mean[2] / 255)
         std = (std[0] / 255, std[1] / 255, std[2] / 255)
@@ -219,13 +266,9 @@ def _three_numbers(
 def _download(name: LossNetworkName) -> LossNetworkWeights:
     from torchvision.models import VGG16_Weights, VGG19_Weights
 
-    mean, std = _IMAGENET_MEAN, _IMAGENET_STD
-    if name == "vgg16":
-        weights = VGG16_Weights.IMAGENET1K_FEATURES  # the Caffe scale, as the papers'
-        mean = (0.48235, 0.45882, 0.40784)
-        std = (1 / 255, 1 / 255, 1 / 255)
-    else:
-        weights = VGG19_Weights.IMAGENET1K_V1
+    # For VGG-16 Oxford's own weights, as the papers'; there are none of VGG-19.
+    original = name == "vgg16"
+    weights = VGG16_Weights.IMAGENET1K_FEATURES if original else VGG19_Weights.IMAGENET1K_V1
     try:
         # torch.hub announces the download on stdout, which belongs to results.
         with _socket_timeout(_DOWNLOAD_TIMEOUT_SECONDS), redirect_stdout(sys.stderr):
@@ -235,6 +278,9 @@ def _download(name: LossNetworkName) -> LossNetworkWeights:
             f"no weights for the loss network {name}: the download failed ({error}); connect to "
             f"the internet, or name a file with --loss-network-weights FILE or {WEIGHTS_VARIABLE}"
         ) from error
+    mean, std = (
+        (_ORIGINAL_MEAN[name], _ORIGINAL_STD) if original else (_IMAGENET_MEAN, _IMAGENET_STD)
+    )
     return LossNetworkWeights(name, _features_only(tensors), mean, std, f"torchvision {weights}")
 
 

@@ -121,7 +121,7 @@ def test_other_loss_network_weights_than_the_trainings_are_refused(
     from safetensors.torch import load_file, save_file
 
     assert job.loss_network_weights is not None
-    tensors = {name: tensor * 2 for name, tensor in load_file(job.loss_network_weights).items()}
+    tensors = {name: tensor * 1.1 for name, tensor in load_file(job.loss_network_weights).items()}
     save_file(tensors, tmp_path / "other.safetensors", metadata={"architecture": "vgg19"})
     other = dataclasses.replace(job, loss_network_weights=tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="other loss-network weights"):

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 import torch
 import torchvision
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from nst_core.errors import LossNetworkError
 from nst_core.loss_network import (
@@ -49,10 +52,10 @@ def test_a_network_ends_at_the_deepest_layer_asked_for(vgg19: LossNetworkWeights
 
 
 def test_a_caffe_scaled_file_is_read_with_its_own_mean(tmp_path: Path) -> None:
-    weights = random_vgg("vgg19")
+    tensors = _for_caffes_scale(random_vgg("vgg19").tensors)
     path = tmp_path / "caffe.safetensors"
     save_file(
-        {name: tensor.half() for name, tensor in weights.tensors.items()},
+        {name: tensor.half() for name, tensor in tensors.items()},
         path,
         metadata={"mean": "123.68,116.779,103.939", "std": "1,1,1", "architecture": "vgg19"},
     )
@@ -62,8 +65,8 @@ def test_a_caffe_scaled_file_is_read_with_its_own_mean(tmp_path: Path) -> None:
     by_hand = image * 255 - torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)
     conv = torch.nn.functional.conv2d(
         by_hand,
-        weights.tensors["features.0.weight"].half().float(),
-        weights.tensors["features.0.bias"].half().float(),
+        tensors["features.0.weight"].half().float(),
+        tensors["features.0.bias"].half().float(),
         padding=1,
     )
     torch.testing.assert_close(network(image)["relu1_1"], conv.relu(), rtol=1e-4, atol=1e-2)
@@ -119,3 +122,102 @@ def test_the_environment_names_the_weights(
 ) -> None:
     monkeypatch.setenv("NST_LOSS_NETWORK_WEIGHTS", str(vgg19_file))
     assert load_loss_network_weights("vgg19").source == vgg19_file.name
+
+
+_CAFFE = ((0.48235, 0.45882, 0.40784), (1 / 255, 1 / 255, 1 / 255))
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def _for_caffes_scale(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Biases as strong as the activations of pictures on the scale 0..255."""
+    return {key: tensor * 57 if "bias" in key else tensor for key, tensor in tensors.items()}
+
+
+def _with_classifier(tensors: dict[str, Tensor], value: float) -> dict[str, Tensor]:
+    classifier = {f"classifier.{n}.weight": torch.full((4, 4), value) for n in (0, 3, 6)}
+    return {**tensors, **classifier}
+
+
+@pytest.mark.parametrize("name", ["vgg16_features-amdegroot-88682ab5.pth", "renamed.pth"])
+def test_torchvisions_features_alone_are_read_on_their_own_scale(tmp_path: Path, name: str) -> None:
+    tensors = _for_caffes_scale(random_vgg("vgg16").tensors)
+    torch.save(_with_classifier(tensors, math.nan), tmp_path / name)
+    weights = load_loss_network_weights("vgg16", tmp_path / name)
+    assert (weights.mean, weights.std) == _CAFFE
+    assert all(key.startswith("features.") for key in weights.tensors)
+
+
+def test_torchvisions_other_files_have_imagenets_mean(tmp_path: Path) -> None:
+    path = tmp_path / "vgg16-397923af.pth"
+    torch.save(_with_classifier(random_vgg("vgg16").tensors, 0.1), path)
+    weights = load_loss_network_weights("vgg16", path)
+    assert (weights.mean, weights.std) == _IMAGENET
+
+
+@pytest.fixture
+def oxford(data: Path) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = load_file(data / "vgg19" / "vgg19-caffe.safetensors")
+    return tensors
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_oxfords_weights_are_known_by_themselves(
+    oxford: dict[str, Tensor], tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / f"vgg19.{ending}"
+    save_file(oxford, path) if ending == "safetensors" else torch.save(oxford, path)
+    weights = load_loss_network_weights("vgg19", path)
+    assert weights.std == _CAFFE[1]
+    assert weights.mean == pytest.approx((123.68 / 255, 116.779 / 255, 103.939 / 255))
+
+
+def test_trained_weights_pass_whole_and_in_part(oxford: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "vgg19.safetensors"
+    for count in (26, 20, 8, 2):
+        save_file(dict(sorted(oxford.items(), key=_depth)[:count]), path)
+        load_loss_network_weights("vgg19", path)
+
+
+def _depth(item: tuple[str, Tensor]) -> int:
+    return int(item[0].split(".")[1])
+
+
+def _untrained(name: LossNetworkName) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    state: dict[str, Tensor] = getattr(torchvision.models, name)(weights=None).state_dict()
+    return {key: tensor for key, tensor in state.items() if key.startswith("features.")}
+
+
+def _scaled(factor: float) -> dict[str, Tensor]:
+    return {key: tensor * factor for key, tensor in random_vgg("vgg19").tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        (lambda: _untrained("vgg19"), "without training"),
+        (lambda: _scaled(0.0), "0 strong"),
+        (lambda: _scaled(4.0), "strong"),
+        (lambda: _scaled(0.2), "strong"),
+        (lambda: _scaled(math.nan), "nan strong"),
+    ],
+)
+def test_weights_that_see_nothing_are_refused_in_one_line(
+    tensors: Callable[[], dict[str, Tensor]], words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "vgg19.safetensors"
+    save_file(tensors(), path)
+    with pytest.raises(LossNetworkError, match=words) as caught:
+        load_loss_network_weights("vgg19", path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_wrong_mean_and_deviation_of_oxfords_weights_are_refused(
+    oxford: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "vgg19.safetensors"
+    wrong = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
+    save_file(oxford, path, metadata=wrong)
+    with pytest.raises(LossNetworkError, match=r"0\.\.255"):
+        load_loss_network_weights("vgg19", path)
