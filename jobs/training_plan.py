@@ -26,7 +26,7 @@ from jobs.training_specs import (
     TrainSuperResolution,
     TrainTexture,
 )
-from jobs.training_start import Start, find_start, start_of
+from jobs.training_start import Start, find_start, nearest_rows, same_rows, start_of
 from nst_core.checkpoint import build_generator, load_generator, read_state
 from nst_core.checkpoint_info import CheckpointInfo, fingerprint, read_info
 from nst_core.conditional_norm import MultiStyleGenerator, norm_names
@@ -188,10 +188,13 @@ def _with_start(job: TrainStyle, plan: TrainingPlan, on_progress: OnProgress) ->
     found = find_start(job.start, plan.info)
     if found is None:
         return plan
-    on_progress(Progress(0, plan.settings.steps, "steps", "looks for the style to begin with"))
-    objective = build_objective(plan)
-    assert isinstance(objective, PerceptualObjective)
-    start = start_of(found, plan.info, objective, plan.photos)
+    rows = same_rows(found[1], [_sha256(image.tobytes()) for image in plan.style_images])
+    if rows is None:
+        on_progress(Progress(0, plan.settings.steps, "steps", "looks for the style to begin with"))
+        objective = build_objective(plan)
+        assert isinstance(objective, PerceptualObjective)
+        rows = nearest_rows(found, plan.info, objective, plan.photos)
+    start = start_of(found, plan.info, rows)
     on_progress(
         Progress(0, plan.settings.steps, "steps", news=start.told(job.start, job.style_names))
     )

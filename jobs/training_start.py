@@ -77,13 +77,21 @@ def find_start(name: str, info: CheckpointInfo) -> tuple[Path, CheckpointInfo] |
     return None
 
 
-def start_of(
+def same_rows(base: CheckpointInfo, style_images: Sequence[str]) -> list[int] | None:
+    """Rows of ``base`` that have learnt these very images, given by their hashes; None: not all."""
+    learnt = base.training.get("style_sha256", [])
+    if len(learnt) != base.rows or not set(style_images) <= set(learnt):
+        return None
+    return [learnt.index(image) for image in style_images]
+
+
+def nearest_rows(
     found: tuple[Path, CheckpointInfo],
     info: CheckpointInfo,
     objective: PerceptualObjective,
     photos: Sequence[str],
-) -> Start:
-    """Take the weights of ``found``, and the rows whose pictures ``objective`` likes best.
+) -> list[int]:
+    """Rows of ``found`` whose pictures ``objective`` likes best.
 
     ``objective`` holds the style images in the order of the rows of ``info``.
     """
@@ -102,10 +110,20 @@ def start_of(
     for row in range(info.rows):
         rows = candidates[row % len(wanted_strokes)]
         chosen.append(min(rows, key=lambda candidate: errors[candidate][row]))
+    return chosen
+
+
+def start_of(
+    found: tuple[Path, CheckpointInfo], info: CheckpointInfo, chosen: Sequence[int]
+) -> Start:
+    """Take the weights of ``found``, and for each row of ``info`` the ``chosen`` of its rows."""
+    path, base = found
+    state, _ = read_state(path)
+    names, strokes = list(base.styles) or [path.stem], base.strokes or (1.0,)
     taken = dict(state)
     for norm in norm_names(build_generator(base)):
         for key in (f"{norm}.weight", f"{norm}.bias"):
-            values = rows_of(state[key])[chosen]
+            values = rows_of(state[key])[list(chosen)]
             taken[key] = values if info.styles else values[0]
     rows_taken = tuple(names[row // len(strokes)] for row in chosen)
     return Start(taken, rows_taken, path.name, fingerprint(path))

@@ -5,6 +5,7 @@ HDR metadata and rotation that a container holds reach frames by the container's
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import av
@@ -12,6 +13,8 @@ import numpy as np
 from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.stream import VideoStream
+
+from pipeline.line_order import lines_from_above
 
 _NO_CHROMA = 128
 
@@ -34,7 +37,16 @@ def first_frame(
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """Nine numbers in 16.16 and 2.30 fixed point: rotation and mirroring for the player."""
     data = side_data(frame, "DISPLAYMATRIX")
-    return None if data is None else tuple(np.frombuffer(data, dtype=np.int32).tolist())
+    if data is not None:
+        return tuple(np.frombuffer(data, dtype=np.int32).tolist())
+    return _rotation(frame.rotation) if frame.rotation else None
+
+
+def _rotation(degrees: int) -> tuple[int, ...]:
+    """Of frames whose side data PyAV cannot list: a photograph's orientation, mirrored ones not."""
+    turn = math.radians(degrees)
+    cosine, sine = (round(65536 * of(turn)) for of in (math.cos, math.sin))
+    return (cosine, -sine, 0, sine, cosine, 0, 0, 0, 1 << 30)
 
 
 def shows_through(frame: av.VideoFrame) -> bool:
@@ -50,7 +62,7 @@ def is_colorless(frame: av.VideoFrame) -> bool:
         return False
     if len(frame.planes) < 3:
         return False
-    for plane in frame.planes[1:3]:
+    for plane in lines_from_above(frame).planes[1:3]:
         lines = np.frombuffer(cast("Any", plane), np.uint8).reshape(-1, plane.line_size)
         if np.any(lines[: plane.height, : plane.width] != _NO_CHROMA):
             return False
@@ -59,7 +71,11 @@ def is_colorless(frame: av.VideoFrame) -> bool:
 
 def side_data(frame: av.VideoFrame, name: str) -> bytes | None:
     """FFmpeg's structure of that name, as it lies in memory."""
-    for one in frame.side_data:
+    try:
+        kinds = list(frame.side_data)
+    except ValueError:  # one that PyAV has no name for, such as EXIF, hides the others
+        return None
+    for one in kinds:
         typed: Any = one  # PyAV types iterating over side data as over names
         if typed.type == SideDataType[name]:
             return bytes(typed)

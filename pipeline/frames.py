@@ -11,6 +11,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from nst_core.yuv import YuvFrames
+from pipeline.line_order import lines_from_above
 from pipeline.output_frame import OutputFrame
 from pipeline.source_video import VideoStreamInfo
 
@@ -42,7 +43,7 @@ def source_planes(
     stored = frame.format.name.replace("yuvj", "yuv", 1)
     if (frame.width, frame.height) != size or stored != layout.pixel_format:
         frame = _reformatted(frame, stream, size)
-    luma, *others = (_samples(plane, layout.depth) for plane in frame.planes)
+    luma, *others = (_samples(plane, layout.depth) for plane in lines_from_above(frame).planes)
     chroma = torch.from_numpy(np.stack(others[:2]))[None]
     alpha = torch.from_numpy(others[2])[None] if layout.alpha else None
     return YuvFrames(torch.from_numpy(luma)[None], chroma, alpha)

@@ -35,6 +35,7 @@ from pipeline.timestamps import (
 _HEAD = 100
 """Packets that are decoded to see whether the file's times go with the order of showing."""
 _MOST_TIMES_TOLD = 5
+_CODECS_WITHOUT_MARKS = ("h261", "h263")
 
 
 @dataclass(frozen=True, repr=False)
@@ -157,7 +158,7 @@ def _scan(path: Path, stream_index: int) -> _Scan:
             pts=np.array(pts, dtype=np.int64),
             dts=np.array(dts, dtype=np.int64),
             duration=np.array(duration, dtype=np.int64),
-            is_keyframe=np.array(is_keyframe, dtype=np.bool_),
+            is_keyframe=_believable(np.array(is_keyframe, dtype=np.bool_), codec),
             is_shown=np.array(is_shown, dtype=np.bool_),
             time_base=stream.time_base or Fraction(1, 90_000),
             reorders=stream.codec_context.has_b_frames,
@@ -167,6 +168,13 @@ def _scan(path: Path, stream_index: int) -> _Scan:
             has_late_streams=bool(late),
             was_packed=unpacker.found_packed,
         )
+
+
+def _believable(is_keyframe: NDArray[np.bool_], codec: str) -> NDArray[np.bool_]:
+    """Leave out what is none: of AVI, FFmpeg calls every frame of some codecs a keyframe."""
+    if codec in _CODECS_WITHOUT_MARKS and is_keyframe.all():
+        is_keyframe[1:] = False
+    return is_keyframe
 
 
 def _continued(scan: _Scan, *, step: Fraction) -> tuple[_Scan, tuple[ClockReset, ...]]:

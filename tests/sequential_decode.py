@@ -197,7 +197,11 @@ def _read_features(container: Any, video: Any, reading: Reading) -> None:
 def _read_first(frame: av.VideoFrame, reading: Reading) -> None:
     if frame.format.name.startswith("yuva"):
         reading.features["alpha"] = True
-    by_kind = {str(data.type).split(".")[-1]: bytes(data) for data in cast("Any", frame).side_data}
+    try:
+        listed = list(cast("Any", frame).side_data)
+    except ValueError:  # of a kind that PyAV has no name for
+        listed = []
+    by_kind = {str(data.type).split(".")[-1]: bytes(data) for data in listed}
     if "DISPLAYMATRIX" in by_kind:
         reading.features["rotation"] = by_kind["DISPLAYMATRIX"]
     if "MASTERING_DISPLAY_METADATA" in by_kind:

@@ -164,3 +164,20 @@ def test_a_balanced_training_tells_the_styles_weights(job: TrainStyle) -> None:
     assert (factors != 0).all()
     fixed = dataclasses.replace(job, objective=OBJECTIVE)
     assert build_trainer(make_plan(fixed), torch.device("cpu")).state_dict()["balance"] == {}
+
+
+def test_a_row_goes_on_with_what_has_learnt_the_same_image(
+    job: TrainStyle, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = describe(_plan(job, "none"))["style_sha256"]
+    state, info = read_state(trained)
+    learnt = [f"another {row}" for row in range(9)]
+    for image, row in zip(images, (7, 8, 1, 2), strict=True):
+        learnt[row] = image
+    save_state(trained, state, dataclasses.replace(info, training={"style_sha256": learnt}))
+    monkeypatch.setattr(training_start, "_style_errors", lambda *_: pytest.fail("nothing is tried"))
+    plan = _plan(job, str(trained))
+    assert plan.start is not None
+    assert plan.start.rows == ("green", "green", "red", "red")
+    rows = state["half_norm.weight"]
+    assert torch.equal(plan.start.state["half_norm.weight"], rows[[7, 8, 1, 2]])
