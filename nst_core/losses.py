@@ -82,8 +82,30 @@ def style_reconstruction_losses(gram: Tensor, target: Tensor) -> Tensor:
 def total_variation(image: Tensor) -> Tensor:
     """Sum of squared differences of neighbours / (C H W), averaged over the batch: a scalar.
 
-    The paper sums without dividing; with the division a weight serves pictures of every size.
+    The paper sums without dividing, as ``summed_variation`` does; with the division a weight serves
+    pictures of every size.
     """
     down = (image[..., 1:, :] - image[..., :-1, :]).float().square().sum()
     right = (image[..., :, 1:] - image[..., :, :-1]).float().square().sum()
     return (down + right) / image.numel()
+
+
+def summed_variation(image: Tensor) -> Tensor:
+    """The same as Johnson et al. have it, a sum over pixels of 0..255, for images in [0, 1].
+
+    Averaged over the batch, which their code sums up as well.
+    """
+    return total_variation(image) * (255**2 * image[0].numel())
+
+
+def unit_gradient(errors: Tensor, features: Tensor) -> Tensor:
+    """Return the errors of N pictures, each with a gradient in ``features`` of L1 norm 1.
+
+    ``errors`` (N) come from ``features`` (N x C x H x W), each from its own picture. Without a
+    gradient to divide they are returned as they are.
+    """
+    if not (torch.is_grad_enabled() and errors.requires_grad):
+        return errors
+    (gradient,) = torch.autograd.grad(errors.sum(), features, retain_graph=True)
+    length = gradient.float().abs().sum(dim=(1, 2, 3)) + 1e-8
+    return errors.detach() + (errors - errors.detach()) / length

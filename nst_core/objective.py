@@ -12,7 +12,13 @@ from torch.nn import functional
 
 from nst_core.lattice import lattice_loss
 from nst_core.loss_network import LossNetwork, LossNetworkWeights
-from nst_core.losses import channel_means, gram_matrix, total_variation
+from nst_core.losses import (
+    channel_means,
+    gram_matrix,
+    summed_variation,
+    total_variation,
+    unit_gradient,
+)
 from nst_core.objective_layers import content_terms, style_terms
 from nst_core.settings import LayerTerm, ObjectiveSettings
 from nst_core.style_loss import ContentLoss, StyleLoss
@@ -156,9 +162,9 @@ class PerceptualObjective(nn.Module):
             key = term.layer, term.scale
             wanted = cast("Features", target)[key]
             error = self.content_loss(features[key], wanted, self._usual.get(key))
-            content_each = content_each + term.weight * error
+            content_each = content_each + term.weight * self._pull(error, features[key])
         style_each = self.style_errors(features, styles)
-        tv_loss = total_variation(stylized)
+        tv_loss = self._variation(stylized)
         weighted = style_each if style_factors is None else style_factors * style_each
         total = (
             self.settings.content_weight * content_each.mean()
@@ -179,14 +185,24 @@ class PerceptualObjective(nn.Module):
 
     def style_errors(self, features: Features, styles: Tensor) -> Tensor:
         """Style loss of each picture, N, from ``features`` and the numbers of its style."""
-        losses = [
-            term.weight * loss(features[term.layer, term.scale], styles)
-            for term, loss in zip(self.style_terms, self.style_losses, strict=True)
-        ]
+        losses = []
+        for term, loss in zip(self.style_terms, self.style_losses, strict=True):
+            seen = features[term.layer, term.scale]
+            losses.append(term.weight * self._pull(loss(seen, styles), seen))
         style_each = torch.stack(losses).sum(dim=0)
         if self.settings.scaling in ("relative", "gatys"):  # the layers' weighted mean
             style_each = style_each / sum(term.weight for term in self.style_terms)
         return style_each
+
+    def _pull(self, errors: Tensor, features: Tensor) -> Tensor:
+        return unit_gradient(errors, features) if self.settings.normalized_gradients else errors
+
+    def _variation(self, pictures: Tensor) -> Tensor:
+        if self.settings.scaling == "paper":
+            return summed_variation(pictures)
+        if self.settings.scaling == "authors":  # their gradient is that of half the sum
+            return 0.5 * summed_variation(pictures)
+        return total_variation(pictures)
 
     def _features(
         self,

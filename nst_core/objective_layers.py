@@ -15,6 +15,9 @@ STYLE_LAYERS: Mapping[LossNetworkName, tuple[str, ...]] = {
     "vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),  # Ulyanov et al. 2017
 }
 CONTENT_LAYER: Mapping[LossNetworkName, str] = {"vgg16": "relu3_3", "vgg19": "relu4_2"}
+"""relu3_3 is of Johnson et al.'s code."""
+PAPERS_CONTENT_LAYER = "relu2_2"
+"""Of VGG-16 in their paper."""
 
 _BOLD_WEIGHTS: Mapping[float, tuple[float, ...]] = {
     1.0: (1.0, 1.0, 0.5, 0.0),
@@ -35,7 +38,10 @@ def content_terms(name: LossNetworkName, settings: ObjectiveSettings) -> tuple[L
     """Content layers of an objective; none with a content weight of 0. Raises InputError."""
     if not settings.content_weight:
         return ()
-    return _terms(settings.content_layers or (CONTENT_LAYER[name],), settings.sizes)
+    usual = CONTENT_LAYER[name]
+    if name == "vgg16" and settings.scaling == "paper":
+        usual = PAPERS_CONTENT_LAYER
+    return _terms(settings.content_layers or (usual,), settings.sizes)
 
 
 def bold_objective(name: LossNetworkName, settings: ObjectiveSettings) -> ObjectiveSettings:

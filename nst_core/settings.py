@@ -8,7 +8,7 @@ from typing import Literal
 
 from nst_core.errors import InputError
 
-Scaling = Literal["relative", "paper", "authors", "gatys"]
+Scaling = Literal["relative", "paper", "authors", "gatys", "plain"]
 LossNetworkName = Literal["vgg16", "vgg19"]
 StyleStatistic = Literal["gram", "mean-covariance"]
 ReconstructionLoss = Literal["feature", "pixel"]
@@ -79,14 +79,18 @@ class ObjectiveSettings:
     content's own mean square; one pair of weights then serves every style and both scales
     (torchvision's and Caffe's) of the loss network.
     ``paper``: as Johnson et al. 2016 write them; content / (C H W), the style layers' squared
-    Frobenius norms of G = F F^T / (C H W) summed.
+    Frobenius norms of G = F F^T / (C H W) summed; total variation a sum over pixels of 0 to 255.
     ``authors``: as Johnson et al.'s released code has them; the mean over the C^2 entries of the
-    Gram difference instead of the sum. Its weights content 1, style 5 belong to this one.
+    Gram difference instead of the sum, half the paper's total variation. Its weights content 1,
+    style 5, total variation 1e-6 belong to this one.
+    ``plain``: as Ulyanov et al. 2016 write them for pictures of one size (equations 2 to 4);
+    nothing is divided: G = F F^T, squared norms summed over the layers, content the sum of squares.
     ``gatys``: as Gatys et al. 2016 write them (equations 1, 4, 5) for pictures of one size;
     content 1/2 the sum of squares, style 1/(4 C^2 (H W)^2) the squared norm of the difference of
     F F^T, the layers averaged. Their ratio content / style is 1e-3 to 1e-4."""
     content_layers: tuple[str, ...] | None = None
-    """Each as ``NAME[@SCALE][=WEIGHT]``. None: relu3_3 of VGG-16, relu4_2 of VGG-19."""
+    """Each as ``NAME[@SCALE][=WEIGHT]``; summed. None: relu4_2 of VGG-19; of VGG-16 relu3_3
+    (Johnson et al.'s code), with the scaling ``paper`` relu2_2 (their paper)."""
     style_layers: tuple[str, ...] | None = None
     """As ``content_layers``. None: relu1_2 to relu4_3 of VGG-16, relu1_1 to relu4_1 of VGG-19."""
     scales: tuple[float, ...] | None = None
@@ -98,6 +102,9 @@ class ObjectiveSettings:
     channels, which a Gram matrix adds up; for paintings of light more than of line."""
     lattice_weight: float = 0.0
     """Of patterns that repeat with the generator's strides (see lattice.py); 0: not computed."""
+    normalized_gradients: bool = False
+    """Whether the gradient of each term at each layer is divided by its L1 norm, so that the terms
+    pull by their weights, whatever their errors (Ulyanov et al. 2016, section 4)."""
     balanced: bool = False
     """Let each style's weight find itself in training, so that all are equally bold (see
     style_balance.py): ``style_weight`` then says how bold."""

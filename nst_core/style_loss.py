@@ -48,15 +48,18 @@ class StyleLoss(nn.Module):
             "relative": 1.0 / target.square().sum(dim=(1, 2)).clamp_min(1e-12),
             "paper": one,
             "authors": one / channels**2,
+            "plain": one,  # and times (C M)^2, with the M of the picture: see forward
             "gatys": 0.25 * one,  # 1/(4 C^2 M^2) of F F^T is 1/4 of F F^T / (C M), M = H W
         }
         self.register_buffer("scale", scales[scaling])
+        self._is_plain = scaling == "plain"
 
     def forward(self, features: Tensor, styles: Tensor) -> Tensor:
         """N losses for features of N x C x H x W and the numbers of their styles."""
         gram = gram_matrix(features)
         if not self._any_covariance:
-            return self.scale[styles] * style_reconstruction_losses(gram, self.target[styles])
+            losses = style_reconstruction_losses(gram, self.target[styles])
+            return self.scale[styles] * losses * (features[0].numel() ** 2 if self._is_plain else 1)
         means = channel_means(features)
         covariance = gram - self._outer(means) * self.by_covariance[styles][:, None, None]
         losses = style_reconstruction_losses(covariance, self.target[styles])
@@ -89,6 +92,6 @@ class ContentLoss(nn.Module):
             if mean_square is None:
                 mean_square = target.float().square().mean(dim=(1, 2, 3))
             return errors / mean_square.clamp_min(1e-12)
-        if self.scaling == "gatys":
-            return errors * (0.5 * target[0].numel())
+        if self.scaling in ("gatys", "plain"):
+            return errors * (target[0].numel() * (0.5 if self.scaling == "gatys" else 1.0))
         return errors

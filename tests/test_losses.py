@@ -10,7 +10,9 @@ from nst_core.losses import (
     feature_reconstruction_loss,
     gram_matrix,
     style_reconstruction_losses,
+    summed_variation,
     total_variation,
+    unit_gradient,
 )
 
 
@@ -120,6 +122,34 @@ def test_total_variation_sums_squared_differences_of_neighbours() -> None:
             if x + 1 < 5:
                 total += ((array[:, :, y, x + 1] - array[:, :, y, x]) ** 2).sum()
     np.testing.assert_allclose(total_variation(image).item(), total / array.size, rtol=1e-5)
+
+
+def test_summed_variation_is_of_pixels_up_to_255_and_a_mean_over_the_batch() -> None:
+    image = torch.from_numpy(np.random.default_rng(2).random((2, 3, 6, 5))).float()
+    array = 255 * image.double().numpy()
+    down, right = np.diff(array, axis=2), np.diff(array, axis=3)
+    expected = ((down**2).sum() + (right**2).sum()) / 2
+    np.testing.assert_allclose(summed_variation(image).item(), expected, rtol=1e-5)
+
+
+def test_a_unit_gradient_leaves_values_and_divides_each_pictures_gradient(
+    features: torch.Tensor,
+) -> None:
+    upstream = torch.tensor([2.0, 0.5])
+    inputs = features.requires_grad_()
+    errors = inputs.square().sum(dim=(1, 2, 3)) * torch.tensor([1e12, 1e-3])
+    found = unit_gradient(errors, inputs)
+    torch.testing.assert_close(found, errors, rtol=1e-6, atol=0)
+    (found * upstream).sum().backward()  # type: ignore[no-untyped-call]
+    assert inputs.grad is not None
+    lengths = inputs.grad.abs().sum(dim=(1, 2, 3))
+    torch.testing.assert_close(lengths, upstream)
+    array = features.detach().double().numpy()
+    directions = array / np.abs(array).sum(axis=(1, 2, 3), keepdims=True)
+    expected = upstream.double().numpy()[:, None, None, None] * directions
+    np.testing.assert_allclose(inputs.grad.double().numpy(), expected, rtol=1e-4, atol=1e-9)
+    with torch.no_grad():
+        assert unit_gradient(errors, inputs) is errors
 
 
 def test_losses_of_a_batch_are_those_of_its_pictures(features: torch.Tensor) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -10,6 +11,7 @@ from nst_core.errors import InputError
 from nst_core.loss_network import LossNetwork, LossNetworkWeights
 from nst_core.losses import gram_matrix, total_variation
 from nst_core.objective import Losses, OneContent, PerceptualObjective
+from nst_core.objective_layers import content_terms
 from nst_core.settings import GATYS_STYLE_LAYERS, ObjectiveSettings, Scaling, StyleStatistic
 from nst_core.style_loss import ContentLoss, StyleLoss
 
@@ -106,7 +108,10 @@ def test_every_scaling_is_its_formula_in_float64(
     scaling: Scaling, vgg19: LossNetworkWeights, style_image: torch.Tensor
 ) -> None:
     settings = ObjectiveSettings(
-        scaling=scaling, content_layers=("relu4_2",), style_layers=GATYS_STYLE_LAYERS
+        tv_weight=1e-6,
+        scaling=scaling,
+        content_layers=("relu4_2",),
+        style_layers=GATYS_STYLE_LAYERS,
     )
     objective = PerceptualObjective(vgg19, style_image, settings)
     stylized, content = torch.rand(1, 3, 40, 56), torch.rand(1, 3, 40, 56)
@@ -127,11 +132,121 @@ def test_every_scaling_is_its_formula_in_float64(
         "paper": difference.sum() / difference.size,
         "authors": difference.sum() / difference.size,
         "gatys": 0.5 * difference.sum(),
+        "plain": difference.sum(),
         "relative": difference.sum() / (contents["relu4_2"] ** 2).sum(),
     }[scaling]
     np.testing.assert_allclose(losses.style.item(), style, rtol=1e-5)
+    variation = _variation(stylized[0].double().numpy(), scaling)
     np.testing.assert_allclose(losses.content.item(), content_error, rtol=1e-5)
-    np.testing.assert_allclose(losses.total.item(), content_error + 5 * style, rtol=1e-5)
+    np.testing.assert_allclose(losses.tv.item(), variation, rtol=1e-5)
+    total = content_error + 5 * style + 1e-6 * variation
+    np.testing.assert_allclose(losses.total.item(), total, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scaling", get_args(Scaling))
+def test_several_weighted_layers_are_their_formula_in_float64(
+    scaling: Scaling, vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    styles, contents = {"relu1_1": 1.0, "relu4_1": 15.0}, {"relu1_1": 0.5, "relu3_1": 3.0}
+    settings = ObjectiveSettings(
+        scaling=scaling,
+        style_layers=tuple(f"{name}={weight:g}" for name, weight in styles.items()),
+        content_layers=tuple(f"{name}={weight:g}" for name, weight in contents.items()),
+    )
+    stylized, content = torch.rand(1, 3, 40, 56), torch.rand(1, 3, 40, 56)
+    with torch.no_grad():
+        losses = PerceptualObjective(vgg19, style_image, settings)(stylized, content)
+        network = LossNetwork(vgg19, {**styles, **contents})
+        seen = [
+            {
+                k: (_inside(k, v) if scaling == "relative" else v)[0].double().numpy()
+                for k, v in network(image).items()
+            }
+            for image in (stylized, style_image, content)
+        ]
+    ours, style, theirs = seen
+    expected = sum(w * _style_error(ours[k], style[k], scaling) for k, w in styles.items())
+    if scaling in ("gatys", "relative"):
+        expected /= sum(styles.values())
+    np.testing.assert_allclose(losses.style.item(), expected, rtol=1e-5)
+    expected = sum(w * _content_error(ours[k], theirs[k], scaling) for k, w in contents.items())
+    np.testing.assert_allclose(losses.content.item(), expected, rtol=1e-5)
+
+
+def _content_error(ours: np.ndarray, content: np.ndarray, scaling: Scaling) -> float:
+    difference = float(((ours - content) ** 2).sum())
+    divisors = {"gatys": 2.0, "plain": 1.0, "relative": float((content**2).sum())}
+    return difference / divisors.get(scaling, ours.size)
+
+
+def _variation(picture: np.ndarray, scaling: Scaling) -> float:
+    """Total variation of a picture in [0, 1], C x H x W in float64."""
+    down, right = np.diff(picture, axis=1), np.diff(picture, axis=2)
+    total = float((down**2).sum() + (right**2).sum())
+    return {"paper": 255**2, "authors": 255**2 / 2}.get(scaling, 1 / picture.size) * total
+
+
+def test_the_authors_weight_of_variation_is_thousands_of_ours() -> None:
+    picture = torch.rand(1, 3, 256, 256)
+    ours = total_variation(picture).item()
+    authors = 1e-6 * _variation(picture[0].double().numpy(), "authors")
+    assert authors / ours == pytest.approx(6392, rel=1e-3)
+
+
+def test_normalized_gradients_let_every_term_pull_by_its_weight(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    layers = {"relu1_1": 1.0, "relu2_1": 4.0}
+    settings = ObjectiveSettings(
+        content_weight=0.5,
+        style_weight=2.0,
+        scaling="plain",
+        style_layers=tuple(f"{name}={weight:g}" for name, weight in layers.items()),
+        content_layers=("relu2_1",),
+        normalized_gradients=True,
+    )
+    objective = PerceptualObjective(vgg19, style_image, settings)
+    stylized = torch.rand(2, 3, 40, 56, requires_grad=True)
+    content = torch.rand(2, 3, 40, 56)
+    losses = objective(stylized, content)
+    (found,) = torch.autograd.grad(losses.total, stylized)
+
+    plain = PerceptualObjective(vgg19, style_image, replace(settings, normalized_gradients=False))
+    torch.testing.assert_close(losses.total, plain(stylized, content).total)
+    seen, target = objective.network(stylized), objective.network(content)["relu2_1"]
+    terms = [
+        (
+            2.0 * weight,
+            layer,
+            _plain_style_errors(seen[layer], objective.network(style_image)[layer]),
+        )
+        for layer, weight in layers.items()
+    ]
+    terms.append((0.5, "relu2_1", (seen["relu2_1"] - target).square().sum(dim=(1, 2, 3))))
+    expected = torch.zeros_like(stylized)
+    for weight, layer, errors in terms:
+        (at_layer,) = torch.autograd.grad(errors.sum(), seen[layer], retain_graph=True)
+        unit = at_layer / at_layer.abs().sum(dim=(1, 2, 3), keepdim=True)
+        pull = weight * unit / 2  # the mean of two pictures
+        expected += torch.autograd.grad(seen[layer], stylized, pull, retain_graph=True)[0]
+    largest = expected.abs().max().item()
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * largest)
+
+
+def _plain_style_errors(ours: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+    rows, theirs = ours.flatten(2), style.flatten(2)
+    grams = rows @ rows.transpose(1, 2), theirs @ theirs.transpose(1, 2)
+    return (grams[0] - grams[1]).square().sum(dim=(1, 2))
+
+
+@pytest.mark.parametrize(("scaling", "layer"), [("paper", "relu2_2"), ("authors", "relu3_3")])
+def test_johnsons_content_layer_is_of_the_paper_or_of_the_code(
+    scaling: Scaling, layer: str
+) -> None:
+    settings = ObjectiveSettings(scaling=scaling)
+    assert [term.layer for term in content_terms("vgg16", settings)] == [layer]
+    chosen = replace(settings, content_layers=("relu1_2",))
+    assert [term.layer for term in content_terms("vgg16", chosen)] == ["relu1_2"]
 
 
 def _inside(layer: str, activations: torch.Tensor) -> torch.Tensor:
@@ -160,6 +275,8 @@ def _style_error(ours: np.ndarray, style: np.ndarray, scaling: Scaling) -> float
     """Of one layer, C x H x W in float64, as each author writes it."""
     channels, size = ours.shape[0], ours.shape[1] * ours.shape[2]
     a, b = (f.reshape(channels, -1) @ f.reshape(channels, -1).T for f in (ours, style))
+    if scaling == "plain":  # Ulyanov et al. 2016, equations 2 and 3
+        return float(((a - b) ** 2).sum())
     if scaling == "gatys":  # equation 4, on Gram matrices without a normalisation
         return float(((a - b) ** 2).sum() / (4 * channels**2 * size**2))
     a, b = a / (channels * size), b / (channels * size)
@@ -244,6 +361,7 @@ def test_style_loss_compares_with_the_style_that_is_asked_for(scaling: Scaling) 
         "paper": squared,
         "authors": squared / 64,
         "gatys": squared / 4,
+        "plain": squared * (8 * 6 * 5) ** 2,
         "relative": divided,
     }
     assert swapped == pytest.approx(expected[scaling], rel=1e-5)
