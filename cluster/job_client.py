@@ -23,6 +23,7 @@ from cluster.job_output import JOB_VARIABLE, find_report
 from cluster.local_nodes import DASHBOARD_PORT, LOOPBACK
 from cluster.node_records import read_records
 from nst_core.errors import EnvironmentProblem, InputError
+from nst_core.wording import quoted
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
@@ -212,13 +213,13 @@ def _check_same(job: Job, request: JobRequest, jobs: Collection[str]) -> None:
     if job.metadata.get("name") != request.name:
         raise InputError(
             f"--id {job.id}: there is a job of that id with another command ({job.command}); "
-            f"choose another, such as --id {free}"
+            f"choose another, such as --id {quoted(free)}"
         )
     if job.status in _IN_VAIN:  # Ray does not support a second job of an id, deleted or not
         raise InputError(
             f"--id {job.id}: that job has {_IN_VAIN[job.status]} and an id runs only once; try "
-            f"--id {free}, or no --id: what is finished is used (nst jobs logs {job.id} shows "
-            "what it printed)"
+            f"--id {quoted(free)}, or no --id: what is finished is used (`nst jobs logs "
+            f"{quoted(job.id)}` shows what it printed)"
         )
 
 

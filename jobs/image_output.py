@@ -9,8 +9,10 @@ from typing import Literal
 from jobs.specs import StylizeImages
 from nst_core.errors import InputError
 from nst_core.picture_files import PICTURE_SUFFIXES
+from nst_core.wording import quoted
+from pipeline.image_records import FILE_NAME as RECORD_NAME
 from pipeline.image_sources import is_one_file
-from pipeline.storage import storage_for
+from pipeline.storage import below, storage_for
 from pipeline.video_sources import VIDEO_SUFFIXES
 
 Keeps = Literal["report", "record", "nothing"]
@@ -43,17 +45,18 @@ def image_output(job: StylizeImages) -> ImageOutput:
     if suffix in VIDEO_SUFFIXES and not job.output.endswith("/") and not storage.is_folder(path):
         raise InputError(
             f"-o {job.output}: a video's name, and pictures go into a folder; name one "
-            f"({job.output}/ where it is to be called so)"
+            f"({quoted(job.output)}/ where it is to be called so)"
         )
     is_one = len(job.sources) == 1 and is_one_file(job.sources[0])
     if storage.is_file(path) and not (is_name and is_one):
         raise InputError(f"-o {job.output}: a file; pictures go into a folder")
     if not is_name or storage.is_folder(path):
-        return ImageOutput(path, keeps="record" if _holds_sources(job, path) else "report")
+        is_users = _holds_sources(job, path) or _holds_pictures(job, path)
+        return ImageOutput(path, keeps="record" if is_users else "report")
     if not is_one:
         raise InputError(
             f"-o {job.output}: a picture's name, and there may be several pictures; name a folder "
-            f"({job.output}/ where it is to be called so)"
+            f"({quoted(job.output)}/ where it is to be called so)"
         )
     if job.format != "same":
         raise InputError(
@@ -78,3 +81,14 @@ def _holds_sources(job: StylizeImages, folder: str) -> bool:
         source == real or os.path.dirname(source) == real  # noqa: PTH120
         for source in sources
     )
+
+
+def _holds_pictures(job: StylizeImages, folder: str) -> bool:
+    """Whether pictures lie there that no run of ours has put there: a dataset, say."""
+    storage = storage_for(job.output)
+    if storage.is_remote or not storage.is_folder(folder):
+        return False
+    if storage.is_file(below(folder, RECORD_NAME)):
+        return False
+    suffixes = (os.path.splitext(each.name)[1].lower() for each in storage.walk(folder))  # noqa: PTH122
+    return any(suffix in PICTURE_SUFFIXES for suffix in suffixes)

@@ -20,6 +20,7 @@ from nst_core.optimization import Iterate, optimize_picture
 from nst_core.pictures import read_rgb, resize_shorter_side
 from nst_core.pixels import to_picture, to_tensor
 from nst_core.style_library import IDENTITY, bundled_styles
+from nst_core.wording import quoted
 from pipeline.picture_saving import save_picture
 
 _QUALITY = 95
@@ -93,13 +94,14 @@ def _check_pictures(job: Optimize) -> None:
     if kind_of(job.content) == "video":
         raise InputError(
             f"{job.content}: a video, and this method paints one picture; `nst train style "
-            f"{job.style_image} ...` makes a style of it for `nst stylize video`"
+            f"{quoted(job.style_image)} ...` makes a style of it for `nst stylize video`"
         )
     name = str(job.style_image)
     if not job.style_image.exists() and name in (IDENTITY, *bundled_styles()):
         raise InputError(
             f"--style {name}: a trained style, and this method takes a picture; "
-            f"`nst stylize images {job.content} -o {job.output} --style {name}` applies it"
+            f"`nst stylize images {quoted(job.content)} -o {quoted(job.output)} --style {name}` "
+            "applies it"
         )
 
 

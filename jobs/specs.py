@@ -17,6 +17,7 @@ from nst_core.settings import (
     MAX_PIXELS,
     ObjectiveSettings,
 )
+from nst_core.wording import quoted
 
 EngineChoice = Literal["auto", "torch", "openvino"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
@@ -357,7 +358,8 @@ def check_checkpoint_name(output: Path) -> None:
     """Raise InputError for a name that other programs would take for another kind of file."""
     if output.suffix.lower() in _NO_CHECKPOINTS:
         raise InputError(
-            f"-o {output}: a checkpoint is written; name it {output.with_suffix('.safetensors')}"
+            f"-o {output}: a checkpoint is written; name it "
+            f"{quoted(output.with_suffix('.safetensors'))}"
         )
 
 

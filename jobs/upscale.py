@@ -19,6 +19,7 @@ from jobs.video_output import planned_films
 from jobs.workers import find_checked
 from nst_core.errors import InputError
 from nst_core.picture_files import PICTURE_SUFFIXES, is_picture
+from nst_core.wording import quoted
 from pipeline.encoders import CONTAINERS
 from pipeline.storage import LocalStorage, StoredFile, is_uri, storage_for
 from pipeline.video_sources import VIDEO_SUFFIXES, is_one_video
@@ -86,7 +87,7 @@ def _check_output(job: Upscale) -> bool:
     if is_name and not storage.is_folder(path) and not job.output.endswith("/"):
         raise InputError(
             f"-o {job.output}: a file's name, and there may be several outputs; name a folder "
-            f"({job.output}/ where it is to be called so)"
+            f"({quoted(job.output)}/ where it is to be called so)"
         )
     return False
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jobs.specs import StylizeVideo
 from nst_core.errors import InputError
+from nst_core.wording import quoted
 from pipeline.encoders import CONTAINERS
 from pipeline.video_sources import FoundVideo, find_videos, is_one_video
 
@@ -70,7 +71,7 @@ def _is_folder(job: StylizeVideo, found: Sequence[FoundVideo]) -> bool:
     if asked.suffix.lower() in CONTAINERS:
         raise InputError(
             f"-o {asked}: a video's name, and there may be several; name a folder "
-            f"({asked}/ where it is to be called so)"
+            f"({quoted(asked)}/ where it is to be called so)"
         )
     return True
 

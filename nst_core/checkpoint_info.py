@@ -21,6 +21,7 @@ from nst_core.eight_bit import EightBit
 from nst_core.errors import CheckpointError
 from nst_core.file_kinds import kind_of
 from nst_core.utf8_paths import utf8_path
+from nst_core.wording import quoted
 
 FORMAT = 1
 METADATA_KEY = "nst"
@@ -114,9 +115,9 @@ def read_checkpoint(
         raise CheckpointError(f"checkpoint {path}: {what}")
     if kind_of(path) == "picture":
         raise CheckpointError(
-            f"{path}: a picture, no checkpoint; `nst optimize PHOTO --style {path} -o OUT.png` "
-            f"paints one photograph like it, `nst train style {path} --content PHOTOS -o "
-            f"{path.stem}.safetensors` makes a style of it"
+            f"{path}: a picture, no checkpoint; `nst optimize PHOTO --style {quoted(path)} -o "
+            f"OUT.png` paints one photograph like it, `nst train style {quoted(path)} --content "
+            f"PHOTOS -o {quoted(f'{path.stem}.safetensors')}` makes a style of it"
         )
     try:
         with utf8_path(path) as name, safe_open(name, framework=framework) as file:

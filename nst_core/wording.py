@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -19,6 +20,11 @@ def first_line(error: BaseException) -> str:
 def last_line(error: BaseException) -> str:
     """Return the last line of an error's message; the error's kind where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+
+
+def quoted(name: object) -> str:
+    """Return a name as a shell takes it, for commands in messages that are to be pasted."""
+    return shlex.quote(str(name))
 
 
 def did_you_mean(came: object, known: Iterable[str]) -> str:

@@ -115,6 +115,23 @@ def test_beside_the_users_own_files_nothing_is_seen_but_pictures_and_a_run_goes_
     assert "1 reused" in _stylize(*arguments).out
 
 
+@pytest.mark.parametrize("output", ["dataset", "dataset/train/", "dataset/new"])
+def test_in_a_folder_of_other_pictures_nothing_is_seen_but_pictures(
+    output: str, here: Path
+) -> None:
+    Path("dataset/train").mkdir(parents=True)
+    Path("b.jpg").rename("dataset/train/b.jpg")
+    before = _files(here)
+    assert _stylize("a.jpg", "-o", output).code == 0
+    seen = {name for name in _files(here) if not Path(name).name.startswith(".")}
+    ours = {"report.json", "progress.jsonl"} if output.endswith("new") else set()
+    assert seen == before | {str(Path(output) / name) for name in {"a.jpg", *ours}}
+    assert "1 reused" in _stylize("a.jpg", "-o", output).out
+    Path(output, "a.jpg").unlink()
+    assert "1 picture done" in _stylize("a.jpg", "-o", output, "--report", "told.json").out
+    assert Path("told.json").exists()
+
+
 def test_a_report_goes_where_it_is_asked_for_and_replaces_no_other_file(here: Path) -> None:
     assert _stylize("a.jpg", "-o", "out.png", "--report", "told.json").code == 0
     assert json.loads(Path("told.json").read_text())["done"] == 1

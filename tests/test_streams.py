@@ -52,6 +52,14 @@ def test_results_that_cannot_be_written_are_told(picture: Path) -> None:
     assert run.stderr.splitlines()[-1] == words
 
 
+def test_json_that_nobody_can_get_is_told(picture: Path) -> None:
+    run = _stylize(picture, ">&-", "--json")
+    assert run.returncode == 1
+    words = "error: the results could not be written to stdout (it is closed)"
+    assert run.stderr.splitlines()[-1] == words
+    assert (picture.parent / "out" / "picture.png").exists()
+
+
 def test_a_reader_that_leaves_does_not_end_the_work(picture: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

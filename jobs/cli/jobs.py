@@ -16,6 +16,7 @@ import typer
 
 from jobs.cli import console, options
 from nst_core import __version__
+from nst_core.wording import quoted
 
 if TYPE_CHECKING:
     from cluster.job_client import Job, JobRequest, Jobs
@@ -152,7 +153,7 @@ def stop(job_id: _Id, address: _Url = None, json: options.Json = False) -> None:
     else:
         console.say(f"{job.id}  {_state(job)}")
     if job.is_live:
-        console.note(f"error: {job.id} has not ended yet; see `nst jobs status {job.id}`")
+        console.note(f"error: {job.id} has not ended yet; see `nst jobs status {quoted(job.id)}`")
         raise typer.Exit(console.SOME_FAILED)
 
 
@@ -206,8 +207,8 @@ def _follow(jobs: Jobs, job_id: str, *, as_json: bool = False) -> None:
         job = jobs.wait(job_id)
     except KeyboardInterrupt as error:
         console.note(
-            f"detached; the job goes on: `nst jobs logs {job_id} --follow` shows it again, "
-            f"`nst jobs stop {job_id}` ends it"
+            f"detached; the job goes on: `nst jobs logs {quoted(job_id)} --follow` shows it "
+            f"again, `nst jobs stop {quoted(job_id)}` ends it"
         )
         raise typer.Exit(console.INTERRUPTED) from error
     if as_json:

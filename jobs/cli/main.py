@@ -20,7 +20,7 @@ def main() -> None:
     streams.prepare()
     address = supervision.address_asked_for(sys.argv[1:])
     if address is not None:
-        sys.exit(supervision.supervise(address))
+        sys.exit(_without_results(supervision.supervise(address)))
     run()
 
 
@@ -59,6 +59,15 @@ def _finish(code: int) -> int:
         streams.close_to_nobody(sys.stdout)
         console.note(f"error: the results could not be written to stdout ({error.strerror})")
         return code or console.SOME_FAILED
+    return _without_results(code)
+
+
+def _without_results(code: int) -> int:
+    """Return another exit code than 0 where JSON was asked for and there is no stdout."""
+    asked = sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv
+    if code == console.ALL_DONE and "--json" in asked and streams.stdout_was_closed():
+        console.note("error: the results could not be written to stdout (it is closed)")
+        return console.SOME_FAILED
     return code
 
 

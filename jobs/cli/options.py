@@ -16,6 +16,7 @@ from jobs.specs import (
     StyleSpec,
 )
 from nst_core.errors import InputError
+from nst_core.wording import quoted
 
 
 def complete_style(incomplete: str) -> list[str]:
@@ -49,7 +50,7 @@ def check_folder_name(output: Path) -> None:
     """Raise InputError for a name that ends as a file's and is no folder's."""
     if output.suffix.lower() in _OF_FILES and not output.is_dir():
         raise InputError(
-            f"-o {output}: a file's name, and a folder is needed, such as {output.stem}"
+            f"-o {output}: a file's name, and a folder is needed, such as {quoted(output.stem)}"
         )
 
 

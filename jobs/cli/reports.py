@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from jobs.cli import console
@@ -15,39 +16,57 @@ if TYPE_CHECKING:
 
 _MOST_REASONS = 20
 _MOST_ALIKE = 5
-"""Lines that differ in nothing but the picture."""
-_LISTED = "(report.json or --report FILE lists them)"
+"""Lines that differ in nothing but the file."""
+_LISTED = {"pictures": "(report.json or --report FILE lists them)", "films": "(--json lists them)"}
+_ELLIPSIS = "..."
 
 
 def tell_images(report: StylizeImagesReport, output: str, *, json: bool) -> None:
     """Warnings and errors on stderr; a line of sums on stdout unless that is for JSON."""
-    _note_all("warning", [(each["path"], each["warning"]) for each in report.warnings])
-    _note_all("error", [(each["path"], each["error"]) for each in report.failures])
+    warnings = [(each["path"], f"{each['path']}: {each['warning']}") for each in report.warnings]
+    _note_all("warning", warnings, "pictures")
+    failures = [(each["path"], each["error"]) for each in report.failures]
+    _note_all("error", failures, "pictures")
     if not json:
+        rate = f" ({report.images_per_second:.1f} pictures/s)" if report.done else ""
         console.say(
             f"{output}: {counted(report.done, 'pictures')} done, {report.reused} reused, "
-            f"{report.failed} failed, {report.seconds:.1f} s "
-            f"({report.images_per_second:.1f} pictures/s)"
+            f"{report.failed} failed, {report.seconds:.1f} s{rate}"
         )
 
 
-def _note_all(kind: str, told: list[tuple[str, str]]) -> None:
-    """Tell a few of those that differ in nothing but the picture, and how many more there are."""
+def _note_all(kind: str, told: list[tuple[str, str]], things: str) -> None:
+    """Tell a few of those that differ in nothing but the file, and how many more there are."""
     alike: dict[str, list[str]] = {}
-    for path, text in told:
-        reason = text.removeprefix(f"{path}: ")
-        whole = f"{path}: {text}" if kind == "warning" else text
-        alike.setdefault(reason, []).append(whole)
+    for path, line in told:
+        alike.setdefault(_reason(path, line), []).append(line)
     for reason, lines in islice(alike.items(), _MOST_REASONS):
         shown = lines if len(lines) <= _MOST_ALIKE else lines[:1]
         for line in shown:
             console.note(_printable(f"{kind}: {line}"))
         if len(shown) < len(lines):
-            more = counted(len(lines) - 1, "pictures")
-            console.note(_printable(f"{kind}: the same of {more} more: {reason} {_LISTED}"))
+            more = counted(len(lines) - 1, things)
+            console.note(_printable(f"{kind}: the same of {more} more: {reason} {_LISTED[things]}"))
     if len(alike) > _MOST_REASONS:
         rest = sum(map(len, islice(alike.values(), _MOST_REASONS, None)))
-        console.note(f"{kind}: the like of {counted(rest, 'pictures')} more {_LISTED}")
+        console.note(f"{kind}: the like of {counted(rest, things)} more {_LISTED[things]}")
+
+
+def _reason(path: str, line: str) -> str:
+    """Return what a line says but for the file's path, and that of its output.
+
+    There may be a million lines: no pattern is compiled for each.
+    """
+    line, stem = line.replace(path, _ELLIPSIS), PurePath(path).stem
+    start = line.find(stem)
+    while start >= 0:
+        left, end = line.rfind(" ", 0, start) + 1, start + len(stem)
+        is_name = start == left or line[start - 1] == "/"
+        end = line.find(" ", end) if " " in line[end:] else len(line)
+        if is_name and "." in line[start + len(stem) : end]:  # with its ending
+            line, end = f"{line[:left]}{_ELLIPSIS}{line[end:]}", left + len(_ELLIPSIS)
+        start = line.find(stem, max(end, start + 1))
+    return line.removeprefix(_ELLIPSIS).removeprefix(": ").strip()
 
 
 def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:
@@ -55,15 +74,15 @@ def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:
     for one in report.inputs:
         for warning in one.warnings:
             console.warn(f"{one.input}: {warning}")
-        if one.error:
-            console.note(f"error: {one.error}")
-        elif not json:
+        if not one.error and not json:
             took = f"{one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
             console.say(
                 f"{one.output}: {one.status}, "
                 f"{one.frames_out} of {counted(one.frames_in, 'frames')}, verified, "
                 f"{'was there already' if one.reused else took}"
             )
+    errors = dict.fromkeys((one.input, one.error) for one in report.inputs if one.error)
+    _note_all("error", [(path, error) for path, error in errors if error], "films")
 
 
 def _printable(line: str) -> str:

@@ -9,6 +9,9 @@ from typing import TextIO
 
 _OUT, _ERR = 1, 2
 
+_closed: set[int] = set()
+"""Streams that the shell had closed."""
+
 
 def prepare() -> None:
     """Make stdin, stdout and stderr usable, whatever the shell has done to them.
@@ -21,9 +24,15 @@ def prepare() -> None:
         try:
             os.fstat(number)
         except OSError:
+            _closed.add(number)
             _open_null(number)
     sys.stdin = sys.stdin or io.TextIOWrapper(io.FileIO(0, closefd=False))
     sys.stdout, sys.stderr = _patient(sys.stdout, _OUT), _patient(sys.stderr, _ERR)
+
+
+def stdout_was_closed() -> bool:
+    """Whether the shell gave no stdout: results go nowhere."""
+    return _OUT in _closed
 
 
 def close_to_nobody(stream: TextIO) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from jobs.cli import console, options
 from jobs.specs import check_checkpoint_name
+from nst_core.wording import quoted
 
 if TYPE_CHECKING:
     from nst_core.checkpoint_info import CheckpointInfo
@@ -144,7 +145,7 @@ def import_style(
     width = info.arguments["width"]
     console.say(
         f"{output}: {info.architecture} of width {width} from {file.name}; "
-        f"apply it with --style {output}"
+        f"apply it with --style {quoted(output)}"
     )
 
 
@@ -213,7 +214,8 @@ def export(
         raise InputError(f"{name} passes frames through and has no network; name another style")
     _check_output(output, style.path, overwrite)
     if output.suffix.lower() != ".onnx":
-        raise InputError(f"-o {output}: ONNX is written; name it {output.with_suffix('.onnx')}")
+        name = quoted(output.with_suffix(".onnx"))
+        raise InputError(f"-o {output}: ONNX is written; name it {name}")
     style = style.with_stroke(1.0 if stroke is None else stroke)
     if stroke is not None and style.stroke != stroke:
         raise InputError(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 from typing import Any
 
 from typer.exceptions import TyperException
 
 from jobs.cli import console
-from nst_core.wording import did_you_mean
+from nst_core.wording import did_you_mean, quoted
 
 _NEEDED = {
     "int": "a whole number is needed",
@@ -16,6 +18,7 @@ _NEEDED = {
     "bool": "true or false is needed",
 }
 """By what the type of a validation error begins with."""
+_NO_COMMAND = re.compile(r"No such command (.*?)\.")
 _COMMAND_ALIKE = re.compile(r"\. Did you mean (.*)\?")
 
 
@@ -32,8 +35,30 @@ def words(error: TyperException) -> str:
     """Return what was wrong, and which help tells more."""
     context = getattr(error, "ctx", None)
     said = _of_value(error) or _of_option(error) or error.format_message()
+    said += _wanted_command(error)
     said = _COMMAND_ALIKE.sub(r" (did you mean \1?)", " ".join(said.split())).rstrip(".")
     return f"{said}; see `{context.command_path} --help`" if context else said
+
+
+def _wanted_command(error: Any) -> str:
+    """Name the command that takes a picture, a video or a folder where a command is needed."""
+    from nst_core.picture_files import PICTURE_SUFFIXES
+    from pipeline.video_sources import VIDEO_SUFFIXES
+
+    unknown = _NO_COMMAND.fullmatch(error.format_message())
+    context = getattr(error, "ctx", None)
+    if unknown is None or context is None:
+        return ""
+    name, group = str(ast.literal_eval(unknown[1])), context.command_path
+    suffix, is_folder = Path(name).suffix.lower(), Path(name).is_dir()
+    commands = []
+    if suffix in PICTURE_SUFFIXES or is_folder:
+        commands.append("train style" if group == "nst train" else "stylize images")
+    if (suffix in VIDEO_SUFFIXES or is_folder) and group != "nst train":
+        commands.append("stylize video")
+    if not commands or group not in ("nst", "nst stylize", "nst train"):
+        return ""
+    return f" (did you mean {' or '.join(f'`nst {each} {quoted(name)}`' for each in commands)}?)"
 
 
 def _of_value(error: Any) -> str | None:
