@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -18,18 +18,17 @@ from torch import Tensor, nn
 
 from jobs.evaluation_specs import EvaluateGenerator
 from jobs.progress import OnProgress, Progress, ignore_progress
-from jobs.specs import LossNetworkChoice
 from jobs.training_content import find_content
 from nst_core.engine import choose_device
 from nst_core.errors import InputError
 from nst_core.loss_network import load_loss_network_weights
 from nst_core.objective import OneContent, PerceptualObjective
-from nst_core.optimization import optimize_picture
-from nst_core.pictures import read_rgb, resize_shorter_side
+from nst_core.optimization import noise_like, optimize_picture
+from nst_core.pictures import read_rgb
 from nst_core.pixels import to_tensor
-from nst_core.settings import ObjectiveSettings
-from nst_core.style_library import find_for
+from nst_core.style_library import Style, find_for
 from nst_core.texture_net import TextureNet
+from nst_core.trained_objective import loss_network_of, trained_objective
 from nst_core.wording import counted
 
 ITERATIONS_SHOWN = (0, 10, 25, 50, 100, 200, 300, 400, 500)
@@ -72,13 +71,18 @@ class GeneratorEvaluation:
             else f"the generator does as well as {self.equal_iterations:.1f} iterations"
         )
         return [
-            f"{counted(self.images, 'pictures')} of {self.image_size} px, started from {self.init}",
+            f"{counted(self.images, 'pictures')} of {self.image_size} px, {self._method()}",
             f"generator: {generator}",
             *table,
             equal,
             f"on {self.device} one forward {self.seconds_per_forward * 1000:.1f} ms, "
             f"100 iterations {self.seconds_per_100_iterations:.1f} s: {self.speed_ratio:.0f} times",
         ]
+
+    def _method(self) -> str:
+        if self.init == "generator":
+            return "hybrid: L-BFGS started from the generator's own picture"
+        return f"L-BFGS started from {self.init}"
 
 
 def evaluate_generator(
@@ -88,23 +92,24 @@ def evaluate_generator(
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     device = torch.device(choose_device(job.device))
-    style = find_for("stylize", job.checkpoint)
+    style = find_for("stylize", job.checkpoint).with_stroke(1.0)
     if style.path is None or style.info is None:
         raise InputError("--checkpoint identity: it has no objective; name a trained style")
     generator = style.load()
     generator.to(device).to(memory_format=torch.channels_last)
     training = style.training
-    name = style.mixture[0][0] if style.mixture else ""
-    objective = objective_of(training, job, name).to(device).to(memory_format=torch.channels_last)
+    objective = _objective(style, job).to(device).to(memory_format=torch.channels_last)
     contents = _contents(job)
     totals: list[dict[str, float]] = []
     curves: list[list[float]] = []
     forward_seconds, iteration_seconds = [], []
     for number, content in enumerate(contents):
-        losses, seconds = _of_generator(generator, objective, content.to(device))
+        content = content.to(device)
+        of_content = OneContent(objective, content)
+        losses, stylized, seconds = _of_generator(generator, of_content, content)
         totals.append(losses)
         forward_seconds.append(seconds)
-        curve, seconds = _of_lbfgs(objective, content.to(device), job)
+        curve, seconds = _of_lbfgs(of_content, content, _start(job, content, stylized), job)
         curves.append(curve)
         iteration_seconds.append(seconds)
         on_progress(Progress(number + 1, len(contents), "pictures"))
@@ -123,53 +128,11 @@ def evaluate_generator(
     )
 
 
-def objective_of(
-    training: dict[str, Any], job: EvaluateGenerator, style_name: str = ""
-) -> PerceptualObjective:
-    """The objective that the checkpoint says it was trained on, with the weights given now.
-
-    Of a network of several styles, that of ``style_name``, with the style weight that balancing
-    came to.
-    """
-    if not isinstance(training.get("objective"), dict) or "style_size" not in training:
-        raise InputError(
-            f"checkpoint {job.checkpoint}: its metadata has no style objective; "
-            "only styles trained by `nst train style` can be evaluated"
-        )
-    fields: dict[str, Any] = dict(training["objective"])
-    if "content_layer" in fields:  # of checkpoints before there could be several
-        layer = fields.pop("content_layer")
-        fields["content_layers"] = [layer] if layer else None
-    for field in ("style_layers", "content_layers", "scales", "statistics"):
-        if fields.get(field):
-            fields[field] = tuple(fields[field])
-    name: LossNetworkChoice = job.loss_network or training.get("loss_network", "vgg19")
+def _objective(style: Style, job: EvaluateGenerator) -> PerceptualObjective:
+    """The objective that the checkpoint says it was trained on, with the weights given now."""
+    name = job.loss_network or loss_network_of(style)
     weights = load_loss_network_weights(name, job.loss_network_weights)
-    trained_on = training.get("loss_network_sha256")
-    if trained_on and trained_on != weights.fingerprint():
-        raise InputError(
-            f"checkpoint {job.checkpoint} was trained with other loss-network weights, "
-            f"{training.get('loss_network_weights')}; name them with --loss-network-weights"
-        )
-    style = resize_shorter_side(read_rgb(job.style_image), _shorter_side(training["style_size"]))
-    settings = _of_one_style(ObjectiveSettings(**fields), training, style_name)
-    return PerceptualObjective(weights, to_tensor(style), settings)
-
-
-def _of_one_style(
-    settings: ObjectiveSettings, training: dict[str, Any], style_name: str
-) -> ObjectiveSettings:
-    names: list[str] = training.get("styles", [])
-    number = names.index(style_name) if style_name in names else 0
-    strokes: list[float] = training.get("strokes") or [1.0]
-    row = number * len(strokes) + strokes.index(1.0) if 1.0 in strokes else number * len(strokes)
-    factors: list[float] = training.get("style_factors", [])
-    factor = factors[row] if row < len(factors) else 1.0
-    return replace(
-        settings,
-        style_weight=settings.style_weight * factor,
-        statistics=(settings.statistic_of(row),),
-    )
+    return trained_objective(style, read_rgb(job.style_image), weights)
 
 
 def _contents(job: EvaluateGenerator) -> list[Tensor]:
@@ -179,15 +142,10 @@ def _contents(job: EvaluateGenerator) -> list[Tensor]:
     return [to_tensor(ImageOps.fit(read_rgb(Path(path)), size)) for path in paths]
 
 
-def _shorter_side(style_size: int | list[int]) -> int:
-    """The first checkpoints kept width and height."""
-    return style_size if isinstance(style_size, int) else min(style_size)
-
-
 def _of_generator(
     generator: nn.Module, objective: nn.Module, content: Tensor
-) -> tuple[dict[str, float], float]:
-    """Losses of the generator's picture, and the seconds of one forward pass."""
+) -> tuple[dict[str, float], Tensor, float]:
+    """Losses of the generator's picture, the picture, and the seconds of one forward pass."""
     with torch.inference_mode():
         content = content.contiguous(memory_format=torch.channels_last)
         if isinstance(generator, TextureNet):
@@ -199,24 +157,30 @@ def _of_generator(
             generator(content)
             _wait(content.device)
             seconds.append(time.perf_counter() - start)
-        return objective(stylized, content).as_floats(), median(seconds)
+        return objective(stylized, content).as_floats(), stylized, median(seconds)
+
+
+def _start(job: EvaluateGenerator, content: Tensor, stylized: Tensor) -> Tensor:
+    """What the optimisation starts from; out of inference mode, for gradients."""
+    starts = {"content": content, "generator": stylized.float().clamp(0, 1)}
+    return starts[job.init].clone() if job.init in starts else noise_like(content)
 
 
 def _of_lbfgs(
-    objective: PerceptualObjective, content: Tensor, job: EvaluateGenerator
+    objective: nn.Module, content: Tensor, start: Tensor, job: EvaluateGenerator
 ) -> tuple[list[float], float]:
     """Totals from the start on, and the seconds of one iteration."""
-    totals: list[float] = []
-    last = optimize_picture(
-        OneContent(objective, content),
+    iterates: list[tuple[float, float]] = []
+    optimize_picture(
+        objective,
         content,
+        start,
         iterations=job.against_iterations,
-        init=job.init,
         mixed_precision=job.mixed_precision,
-        on_iterate=lambda iterate: totals.append(iterate.losses.total.item()),
+        on_iterate=lambda iterate: iterates.append((iterate.total, iterate.seconds)),
     )
-    missing = job.against_iterations + 1 - len(totals)  # no step lowered it any more
-    return totals + missing * totals[-1:], last.seconds / max(1, last.iteration)
+    totals = [total for total, _ in iterates]
+    return totals, iterates[-1][1] / job.against_iterations
 
 
 def _comparison(totals: list[float], curves: list[list[float]]) -> dict[str, Any]:

@@ -31,7 +31,8 @@ class EvaluateGenerator:
     max_images: int | None = None
     """Of the folder, in sorted order; None: all."""
     init: InitChoice = "content"
-    """What a picture is before the first iteration: the content, or noise."""
+    """What a picture is before the first iteration: the content, noise, or what the generator made
+    of the content."""
     loss_network: LossNetworkChoice | None = None
     """None: the one that the checkpoint was trained with."""
     loss_network_weights: Path | None = None

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from jobs.optimization_start import check_start, starting_picture
 from jobs.progress import OnProgress, Progress, ignore_progress
 from jobs.specs import Optimize
 from nst_core.engine import choose_device
@@ -32,6 +33,10 @@ class OptimizeReport:
     """What an optimisation came to; the fields of the command's JSON."""
 
     output: str
+    method: str
+    """``optimisation``, or ``hybrid`` where it started from a generator's picture."""
+    init: str
+    """``content``, ``noise``, or ``generator:`` and the style."""
     steps: int
     seconds: float
     losses_before: dict[str, float]
@@ -44,6 +49,7 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
     """Optimise and write ``job.output``. Raises InputError, EnvironmentProblem, TrainingFailed."""
     _check_output(job)
     _check_pictures(job)
+    check_start(job.init)
     device = torch.device(choose_device(job.device))
     content = to_tensor(_fit(read_rgb(job.content), job.image_size))
     style = read_rgb(job.style_image)
@@ -51,7 +57,7 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
     weights = load_loss_network_weights(job.loss_network, job.loss_network_weights)
     objective = PerceptualObjective(weights, to_tensor(style), job.objective)
     objective.to(device).to(memory_format=torch.channels_last)
-    start = time.monotonic()
+    began = time.monotonic()
     iterates: list[Iterate] = []
 
     def watch(iterate: Iterate) -> None:
@@ -59,22 +65,19 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
         on_progress(Progress(iterate.iteration, job.steps, "iterations", _note(iterate)))
 
     content = content.to(device)
-    last = optimize_picture(
-        OneContent(objective, content),
-        content,
-        iterations=job.steps,
-        init=job.init,
-        seed=job.seed,
-        on_iterate=watch,
-    )
-    rgb = np.asarray(to_picture(last.image))
+    of_content = OneContent(objective, content)
+    init, start = starting_picture(job, of_content, content)
+    best = optimize_picture(of_content, content, start, iterations=job.steps, on_iterate=watch)
+    rgb = np.asarray(to_picture(best.image))
     save_picture(str(job.output), rgb, quality=_QUALITY)
     return OptimizeReport(
         output=str(job.output),
-        steps=last.iteration,
-        seconds=round(time.monotonic() - start, 3),
+        method="hybrid" if init.startswith("generator") else "optimisation",
+        init=init,
+        steps=job.steps,
+        seconds=round(time.monotonic() - began, 3),
         losses_before=iterates[0].losses.as_floats(),
-        losses=last.losses.as_floats(),
+        losses=best.losses.as_floats(),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from nst_core.errors import InputError
 from nst_core.settings import (
@@ -27,7 +27,7 @@ EncoderChoice = Literal["software", "nvenc"]
 FormatChoice = Literal["same", "png", "jpeg", "webp"]
 TileChoice = Literal["auto", "off"] | int
 LossNetworkChoice = Literal["vgg16", "vgg19"]
-InitChoice = Literal["content", "noise"]
+InitChoice = Literal["content", "noise", "generator"]
 ApplyingCommand = Literal["stylize", "upscale"]
 WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _NO_CHECKPOINTS = (*WRITTEN_SUFFIXES, ".gif", ".tif", ".mp4", ".mov", ".mkv", ".onnx")
@@ -319,8 +319,10 @@ class Optimize:
     output: Path
     steps: int = 500
     """Iterations of L-BFGS."""
-    init: InitChoice = "content"
-    """What the picture is before the first step: the content, or noise."""
+    init: str = "content"
+    """What the picture is before the first step: ``content``, ``noise``, or what a style makes of
+    the content, ``generator:STYLE``; ``generator`` alone chooses the bundled style whose picture
+    has the lowest objective."""
     objective: ObjectiveSettings = OPTIMIZE_OBJECTIVE
     image_size: int = 512
     """Longer side of the result in pixels."""
@@ -335,6 +337,11 @@ class Optimize:
 
     def __post_init__(self) -> None:
         check_at_least(1, "--steps", self.steps)
+        kind, separator, style = self.init.partition(":")
+        if kind not in get_args(InitChoice) or (separator and (kind != "generator" or not style)):
+            raise InputError(
+                f"--init {self.init}: content, noise, generator or generator:STYLE is allowed"
+            )
         check_pixels("--image-size", self.image_size)
         if self.style_size is not None:
             check_pixels("--style-size", self.style_size)

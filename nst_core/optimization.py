@@ -10,19 +10,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
-import scipy.optimize
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult
 from torch import Tensor, nn
 
 from nst_core.errors import TrainingFailed
 from nst_core.objective import Losses
-
-Init = Literal["content", "noise"]
 
 _HISTORY = 20
 """Pairs of steps and gradients that L-BFGS remembers."""
@@ -40,15 +33,18 @@ class Iterate:
     seconds: float
     """Since the first evaluation began."""
 
+    @property
+    def total(self) -> float:
+        """The objective."""
+        return self.losses.total.item()
+
 
 def _ignore(_: Iterate) -> None:
     """Nobody is watching."""
 
 
-def initial_picture(content: Tensor, init: Init, *, seed: int = 0) -> Tensor:
-    """The content itself, or uniform noise of its size from ``seed``: 1 x 3 x H x W in [0, 1]."""
-    if init == "content":
-        return content.clone()
+def noise_like(content: Tensor, *, seed: int = 0) -> Tensor:
+    """Uniform noise in [0, 1) of the content's size, from ``seed``."""
     noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(seed))
     return noise.to(content)
 
@@ -56,84 +52,87 @@ def initial_picture(content: Tensor, init: Init, *, seed: int = 0) -> Tensor:
 def optimize_picture(
     objective: nn.Module,
     content: Tensor,
+    start: Tensor,
     *,
     iterations: int,
-    init: Init = "content",
-    seed: int = 0,
     mixed_precision: bool = False,
     on_iterate: Callable[[Iterate], None] = _ignore,
 ) -> Iterate:
-    """Lower the objective over the pixels; returns the last iterate, of ``iterations`` or fewer.
+    """Lower the objective over the pixels; returns the iterate where it is lowest.
 
-    L-BFGS with the bounds 0 and 1 on every pixel (L-BFGS-B, from SciPy): Johnson et al. 2016 cut
-    the pixels to the range after each iteration (section 4.1), which spoils the curvature that
-    L-BFGS remembers. It ends early only where no step lowers the objective any more.
-    ``content`` is 1 x 3 x H x W in [0, 1]; ``on_iterate`` sees the start and every iterate.
-    Raises TrainingFailed when the objective is no longer a finite number.
+    L-BFGS as Johnson et al. 2016 use it (section 4.1): steps of full length, and the pixels cut to
+    [0, 1] after each. An iteration is one evaluation of the objective. SciPy's L-BFGS-B, which
+    keeps the bounds itself and searches along each step, is at the same objective within 2 % from
+    iteration 25 on, and takes 1.4 times the CPU time: its own arithmetic is in float64.
+
+    ``content`` and ``start`` are 1 x 3 x H x W in [0, 1]; ``on_iterate`` sees the start and all
+    ``iterations`` iterates. Raises TrainingFailed when the objective is not a finite number.
     """
-    pixels = Pixels(objective, content, mixed_precision=mixed_precision)
-    start = initial_picture(content, init, seed=seed)
-    last = pixels.iterate(start.double().cpu().numpy().ravel())
-    on_iterate(last)
-
-    def after_iteration(intermediate_result: OptimizeResult) -> None:
-        nonlocal last
-        last = pixels.iterate(intermediate_result.x, last.iteration + 1)
-        on_iterate(last)
-
-    scipy.optimize.minimize(
-        pixels,
-        start.double().cpu().numpy().ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=scipy.optimize.Bounds(0.0, 1.0),
-        callback=after_iteration,
-        options={
-            "maxiter": iterations,
-            "maxfun": 20 * iterations,
-            "maxcor": _HISTORY,
-            "ftol": 0.0,
-            "gtol": 0.0,
-        },
+    pixels = start.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [pixels], max_iter=1, history_size=_HISTORY, tolerance_grad=0.0, tolerance_change=0.0
     )
-    return last
+    evaluate = _Evaluation(objective, content, mixed_precision)
+    iterates = _Iterates(pixels, on_iterate)
+
+    def closure() -> Tensor:
+        losses = evaluate(pixels)
+        iterates.add(losses)
+        optimizer.zero_grad()
+        relative = losses.total / iterates.unit
+        relative.backward()  # type: ignore[no-untyped-call]
+        assert pixels.grad is not None
+        pixels.grad = pixels.grad.contiguous()  # L-BFGS takes a view of it as one row
+        return relative.detach()
+
+    for _ in range(iterations):
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            pixels.clamp_(0, 1)
+    with torch.no_grad():
+        iterates.add(evaluate(pixels))
+    return iterates.lowest
 
 
-class Pixels:
-    """The objective as SciPy wants it: float64 pixels in a row to a value and its gradient."""
+class _Evaluation:
+    """The objective of a picture, in the layout and precision that are fastest."""
 
-    def __init__(self, objective: nn.Module, content: Tensor, *, mixed_precision: bool) -> None:
+    def __init__(self, objective: nn.Module, content: Tensor, mixed_precision: bool) -> None:
         self._objective = objective
         self._content = content
         self._mixed_precision = mixed_precision
-        self._losses: dict[bytes, Losses] = {}
-        self._start = time.perf_counter()
 
-    def __call__(self, pixels: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """Evaluate. Raises TrainingFailed."""
-        image = self._image(pixels).requires_grad_()
+    def __call__(self, pixels: Tensor) -> Losses:
+        image = pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self._mixed_precision):
-            losses = self._objective(
-                image.contiguous(memory_format=torch.channels_last), self._content
-            )
-        losses.total.backward()
-        total = losses.total.item()
-        if not math.isfinite(total):
-            raise TrainingFailed(f"the objective is {total}; try a lower --style-weight")
-        self._losses = {**self._latest(), pixels.tobytes(): losses.detached()}
-        assert image.grad is not None
-        return total, image.grad.double().cpu().numpy().ravel()
+            losses: Losses = self._objective(image, self._content)
+        return losses
 
-    def iterate(self, pixels: NDArray[np.float64], iteration: int = 0) -> Iterate:
-        """Describe a picture that has just been evaluated, or evaluate it."""
-        if pixels.tobytes() not in self._losses:
-            self(pixels)
-        losses = self._losses[pixels.tobytes()]
-        return Iterate(iteration, self._image(pixels), losses, time.perf_counter() - self._start)
 
-    def _image(self, pixels: NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(pixels).to(self._content).view_as(self._content)
+class _Iterates:
+    """Numbers the pictures as they are evaluated, and keeps the best of them."""
 
-    def _latest(self) -> dict[bytes, Losses]:
-        """A line search may end on a point that was not its last: keep a few."""
-        return dict(list(self._losses.items())[-3:])
+    lowest: Iterate
+
+    def __init__(self, pixels: Tensor, on_iterate: Callable[[Iterate], None]) -> None:
+        self._pixels = pixels
+        self._on_iterate = on_iterate
+        self._count = 0
+        self._start = time.perf_counter()
+        self.unit = 1.0
+        """The objective at the start: L-BFGS takes any number relative to it, so that what it
+        takes for too little to learn from does not depend on the weights."""
+
+    def add(self, losses: Losses) -> None:
+        """Take the losses of the pixels as they are. Raises TrainingFailed."""
+        image = self._pixels.detach().clone()
+        seconds = time.perf_counter() - self._start
+        iterate = Iterate(self._count, image, losses.detached(), seconds)
+        if not math.isfinite(iterate.total):
+            raise TrainingFailed(f"the objective is {iterate.total}; try a lower --style-weight")
+        if self._count == 0:
+            self.unit = abs(iterate.total) or 1.0
+        if self._count == 0 or iterate.total < self.lowest.total:
+            self.lowest = iterate
+        self._count += 1
+        self._on_iterate(iterate)

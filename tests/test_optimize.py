@@ -11,7 +11,7 @@ from PIL import Image
 
 from jobs.optimize import optimize
 from jobs.progress import Progress
-from jobs.specs import OPTIMIZE_OBJECTIVE, InitChoice, Optimize
+from jobs.specs import OPTIMIZE_OBJECTIVE, Optimize
 from nst_core.errors import InputError
 from tests.media import moving_picture
 
@@ -31,16 +31,53 @@ def job(vgg19_file: Path, tmp_path: Path) -> Optimize:
     )
 
 
-@pytest.mark.parametrize("init", ["content", "noise"])
-def test_the_picture_is_written_and_the_objective_falls(init: InitChoice, job: Optimize) -> None:
+@pytest.mark.parametrize("init", ["content", "noise", "generator:wave"])
+def test_the_picture_is_written_and_the_objective_falls(init: str, job: Optimize) -> None:
     seen: list[Progress] = []
     report = optimize(dataclasses.replace(job, init=init), seen.append)
     with Image.open(job.output) as picture:
         assert picture.size == (48, 32)
         assert picture.format == "PNG"
     assert report.steps == 6
+    assert (report.method, report.init) == (
+        "hybrid" if init == "generator:wave" else "optimisation",
+        init,
+    )
     assert report.losses["total"] < report.losses_before["total"]
     assert [progress.done for progress in seen] == list(range(7))
+
+
+def test_it_starts_from_what_the_nearest_style_makes_of_the_content(
+    job: Optimize, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = ["wave", "the_scream"]
+    monkeypatch.setattr("jobs.optimization_start.bundled_styles", lambda: chosen)
+    totals = {}
+    for style in chosen:
+        one = dataclasses.replace(job, init=f"generator:{style}", steps=1, overwrite=True)
+        totals[style] = optimize(one).losses_before["total"]
+    report = optimize(dataclasses.replace(job, init="generator", steps=1, overwrite=True))
+    nearest = min(totals, key=lambda style: totals[style])
+    assert report.init == f"generator:{nearest}"
+    assert report.losses_before["total"] == pytest.approx(totals[nearest], rel=1e-5)
+    assert len(set(totals.values())) == 2
+
+
+@pytest.mark.parametrize(
+    ("init", "message"),
+    [
+        ("sky", "content, noise, generator or generator:STYLE"),
+        ("noise:wave", "content, noise, generator or generator:STYLE"),
+        ("generator:", "content, noise, generator or generator:STYLE"),
+        ("generator:waves", "did you mean wave"),
+        ("generator:identity", "--init content"),
+        ("generator:x4", "nst upscale"),
+    ],
+)
+def test_a_start_that_there_is_not_is_told(init: str, message: str, job: Optimize) -> None:
+    with pytest.raises(InputError, match=message):
+        optimize(dataclasses.replace(job, init=init))
+    assert not job.output.exists()
 
 
 def test_it_looks_at_the_layers_of_gatys_et_al() -> None:

@@ -12,7 +12,6 @@ from jobs.cli import console, options, train_options
 from jobs.specs import (
     OPTIMIZE_OBJECTIVE,
     DeviceChoice,
-    InitChoice,
     LossNetworkChoice,
     Optimize,
 )
@@ -30,7 +29,12 @@ def optimize(
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")],
     steps: Annotated[int, typer.Option(help="Iterations of L-BFGS.")] = Optimize.steps,
     init: Annotated[
-        InitChoice, typer.Option(help="What the picture is before the first of them.")
+        str,
+        typer.Option(
+            metavar="content|noise|generator[:STYLE]",
+            help="What the picture is before the first of them; generator: what a style makes of "
+            "it, without a name the bundled one that comes nearest.",
+        ),
     ] = Optimize.init,
     image_size: Annotated[
         int, typer.Option(help="Longer side of the result, pixels.")
@@ -123,5 +127,6 @@ def _optimize(job: Optimize, json: bool) -> None:
         for name, value in report.losses.items()
     )
     console.say(
-        f"{report.output}: {counted(report.steps, 'steps')}, {report.seconds:.1f} s, {losses}"
+        f"{report.output}: {report.method} from {report.init}, {counted(report.steps, 'steps')}, "
+        f"{report.seconds:.1f} s, {losses}"
     )
