@@ -16,11 +16,13 @@ import pytest
 
 from cluster.ray_folder import embedded_ray_folder, make_ray_folder
 from cluster.ray_processes import processes_ended
+from tests.processes import command_of
 
 _SOCKET = "ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 _HOLDING = """
 import sys
 from cluster.ray_folder import embedded_ray_folder
+from tests.processes import command_of
 with embedded_ray_folder() as folder:
     print(folder, flush=True)
     sys.stdin.read()
@@ -109,6 +111,6 @@ def _only_child(process: subprocess.Popen[bytes]) -> psutil.Process:
     """Wait for the child that hides its command line by a title."""
     while True:
         for child in psutil.Process(process.pid).children():
-            if child.cmdline()[:1] == ["ray::Agent"]:
+            if command_of(child).startswith("ray::Agent"):
                 return child
         time.sleep(0.01)

@@ -20,15 +20,15 @@ def test_no_worker_is_faster_than_it_sleeps_and_the_driver_is_seen_at_work() -> 
     for count, row in zip((1, 2), section.rows, strict=True):
         cells = dict(zip(section.columns, row, strict=True))
         assert cells["workers"] == count
-        segments, of_ideal, cores = (
-            cells[name] for name in ("segments", "of ideal", "driver CPU cores")
+        segments, of_ideal, cpu_ms = (
+            cells[name] for name in ("segments", "of ideal", "driver CPU ms a segment")
         )
         assert isinstance(segments, int)
         assert 3 * count < segments <= 6 * count  # seconds, and halves of them near the end
         assert isinstance(of_ideal, float)
         assert 0 < of_ideal <= 1
-        assert isinstance(cores, float)
-        assert cores > 0
+        assert isinstance(cpu_ms, float)
+        assert cpu_ms > 0
 
 
 def test_a_sleeping_workers_process_does_without_torch() -> None:

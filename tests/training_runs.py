@@ -22,6 +22,7 @@ from jobs.training_specs import TrainStyle
 from nst_core.settings import TrainingSettings
 from nst_core.training_photos import StepSampler, batches_of_steps
 from tests.media import moving_picture
+from tests.processes import command_of
 
 STEPS = 40
 
@@ -89,15 +90,7 @@ class Disturbed:
 def workers_of(process: subprocess.Popen[str] | None = None) -> list[psutil.Process]:
     """Ray Train's workers below a process, or below this one."""
     family = psutil.Process(process.pid if process else os.getpid()).children(recursive=True)
-    return [child for child in family if "RayTrainWorker" in " ".join(_command_line(child))]
-
-
-def _command_line(process: psutil.Process) -> list[str]:
-    try:
-        command: list[str] = process.cmdline()
-    except psutil.NoSuchProcess:
-        return []
-    return command
+    return [child for child in family if "RayTrainWorker" in command_of(child)]
 
 
 def tiny_job(folder: Path, photos: Path, weights: Path, **training: Any) -> TrainStyle:

@@ -21,6 +21,7 @@ from cluster.node_records import MARK, NodeRecord
 from nst_core.style_library import Style
 from tests.cluster_nodes import Machine
 from tests.media import make_clip
+from tests.processes import command_of
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -190,7 +191,7 @@ def test_the_token_is_its_owners_alone_and_shown_nowhere(here: Machine) -> None:
     assert (told.stdout, told.stderr) == (f"{path}\n", "there is a token already\n")
     for process in psutil.process_iter():
         try:
-            assert token not in " ".join(process.cmdline())
+            assert token not in command_of(process)
         except psutil.Error:
             continue
     shown = [here.nst("jobs", "list", "--json"), here.nst("cluster", "status", "--json")]

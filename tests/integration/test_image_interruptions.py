@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from pipeline.image_records import FILE_NAME
+from tests.processes import command_of
 
 _PICTURES = 120
 _SUFFIXES = (".jpg", ".png", ".webp")
@@ -149,7 +150,7 @@ def test_a_killed_worker_costs_nothing_and_a_killed_driver_leaves_no_worker_behi
 
 def _workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     family = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in family if "_Host" in " ".join(child.cmdline())]
+    return [child for child in family if "_Host" in command_of(child)]
 
 
 def _end(family: list[psutil.Process]) -> None:

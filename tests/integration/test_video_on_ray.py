@@ -15,6 +15,7 @@ from jobs.specs import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
 from jobs.stylize_images import stylize_images
 from jobs.stylize_video import stylize_videos
 from nst_core.style_library import Style
+from tests.processes import command_of
 
 
 def _video(clip: Path, output: Path, style: Style, workers: int) -> StylizeVideo:
@@ -48,7 +49,7 @@ def test_a_killed_worker_costs_nothing_but_time(clip: Path, style: Style, tmp_pa
         if killed:
             return
         for process in psutil.Process().children(recursive=True):
-            if "ray::_Host" in " ".join(process.cmdline()):
+            if "ray::_Host" in command_of(process):
                 os.kill(process.pid, signal.SIGKILL)
                 killed.append(process.pid)
                 return
