@@ -41,8 +41,8 @@ class FilmRecord:
 
     made_with: dict[str, Any]
     """See ``made_with``."""
-    allow_left_out: bool
-    """Whether sound could have been left out."""
+    left_out: bool
+    """Whether a stream was left out that might only be with --allow-left-out."""
     report: dict[str, Any]
     size: int
     """Of the output, in bytes."""
@@ -101,7 +101,7 @@ def find_record(output: Path, job: StylizeVideo, settings: dict[str, Any]) -> Fi
     if not record.is_of(output):
         raise InputError(f"{output} exists and was changed since it was made; {_ADVICE}")
     different = [name for name, value in settings.items() if record.made_with.get(name) != value]
-    if record.allow_left_out and not job.allow_left_out:
+    if record.left_out and not job.allow_left_out:
         different.append("--allow-left-out")
     if different:
         raise InputError(f"{output} exists and was made with another {_list(different)}; {_ADVICE}")
@@ -114,7 +114,7 @@ def write_record(
     report: VideoReport,
     folder: WorkFolder,
     *,
-    allow_left_out: bool,
+    left_out: bool,
 ) -> None:
     """Note how ``finished``, which is to become the report's output, was made.
 
@@ -125,7 +125,7 @@ def write_record(
         status = finished.stat()
         record = FilmRecord(
             made_with=settings,
-            allow_left_out=allow_left_out,
+            left_out=left_out,
             report={name: asdict(report)[name] for name in _TOLD_AGAIN},
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,

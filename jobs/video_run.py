@@ -258,7 +258,8 @@ class VideoRun:
             raise MediaError(f"{self._path}: the file changed while it was read; run again")
         told = with_outcome(self.report, plan.source, pieces, copied)
         settings = made_with(self._job, self._style, plan.input_state)
-        write_record(temporary, settings, told, plan.folder, allow_left_out=job.allow_left_out)
+        left_out = job.allow_left_out and plan.copies.leaves_out
+        write_record(temporary, settings, told, plan.folder, left_out=left_out)
         publish(temporary, self._output, overwrite=job.overwrite)
         self.report = told
         plan.folder.remove()

@@ -64,7 +64,8 @@ def plan_copies(source: SourceVideo, output: Path, *, allow_left_out: bool = Fal
             if possible and isinstance(stream, AudioStream) and container.format == "matroska":
                 warnings += _misplaced(stream, possible[0])
     chosen = {index: possible[0] for index, possible in ways.items() if possible}
-    return CopyPlan(chosen, tuple(warnings), strict)
+    leaves_out = source.has_late_streams or len(chosen) < len(ways)
+    return CopyPlan(chosen, tuple(warnings), strict, leaves_out)
 
 
 def _rehearsed(

@@ -49,6 +49,8 @@ class CopyPlan:
     """One line for each stream that is converted, or that the container cannot hold."""
     strict_times: bool = True
     """Whether the container wants every packet of a stream later than the one before."""
+    leaves_out: bool = False
+    """Whether a stream that something may be in does not go into the output."""
 
     @property
     def stream_indices(self) -> tuple[int, ...]:
