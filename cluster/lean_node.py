@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,11 @@ def lean_node(folder: Path, spawned: threading.Event) -> Iterator[None]:
             spawned.set()
 
     def get_node(head: str, node: str) -> Any:
-        _await_node(head, lambda: any(each.dead_processes() for each in started))
-        return look_up(head, node)
+        return _awaited_node(
+            head,
+            partial(look_up, head, node),
+            has_died=lambda: any(each.dead_processes() for each in started),
+        )
 
     internals.Node, services.get_node = LeanNode, get_node
     utils.get_dashboard_dependency_error = lambda: ImportError("not asked for")
@@ -76,14 +80,15 @@ def lean_node(folder: Path, spawned: threading.Event) -> Iterator[None]:
         utils.get_dashboard_dependency_error = missing
 
 
-def _await_node(head: str, has_died: Callable[[], bool]) -> None:
-    """Wait until the node is there: Ray itself looks once a second, and for 30 s."""
+def _awaited_node(head: str, look_up: Callable[[], Any], has_died: Callable[[], bool]) -> Any:
+    """Wait for the node; Ray itself looks once a second, and after 30 s not once more."""
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     client = GcsClient(address=head)
     give_up = time.monotonic() + _SECONDS_TO_REGISTER
     while time.monotonic() < give_up and not has_died():
-        with suppress(Exception):  # Ray looks once more, and knows what to say
+        with suppress(Exception):  # none yet, or one that does not answer in time
             if client.get_all_node_info():
-                return
+                return look_up()
         time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return look_up()  # Ray knows what to say

@@ -129,13 +129,24 @@ def test_a_ray_with_other_insides_is_started_as_it_is() -> None:
 
 
 @pytest.mark.usefixtures("ray_here")
-def test_a_node_that_is_there_is_seen_at_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failures", [0, 3])
+def test_a_node_that_is_there_is_seen_at_the_first_look_that_is_answered(
+    failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import ray
 
     waits: list[float] = []
+    looks = iter(range(failures + 1))
+
+    def look_up() -> str:
+        if next(looks) < failures:
+            raise RuntimeError("busy")
+        return "node"
+
     monkeypatch.setattr("cluster.lean_node.time.sleep", waits.append)
-    cluster.lean_node._await_node(ray.get_runtime_context().gcs_address, lambda: False)
-    assert waits == []
+    head = ray.get_runtime_context().gcs_address
+    assert cluster.lean_node._awaited_node(head, look_up, lambda: False) == "node"
+    assert len(waits) == failures
 
 
 def test_the_driver_of_a_whole_job_never_imports_torch(
