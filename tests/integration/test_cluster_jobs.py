@@ -121,6 +121,11 @@ def test_the_same_submit_finds_the_job_that_runs_and_stop_leaves_work_to_go_on_w
     assert json.loads(stopped.stdout)["status"] == "STOPPED"
     assert not (folder / "out.mp4").exists()
 
+    in_vain = here.nst("jobs", "submit", "--id", job_id, "--", *command, folder=folder)
+    assert in_vain.returncode == 2
+    assert f"that job has been stopped and an id runs only once; try --id {job_id}-2" in (
+        in_vain.stderr
+    )
     again = here.nst("jobs", "submit", "--follow", "--", *command, folder=folder)
     assert again.returncode == 0, again.stderr
     (report,) = json.loads(again.stdout)["inputs"]
