@@ -132,7 +132,7 @@ def _objective(style: Style, job: EvaluateGenerator) -> PerceptualObjective:
     """The objective that the checkpoint says it was trained on, with the weights given now."""
     name = job.loss_network or loss_network_of(style)
     weights = load_loss_network_weights(name, job.loss_network_weights)
-    return trained_objective(style, read_rgb(job.style_image), weights)
+    return trained_objective(style, read_rgb(job.style_image), weights, job.objective)
 
 
 def _contents(job: EvaluateGenerator) -> list[Tensor]:

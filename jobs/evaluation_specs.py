@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jobs.specs import (
     DeviceChoice,
@@ -33,6 +35,8 @@ class EvaluateGenerator:
     init: InitChoice = "content"
     """What a picture is before the first iteration: the content, noise, or what the generator made
     of the content."""
+    objective: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of ObjectiveSettings that are to be others than those of the training."""
     loss_network: LossNetworkChoice | None = None
     """None: the one that the checkpoint was trained with."""
     loss_network_weights: Path | None = None

@@ -8,7 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -29,6 +29,7 @@ from nst_core.checkpoint import read_state, save_state
 from nst_core.checkpoint_info import read_info
 from nst_core.engine import choose_device
 from nst_core.errors import EnvironmentProblem, InputError
+from nst_core.settings import ObjectiveSettings, TrainingSettings
 from nst_core.training import LOSS_NAMES, plain
 from nst_core.utf8_paths import is_utf8
 from pipeline.shared_files import shared_files
@@ -187,11 +188,23 @@ def _check_settings(job: TrainGenerator, plan: TrainingPlan) -> None:
     if not job.resume:
         return
     folder = plan.run_folder
-    if _decisive(folder.read_settings()) != _decisive(json.loads(json.dumps(describe(plan)))):
+    asked = json.loads(json.dumps(describe(plan)))
+    if _decisive(_completed(folder.read_settings())) != _decisive(asked):
         raise InputError(
             f"--resume: the run in {folder.path} has other settings (see its settings.json); "
             "repeat them, or train anew with --overwrite"
         )
+
+
+def _completed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Add the defaults of what an earlier version of this program did not know yet."""
+    defaults: dict[str, Any] = {"training": asdict(TrainingSettings())}
+    if "content_weight" in settings.get("objective", {}):
+        defaults["objective"] = asdict(ObjectiveSettings())
+    plain_defaults = json.loads(json.dumps(defaults))
+    return settings | {
+        name: plain_defaults[name] | settings.get(name, {}) for name in plain_defaults
+    }
 
 
 def _decisive(settings: dict[str, Any]) -> dict[str, Any]:

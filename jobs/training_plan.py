@@ -154,7 +154,7 @@ def make_plan(job: TrainGenerator, on_progress: OnProgress = ignore_progress) ->
 
 
 def _sources(job: TrainGenerator) -> dict[str, str]:
-    sources = {}
+    sources = {"recipe": job.options["recipe"]} if "recipe" in job.options else {}
     if isinstance(job, TrainStyle):
         sources["style_image"] = ", ".join(path.name for path in job.style_images)
     if isinstance(job, TrainTexture):

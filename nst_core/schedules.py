@@ -15,7 +15,8 @@ def learning_rate_at(step: int, settings: TrainingSettings) -> float:
     if settings.schedule == "constant":
         return settings.learning_rate
     if settings.schedule == "step":
-        decays: int = step // settings.decay_every
+        first = settings.decay_every if settings.decay_from is None else settings.decay_from
+        decays = 0 if step < first else 1 + (step - first) // settings.decay_every
         return settings.learning_rate * float(settings.decay**decays)
     progress = (step - warmup) / max(1, settings.steps - warmup)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

@@ -175,14 +175,17 @@ class TrainingSettings:
     """Of what tells styles of one network apart, in learning rates, while all else is fitted too:
     each style has but a part of the pictures."""
     schedule: Schedule = "cosine"
-    """What follows the warm-up: the same rate on (Johnson et al. 2016), times ``decay`` every
-    ``decay_every`` steps (both papers of Ulyanov et al.), or a cosine down to ``final_rate``."""
+    """What follows the warm-up: the same rate on (Johnson et al. 2016), times ``decay`` at step
+    ``decay_from`` and every ``decay_every`` steps from there (both papers of Ulyanov et al.), or a
+    cosine down to ``final_rate``."""
     warmup_steps: int = 20
     """Steps in which the rate rises from 0; a quarter of all at most."""
     final_rate: float = 0.05
     """Fraction of the learning rate that the cosine ends at."""
     decay: float = 0.8
     decay_every: int = 2000
+    decay_from: int | None = None
+    """None: ``decay_every``."""
     clip_norm: float | None = None
     """Longer gradients are shortened to this Euclidean norm."""
     average: float = 0.999
@@ -203,6 +206,8 @@ class TrainingSettings:
                 raise InputError(f"{name} {getattr(self, name)}: at least 1 is needed")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed {self.seed}: a whole number from 0 to {2**63 - 1} is needed")
+        if self.decay_from is not None and self.decay_from < 1:
+            raise InputError(f"decay_from {self.decay_from}: a step of 1 or more is needed")
         if self.image_size < 32:
             raise InputError(f"image_size {self.image_size}: at least 32 pixels are needed")
         if not 0 < self.learning_rate < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,14 +26,18 @@ def loss_network_of(style: Style) -> LossNetworkName:
 
 
 def trained_objective(
-    style: Style, painting: Image.Image, weights: LossNetworkWeights
+    style: Style,
+    painting: Image.Image,
+    weights: LossNetworkWeights,
+    changes: Mapping[str, Any] | None = None,
 ) -> PerceptualObjective:
     """Build the objective of a style at its stroke; ``painting`` is what it was trained on.
 
     Of a network of several styles it is that of ``style``, with the style weight that balancing
-    came to. Raises InputError: see ``trained_settings``.
+    came to. ``changes`` are fields that are to be others. Raises InputError: see
+    ``trained_settings``.
     """
-    settings = trained_settings(style, weights)
+    settings = changed(trained_settings(style, weights), changes or {})
     size = round(_shorter_side(style.training["style_size"]) * style.stroke)
     return PerceptualObjective(weights, to_tensor(resize_shorter_side(painting, size)), settings)
 
@@ -58,6 +63,15 @@ def trained_settings(style: Style, weights: LossNetworkWeights) -> ObjectiveSett
             f"{training.get('loss_network_weights')}; name them with --loss-network-weights"
         )
     return _of_one_style(_settings(training["objective"]), training, style)
+
+
+def changed(settings: ObjectiveSettings, changes: Mapping[str, Any]) -> ObjectiveSettings:
+    """Change fields; another scaling comes without what only this project's has."""
+    if changes.get("scaling", settings.scaling) not in (settings.scaling, "relative"):
+        settings = ObjectiveSettings(
+            settings.content_weight, settings.style_weight, settings.tv_weight
+        )
+    return replace(settings, **changes)
 
 
 def _settings(record: dict[str, Any]) -> ObjectiveSettings:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from jobs.evaluate_generator import _crossing, evaluate_generator
+from jobs.evaluate_generator import _crossing, _objective, evaluate_generator
 from jobs.evaluation_specs import EvaluateGenerator
 from jobs.training_plan import build_trainer, describe, make_plan, training_pictures
 from jobs.training_specs import TrainStyle
@@ -20,6 +20,7 @@ from nst_core.conditional_norm import norm_names
 from nst_core.errors import InputError
 from nst_core.settings import ObjectiveSettings, TrainingSettings
 from nst_core.style_library import Style, find_style
+from nst_core.trained_objective import changed
 from nst_core.training_photos import Batch
 from nst_core.transformer_net import TransformerNet
 from tests.media import moving_picture
@@ -121,6 +122,30 @@ def test_equal_iterations_is_where_the_curve_crosses(value: float, place: float 
     assert _crossing([8.0, 4.0, 4.5, 2.0], value) == pytest.approx(place) or place is None
     if place is None:
         assert _crossing([8.0, 4.0, 4.5, 2.0], value) is None
+
+
+def test_a_generator_is_judged_by_another_objective_where_one_is_given(
+    job: EvaluateGenerator,
+) -> None:
+    own = _objective(find_style(job.checkpoint), job).settings
+    assert own.scaling == "relative"
+    layers: dict[str, Any] = {
+        "style_layers": ("relu1_1=1", "relu2_1=15"),
+        "content_layers": ("relu2_2", "relu1_2"),
+    }
+    other = dataclasses.replace(job, objective={**layers, "scaling": "paper", "tv_weight": 1e-6})
+    settings = _objective(find_style(job.checkpoint), other).settings
+    assert settings == ObjectiveSettings(scaling="paper", tv_weight=1e-6, **layers)
+    assert evaluate_generator(job).generator != evaluate_generator(other).generator
+
+
+def test_a_papers_scaling_drops_what_only_this_projects_has() -> None:
+    own = ObjectiveSettings(
+        style_weight=15.0, scales=(0.5,), balanced=True, lattice_weight=0.2, style_layers=("a@0.5",)
+    )
+    expected = ObjectiveSettings(scaling="gatys", style_weight=15.0)
+    assert changed(own, {"scaling": "gatys"}) == expected
+    assert changed(own, {"tv_weight": 1.0}) == dataclasses.replace(own, tv_weight=1.0)
 
 
 def test_other_loss_network_weights_than_the_trainings_are_refused(

@@ -24,7 +24,7 @@ from jobs.training_plan import build_trainer, describe, make_plan
 from jobs.training_records import TrainingRecords
 from jobs.training_specs import TrainStyle
 from nst_core.checkpoint_info import CheckpointInfo
-from nst_core.errors import TrainingFailed
+from nst_core.errors import InputError, TrainingFailed
 from nst_core.loss_network import LossNetworkWeights
 from nst_core.transformer_net import TransformerNet
 from tests.command_line import app
@@ -152,6 +152,22 @@ def test_a_run_without_checkpoint_says_that_it_begins_again(
     with pytest.raises(TrainingFailed, match="enough"):
         jobs.train.train(dataclasses.replace(job, resume=True))
     assert "no checkpoint was written" in caplog.text
+
+
+def test_a_run_of_a_version_that_knew_fewer_settings_goes_on(
+    job: TrainStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(job)
+    plan.run_folder.path.mkdir()
+    settings = describe(plan)
+    del settings["training"]["decay_from"], settings["objective"]["normalized_gradients"]
+    plan.run_folder.write_settings(settings)
+    jobs.train._check_settings(dataclasses.replace(job, resume=True), plan)
+    other = dataclasses.replace(plan.settings, decay_from=500)
+    with pytest.raises(InputError, match="other settings"):
+        jobs.train._check_settings(
+            dataclasses.replace(job, resume=True), dataclasses.replace(plan, settings=other)
+        )
 
 
 def test_calibrating_can_be_left_out_and_a_pack_is_found_by_its_name(

@@ -44,7 +44,7 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
         if name in _GROUPS:
             app.add_typer(module.app, name=name)
         else:
-            app.command()(getattr(module, name))
+            app.command(cls=getattr(module, "COMMAND", None))(getattr(module, name))
     app.command()(version)
     prepare(app)
     return app

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli import console, options
+from jobs.cli import console, options, train_options
+from jobs.cli.option_groups import expanded
+from jobs.cli.train_options import ContentTerms, StyleTerms
 from jobs.evaluation_specs import EvaluateGenerator
 from jobs.specs import InitChoice, LossNetworkChoice
 from nst_core.errors import InputError
@@ -27,6 +29,8 @@ _COMPANIONS = {
     "checkpoint": (
         *("content", "style", "against_iterations", "image_size", "max_images", "init"),
         *("loss_network", "loss_network_weights", "mixed_precision", "device", "threads"),
+        *("scaling", "style_layers", "content_layers", "style_statistic", "scales"),
+        *("style_weight", "content_weight", "tv_weight"),
     ),
     "video": (),
     "super_resolution": (
@@ -37,6 +41,7 @@ _COMPANIONS = {
 """The parameter that chooses what is measured, and those that may go with it."""
 
 
+@expanded
 def evaluate(
     context: typer.Context,
     checkpoint: Annotated[
@@ -71,6 +76,12 @@ def evaluate(
         InitChoice,
         typer.Option(help="Where the optimisation starts.", rich_help_panel=_GENERATOR),
     ] = EvaluateGenerator.init,
+    terms: StyleTerms = train_options.NO_STYLE_TERMS,
+    contents: ContentTerms = train_options.NO_CONTENT_TERMS,
+    scales: train_options.Scales = "",
+    style_weight: Annotated[
+        float | None, typer.Option(rich_help_panel=train_options.WEIGHTS_PANEL)
+    ] = None,
     loss_network: Annotated[
         LossNetworkChoice | None,
         typer.Option(
@@ -171,6 +182,12 @@ def evaluate(
             image_size=image_size,
             max_images=max_images,
             init=init,
+            objective=train_options.objective_changes(
+                terms,
+                contents,
+                scales=train_options.numbers("--scales", scales) or None,
+                style_weight=style_weight,
+            ),
             loss_network=loss_network,
             loss_network_weights=loss_network_weights,
             device=device,

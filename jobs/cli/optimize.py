@@ -8,25 +8,27 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli import console, options, train_options
+from jobs.cli import console, options, recipe_command, train_options
+from jobs.cli.option_groups import expanded
+from jobs.cli.train_options import ContentTerms, Judge, StyleTerms
 from jobs.specs import (
     OPTIMIZE_OBJECTIVE,
     DeviceChoice,
-    LossNetworkChoice,
     Optimize,
 )
-from nst_core.settings import Scaling
 from nst_core.wording import counted
 
-_OBJECTIVE = "The objective"
+COMMAND = recipe_command.RecipeCommand
 
 
+@expanded
 def optimize(
     content: Annotated[Path, typer.Argument(help="The picture to stylize.")],
     style: Annotated[
         Path, typer.Option("--style", metavar="IMAGE", help="The picture whose style is taken.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")],
+    recipe: recipe_command.OfOptimize = None,
     steps: Annotated[int, typer.Option(help="Iterations of L-BFGS.")] = Optimize.steps,
     init: Annotated[
         str,
@@ -43,38 +45,17 @@ def optimize(
         int | None,
         typer.Option(help="Shorter side of the style image: larger, broader strokes."),
     ] = Optimize.style_size,
-    content_weight: Annotated[float, typer.Option(rich_help_panel=_OBJECTIVE)] = (
-        OPTIMIZE_OBJECTIVE.content_weight
-    ),
-    style_weight: Annotated[float, typer.Option(rich_help_panel=_OBJECTIVE)] = (
-        OPTIMIZE_OBJECTIVE.style_weight
-    ),
-    tv_weight: Annotated[
-        float, typer.Option(rich_help_panel=_OBJECTIVE)
-    ] = OPTIMIZE_OBJECTIVE.tv_weight,
-    scaling: Annotated[
-        Scaling,
+    style_weight: Annotated[
+        float,
         typer.Option(
-            help="How the terms are scaled: what weights mean depends on it; gatys needs a style "
-            "weight of 1000 or more.",
-            rich_help_panel=_OBJECTIVE,
+            help="With --scaling gatys 1000 or more is needed.",
+            rich_help_panel=train_options.WEIGHTS_PANEL,
         ),
-    ] = OPTIMIZE_OBJECTIVE.scaling,
+    ] = OPTIMIZE_OBJECTIVE.style_weight,
+    contents: ContentTerms = train_options.CONTENT_TERMS,
+    terms: StyleTerms = train_options.STYLE_TERMS,
     scales: train_options.Scales = "",
-    style_layers: train_options.StyleLayers = "",
-    content_layers: train_options.ContentLayers = "",
-    style_statistic: train_options.StyleStatisticOption = "gram",
-    loss_network: Annotated[
-        LossNetworkChoice, typer.Option(help="The VGG that judges.", rich_help_panel=_OBJECTIVE)
-    ] = Optimize.loss_network,
-    loss_network_weights: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="NST_LOSS_NETWORK_WEIGHTS",
-            help="Its weights; default torchvision's download.",
-            rich_help_panel=_OBJECTIVE,
-        ),
-    ] = None,
+    judge: Judge = train_options.JUDGE,
     device: Annotated[DeviceChoice, typer.Option(help="Where it computes.")] = Optimize.device,
     seed: Annotated[int, typer.Option(help="Of the noise that --init noise begins with.")] = (
         Optimize.seed
@@ -94,19 +75,14 @@ def optimize(
         init=init,
         objective=train_options.objective(
             OPTIMIZE_OBJECTIVE,
-            scales=scales,
-            style_layers=style_layers,
-            content_layers=content_layers,
-            statistics=style_statistic,
+            terms,
+            contents,
+            scales=train_options.numbers("--scales", scales) or None,
             style_weight=style_weight,
-            content_weight=content_weight,
-            tv_weight=tv_weight,
-            scaling=scaling,
         ),
         image_size=image_size,
         style_size=style_size,
-        loss_network=loss_network,
-        loss_network_weights=loss_network_weights,
+        **judge.fields,
         device=device,
         seed=seed,
         overwrite=overwrite,

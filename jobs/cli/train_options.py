@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
 
+from jobs.cli import options
+from jobs.cli.option_groups import OptionGroup
+from jobs.cli.training_run import workers_of
 from jobs.specs import DeviceChoice, LossNetworkChoice
-from jobs.training_specs import EXTENSION_RATE, LoaderChoice, NormChoice
+from jobs.training_specs import EXTENSION_RATE, LoaderChoice, NormChoice, TrainGenerator
 from nst_core.errors import InputError
 from nst_core.settings import (
     ObjectiveSettings,
@@ -33,21 +37,18 @@ Content = Annotated[
 Norm = Annotated[NormChoice, typer.Option(help="Normalisation in the generator.")]
 Width = Annotated[int, typer.Option(help="Channels of the first layer.")]
 PresetWidth = Annotated[int | None, typer.Option(help="Channels of the first layer.")]
-Steps = Annotated[int, typer.Option(help="Optimisation steps.")]
-PresetSteps = Annotated[int | None, typer.Option(help="Optimisation steps.")]
+Steps = Annotated[int | None, typer.Option(help="Optimisation steps.")]
 BatchSize = Annotated[int, typer.Option(help="Pictures at once, for each worker.")]
 Accumulate = Annotated[
     int,
     typer.Option(help="Batches of each worker that one step adds up.", rich_help_panel=FIT_PANEL),
 ]
-ImageSize = Annotated[int, typer.Option(help="Side of the training pictures, pixels.")]
-PresetImageSize = Annotated[int | None, typer.Option(help="Side of the training pictures, pixels.")]
-LearningRate = Annotated[float, typer.Option(help="Of Adam.", rich_help_panel=FIT_PANEL)]
-StyleLearningRate = Annotated[
+ImageSize = Annotated[int | None, typer.Option(help="Side of the training pictures, pixels.")]
+LearningRate = Annotated[
     float | None,
     typer.Option(
-        help=f"Of Adam; default {TrainingSettings.learning_rate:g}, "
-        f"with --extend {EXTENSION_RATE:g}.",
+        help=f"Of Adam; {TrainingSettings.learning_rate:g} for styles, {EXTENSION_RATE:g} with "
+        "--extend.",
         rich_help_panel=FIT_PANEL,
     ),
 ]
@@ -57,6 +58,14 @@ ScheduleOption = Annotated[
 Decay = Annotated[float, typer.Option(help="Factor of --schedule step.", rich_help_panel=FIT_PANEL)]
 DecayEvery = Annotated[
     int, typer.Option(help="Steps between its decays.", rich_help_panel=FIT_PANEL)
+]
+DecayFrom = Annotated[
+    int | None,
+    typer.Option(
+        metavar="STEP",
+        help="Step of the first of them; default --decay-every.",
+        rich_help_panel=FIT_PANEL,
+    ),
 ]
 WarmupSteps = Annotated[
     int, typer.Option(help="Steps in which the rate rises.", rich_help_panel=FIT_PANEL)
@@ -73,9 +82,10 @@ PrecisionOption = Annotated[
     TrainingPrecision,
     typer.Option(help="auto: bfloat16 where the processor has it.", rich_help_panel=FIT_PANEL),
 ]
-ContentWeight = Annotated[float, typer.Option(rich_help_panel=WEIGHTS_PANEL)]
-StyleWeight = Annotated[float, typer.Option(rich_help_panel=WEIGHTS_PANEL)]
-TvWeight = Annotated[float, typer.Option(help="Of total variation.", rich_help_panel=WEIGHTS_PANEL)]
+ContentWeight = Annotated[float | None, typer.Option(rich_help_panel=WEIGHTS_PANEL)]
+TvWeight = Annotated[
+    float | None, typer.Option(help="Of total variation.", rich_help_panel=WEIGHTS_PANEL)
+]
 Scales = Annotated[
     str,
     typer.Option(
@@ -85,18 +95,18 @@ Scales = Annotated[
     ),
 ]
 StyleLayers = Annotated[
-    str,
+    list[str] | None,
     typer.Option(
         metavar="NAME[@SCALE][=WEIGHT],...",
-        help="Such as relu1_1@1,relu4_1@0.5=15; without @SCALE at each of --scales.",
+        help="Such as relu1_1@1,relu4_1@0.5=15; without @SCALE at each of --scales. Repeatable.",
         rich_help_panel=WEIGHTS_PANEL,
     ),
 ]
 ContentLayers = Annotated[
-    str,
+    list[str] | None,
     typer.Option(
         metavar="NAME[@SCALE][=WEIGHT],...",
-        help="As --style-layers.",
+        help="As --style-layers; several are summed.",
         rich_help_panel=WEIGHTS_PANEL,
     ),
 ]
@@ -109,7 +119,19 @@ StyleStatisticOption = Annotated[
     ),
 ]
 ScalingOption = Annotated[
-    Scaling, typer.Option(help="What the weights belong to.", rich_help_panel=WEIGHTS_PANEL)
+    Scaling | None,
+    typer.Option(
+        help="How the terms are scaled, and so whose weights they take: see docs/training.md.",
+        rich_help_panel=WEIGHTS_PANEL,
+    ),
+]
+NormalizeGradients = Annotated[
+    bool,
+    typer.Option(
+        "--normalize-gradients",
+        help="Divide the gradient of each term by its L1 norm, as Texture Networks do.",
+        rich_help_panel=WEIGHTS_PANEL,
+    ),
 ]
 LossNetwork = Annotated[
     LossNetworkChoice, typer.Option(help="The VGG that judges.", rich_help_panel=WEIGHTS_PANEL)
@@ -125,32 +147,24 @@ LossNetworkWeights = Annotated[
 
 
 def objective(
-    defaults: ObjectiveSettings,
-    *,
-    scales: str = "",
-    style_layers: str = "",
-    content_layers: str = "",
-    statistics: str = "",
-    balance: bool | None = None,
-    style_weight: float | None = None,
-    **weights: Any,
+    defaults: ObjectiveSettings, *groups: StyleTerms | ContentTerms, **others: Any
 ) -> ObjectiveSettings:
-    """Build an objective from options; what is empty or None stays as ``defaults`` has it.
+    """Build an objective from options; what is None stays as ``defaults`` has it.
 
     Raises InputError.
     """
-    given: dict[str, Any] = {
-        "scales": numbers("--scales", scales),
-        "style_layers": _items(style_layers),
-        "content_layers": _items(content_layers),
-        "statistics": tuple(map(_statistic, _items(statistics))),
-    }
-    chosen = {name: value for name, value in given.items() if value}
-    if balance is not None:
-        chosen["balanced"] = balance
-    if style_weight is not None:
-        chosen["style_weight"] = style_weight
-    return replace(defaults, **chosen, **weights)
+    return replace(defaults, **objective_changes(*groups, **others))
+
+
+def objective_changes(*groups: StyleTerms | ContentTerms, **others: Any) -> dict[str, Any]:
+    """Fields of ObjectiveSettings that options give; ``others`` where they are not None.
+
+    Raises InputError.
+    """
+    chosen = {name: value for name, value in others.items() if value is not None}
+    for group in groups:
+        chosen |= group.settings
+    return chosen
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:
@@ -162,6 +176,11 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
     if not all(map(math.isfinite, read)):
         raise InputError(f"{option} {text}: numbers with commas are needed; try 1,0.5")
     return read
+
+
+def _all_items(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Of an option that is given several times, or with commas, or both."""
+    return tuple(item for text in texts or () for item in _items(text))
 
 
 def _items(text: str) -> tuple[str, ...]:
@@ -214,3 +233,97 @@ Resume = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(rich_help_panel=RUN_PANEL)]
+
+
+@dataclass(frozen=True)
+class Fitting(OptionGroup):
+    """Fields of TrainingSettings."""
+
+    steps: Steps
+    batch_size: BatchSize
+    image_size: ImageSize
+    learning_rate: LearningRate
+    accumulate: Accumulate
+    schedule: ScheduleOption
+    warmup_steps: WarmupSteps
+    decay: Decay
+    decay_every: DecayEvery
+    decay_from: DecayFrom
+    clip_norm: ClipNorm
+    average: Average
+    precision: PrecisionOption
+    seed: Seed
+
+    def settings(self, defaults: TrainingSettings, **others: Any) -> TrainingSettings:
+        """Return the settings that are asked for. Raises InputError."""
+        return replace(defaults, **self.given, **others)
+
+
+@dataclass(frozen=True)
+class Running(OptionGroup):
+    """Fields of TrainGenerator: where a training runs, what it keeps, whether it goes on."""
+
+    workers: Workers = "1"
+    cpus_per_worker: CpusPerWorker = None
+    device: Device = TrainGenerator.device
+    address: options.Address = TrainGenerator.address
+    checkpoint_every: CheckpointEvery = TrainGenerator.checkpoint_every
+    run_dir: RunDir = None
+    resume: Resume = TrainGenerator.resume
+    overwrite: options.Overwrite = TrainGenerator.overwrite
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """As the job has them. Raises InputError."""
+        return super().fields | {"workers": workers_of(self.workers)}
+
+
+@dataclass(frozen=True)
+class Judge(OptionGroup):
+    """The loss network."""
+
+    loss_network: LossNetwork = TrainGenerator.loss_network
+    loss_network_weights: LossNetworkWeights = None
+
+
+@dataclass(frozen=True)
+class StyleTerms(OptionGroup):
+    """Fields of ObjectiveSettings: those that do not need a content."""
+
+    scaling: ScalingOption = ObjectiveSettings.scaling
+    style_layers: StyleLayers = None
+    style_statistic: StyleStatisticOption = "gram"
+    tv_weight: TvWeight = ObjectiveSettings.tv_weight
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those that are given, as the settings have them. Raises InputError."""
+        found = {
+            "scaling": self.scaling,
+            "style_layers": _all_items(self.style_layers) or None,
+            "statistics": tuple(map(_statistic, _items(self.style_statistic))) or None,
+            "tv_weight": self.tv_weight,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ContentTerms(OptionGroup):
+    """Fields of ObjectiveSettings: those of the content."""
+
+    content_layers: ContentLayers = None
+    content_weight: ContentWeight = ObjectiveSettings.content_weight
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those that are given, as the settings have them."""
+        layers = _all_items(self.content_layers)
+        weight = {} if self.content_weight is None else {"content_weight": self.content_weight}
+        return weight | ({"content_layers": layers} if layers else {})
+
+
+JUDGE, RUNNING, STYLE_TERMS, CONTENT_TERMS = Judge(), Running(), StyleTerms(), ContentTerms()
+"""With the program's own defaults."""
+NO_STYLE_TERMS = StyleTerms(scaling=None, style_statistic="", tv_weight=None)
+NO_CONTENT_TERMS = ContentTerms(content_weight=None)
+"""Where something else has the defaults, such as a checkpoint."""

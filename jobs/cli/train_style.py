@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jobs.cli import options, train_options
-from jobs.cli.training_run import run, workers_of
+from jobs.cli import options, recipe_command, train_options
+from jobs.cli.option_groups import expanded
+from jobs.cli.train_options import ContentTerms, Fitting, Judge, Running, StyleTerms
+from jobs.cli.training_run import run
 from jobs.training_specs import (
     EXTENSION_RATE,
     EXTENSION_STEPS,
@@ -24,9 +25,10 @@ from jobs.training_specs import (
 from nst_core.errors import InputError
 from nst_core.settings import BOLD_STYLE_WEIGHT, ObjectiveSettings, TrainingSettings
 
-_TRAINING = TrainingSettings()
+_FITTING = Fitting.of(TrainingSettings(), steps=None, image_size=None, learning_rate=None)
 
 
+@expanded
 def style(
     ctx: typer.Context,
     style_images: Annotated[
@@ -45,6 +47,7 @@ def style(
             "--style-size."
         ),
     ] = "balanced",
+    recipe: recipe_command.OfStyle = None,
     extend: Annotated[
         str | None,
         typer.Option(
@@ -71,7 +74,6 @@ def style(
     ] = "",
     architecture: Annotated[
         ArchitectureChoice,
-        Preset,
         typer.Option(
             help="lean: the fastest; johnson: the everyday variant of the paper's; "
             "johnson-paper: the paper's own network; texture: multi-scale g(y, z)."
@@ -82,10 +84,7 @@ def style(
         PaddingChoice, typer.Option(help="Of johnson's convolutions.")
     ] = TrainStyle.padding,
     width: train_options.PresetWidth = None,
-    steps: train_options.PresetSteps = None,
-    batch_size: train_options.BatchSize = TrainingSettings.batch_size,
-    image_size: train_options.PresetImageSize = None,
-    learning_rate: train_options.StyleLearningRate = None,
+    fitting: Fitting = _FITTING,
     style_rate: Annotated[
         float,
         typer.Option(
@@ -93,19 +92,11 @@ def style(
             rich_help_panel=train_options.FIT_PANEL,
         ),
     ] = TrainingSettings.style_rate,
-    accumulate: train_options.Accumulate = _TRAINING.accumulate,
-    schedule: train_options.ScheduleOption = _TRAINING.schedule,
-    warmup_steps: train_options.WarmupSteps = _TRAINING.warmup_steps,
-    decay: train_options.Decay = _TRAINING.decay,
-    decay_every: train_options.DecayEvery = _TRAINING.decay_every,
-    clip_norm: train_options.ClipNorm = None,
-    average: train_options.Average = _TRAINING.average,
-    precision: train_options.PrecisionOption = _TRAINING.precision,
     style_size: Annotated[
         int | None,
         typer.Option(help="Shorter side of the style image: larger, broader strokes."),
     ] = None,
-    content_weight: train_options.ContentWeight = ObjectiveSettings.content_weight,
+    contents: ContentTerms = train_options.CONTENT_TERMS,
     style_weight: Annotated[
         float | None,
         typer.Option(
@@ -123,10 +114,9 @@ def style(
             rich_help_panel=train_options.WEIGHTS_PANEL,
         ),
     ] = None,
+    terms: StyleTerms = train_options.STYLE_TERMS,
     scales: train_options.Scales = "",
-    style_layers: train_options.StyleLayers = "",
-    content_layers: train_options.ContentLayers = "",
-    style_statistic: train_options.StyleStatisticOption = "gram",
+    normalize_gradients: train_options.NormalizeGradients = False,
     lattice_weight: Annotated[
         float,
         typer.Option(
@@ -134,7 +124,6 @@ def style(
             rich_help_panel=train_options.WEIGHTS_PANEL,
         ),
     ] = STYLE_OBJECTIVE.lattice_weight,
-    tv_weight: train_options.TvWeight = ObjectiveSettings.tv_weight,
     stability_weight: Annotated[
         float,
         typer.Option(
@@ -149,16 +138,9 @@ def style(
             rich_help_panel=train_options.WEIGHTS_PANEL,
         ),
     ] = TrainingSettings.stability_from,
-    scaling: train_options.ScalingOption = ObjectiveSettings.scaling,
-    loss_network: train_options.LossNetwork = TrainStyle.loss_network,
-    loss_network_weights: train_options.LossNetworkWeights = None,
-    workers: train_options.Workers = "1",
-    cpus_per_worker: train_options.CpusPerWorker = None,
-    device: train_options.Device = TrainStyle.device,
-    address: options.Address = TrainStyle.address,
-    loader: train_options.Loader = "local",
-    checkpoint_every: train_options.CheckpointEvery = TrainStyle.checkpoint_every,
-    run_dir: train_options.RunDir = None,
+    judge: Judge = train_options.JUDGE,
+    running: Running = train_options.RUNNING,
+    loader: train_options.Loader = TrainStyle.loader,
     calibrate: Annotated[
         bool,
         typer.Option(
@@ -167,57 +149,35 @@ def style(
             rich_help_panel=train_options.RUN_PANEL,
         ),
     ] = TrainStyle.calibrate,
-    resume: train_options.Resume = TrainStyle.resume,
-    overwrite: options.Overwrite = False,
-    seed: train_options.Seed = TrainingSettings.seed,
     json: options.Json = False,
 ) -> None:
     """Train a style from a picture, or several in one network, on photographs.
 
     Example: nst train style wave.jpg --content photos -o wave.safetensors
     """
+    if extend is not None and width is not None:
+        raise InputError("--extend takes the width from the checkpoint; leave out --width")
     values = PRESETS[preset]
-    if extend is not None:
-        if width is not None:
-            raise InputError("--extend takes the width from the checkpoint; leave out --width")
-        values = replace(values, steps=round(values.steps * EXTENSION_STEPS))
-        learning_rate = EXTENSION_RATE if learning_rate is None else learning_rate
+    is_relative = terms.scaling == "relative"
     job = TrainStyle(
         style_images=tuple(style_images),
         content=tuple(content),
         output=output,
-        training=TrainingSettings(
-            steps=values.steps if steps is None else steps,
-            batch_size=batch_size,
-            image_size=values.image_size if image_size is None else image_size,
-            learning_rate=(
-                TrainingSettings.learning_rate if learning_rate is None else learning_rate
-            ),
+        training=fitting.settings(
+            _preset_training(values, extends=extend is not None),
             style_rate=style_rate,
-            accumulate=accumulate,
-            schedule=schedule,
-            warmup_steps=warmup_steps,
-            decay=decay,
-            decay_every=decay_every,
-            clip_norm=clip_norm,
-            average=average,
-            precision=precision,
             stability_weight=stability_weight,
             stability_from=stability_from,
-            seed=seed,
         ),
         objective=train_options.objective(
-            STYLE_OBJECTIVE if scaling == "relative" else ObjectiveSettings(),
-            scales=scales,
-            style_layers=style_layers,
-            content_layers=content_layers,
-            statistics=style_statistic,
-            balance=balance,
+            STYLE_OBJECTIVE if is_relative else ObjectiveSettings(),
+            terms,
+            contents,
+            scales=train_options.numbers("--scales", scales) or None,
+            balanced=balance,
             style_weight=style_weight,
-            content_weight=content_weight,
-            tv_weight=tv_weight,
-            lattice_weight=lattice_weight if scaling == "relative" else 0.0,
-            scaling=scaling,
+            normalized_gradients=normalize_gradients,
+            lattice_weight=lattice_weight if is_relative else 0.0,
         ),
         architecture=architecture,
         norm=norm,
@@ -227,20 +187,20 @@ def style(
         width=width or _preset_width(values, architecture),
         style_size=values.style_size if style_size is None else style_size,
         extend=_checkpoint_to_extend(extend),
-        loss_network=loss_network,
-        loss_network_weights=loss_network_weights,
-        device=device,
-        workers=workers_of(workers),
-        cpus_per_worker=cpus_per_worker,
-        address=address,
         loader=loader,
-        checkpoint_every=checkpoint_every,
-        run_dir=run_dir,
         calibrate=calibrate,
-        resume=resume,
-        overwrite=overwrite,
+        **judge.fields,
+        **running.fields,
     )
     run(ctx, job, json)
+
+
+def _preset_training(values: Preset, *, extends: bool) -> TrainingSettings:
+    steps, size = values.steps, values.image_size
+    if extends:
+        steps = round(steps * EXTENSION_STEPS)
+        return TrainingSettings(steps=steps, image_size=size, learning_rate=EXTENSION_RATE)
+    return TrainingSettings(steps=steps, image_size=size)
 
 
 def _checkpoint_to_extend(name: str | None) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import typer
 
 from jobs.cli import console
-from jobs.cli.parsing import Command
+from jobs.cli.recipe_command import RecipeCommand
 from jobs.run_folder import RunFolder
 from jobs.training_specs import TrainGenerator, run_folder_of
 from nst_core.checkpoint_info import read_info
@@ -23,23 +24,24 @@ _COMMAND_LINE = "nst.train.command_line"
 _ALWAYS_ANEW = frozenset({"output", "run_dir", "resume", "overwrite", "json"})
 
 
-class TrainCommand(Command):
+class TrainCommand(RecipeCommand):
     """A command whose --resume repeats the options that the run was started with."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
-        """Parse; with --resume once more, with the run's own options in place of defaults."""
+        """Parse, and keep the command line for those who want to go on."""
         context = super().make_context(info_name, list(args), parent, **extra)
         context.meta[_COMMAND_LINE] = f"{context.command_path} {shlex.join(args)}"
-        values = context.params
-        if not values.get("resume"):
-            return context
-        folder = RunFolder(run_folder_of(values["output"], values["run_dir"]))
-        defaults = folder.read_options()
-        again = super().make_context(info_name, args, parent, **extra, default_map=defaults)
-        again.meta.update(context.meta)
-        return again
+        return context
+
+    def defaults_for(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the recipe's values, and those of the run that is gone on with."""
+        defaults = super().defaults_for(values)
+        if values.get("resume"):
+            folder = RunFolder(run_folder_of(values["output"], values["run_dir"]))
+            defaults |= folder.read_options()
+        return defaults
 
 
 def _given(ctx: typer.Context) -> dict[str, Any]:
