@@ -104,7 +104,8 @@ def test_a_file_where_a_command_is_needed_names_the_command(
 ) -> None:
     refused = nst(*typed)
     assert refused.code == 2
-    assert f"(did you mean {meant}?); see `nst" in refused.error_line
+    assert f" (did you mean {meant}?); see `nst" in refused.error_line
+    assert ". (did" not in refused.error_line
 
 
 @pytest.mark.parametrize("typed", [("stylize", "nothing"), ("jobs", "a.jpg"), ("bogus",)])

@@ -35,7 +35,8 @@ def words(error: TyperException) -> str:
     """Return what was wrong, and which help tells more."""
     context = getattr(error, "ctx", None)
     said = _of_value(error) or _of_option(error) or error.format_message()
-    said += _wanted_command(error)
+    if wanted := _wanted_command(error):
+        said = f"{said.rstrip('.')}{wanted}"
     said = _COMMAND_ALIKE.sub(r" (did you mean \1?)", " ".join(said.split())).rstrip(".")
     return f"{said}; see `{context.command_path} --help`" if context else said
 
