@@ -27,6 +27,7 @@ from cluster.node_records import (
     NodeRecord,
     forget_record,
     processes_of,
+    read_records,
     write_record,
 )
 from cluster.overview import addresses_of_this_machine, nodes_of
@@ -327,10 +328,26 @@ def _free_port(option: str, host: str, port: int) -> int:
         with socket.create_server((host, port)) as server:
             return int(server.getsockname()[1])
     except OSError as error:
+        if head := _head_at(port):
+            raise InputError(
+                f"{option} {port}: a head runs on this machine already ({head.address}); `nst "
+                "cluster status` shows it, `nst cluster down` ends it, and `nst cluster up --port "
+                "0 --dashboard-port 0` starts a second one"
+            ) from error
         raise InputError(
             f"{option} {port}: {host}:{port} cannot be listened on ({error.strerror}); another "
             "server may run there: see `nst cluster status`, or choose another port, 0 for any"
         ) from error
+
+
+def _head_at(port: int) -> NodeRecord | None:
+    """The head that was started here and listens on a port; None: there is none."""
+    heads = (record for record in read_records() if record.is_head and record.is_running)
+    ports = (
+        (head, {part.rpartition(":")[2] for part in (head.address, head.dashboard or "")})
+        for head in heads
+    )
+    return next((head for head, its_ports in ports if str(port) in its_ports), None)
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

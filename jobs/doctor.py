@@ -63,7 +63,7 @@ def examine() -> list[Finding]:
         _cuda(),
         *_styles_and_engines(),
         *(_encoder(codec, needed=codec == "h264") for codec in _CODECS),
-        *(_encoder(codec, kind="nvenc", needed=False) for codec in NVENC_CODECS),
+        *(_encoder(codec, kind="nvenc", needed=False) for codec in _nvenc_codecs()),
         _loss_network(),
         *_caches(),
         *_room(),
@@ -97,6 +97,13 @@ def _cuda() -> Finding:
         return Finding("cuda", False, "no device that torch can use; the CPU works too", False)
     names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
     return Finding("cuda", True, ", ".join(names), False)
+
+
+def _nvenc_codecs() -> tuple[Codec, ...]:
+    """Where there is a graphics card: its encoder is of no interest elsewhere."""
+    import torch
+
+    return NVENC_CODECS if torch.cuda.is_available() else ()
 
 
 def _styles_and_engines() -> Iterator[Finding]:

@@ -9,6 +9,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 
+from jobs.segment_order import SegmentOrder
+from jobs.segment_packets import RunReaders
 from pipeline.packet_reader import EncodedPacket, PacketReader
 from pipeline.read_ahead import ahead
 from pipeline.segment_task import StylizedSegment
@@ -54,18 +56,22 @@ class SegmentLedger:
                 self._finished[segment.number] = found
                 self._count(found, segment, redone=found.redone)
         self.reused = len(self._finished)
-        self._fresh = deque(s for s in segments if s.number not in self._finished)
+        fresh = [s for s in segments if s.number not in self._finished]
+        self._order = SegmentOrder(segments, [segment.number for segment in fresh])
         self._resources = ExitStack()
         self._writers = self._resources.enter_context(ThreadPoolExecutor(_WRITERS, "record"))
         # Second attempts lie behind the first ones in the file: each way is read forward.
         self._reader = self._resources.enter_context(PacketReader(source))
         self._reader_behind = self._resources.enter_context(PacketReader(source))
-        self._read = self._resources.enter_context(closing(self._read_fresh()))
+        self._run_readers = self._resources.enter_context(RunReaders(source))
+        self._is_in_order = not self._order.linked
+        in_order = fresh if self._is_in_order else []
+        self._read = self._resources.enter_context(closing(self._read_in_order(in_order)))
 
     @property
     def complete(self) -> bool:
         """Whether nothing waits or is at a worker."""
-        return not (self._fresh or self._again or self._out)
+        return not (len(self._order) or self._again or self._out)
 
     @property
     def at_work(self) -> bool:
@@ -79,26 +85,33 @@ class SegmentLedger:
         written = {n for n, record in records.items() if record.done() and not record.exception()}
         return len(self._finished.keys() | written) - self.reused
 
-    def next(self) -> tuple[Segment, tuple[EncodedPacket, ...]] | None:
+    def next(self, after: int | None = None) -> tuple[Segment, tuple[EncodedPacket, ...]] | None:
         """Hand out a segment that waits, with its packets; second attempts come first.
 
-        Raises MediaError when the file has changed meanwhile.
+        ``after`` is the number of the last one that the worker has had. Raises MediaError when the
+        file has changed meanwhile.
         """
         if self._again:
             segment = self._again.popleft()
             packets = self._reader_behind.read(segment)
-        elif self._fresh:
-            packets = next(self._read)
-            segment = self._fresh.popleft()
         else:
-            return None
+            found = self._order.take(after, self._out)
+            if found is None:
+                return None
+            segment = found
+            if self._is_in_order:
+                packets = next(self._read)
+            else:
+                packets = self._run_readers.read(segment, self._order.linked)
         self._out[segment.number] = segment
         return segment, packets
 
-    def _read_fresh(self) -> Generator[tuple[EncodedPacket, ...], None, None]:
+    def _read_in_order(
+        self, fresh: Sequence[Segment]
+    ) -> Generator[tuple[EncodedPacket, ...], None, None]:
         """Read what was never handed out, ahead of the hand-out where that takes little memory."""
-        packets = map(self._reader.read, tuple(self._fresh))  # all of them: it starts at the first
-        most = max((s.end_packet - s.first_packet for s in self._fresh), default=1)
+        packets = map(self._reader.read, fresh)
+        most = max((s.end_packet - s.first_packet for s in fresh), default=1)
         largest = most / len(self._source.packets.pts) * self._source.path.stat().st_size
         depth = min(_MOST_READ_AHEAD, int(_BYTES_READ_AHEAD / max(1.0, largest)))
         yield from ahead(packets, depth=depth) if depth else packets

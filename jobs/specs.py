@@ -55,7 +55,11 @@ class StyleSpec:
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
-            raise InputError(f"--strength {self.strength}: a number from 0 to 1 is needed")
+            percent = f"; {self.strength:g} percent is {self.strength / 100:g}"
+            raise InputError(
+                f"--strength {self.strength:g}: a number from 0 to 1 is needed"
+                + (percent if 1 < self.strength <= 100 else "")
+            )
         if self.stroke is not None:
             check_stroke(self.stroke)
         if self.command == "upscale" and (self.strength != 1 or self.keep_colors):
@@ -200,7 +204,7 @@ class Upscale:
     output: str
     """A folder: pictures keep their tree, videos their names; for pictures a URI too. For a single
     source also a file's name."""
-    model: str
+    model: str = "x4"
     """Name of a bundled network, or the path of a checkpoint."""
     match_histogram: bool = False
     """Give every output the histogram of its source (Johnson et al. 2016, section 4.2)."""

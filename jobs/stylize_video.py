@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -70,7 +69,7 @@ def _stylize(batch: _Batch, job: StylizeVideo, style: Style) -> tuple[str, int]:
             depth=1,
             deadline=_deadline(job),
         ) as pool:
-            for outcome in pool.run(batch.units()):
+            for outcome in pool.run(batch):
                 batch.accept(outcome)
             engine, workers = pool.engine() or "none", pool.workers
     batch.wait_for_outputs()
@@ -123,14 +122,16 @@ class _Batch:
         waiting = sum(count["total"] - count["reused"] for count in counts)
         return waiting + (len(self._scanned) < len(self._runs))
 
-    def units(self) -> Iterator[Unit[SegmentTask] | None]:
-        """Every segment to do, input by input; None while scans or outcomes may bring more."""
-        while True:
-            self._take_scanned()
-            unit = self._next_unit()
-            if unit is None and not self._more_may_come():
-                return
-            yield unit
+    def next_for(self, last: tuple[int, int] | None) -> Unit[SegmentTask] | None:
+        """A segment to do, input by input; None while scans or outcomes may bring more.
+
+        ``last`` is the key of the last one that its worker has had. Raises StopIteration.
+        """
+        self._take_scanned()
+        unit = self._next_unit(last)
+        if unit is None and not self._more_may_come():
+            raise StopIteration
+        return unit
 
     def accept(self, outcome: Outcome[StylizedSegment]) -> None:
         """Keep what a worker has done."""
@@ -164,8 +165,8 @@ class _Batch:
         for run in self._runs[len(self._scans) :][: max(0, _MOST_OPEN - open_ones)]:
             self._scans.append(self._scanner.submit(run.scan))
 
-    def _next_unit(self) -> Unit[SegmentTask] | None:
-        units = (run.next_unit(key) for key, run in enumerate(self._scanned))
+    def _next_unit(self, last: tuple[int, int] | None) -> Unit[SegmentTask] | None:
+        units = (run.next_unit(key, last) for key, run in enumerate(self._scanned))
         return next((unit for unit in units if unit is not None), None)
 
     def _more_may_come(self) -> bool:

@@ -125,6 +125,9 @@ class VideoRun:
         with self._timed("scan"), self._errors_reported():
             if self._problem:
                 raise InputError(self._problem)
+            both_exist = self._output.exists() and self._path.exists()
+            if both_exist and self._output.samefile(self._path):
+                raise InputError(f"{self._output}: the output would replace its own input")
             if os.path.lexists(self._output) and not self._job.overwrite:
                 self.report.status = "skipped"
                 self._find_it_done()
@@ -138,10 +141,10 @@ class VideoRun:
             self.report.warnings += [*plan.source.warnings, *plan.copies.warnings]
             self._ledger = ledger
             _log.info(
-                "%s: %s in %s, %d of them there already; %s %s",
+                "%s: %s in %s, %d of them there already; %s",
                 *(self._path, counted(self.report.frames_in, "frames")),
                 *(counted(len(plan.segments), "segments"), ledger.reused),
-                *(plan.output.encoder.encoder, dict(plan.output.encoder.options)),
+                plan.output.encoder.in_words,
             )
 
     def _find_it_done(self) -> None:
@@ -161,15 +164,16 @@ class VideoRun:
         self.report.seconds["total"] = round(time.monotonic() - self._turn, 3)
         WorkFolder(Path(record.work_folder), {}).remove_leftover(record.pieces, self._output)
 
-    def next_unit(self, key: int) -> Unit[SegmentTask] | None:
+    def next_unit(self, key: int, last: tuple[int, int] | None = None) -> Unit[SegmentTask] | None:
         """Read a segment that waits, under a key of (key, segment number); None: nothing waits.
 
-        After an error the others would be in vain.
+        ``last`` is the key of the last unit that its worker has had. After an error the others
+        would be in vain.
         """
         if self._plan is None or self._ledger is None or self.report.error is not None:
             return None
         with self._errors_reported():
-            handed_out = self._ledger.next()
+            handed_out = self._ledger.next(last[1] if last and last[0] == key else None)
             if handed_out:
                 if key and not self._is_in_turn:  # until now the films before it were in work
                     self._turn = time.monotonic() - self.report.seconds["scan"]
@@ -271,8 +275,6 @@ class VideoRun:
             raise InputError(f"{self._output.parent}: no such folder to write into")
         state = self._input_state()
         source = probe(self._path)
-        if self._output.exists() and self._output.samefile(self._path):
-            raise InputError(f"{self._output}: the output would replace its own input")
         encoder = choose_encoder(
             self._output,
             source.info,

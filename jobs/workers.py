@@ -18,6 +18,7 @@ from nst_core.first_import import first_import
 from nst_core.processors import usable_processors
 from nst_core.strokes import StrokeChoice
 from nst_core.style_library import Style, find_for
+from nst_core.wording import counted
 from pipeline.image_task import ImageSettings
 from pipeline.shared_files import SharedFiles
 from pipeline.worker_pool import Deadline, InProcessPool, Worker, WorkerPool
@@ -52,7 +53,7 @@ def stylizing_pool(
     nothing to a pool in this process.
     """
     if pool.workers == 0:
-        _log.info("in this process, with %d threads", usable_processors())
+        _log.info("in this process, with %s", counted(usable_processors(), "threads"))
         yield InProcessPool(partial(make_worker, threads=usable_processors()))
         return
     with ray_session(pool.address):
@@ -69,8 +70,9 @@ def stylizing_pool(
             is_shared=pool.address != LOCAL,
         )
         _log.info(
-            "%d workers of Ray (%s), each with %g CPUs and %g GPUs",
-            *(actors.workers, pool.address, resources.cpus, resources.gpus),
+            "%s of Ray (%s), CPUs for each: %g, GPUs: %g",
+            *(counted(actors.workers, "workers"), pool.address),
+            *(resources.cpus, resources.gpus),
         )
         try:
             yield actors

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from nst_core.checkpoint_info import read_info
 from nst_core.errors import CheckpointError
+from nst_core.file_kinds import kind_of
 from nst_core.tensorflow_checkpoint import checkpoint_files, read_tensorflow_checkpoint
 from nst_core.utf8_paths import utf8_path
 
@@ -33,6 +34,7 @@ KNOWN_FORMATS = (
     "fast-style-transfer such as conv1.weight and conv1.in_shift, or TensorFlow's Variable to "
     "Variable_47 (.ckpt, .npz, .pth)"
 )
+_ONNX_PRODUCERS = (b"pytorch", b"onnx", b"skl2", b"tf2")
 _ONLY_TENSORS = (
     "it holds more than tensors; no code from it was run. Save it anew where it comes from by "
     "torch.save(model.state_dict(), FILE) or numpy.savez of plain arrays; "
@@ -73,6 +75,8 @@ def read_foreign(path: Path) -> ForeignTensors:
         )
     if files is None and not path.is_file():
         raise CheckpointError(f"checkpoint {path}: no such file")
+    if files is None:
+        _refuse_other_files(path)
     for file in files or (path,):
         _refuse_giants(file)
     if files is not None:
@@ -102,6 +106,25 @@ def _dictionaries(path: Path, content: object) -> Iterator[tuple[str, dict[str, 
             for key, value in mapping.items()
             if isinstance(value, Mapping) and depth < _DEEPEST
         ]
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Raise CheckpointError for what users take for a checkpoint by mistake, in a few words."""
+    kind = kind_of(path)
+    if kind == "picture":
+        raise CheckpointError(
+            f"{path}: a picture, no checkpoint; `nst train style {path} --content PHOTOS -o "
+            f"{path.stem}.safetensors` makes a style of it"
+        )
+    if kind == "video":
+        raise CheckpointError(f"{path}: a video, no checkpoint; `nst stylize video` takes it")
+    with path.open("rb") as file:
+        start = file.read(64)
+    if start[:1] == b"\x08" and any(name in start for name in _ONNX_PRODUCERS):
+        raise CheckpointError(
+            f"{path}: an ONNX file, which is written here and not read; import the checkpoint that "
+            "it was made from"
+        )
 
 
 def _refuse_giants(path: Path) -> None:

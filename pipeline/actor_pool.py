@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -20,12 +19,13 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from nst_core.errors import EnvironmentProblem
 from pipeline.cluster_room import Resources, RoomNews
+from pipeline.unit_queue import Attempt, UnitQueue
 from pipeline.worker_pool import (
     MAX_ATTEMPTS,
     SECONDS_BETWEEN_QUESTIONS,
     Deadline,
     Outcome,
-    Unit,
+    Units,
     Worker,
     WorkerFactory,
 )
@@ -44,24 +44,6 @@ _FAILED_TO_START = "The actor died because of an error raised in its creation ta
 _DIED = "its worker died"
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    unit: Unit[Any]
-    failures: tuple[str, ...] = ()
-    """Why the attempts before this one ended, in words."""
-
-    @property
-    def number(self) -> int:
-        return len(self.failures) + 1
-
-    @property
-    def is_retry(self) -> bool:
-        return bool(self.failures)
-
-    def failed(self, reason: str) -> _Attempt:
-        return replace(self, failures=(*self.failures, reason))
-
-
 @dataclass(eq=False)
 class _Seat:
     """An actor and what it was given, oldest first: it works on the oldest."""
@@ -71,7 +53,9 @@ class _Seat:
     """Comes once the actor has built its worker; None from then on."""
     since: float
     """When it began what it does now: starting, or its oldest call."""
-    calls: dict[ray.ObjectRef, _Attempt | None] = field(default_factory=dict)
+    last: Any = None
+    """Key of the last unit that it was given."""
+    calls: dict[ray.ObjectRef, Attempt | None] = field(default_factory=dict)
     """None where another worker has taken the unit over: how such a call ends is nobody's news."""
 
     @property
@@ -79,30 +63,30 @@ class _Seat:
         return self.starting is None and not self.calls
 
     @property
-    def attempts(self) -> list[_Attempt]:
+    def attempts(self) -> list[Attempt]:
         """What its calls are for, oldest first."""
         return [attempt for attempt in self.calls.values() if attempt is not None]
 
-    def can_take(self, attempt: _Attempt, depth: int) -> bool:
-        if self.starting is not None:
+    def has_room(self, depth: int, *, is_retry: bool = False) -> bool:
+        """Whether it can take one more; one that is tried again is a suspect, and runs alone."""
+        if self.starting is not None or not self.calls:
+            return self.starting is None
+        if is_retry or len(self.calls) >= depth:
             return False
-        if not self.calls:
-            return True
-        if attempt.is_retry or len(self.calls) >= depth:
-            return False
-        return not any(call.is_retry for call in self.attempts)  # a suspect runs alone
+        return not any(call.is_retry for call in self.attempts)
 
-    def give(self, attempt: _Attempt) -> None:
+    def give(self, attempt: Attempt) -> None:
         if not self.calls:
             self.since = time.monotonic()
+        self.last = attempt.unit.key
         self.calls[self.actor.process.remote(attempt.unit.task)] = attempt
 
-    def end(self, call: ray.ObjectRef) -> tuple[_Attempt | None, float]:
+    def end(self, call: ray.ObjectRef) -> tuple[Attempt | None, float]:
         """An ended call's attempt, and when it began."""
         began, self.since = self.since, time.monotonic()
         return self.calls.pop(call), began
 
-    def give_away(self) -> _Attempt | None:
+    def give_away(self) -> Attempt | None:
         """The attempt that waits behind the others here, for another worker; None: none does."""
         *before, last = self.calls
         attempt = self.calls[last]
@@ -110,40 +94,6 @@ class _Seat:
             self.calls[last] = None  # Ray would not keep it from running here too
             return attempt
         return None
-
-
-class _Queue:
-    """Units on their way to a worker: those to try again, and those drawn ahead."""
-
-    def __init__(self, units: Iterable[Unit[Any] | None]) -> None:
-        self._units = iter(units)
-        self._waiting: deque[_Attempt] = deque()
-        self.exhausted = False
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def first(self) -> _Attempt | None:
-        return self._waiting[0] if self._waiting or self.draw() else None
-
-    def pop(self) -> _Attempt:
-        return self._waiting.popleft()
-
-    def put_back(self, attempt: _Attempt) -> None:
-        self._waiting.appendleft(attempt)
-
-    def draw(self) -> bool:
-        """Draw a unit, if there is one by now."""
-        if self.exhausted:
-            return False
-        try:
-            unit = next(self._units)
-        except StopIteration:
-            self.exhausted = True
-            return False
-        if unit is not None:
-            self._waiting.append(_Attempt(unit))
-        return unit is not None
 
 
 class _Host:
@@ -202,12 +152,12 @@ class ActorPool:
         self._usual_seconds = math.inf
         """What a unit takes at its worker: the last ones count most."""
 
-    def run(self, units: Iterable[Unit[Any] | None]) -> Iterator[Outcome[Any]]:
+    def run(self, units: Units) -> Iterator[Outcome[Any]]:
         """Draw units as workers become free, and yield every unit's outcome.
 
         A freed worker has its next unit before the outcome of its last is yielded.
         """
-        queue = _Queue(units)
+        queue = UnitQueue(units)
         while True:
             self._fill(queue)
             if len(queue) or any(seat.attempts for seat in self._seats):
@@ -229,28 +179,41 @@ class ActorPool:
             ray.kill(seat.actor)
         self._seats.clear()
 
-    def _fill(self, queue: _Queue) -> None:
+    def _fill(self, queue: UnitQueue) -> None:
         """Give every worker its share, start workers for the rest, and draw one unit ahead."""
         while True:
             self._hand_out(queue)
             starting = sum(seat.starting is not None for seat in self._seats)
             if len(queue) > starting and len(self._seats) < self.workers:
                 self._start_worker()
-            elif len(queue) > starting or not queue.draw():
+            elif len(queue) > starting or not self._draw_ahead(queue):
                 return
 
-    def _hand_out(self, queue: _Queue) -> None:
+    def _draw_ahead(self, queue: UnitQueue) -> bool:
+        """Draw a unit for a worker that is still to be started, or for whoever is free first."""
+        is_for_new_one = len(self._seats) < self.workers
+        return (is_for_new_one or not queue.depends_on_worker) and queue.draw()
+
+    def _hand_out(self, queue: UnitQueue) -> None:
         depth = max(2, self._depth) if self._units_are_short else self._depth
+        if queue.depends_on_worker:
+            self._draw_for_each(queue, depth)
         while attempt := queue.first():
-            free = [seat for seat in self._seats if seat.can_take(attempt, depth)]
+            free = [seat for seat in self._seats if seat.has_room(depth, is_retry=attempt.is_retry)]
             if not free:
                 return
-            seat = min(free, key=lambda seat: (len(seat.calls), seat.since))
+            seat = min(free, key=_freest_first)
             if seat.calls and len(self._seats) < self.workers:
                 self._start_worker()  # for the units after those that wait here
             seat.give(queue.pop())
         if self._depth == 1:
             self._take_over()
+
+    def _draw_for_each(self, queue: UnitQueue, depth: int) -> None:
+        """Draw for workers by what they have done last, while no other unit waits."""
+        for seat in sorted((s for s in self._seats if s.has_room(depth)), key=_freest_first):
+            if not len(queue) and queue.draw(seat.last):
+                seat.give(queue.pop())
 
     def _take_over(self) -> None:
         """Give idle workers what waits at busy ones: nothing else is left for them."""
@@ -269,7 +232,7 @@ class ActorPool:
         actor = self._actor_class.remote(self._factory)
         self._seats.append(_Seat(actor, actor.ready.remote(), time.monotonic()))
 
-    def _dismiss(self, seat: _Seat) -> list[_Attempt]:
+    def _dismiss(self, seat: _Seat) -> list[Attempt]:
         """Kill an actor, dead or alive: one that lives on would keep its place in the cluster.
 
         Returns what it was given, oldest first.
@@ -280,7 +243,7 @@ class ActorPool:
         seat.calls.clear()
         return attempts
 
-    def _collect(self, queue: _Queue) -> Iterator[Outcome[Any]]:
+    def _collect(self, queue: UnitQueue) -> Iterator[Outcome[Any]]:
         """Wait for a call to end; units of a dead actor are queued again or end in an error."""
         for event, seat in self._wait(queue):
             if event is seat.starting:
@@ -288,7 +251,7 @@ class ActorPool:
             elif event in seat.calls:  # else its worker's death has been noticed before
                 yield from self._end(seat, event, queue)
 
-    def _wait(self, queue: _Queue) -> list[tuple[ray.ObjectRef, _Seat]]:
+    def _wait(self, queue: UnitQueue) -> list[tuple[ray.ObjectRef, _Seat]]:
         """Wait for calls or starts that have ended, those of one worker oldest first."""
         events = {call: seat for seat in self._seats for call in seat.calls}
         events |= {seat.starting: seat for seat in self._seats if seat.starting is not None}
@@ -301,7 +264,7 @@ class ActorPool:
         # The very objects of ours: `is` tells a call from a start.
         return [(event, seat) for event, seat in events.items() if event in ended]
 
-    def _most_seconds_to_wait(self, queue: _Queue) -> float:
+    def _most_seconds_to_wait(self, queue: UnitQueue) -> float:
         now = time.monotonic()
         some_work = any(seat.starting is None for seat in self._seats)
         timeouts = [
@@ -334,7 +297,7 @@ class ActorPool:
             self._deaths_while_starting = 0
             seat.starting, seat.since = None, time.monotonic()
 
-    def _end(self, seat: _Seat, call: ray.ObjectRef, queue: _Queue) -> Iterator[Outcome[Any]]:
+    def _end(self, seat: _Seat, call: ray.ObjectRef, queue: UnitQueue) -> Iterator[Outcome[Any]]:
         result, words = None, None
         try:
             result, self._engine = ray.get(call)
@@ -356,7 +319,7 @@ class ActorPool:
             self._usual_seconds = seconds
         self._usual_seconds += _WEIGHT_OF_THE_LAST * (seconds - self._usual_seconds)
 
-    def _enforce_deadline(self, queue: _Queue) -> Iterator[Outcome[Any]]:
+    def _enforce_deadline(self, queue: UnitQueue) -> Iterator[Outcome[Any]]:
         now = time.monotonic()
         waiting = [now - seat.since for seat in self._seats if seat.starting is not None]
         self._news.tell(waiting, none_works=len(waiting) == len(self._seats))
@@ -377,7 +340,7 @@ class ActorPool:
                 yield from self._try_again(late, reason, seat, queue)
 
     def _try_again(
-        self, attempt: _Attempt, reason: str, seat: _Seat, queue: _Queue
+        self, attempt: Attempt, reason: str, seat: _Seat, queue: UnitQueue
     ) -> Iterator[Outcome[Any]]:
         failed = attempt.failed(reason)
         if len(failed.failures) < failed.unit.attempts:
@@ -388,6 +351,10 @@ class ActorPool:
         if self._deadline.advice and set(failed.failures) != {_DIED}:
             words = f"{words}; {self._deadline.advice}"
         yield Outcome(attempt.unit.key, None, words, attempt.number, seat.since)
+
+
+def _freest_first(seat: _Seat) -> tuple[int, float]:
+    return len(seat.calls), seat.since
 
 
 def _words(error: Exception) -> str:

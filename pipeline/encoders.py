@@ -53,6 +53,11 @@ class EncoderSettings:
     options: tuple[tuple[str, str], ...]
 
     @property
+    def in_words(self) -> str:
+        """For the user: ``libx264, preset veryfast, crf 17``."""
+        return ", ".join([self.encoder, *(f"{name} {value}" for name, value in self.options)])
+
+    @property
     def tells_top_left(self) -> bool:
         """Whether its stream says that chroma lies at the top left."""
         return any(_TOP_LEFT in value for _, value in self.options)

@@ -59,6 +59,10 @@ class PacketReader:
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._resources.close()
 
     def read(self, segment: Segment) -> tuple[EncodedPacket, ...]:

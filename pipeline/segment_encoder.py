@@ -84,8 +84,8 @@ def check_encoder(stream: VideoStreamInfo, output: OutputFrame) -> None:
         if output.encoder.encoder.endswith("nvenc"):
             advice = "not every card and driver has NVENC; leave out --encoder nvenc"
         raise InputError(
-            f"{output.encoder.encoder} does not open for {output.width}x{output.height} with "
-            f"{dict(output.encoder.options)} ({reason}); {advice}"
+            f"{output.encoder.encoder} does not open for {output.width}x{output.height} "
+            f"({output.encoder.in_words}: {reason}); {advice}"
         ) from error
 
 

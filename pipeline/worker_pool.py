@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from nst_core.errors import NstError
 
@@ -42,6 +42,21 @@ class Outcome(Generic[Result]):
     """When its worker got it, at the last attempt, in seconds of ``time.monotonic`` here."""
 
 
+@runtime_checkable
+class UnitSource(Protocol[Task]):
+    """Units of which one goes well with another at the same worker."""
+
+    def next_for(self, last: Any) -> Unit[Task] | None:
+        """The next one for a worker whose last one had the key ``last`` (None: it had none).
+
+        None stands for "nothing yet, ask again". Raises StopIteration when none will come.
+        """
+        ...
+
+
+Units = Iterable[Unit[Any] | None] | UnitSource[Any]
+
+
 class Worker(Protocol):
     """What a pool hosts: an ordinary object that tests can call."""
 
@@ -73,7 +88,7 @@ class WorkerPool(Protocol):
 
     workers: int
 
-    def run(self, units: Iterable[Unit[Any] | None]) -> Iterator[Outcome[Any]]:
+    def run(self, units: Units) -> Iterator[Outcome[Any]]:
         """Draw units as workers become free, and yield every unit's outcome.
 
         None stands for "nothing yet, ask again": what comes may depend on outcomes, or on work
@@ -102,9 +117,9 @@ class InProcessPool:
         self._factory = factory
         self._worker: Worker | None = None
 
-    def run(self, units: Iterable[Unit[Any] | None]) -> Iterator[Outcome[Any]]:
+    def run(self, units: Units) -> Iterator[Outcome[Any]]:
         """Do one unit after the other; an error ends a unit, not the run."""
-        for unit in units:
+        for unit in _drawn_by_one(units) if isinstance(units, UnitSource) else units:
             if unit is None:
                 time.sleep(SECONDS_BETWEEN_QUESTIONS)
                 continue
@@ -130,3 +145,14 @@ class InProcessPool:
         except Exception as error:
             _log.debug("unit %s failed", unit.key, exc_info=True)
             return Outcome(unit.key, None, f"{type(error).__name__}: {error}", began=began)
+
+
+def _drawn_by_one(units: UnitSource[Any]) -> Iterator[Unit[Any] | None]:
+    last = None
+    while True:
+        try:
+            unit = units.next_for(last)
+        except StopIteration:
+            return
+        last = last if unit is None else unit.key
+        yield unit

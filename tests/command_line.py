@@ -42,6 +42,7 @@ def nst(*arguments: str | Path) -> Ended:
     with (
         mock.patch.object(sys, "argv", line),
         mock.patch.object(console, "_quiet", False),
+        mock.patch.object(console, "_verbose", False),
         redirect_stdout(out),
         redirect_stderr(error),
     ):

@@ -280,3 +280,25 @@ def test_the_pool_in_this_process_tells_the_same_outcomes(tmp_path: Path) -> Non
     outcomes = _run(InProcessPool(partial(_Worker, tmp_path)), range(20))
     assert outcomes[13].error == "thirteen: unlucky"
     assert all(outcomes[n].result == n * n for n in range(20) if n != 13)
+
+
+class _Chains:
+    """Units of which each goes well with the one before it in its chain."""
+
+    def __init__(self) -> None:
+        self._left = [(chain, number) for chain in range(2) for number in range(4)]
+
+    def next_for(self, last: tuple[int, int] | None) -> Unit[int]:
+        if not self._left:
+            raise StopIteration
+        following = last and (last[0], last[1] + 1)
+        begins = next((key for key in self._left if key[1] == 0), self._left[0])
+        key = following if following in self._left else begins
+        self._left.remove(key)
+        return Unit(key, 0)
+
+
+def test_a_worker_is_given_what_goes_with_its_last_unit(pool_of: Any) -> None:
+    for pool in (pool_of(_Sleeper, workers=1, depth=1), InProcessPool(_Sleeper)):
+        keys = [outcome.key for outcome in pool.run(_Chains())]
+        assert keys == [(chain, number) for chain in range(2) for number in range(4)]

@@ -32,6 +32,7 @@ _SECONDS_TO_CLEAN_UP = 15.0
 
 
 _quiet = False
+_verbose = False
 _warned: set[str] = set()
 """Warnings that the command has told."""
 
@@ -42,8 +43,15 @@ def be_quiet() -> None:
     _quiet = True
 
 
+def is_verbose() -> bool:
+    """Whether details were asked for."""
+    return _verbose
+
+
 def be_verbose() -> None:
     """From now on show what the packages log of their choices."""
+    global _verbose
+    _verbose = True
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     for name in _PACKAGES:
         logging.getLogger(name).setLevel(logging.INFO)

@@ -35,7 +35,8 @@ _Url = Annotated[
 ]
 _Id = Annotated[str, typer.Argument(metavar="ID", help="As `submit` and `list` print it.")]
 _Follow = Annotated[
-    bool, typer.Option("--follow", help="Show what the job prints until it ends; then its code.")
+    bool,
+    typer.Option("--follow", "-f", help="Show what the job prints until it ends; then its code."),
 ]
 
 

@@ -93,7 +93,16 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands whose help gives the first sentence about each of them in full."""
+    """A group of commands whose help gives the first sentence about each of them in full.
+
+    -q and -v may stand behind its name too.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, and those that every command has."""
+        *own, show_help = super().get_params(ctx)
+        known = {parameter.name for parameter in own}
+        return [*own, *(each for each in _common_options() if each.name not in known), show_help]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands with what they do, those with commands of their own first."""

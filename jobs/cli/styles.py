@@ -14,6 +14,7 @@ from nst_core.wording import quoted
 
 if TYPE_CHECKING:
     from nst_core.checkpoint_info import CheckpointInfo
+    from nst_core.style_library import Style
 
 app = typer.Typer(no_args_is_help=True, help="The styles at hand.")
 
@@ -47,18 +48,15 @@ def list_styles(json: options.Json = False) -> None:
     for style in styles:
         assert style.info is not None
         assert style.path is not None
-        kilobytes = style.path.stat().st_size // 1000
         width = style.info.arguments.get("width")
         rest = (
             f"mixes with others as {style.path.stem}:{style.name}=0.7,..."
             if style.mixture
-            else f"learnt from {style.info.training.get('style_image', '')}"
+            else f"{style.path.stat().st_size // 1000} kB, "
+            f"learnt from {style.info.training.get('style_image', '')}"
         )
         strokes = f"strokes of {_listed(style.strokes)}, " if style.strokes else ""
-        console.say(
-            f"{style.name:16} {style.info.architecture} of width {width}, {kilobytes} kB, "
-            f"{strokes}{rest}"
-        )
+        console.say(f"{style.name:16} {style.info.architecture} of width {width}, {strokes}{rest}")
     console.say(f"{IDENTITY:16} passes frames through, for checking a pipeline")
     for name in bundled("synthesize"):
         console.say(f"{name:16} a texture, for `nst synthesize`")
@@ -77,7 +75,7 @@ def show(
     ],
     json: options.Json = False,
 ) -> None:
-    """Show what a style is and how it was trained.
+    """Show what a style is; with -v or --json also how it was trained.
 
     Example: nst styles show wave
     """
@@ -89,14 +87,13 @@ def show(
         fields["mixture"] = dict(style.mixture)
     if style.info:
         fields |= asdict(style.info) | {"training": style.training}
-        if not json:
-            fields["eight_bit"] = _closeness(style.info)
-            fields["strokes"] = _listed(style.strokes or (1.0,))
     if json:
         console.print_json(fields)
         return
-    for line in _lines(fields):
+    for line in _lines(_most_important(style, fields)):
         console.say(line)
+    if style.info and not console.is_verbose():
+        console.hint("how it was trained: -v, or --json")
 
 
 @app.command(name="import")
@@ -151,7 +148,14 @@ def import_style(
 
 @app.command()
 def calibrate(
-    checkpoint: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint file.")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="A bundled style or a checkpoint file; of several styles all are calibrated.",
+            autocompletion=options.complete_style,
+        ),
+    ],
     content: Annotated[
         list[str],
         typer.Option(help="Photographs: files, folders, globs, lists (.txt), URIs; 60 are used."),
@@ -169,11 +173,12 @@ def calibrate(
     Example: nst styles calibrate candy.safetensors --content photos -o candy8.safetensors
     """
     check_checkpoint_name(output)
-    _check_output(output, checkpoint, overwrite)
+    path = _network_of(checkpoint)
+    _check_output(output, path, overwrite)
     from jobs.calibration import calibrate_checkpoint, find_photos
 
     with console.shown_progress() as show:
-        info = calibrate_checkpoint(checkpoint, find_photos(content), output, show)
+        info = calibrate_checkpoint(path, find_photos(content), output, show)
     if json:
         console.print_json({"output": str(output), **asdict(info)})
         return
@@ -209,10 +214,8 @@ def export(
     from nst_core.errors import InputError
     from nst_core.style_library import find_style
 
-    style = find_style(name)
-    if style.path is None:
-        raise InputError(f"{name} passes frames through and has no network; name another style")
-    _check_output(output, style.path, overwrite)
+    path, style = _network_of(name), find_style(name)
+    _check_output(output, path, overwrite)
     if output.suffix.lower() != ".onnx":
         name = quoted(output.with_suffix(".onnx"))
         raise InputError(f"-o {output}: ONNX is written; name it {name}")
@@ -238,6 +241,41 @@ def export(
         f"{output}: {INPUT_NAME} -> {report.output_name}, RGB in [0, 1], "
         f"batch x 3 x height x width, sides of {report.min_side} or more; {checked}"
     )
+
+
+def _most_important(style: Style, fields: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a style, in this order; its training and arguments with -v only."""
+    info, training = style.info, fields.get("training", {})
+    shown: dict[str, Any] = {"name": style.name}
+    if info is not None:
+        width = info.arguments.get("width")
+        shown["network"] = f"{info.architecture}, width {width}" if width else info.architecture
+        if info.styles and not style.mixture:
+            shown["styles"] = ", ".join(info.styles)
+        if learnt_from := training.get("style_image"):
+            shown["learnt from"] = learnt_from
+        shown["strokes"] = _listed(style.strokes or (1.0,))
+        of_mixture = {name for name, _ in style.mixture or ()}
+        close = _closeness(info)
+        shown["eight_bit"] = {n: line for n, line in close.items() if n in of_mixture} or close
+    if style.mixture:
+        shown["mixture"] = fields["mixture"]
+    shown["path"] = fields["path"]
+    if console.is_verbose():
+        told = {*shown, "eight_bit", "strokes", "styles"}
+        shown |= {name: value for name, value in fields.items() if name not in told}
+    return shown
+
+
+def _network_of(name: str) -> Path:
+    """Find the file of a style or a pack. Raises what find_checkpoint raises, and for identity."""
+    from nst_core.errors import InputError
+    from nst_core.style_library import find_checkpoint
+
+    path = find_checkpoint(name).path
+    if path is None:
+        raise InputError(f"{name} passes frames through and has no network; name another style")
+    return path
 
 
 def _check_output(output: Path, source: Path, overwrite: bool) -> None:

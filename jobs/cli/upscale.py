@@ -35,7 +35,7 @@ def upscale(
             help="x4, which is bundled, or what `nst train super-resolution` wrote.",
             autocompletion=options.complete_model,
         ),
-    ],
+    ] = Upscale.model,
     match_histogram: Annotated[
         bool,
         typer.Option(
@@ -102,7 +102,7 @@ def upscale(
 ) -> None:
     """Enlarge pictures and videos, four or eight times, with a super-resolution network.
 
-    Example: nst upscale photos film.mp4 -o large --model x4
+    Example: nst upscale photos film.mp4 -o large
     """
     job = Upscale(
         sources=tuple(sources),
