@@ -68,6 +68,7 @@ def test_a_style_is_shown_in_few_lines_and_its_training_when_asked_for() -> None
     lines = short.out.splitlines()
     assert len(lines) <= 10
     assert lines[0] == "name: wave"
+    assert "learnt from: wave.jpg" in lines
     assert "training:" not in lines
     assert "-v, or --json" in short.error
     assert "training:" in long.out.splitlines()

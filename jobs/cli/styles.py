@@ -252,19 +252,29 @@ def _most_important(style: Style, fields: dict[str, Any]) -> dict[str, Any]:
         shown["network"] = f"{info.architecture}, width {width}" if width else info.architecture
         if info.styles and not style.mixture:
             shown["styles"] = ", ".join(info.styles)
-        if learnt_from := training.get("style_image"):
+        if learnt_from := _pictures_of(style, str(training.get("style_image", ""))):
             shown["learnt from"] = learnt_from
         shown["strokes"] = _listed(style.strokes or (1.0,))
         of_mixture = {name for name, _ in style.mixture or ()}
         close = _closeness(info)
         shown["eight_bit"] = {n: line for n, line in close.items() if n in of_mixture} or close
-    if style.mixture:
+    if len(style.mixture) > 1:
         shown["mixture"] = fields["mixture"]
     shown["path"] = fields["path"]
     if console.is_verbose():
         told = {*shown, "eight_bit", "strokes", "styles"}
         shown |= {name: value for name, value in fields.items() if name not in told}
     return shown
+
+
+def _pictures_of(style: Style, pictures: str) -> str:
+    """Of the pictures that a network of several styles was learnt from, those of this one."""
+    each = pictures.split(", ")
+    names = style.info.styles if style.info else ()
+    chosen = {name for name, _ in style.mixture}
+    if not chosen or len(each) != len(names):
+        return pictures
+    return ", ".join(p for name, p in zip(names, each, strict=True) if name in chosen)
 
 
 def _network_of(name: str) -> Path:
