@@ -61,7 +61,7 @@ class GeneratorEvaluation:
         """For people."""
         generator = ", ".join(f"{name} {value:.4g}" for name, value in self.generator.items())
         table = [
-            f"L-BFGS {iterations:>4} iterations {total:10.4f}   "
+            f"L-BFGS {iterations:>4} iterations {total:10.5g}   "
             f"generator at or below on {self.images_at_or_below[iterations]} of {self.images}"
             for iterations, total in self.lbfgs.items()
         ]

@@ -291,7 +291,7 @@ class _News:
 def _progress(line: dict[str, Any], steps: int, times: StepTimes) -> Progress:
     done = line["step"] + 1
     note = (
-        f"content {line['content']:.3f} style {line['style']:.4f} total {line['total']:.3f}, "
+        f"content {line['content']:.4g} style {line['style']:.4g} total {line['total']:.4g}, "
         f"{line['images'] / max(line['seconds'], 1e-9):.1f} images/s"
     )
     news = times.correction(steps - done)
