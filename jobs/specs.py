@@ -17,7 +17,7 @@ from nst_core.settings import (
     MAX_PIXELS,
     ObjectiveSettings,
 )
-from nst_core.wording import quoted
+from nst_core.wording import counted, quoted
 
 EngineChoice = Literal["auto", "torch", "openvino"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
@@ -167,6 +167,12 @@ class StylizeImages:
     """Larger pictures are refused before they are decoded."""
     tile: TileChoice = "auto"
     """Pictures of more than N x N pixels are computed in pieces; ``auto`` chooses N."""
+    refine: int = 0
+    """Iterations of L-BFGS from the generator's picture, on its training's objective; 0: none."""
+    refine_styles: tuple[Path, ...] = ()
+    """With ``refine``: the painting that each of the styles was trained on, in their order."""
+    loss_network_weights: Path | None = None
+    """With ``refine``: those of the trainings; None: torchvision's download."""
     sheet: bool = False
     """Write a contact sheet of a sample, before and after."""
     report: Path | None = None
@@ -190,9 +196,29 @@ class StylizeImages:
             raise InputError(f"--quality {self.quality}: 1 to 100 is allowed; try 95")
         if isinstance(self.tile, int) and self.tile < 64:
             raise InputError(f"--tile {self.tile}: auto, off, or at least 64 pixels are allowed")
+        self._check_refinement()
         check_at_least(1, "--max-pixels", self.max_pixels)
         _check_seed(self.seed)
         _check_max_side(self.max_side)
+
+    def _check_refinement(self) -> None:
+        check_at_least(0, "--refine", self.refine)
+        paintings = len(self.refine_styles)
+        if not self.refine:
+            if paintings:
+                raise InputError("--refine-style without --refine: add --refine 25")
+            return
+        for spec in self.styles:
+            if spec.style == "identity":
+                raise InputError("--refine with --style identity: it has no objective to lower")
+        if paintings != len(self.styles):
+            raise InputError(
+                f"--refine {self.refine}: {counted(paintings, 'paintings')} for "
+                f"{counted(len(self.styles), 'styles')}; name the picture that each style was "
+                "trained on, --refine-style PICTURE, in the order of --style"
+            )
+        if isinstance(self.tile, int):
+            raise InputError("--refine with --tile: refined pictures are computed whole; use one")
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cluster.connection import LOCAL
 from jobs.contact_sheet import SAMPLE, SHEET_NAME, write_sheet
 from jobs.image_output import ImageOutput, image_output
+from jobs.image_refinement import refinement_identity, refinements_of
 from jobs.image_report import StylizeImagesReport, as_text, check_report, write_report
 from jobs.image_units import ImageUnits
 from jobs.progress import OnProgress, Pace, Progress, ignore_progress
@@ -40,6 +42,9 @@ from pipeline.output_names import OutputNames
 from pipeline.shared_files import SharedFiles, shared_files
 from pipeline.storage import below, is_uri, storage_for
 
+if TYPE_CHECKING:
+    from nst_core.refinement import Refinement
+
 _log = logging.getLogger(__name__)
 
 REPORT_NAME = "report.json"
@@ -58,11 +63,15 @@ def stylize_images(
     """
     start = time.monotonic()
     styles = _find_styles(job)
+    refinements = refinements_of(job, {name: style for name, (style, _) in styles.items()})
     output = image_output(job)
     folder = OutputFolder(
         storage_for(job.output),
         output.folder,
-        {name: _identity(job, *style) for name, style in styles.items()},
+        {
+            name: _identity(job, *style) + refinement_identity(refinements.get(name))
+            for name, style in styles.items()
+        },
         job.resume,
         job.overwrite,
     )
@@ -74,7 +83,7 @@ def stylize_images(
             plan.judge(folder)
             run = _Run(plan, folder, records, on_progress)
             if run.waiting:
-                _work(run, job, styles)
+                _work(run, job, styles, refinements)
         report = run.report
         report.seconds = round(time.monotonic() - start, 3)
         report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
@@ -146,10 +155,15 @@ def _records_of(folder: OutputFolder, output: ImageOutput) -> Iterator[ImageReco
             records.close()
 
 
-def _work(run: _Run, job: StylizeImages, styles: dict[str, tuple[Style, StyleSpec]]) -> None:
+def _work(
+    run: _Run,
+    job: StylizeImages,
+    styles: dict[str, tuple[Style, StyleSpec]],
+    refinements: dict[str, Refinement],
+) -> None:
     pool_spec = job.pool
-    if run.waiting <= MOST_PICTURES:
-        outputs_of_each = job.styles_per_image or len(styles)
+    outputs_of_each = job.styles_per_image or len(styles)
+    if run.waiting <= MOST_PICTURES and (not job.refine or run.waiting * outputs_of_each == 1):
         pool_spec = pool_for_pictures(job.pool, run.sizes(), styles=outputs_of_each)
     remote = is_uri(job.output) or run.reads_uris
     settings = ImageSettings(job.quality, job.max_side, job.max_pixels)
@@ -159,6 +173,7 @@ def _work(run: _Run, job: StylizeImages, styles: dict[str, tuple[Style, StyleSpe
         settings,
         tile=job.tile,
         seed=job.seed,
+        refinements=refinements,
         remote=remote,
     )
     with (

@@ -24,6 +24,7 @@ from pipeline.shared_files import SharedFiles
 from pipeline.worker_pool import Deadline, InProcessPool, Worker, WorkerPool
 
 if TYPE_CHECKING:
+    from nst_core.refinement import Refinement
     from nst_core.stylizer import Stylizer
     from pipeline.cluster_room import Resources
     from pipeline.image_worker import ImageWorker
@@ -120,12 +121,14 @@ def make_image_worker(
     *,
     tile: TileChoice,
     seed: int,
+    refinements: Mapping[str, Refinement],
     remote: bool,
     files: SharedFiles | None,
     threads: int,
 ) -> ImageWorker:
     """Build a worker for pictures in any of ``styles``, where it will live.
 
+    ``refinements`` are those of the styles that have any.
     ``remote`` says that it reads or writes behind a URI. ``files`` are those that it must see.
     Raises EnvironmentProblem where it does not.
     """
@@ -136,7 +139,14 @@ def make_image_worker(
 
     def stylizer_for(name: str, stroke: float) -> Stylizer:
         style, spec = styles[name]
-        return _stylizer(style.with_stroke(stroke), spec, threads, tile=tile, seed=seed)
+        return _stylizer(
+            style.with_stroke(stroke),
+            spec,
+            threads,
+            tile=tile,
+            seed=seed,
+            refinement=refinements.get(name),
+        )
 
     strokes = {name: stroke_choice(*chosen) for name, chosen in styles.items()}
     files_at_once = max(threads, _MANY_FILES_AT_ONCE) if remote else threads
@@ -144,7 +154,13 @@ def make_image_worker(
 
 
 def _stylizer(
-    style: Style, spec: StyleSpec, threads: int, *, tile: TileChoice = "off", seed: int = 0
+    style: Style,
+    spec: StyleSpec,
+    threads: int,
+    *,
+    tile: TileChoice = "off",
+    seed: int = 0,
+    refinement: Refinement | None = None,
 ) -> Stylizer:
     with first_import("torch"):
         from nst_core.stylizer import Stylizer
@@ -160,6 +176,7 @@ def _stylizer(
         threads=threads,
         tile=tile,
         seed=seed,
+        refinement=refinement,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -178,6 +179,12 @@ class PerceptualObjective(nn.Module):
     def number_of_styles(self) -> int:
         """How many style images there are."""
         return self._styles
+
+    @property
+    def least_side(self) -> int:
+        """Of a picture, in pixels, so that the deepest layer sees a pixel at its scale."""
+        terms = (*self.style_terms, *self.content_terms)
+        return max(math.ceil((1 << int(t.layer[len("relu")]) - 1) / t.scale) for t in terms)
 
     def features(self, pictures: Tensor) -> Features:
         """Activations of N x 3 x H x W pictures in [0, 1], at all layers and scales."""

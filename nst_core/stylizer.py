@@ -19,6 +19,7 @@ from nst_core.engine import Engine, make_engine
 from nst_core.engine_names import PrecisionName
 from nst_core.layerwise_engine import LayerwiseEngine
 from nst_core.pixels import to_bytes, to_unit_range
+from nst_core.refinement import Refinement, RefiningEngine
 from nst_core.style_library import Style
 from nst_core.tiled_engine import TiledEngine, tiles_exactly
 from nst_core.tone_mapping import ToneMapping
@@ -64,6 +65,9 @@ class Stylizer:
     for super-resolution 1280 pixels of the output, and whatever the device cannot hold; ``off``
     computes any picture whole. It has no say in the frames of a video.
 
+    ``refinement`` refines every picture that ``stylize`` makes (see refinement.py), before strength
+    and colours; such pictures are computed whole. It has no say in the frames of a video.
+
     ``threads`` bounds the CPU threads (None: all). Raises ValueError for what does not combine,
     and what make_engine raises.
     """
@@ -81,6 +85,7 @@ class Stylizer:
         precision: PrecisionName = "auto",
         threads: int | None = None,
         tile: Literal["auto", "off"] | int = "auto",
+        refinement: Refinement | None = None,
     ) -> None:
         if not 0 <= strength <= 1:
             raise ValueError(f"strength {strength}: a number from 0 to 1 is needed")
@@ -117,7 +122,9 @@ class Stylizer:
         self._video_engine = self._engine
         if tiles_exactly(generator):
             self._video_engine = TiledEngine(self._engine, scale=self.scale)
-        if tile != "off":
+        if refinement is not None:
+            self._engine = RefiningEngine(self._engine, style, refinement)
+        elif tile != "off":
             side = None if tile == "auto" else tile
             exact = precision != "auto"
             self._pieces, self._whole_side = _piece_engine(

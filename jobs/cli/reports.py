@@ -29,9 +29,10 @@ def tell_images(report: StylizeImagesReport, output: str, *, json: bool) -> None
     _note_all("error", failures, "pictures")
     if not json:
         rate = f" ({report.images_per_second:.1f} pictures/s)" if report.done else ""
+        how = f", {report.engine}" if report.engine.startswith("hybrid") else ""
         console.say(
             f"{output}: {counted(report.done, 'pictures')} done, {report.reused} reused, "
-            f"{report.failed} failed, {report.seconds:.1f} s{rate}"
+            f"{report.failed} failed, {report.seconds:.1f} s{rate}{how}"
         )
 
 

@@ -24,6 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="Stylize whole videos or folders of
 
 _POOL = options.DEFAULT_POOL
 _STYLE = options.DEFAULT_STYLE
+_REFINING = "Refining by optimisation"
 
 
 @app.command()
@@ -182,6 +183,30 @@ def images(
             help="Compute pictures of more than N x N pixels in pieces, without seams.",
         ),
     ] = str(StylizeImages.tile),
+    refine: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Iterations of L-BFGS from the generator's picture: slow, closer to the painting.",
+            rich_help_panel=_REFINING,
+        ),
+    ] = StylizeImages.refine,
+    refine_style: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="The painting that the style was trained on; one for each --style.",
+            rich_help_panel=_REFINING,
+        ),
+    ] = None,
+    loss_network_weights: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="NST_LOSS_NETWORK_WEIGHTS",
+            help="Of the VGG that judges; default torchvision's download.",
+            rich_help_panel=_REFINING,
+        ),
+    ] = StylizeImages.loss_network_weights,
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Write sheet.jpg: a sample, before and after.")
     ] = StylizeImages.sheet,
@@ -219,6 +244,9 @@ def images(
         max_side=max_side,
         max_pixels=max_pixels,
         tile=_tile(tile),
+        refine=refine,
+        refine_styles=tuple(refine_style or ()),
+        loss_network_weights=loss_network_weights,
         sheet=sheet,
         report=report,
         resume=resume,
