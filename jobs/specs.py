@@ -52,6 +52,8 @@ class StyleSpec:
     """Give every output the histogram of its source (Johnson et al. 2016, section 4.2)."""
     stroke: float | None = None
     """How many times wider than in proportion to the picture strokes are; None: as 1."""
+    noise: float | None = None
+    """What the noise of a texture network is multiplied by; None: as in training."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -62,6 +64,8 @@ class StyleSpec:
             )
         if self.stroke is not None:
             check_stroke(self.stroke)
+        if self.noise is not None and not 0 <= self.noise <= 100:
+            raise InputError(f"--noise {self.noise:g}: 0 to 100 is allowed; 1 is as in training")
         if self.command == "upscale" and (self.strength != 1 or self.keep_colors):
             raise InputError(
                 "--strength and --keep-colors mix a picture with its source, and an upscaled one "

@@ -321,6 +321,8 @@ def _identity(job: StylizeImages, style: Style, spec: StyleSpec) -> str:
     how["stroke"] = stroke_choice(style, spec).factor
     if not style.strokes:
         del how["stroke"]  # as before there were any
+    if spec.noise is None:
+        del how["noise"]
     settings = {
         "style": [style.fingerprint, how],
         "quality": job.quality,

@@ -326,6 +326,8 @@ class VideoRun:
     ) -> dict[str, object]:
         how = describe(self._job.style)
         del how["stroke"]  # what it came to is in the fingerprint
+        if how["noise"] is None:  # as before there was any
+            del how["noise"]
         return {
             "input": state,
             "style": [self._style.with_stroke(stroke).fingerprint, how],

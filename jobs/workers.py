@@ -97,6 +97,8 @@ def find_checked(spec: StyleSpec, pool: PoolSpec | None = None) -> Style:
     if style.draws_noise:
         torch_for_noise(spec.engine)
     style.with_stroke(spec.stroke or 1.0)  # says where it has one size only
+    if spec.noise is not None:
+        style.check_noise(spec.noise)
     return style.with_content()
 
 
@@ -170,6 +172,7 @@ def _stylizer(
         strength=spec.strength,
         keep_colors=spec.keep_colors,
         match_histogram=spec.match_histogram,
+        noise=spec.noise,
         engine=spec.engine,
         device=spec.device,
         precision=spec.precision,

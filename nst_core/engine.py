@@ -32,6 +32,9 @@ class Engine(Protocol):
 class NoiseDrawing(Protocol):
     """A generator that draws noise, and says so by its attribute ``draws_noise``."""
 
+    noise_factor: float
+    """What the noise is multiplied by."""
+
     def seed_noise(self, seed: int) -> None:
         """Start a sequence of noise that depends on ``seed`` alone."""
         ...

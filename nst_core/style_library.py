@@ -143,6 +143,14 @@ class Style:
         """Whether the pixels depend on noise beside the picture."""
         return self.info is not None and self.info.draws_noise
 
+    def check_noise(self, noise: float) -> None:
+        """Raise InputError where there is no noise that could be multiplied."""
+        if not self.draws_noise:
+            raise InputError(
+                f"--noise {noise:g}: {self.name} draws no noise; leave --noise out, or use a style "
+                "trained with `nst train style --architecture texture`"
+            )
+
 
 def bundled(command: Command) -> list[str]:
     """Names of the checkpoints for ``command`` that ship with the program, sorted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from nst_core.batching import HalvingBatches
 from nst_core.color import keep_rgb_colors
 from nst_core.cuda_engine import frames_a_batch, full_size_width
 from nst_core.device_transfer import overlapped
-from nst_core.engine import Engine, make_engine
+from nst_core.engine import Engine, NoiseDrawing, make_engine
 from nst_core.engine_names import PrecisionName
 from nst_core.layerwise_engine import LayerwiseEngine
 from nst_core.pixels import to_bytes, to_unit_range
@@ -56,7 +56,8 @@ class Stylizer:
     need a ``scale`` of 1. ``match_histogram`` gives every output the histogram of its source,
     which for super-resolution is the low-resolution input (Johnson et al. 2016, section 4.2).
 
-    ``seed`` is of the noise that texture networks draw. It is restarted for every picture and
+    ``seed`` is of the noise that texture networks draw, which ``noise`` multiplies (None: as in
+    training; only such networks take it). It is restarted for every picture and
     frame (``nst_core.texture_net`` and the papers draw anew each time): a frame then has the same
     pixels on any worker, and a film does not flicker for the noise alone.
 
@@ -80,6 +81,7 @@ class Stylizer:
         keep_colors: bool = False,
         match_histogram: bool = False,
         seed: int = 0,
+        noise: float | None = None,
         engine: Literal["auto", "torch", "openvino"] = "auto",
         device: Literal["auto", "cpu", "cuda"] = "auto",
         precision: PrecisionName = "auto",
@@ -109,6 +111,9 @@ class Stylizer:
         if style.path is None or strength == 0:
             return
         generator = style.load()
+        if noise is not None:
+            style.check_noise(noise)
+            cast("NoiseDrawing", generator).noise_factor = noise
         self._width = full_size_width(generator)
         self._engine = make_engine(
             generator,

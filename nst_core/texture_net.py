@@ -58,6 +58,9 @@ class TextureNet(nn.Module):
         )
         self.tail = nn.Conv2d(_CHANNELS * scales, 3, 1)
         self._noise: tuple[torch.Generator | None, ...] = (None,)
+        self.noise_factor = 1.0
+        """What the noise is multiplied by: 0 makes a stylized picture a function of its content
+        alone, more than 1 varies it more (the paper's k, at test time)."""
         initialize_as_authors(self)
 
     def seed_noise(self, *seeds: int) -> None:
@@ -75,22 +78,23 @@ class TextureNet(nn.Module):
         return within_range(output[..., :height, :width], training=self.training)
 
     def draw_noise(self, image: Tensor) -> list[Tensor]:
-        """U[0, 1) for every scale, finest first: N x 3 x H/2^i x W/2^i.
+        """U[0, ``noise_factor``) for every scale, finest first: N x 3 x H/2^i x W/2^i.
 
         Drawn on the CPU, so that a seed means the same on every device.
         """
         count, _, height, width = image.shape
         assert count % len(self._noise) == 0, "one seed for all pictures, or one for each"
         each = count // len(self._noise)
-        return [
+        drawn = [
             torch.cat(
                 [
                     torch.rand((each, _NOISE_CHANNELS, height >> i, width >> i), generator=noise)
                     for noise in self._noise
                 ]
-            ).to(image)
+            )
             for i in range(self.scales)
         ]
+        return [(self.noise_factor * noise).to(image) for noise in drawn]
 
     def generate(self, noise: Sequence[Tensor], content: Tensor | None) -> Tensor:
         """g(z), or g(y, z) with the content y of N x 3 x H x W; sides are multiples."""

@@ -17,6 +17,7 @@ from nst_core.loss_network import load_loss_network_weights
 from nst_core.pictures import read_rgb
 from nst_core.pixels import to_tensor
 from nst_core.refinement import Refinement
+from nst_core.settings import ObjectiveSettings
 from nst_core.style_library import Style, find_style
 from nst_core.stylizer import Stylizer
 from nst_core.trained_objective import trained_objective, trained_settings
@@ -25,18 +26,25 @@ from tests.media import moving_picture
 from tests.trained_styles import style_training, trained
 
 
-@pytest.fixture
-def training(photos: Path, vgg19_file: Path, tmp_path: Path) -> TrainStyle:
-    paintings = (tmp_path / "wave.png", tmp_path / "scream.png")
+@pytest.fixture(scope="module")
+def training(
+    photos: Path, vgg19_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TrainStyle:
+    """That of a style which is there; its objective looks at the first layers, to be fast."""
+    folder = tmp_path_factory.mktemp("trained")
+    paintings = (folder / "wave.png", folder / "scream.png")
     picture = Image.fromarray(moving_picture(0))
     picture.save(paintings[0])
     picture.point(lambda value: 255 - value // 2).save(paintings[1])
-    return style_training(paintings[:1], photos, vgg19_file, tmp_path / "style.safetensors")
+    training = style_training(paintings[:1], photos, vgg19_file, folder / "style.safetensors")
+    layers = ObjectiveSettings(style_layers=("relu1_1@0.5",), content_layers=("relu2_1@0.25",))
+    training = dataclasses.replace(training, objective=layers)
+    trained(training)
+    return training
 
 
 @pytest.fixture
 def job(training: TrainStyle, tmp_path: Path) -> StylizeImages:
-    trained(training)
     pictures = tmp_path / "in"
     for number, name in enumerate(("a.png", "b/c.jpg")):
         (pictures / name).parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +66,7 @@ def _run(job: StylizeImages, **changes: object) -> StylizeImagesReport:
 def test_refined_pictures_have_a_lower_objective_than_the_generators(
     job: StylizeImages, tmp_path: Path
 ) -> None:
-    report = _run(job)
+    report = _run(job, refine=15)
     assert counts(report) == (2, 2, 0, 0), report.failures
     assert counts(_run(job, output=str(tmp_path / "plain"), refine=0, refine_styles=())) == (
         *(2, 2),
@@ -89,10 +97,11 @@ def test_it_goes_on_with_what_was_refined_alike_and_with_nothing_else(
     refined = contents(Path(job.output))
     assert counts(_run(job)) == (2, 0, 2, 0)
     assert contents(Path(job.output)) == refined
-    assert counts(_run(job, refine=4)) == (2, 2, 0, 0)
+    assert counts(_run(job, refine=4, overwrite=True)) == (2, 2, 0, 0)
     other = Image.open(job.refine_styles[0]).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     other.rotate(90).save(tmp_path / "other.png")
-    changed = dataclasses.replace(job, refine=4, refine_styles=(tmp_path / "other.png",))
+    other_painting = (tmp_path / "other.png",)
+    changed = dataclasses.replace(job, refine=4, refine_styles=other_painting, overwrite=True)
     assert counts(_run(changed)) == (2, 2, 0, 0)
     assert counts(_run(changed, refine=0, refine_styles=())) == (2, 2, 0, 0)
 
@@ -132,28 +141,33 @@ def test_a_style_without_an_objective_and_a_mixture_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=r"--refine 3.*no style objective"):
         _run(job, styles=(StyleSpec(str(style.path)),))
-    paintings = (tmp_path / "wave.png", tmp_path / "scream.png")
-    trained(dataclasses.replace(training, style_images=paintings))
-    mixture = StyleSpec(f"{training.output}:wave=1,scream=1")
+    wave = training.style_images[0]
+    paintings = (wave, wave.with_name("scream.png"))
+    pack = dataclasses.replace(
+        training, style_images=paintings, output=tmp_path / "pack.safetensors"
+    )
+    trained(pack)
+    mixture = StyleSpec(f"{pack.output}:wave=1,scream=1")
     with pytest.raises(InputError, match=r"--refine 3.*mixture"):
         _run(job, styles=(mixture,))
     for name, painting in zip(("wave", "scream"), paintings, strict=True):
-        chosen = (StyleSpec(f"{training.output}:{name}"),)
-        assert _run(job, styles=chosen, refine_styles=(painting,)).failed == 0
+        chosen = (StyleSpec(f"{pack.output}:{name}"),)
+        report = _run(job, styles=chosen, refine_styles=(painting,), overwrite=True)
+        assert report.done == 2
 
 
 def test_pictures_too_large_and_too_small_are_among_the_failures_and_the_rest_is_done(
     job: StylizeImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nst_core.refinement.MOST_PIXELS", 70 * 70)
-    for name, size in (("large.png", (80, 80)), ("least.png", (32, 40)), ("small.png", (31, 40))):
+    for name, size in (("large.png", (80, 80)), ("least.png", (8, 40)), ("small.png", (7, 40))):
         Image.fromarray(moving_picture(0, *size)).save(Path(job.sources[0]) / name)
     report = _run(job, refine=1)
     assert counts(report) == (5, 3, 0, 2)
     errors = {Path(each["path"]).name: each["error"] for each in report.failures}
     assert "large.png: --refine: 80x80" in errors["large.png"]
     assert "--max-side 70" in errors["large.png"]
-    assert "32x32 at least" in errors["small.png"]
+    assert "8x8 at least" in errors["small.png"]
 
 
 def test_the_objective_is_that_of_the_stroke(job: StylizeImages, training: TrainStyle) -> None:
@@ -180,7 +194,9 @@ def test_noise_that_a_generator_draws_is_refined_too(
     job: StylizeImages, training: TrainStyle, tmp_path: Path
 ) -> None:
     trained(
-        dataclasses.replace(training, architecture="texture", output=tmp_path / "t.safetensors")
+        dataclasses.replace(
+            training, architecture="texture", width=32, output=tmp_path / "t.safetensors"
+        )
     )
     style = find_style(str(tmp_path / "t.safetensors"))
     weights = load_loss_network_weights("vgg19", job.loss_network_weights)

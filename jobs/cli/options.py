@@ -97,6 +97,15 @@ Stroke = Annotated[
         rich_help_panel=_STYLE,
     ),
 ]
+Noise = Annotated[
+    float | None,
+    typer.Option(
+        help="Multiply the noise of a texture network: 0 gives what depends on the picture alone, "
+        "1 is as in training, more varies it more.",
+        metavar="K",
+        rich_help_panel=_STYLE,
+    ),
+]
 KeepColors = Annotated[
     bool,
     typer.Option(

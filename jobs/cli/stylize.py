@@ -75,6 +75,7 @@ def video(
     strength: options.Strength = _STYLE.strength,
     keep_colors: options.KeepColors = _STYLE.keep_colors,
     stroke: options.Stroke = _STYLE.stroke,
+    noise: options.Noise = _STYLE.noise,
     address: options.Address = _POOL.address,
     workers: options.Workers = _POOL.workers,
     cpus_per_worker: options.CpusPerWorker = None,
@@ -89,7 +90,9 @@ def video(
     Example: nst stylize video film.mp4 -o film-wave.mp4 --style wave
     """
     styles = [
-        StyleSpec(each, strength, keep_colors, engine, device, precision, stroke=stroke)
+        StyleSpec(
+            each, strength, keep_colors, engine, device, precision, stroke=stroke, noise=noise
+        )
         for each in style
     ]
     job = StylizeVideo(
@@ -216,6 +219,7 @@ def images(
     strength: options.Strength = _STYLE.strength,
     keep_colors: options.KeepColors = _STYLE.keep_colors,
     stroke: options.Stroke = _STYLE.stroke,
+    noise: options.Noise = _STYLE.noise,
     address: options.Address = _POOL.address,
     workers: options.Workers = _POOL.workers,
     cpus_per_worker: options.CpusPerWorker = None,
@@ -233,7 +237,9 @@ def images(
         sources=tuple(sources),
         output=output,
         styles=tuple(
-            StyleSpec(each, strength, keep_colors, engine, device, precision, stroke=stroke)
+            StyleSpec(
+                each, strength, keep_colors, engine, device, precision, stroke=stroke, noise=noise
+            )
             for each in style
         ),
         pool=PoolSpec(address, workers, cpus_per_worker, gpus_per_worker),
