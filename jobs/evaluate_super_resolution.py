@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -18,6 +19,7 @@ from nst_core.errors import InputError, MediaError
 from nst_core.histogram_matching import match_histogram
 from nst_core.image_quality import LEAST_SIDE, psnr_y, ssim_y
 from nst_core.pictures import read_rgb
+from nst_core.settings import Degradation
 from nst_core.style_library import Style, find_for
 from nst_core.stylizer import Stylizer
 from pipeline.image_sources import find_images
@@ -44,6 +46,9 @@ class PictureQuality:
     height: int
     bicubic: Quality
     model: Quality
+    """As it is, or with ``match_histogram`` after it."""
+    model_matched: Quality
+    """After histogram matching."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,15 @@ class SuperResolutionEvaluation:
     scale: int
     match_histogram: bool
     """Whether the network's pictures took the histogram of their inputs."""
+    degradation: str
+    """How the inputs were made of the originals: see nst_core/degradation.py."""
     engine: str
     pictures: tuple[PictureQuality, ...]
     bicubic: Quality
     """Mean over the pictures, those of infinite PSNR left out of its mean."""
     model: Quality
+    model_matched: Quality
+    """With the histogram of its input: a row of its own in the paper."""
     failures: tuple[dict[str, str], ...]
     """``path`` and ``error`` of each picture that could not be measured."""
 
@@ -69,6 +78,7 @@ def evaluate_super_resolution(
     *,
     scale: int | None = None,
     match_histogram: bool = False,
+    degradation: Degradation | None = None,
     engine: EngineChoice = "auto",
     device: DeviceChoice = "auto",
     precision: PrecisionChoice = "auto",
@@ -77,21 +87,25 @@ def evaluate_super_resolution(
 ) -> SuperResolutionEvaluation:
     """Shrink the high-resolution pictures of a folder, enlarge them again, compare.
 
-    Pictures are cropped to a multiple of the scale and shrunk by antialiased bicubic (see
-    nst_core/degradation.py); borders count. ``match_histogram`` is the post-processing of Johnson
-    et al. (section 4.2). A picture that cannot be read, or is too small, is among the failures.
+    Pictures are cropped to a multiple of the scale and shrunk as the network's training did, or
+    by ``degradation`` (see nst_core/degradation.py); borders count. The network's pictures are
+    measured as they are and after histogram matching, the post-processing of Johnson et al.
+    (section 4.2); ``match_histogram`` takes those for ``model`` too. A picture that cannot be read,
+    or is too small, is among the failures.
     Raises InputError for a model that is no super-resolution network of this scale, or a folder
     without pictures, and MediaError where no picture could be measured.
     """
     style, scale = _load(model, scale)
     files = sorted(Path(found.path) for found in find_images((str(images),)))
     stylizer = Stylizer(style, engine=engine, device=device, precision=precision, threads=threads)
+    shrink = degradation or _trained_on(style)
     rows: list[PictureQuality] = []
     failures: list[dict[str, str]] = []
     for path in files:
         try:
-            name = str(path.relative_to(images)) if images.is_dir() else path.name
-            rows.append(_measure(path, name, stylizer, scale, match=match_histogram))
+            name = os.path.relpath(path, images.absolute()) if images.is_dir() else path.name
+            row = _measure(path, name, stylizer, scale, shrink)
+            rows.append(replace(row, model=row.model_matched) if match_histogram else row)
         except MediaError as error:
             failures.append({"path": str(path), "error": str(error)})
         on_progress(Progress(len(rows) + len(failures), len(files), "pictures", path.name))
@@ -101,10 +115,12 @@ def evaluate_super_resolution(
         checkpoint=str(model),
         scale=scale,
         match_histogram=match_histogram,
+        degradation=shrink,
         engine=stylizer.engine,
         pictures=tuple(rows),
         bicubic=_mean([row.bicubic for row in rows]),
         model=_mean([row.model for row in rows]),
+        model_matched=_mean([row.model_matched for row in rows]),
         failures=tuple(failures),
     )
 
@@ -119,8 +135,15 @@ def _load(model: str | Path, scale: int | None) -> tuple[Style, int]:
     return style, style.scale
 
 
+def _trained_on(style: Style) -> Degradation:
+    """The small pictures of a network's training; antialiased where its checkpoint says nothing."""
+    objective = style.training.get("objective") or {}
+    found: Degradation = objective.get("degradation", "antialiased")
+    return found
+
+
 def _measure(
-    path: Path, name: str, stylizer: Stylizer, scale: int, *, match: bool
+    path: Path, name: str, stylizer: Stylizer, scale: int, degradation: Degradation
 ) -> PictureQuality:
     picture = read_rgb(path)
     if min(picture.size) // scale * scale < LEAST_SIDE:
@@ -129,16 +152,16 @@ def _measure(
             f"at scale {scale} sides of {-(-LEAST_SIDE // scale) * scale} or more are needed"
         )
     original = crop_to_multiple(picture, scale)
-    small = downscale(picture, scale)
+    small = downscale(picture, scale, degradation)
     enlarged = stylizer.stylize(np.asarray(small, dtype=np.uint8))
-    if match:
-        enlarged = match_histogram(enlarged, np.asarray(small, dtype=np.uint8))
+    matched = match_histogram(enlarged, np.asarray(small, dtype=np.uint8))
     return PictureQuality(
         picture=name,
         width=original.width,
         height=original.height,
         bicubic=_quality(upscale_bicubic(small, scale), original),
         model=_quality(Image.fromarray(enlarged), original),
+        model_matched=_quality(Image.fromarray(matched), original),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -252,7 +252,7 @@ def build_trainer(
         plan.settings,
         device=device,
         balance=balance,
-        prepare=partial(_low_resolution, scale=plan.scale) if plan.scale > 1 else keep,
+        prepare=_degrading(plan),
         samples_per_step=plan.samples_per_step,
         world_size=world_size,
     )
@@ -366,8 +366,11 @@ def _texture(job: TrainTexture) -> Image.Image:
     return resize_shorter_side(picture, size)
 
 
-def _low_resolution(batch: Tensor, *, scale: int) -> Tensor:
-    return downscale_batch(batch, scale)
+def _degrading(plan: TrainingPlan) -> Callable[[Tensor], Tensor]:
+    """What a generator is given of a picture: super-resolution a small one, others itself."""
+    if isinstance(plan.objective, ReconstructionSettings):
+        return partial(downscale_batch, scale=plan.scale, degradation=plan.objective.degradation)
+    return keep
 
 
 def _sha256(data: bytes) -> str:

@@ -19,6 +19,7 @@ from nst_core.degradation import downscale, upscale_bicubic
 from nst_core.errors import MediaError
 from nst_core.pictures import sheet
 from nst_core.pixels import to_picture, to_tensor
+from nst_core.settings import ReconstructionSettings
 from nst_core.texture_net import TextureNet
 from nst_core.training import GeneratorTrainer, plain
 from nst_core.training_photos import open_photo
@@ -137,7 +138,8 @@ def picture_rows(
 
 def _enlarged(plan: TrainingPlan, generator: nn.Module, photo: Image.Image) -> list[Image.Image]:
     """Bicubic, the generator's, the original."""
-    low = downscale(photo, plan.scale)
+    assert isinstance(plan.objective, ReconstructionSettings)
+    low = downscale(photo, plan.scale, plan.objective.degradation)
     bicubic = upscale_bicubic(low, plan.scale)
     return [bicubic, _run(generator, to_tensor(low)), photo]
 

@@ -12,6 +12,7 @@ Scaling = Literal["relative", "paper", "authors", "gatys", "plain"]
 LossNetworkName = Literal["vgg16", "vgg19"]
 StyleStatistic = Literal["gram", "mean-covariance"]
 ReconstructionLoss = Literal["feature", "pixel"]
+Degradation = Literal["antialiased", "blurred"]
 Schedule = Literal["constant", "step", "cosine"]
 TrainingPrecision = Literal["auto", "float32", "bfloat16"]
 
@@ -152,6 +153,8 @@ class ReconstructionSettings:
     """``feature``: the feature reconstruction loss at relu2_2 (Johnson et al. 2016, section 4.2).
     ``pixel``: the mean squared difference of the pixels, to compare with."""
     tv_weight: float = 0.0
+    degradation: Degradation = "antialiased"
+    """How the low-resolution pictures are made: see degradation.py. ``blurred`` is the paper's."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.tv_weight < float("inf"):

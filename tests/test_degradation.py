@@ -86,3 +86,26 @@ def test_impossible_scales_are_refused() -> None:
         downscale(picture, 8)
     with pytest.raises(ValueError, match="at least 8"):
         downscale_batch(to_tensor(picture), 8)
+
+
+def test_blurred_is_the_gaussian_and_then_cubic_samples_of_the_paper() -> None:
+    """Against SciPy's Gaussian, and Keys' cubic between the second and third of four samples."""
+    scipy_ndimage = pytest.importorskip("scipy.ndimage")
+    picture = _random_picture(64, 48)
+    pixels = np.asarray(picture, dtype=np.float64)
+    blurred = scipy_ndimage.gaussian_filter(pixels, (1, 1, 0), mode="nearest", truncate=4)
+    weights = np.array([-0.09375, 0.59375, 0.59375, -0.09375])  # Keys, a = -0.75, halfway
+    rows = sum(w * blurred[k::4] for k, w in enumerate(weights))
+    expected = sum(w * rows[:, k::4] for k, w in enumerate(weights)).clip(0, 255)
+    for small in (
+        np.asarray(downscale(picture, 4, "blurred"), dtype=np.float64),
+        downscale_batch(to_tensor(picture), 4, "blurred")[0].permute(1, 2, 0).numpy() * 255,
+    ):
+        assert small.shape == (12, 16, 3)
+        assert np.abs(small - expected).max() < 0.51
+
+
+def test_the_two_degradations_differ_and_both_take_any_size() -> None:
+    picture = _random_picture(9, 5)
+    assert downscale(picture, 4, "blurred").size == downscale(picture, 4).size == (2, 1)
+    assert downscale(picture, 4, "blurred").tobytes() != downscale(picture, 4).tobytes()

@@ -28,6 +28,7 @@ from nst_core.histogram_matching import match_histogram
 from nst_core.image_quality import psnr_y, ssim_y
 from nst_core.pictures import read_rgb
 from nst_core.pixels import to_picture, to_tensor
+from nst_core.settings import ReconstructionSettings
 from nst_core.style_library import Style
 from nst_core.super_resolution_net import SuperResolutionNet
 from tests.command_line import app
@@ -149,6 +150,51 @@ def test_super_resolution_rows_are_what_pillow_and_the_network_give(
     assert row.model.psnr == pytest.approx(psnr_y(expected, np.asarray(original)), abs=0.01)
     psnrs = [one.model.psnr for one in report.pictures]
     assert report.model.psnr == pytest.approx(np.mean([psnr for psnr in psnrs if psnr is not None]))
+
+
+def test_super_resolution_has_a_row_with_and_one_without_histogram_matching(
+    enlarger: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--super-resolution", enlarger, "--images", photos / "odd", "--engine", "torch")
+    _run(*options, "--json")
+    plain = json.loads(capsys.readouterr().out)
+    _run(*options, "--match-histogram", "--json")
+    matched = json.loads(capsys.readouterr().out)
+    assert plain["model_matched"] == matched["model_matched"] == matched["model"]
+    assert plain["model"] != plain["model_matched"]
+    _run(*options)
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("bicubic", "model", "matched"))
+
+
+def test_the_folder_may_be_named_from_the_current_one(
+    enlarger: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos / "even")
+    report = evaluate_super_resolution(enlarger, Path("../odd"), engine="torch")
+    assert [row.picture for row in report.pictures] == sorted(
+        p.name for p in Path("../odd").iterdir()
+    )
+
+
+def test_pictures_are_shrunk_as_in_the_training_or_as_asked(
+    enlarger: Path, photos: Path, tmp_path: Path
+) -> None:
+    record = {"objective": asdict(ReconstructionSettings(degradation="blurred"))}
+    info = CheckpointInfo("super-resolution", {"scale": 4, "width": 4}, training=record)
+    paper = tmp_path / "paper.safetensors"
+    save_generator(paper, load_generator(enlarger)[0], info)
+    found = {
+        model: evaluate_super_resolution(model, photos / "odd", engine="torch")
+        for model in (enlarger, paper)
+    }
+    assert found[enlarger].degradation == "antialiased"
+    assert found[paper].degradation == "blurred"
+    assert found[paper].bicubic != found[enlarger].bicubic
+    asked = evaluate_super_resolution(
+        enlarger, photos / "odd", degradation="blurred", engine="torch"
+    )
+    assert asked.model == found[paper].model
 
 
 def test_bicubic_of_a_plain_picture_is_infinitely_near_and_json_can_say_so(

@@ -47,6 +47,7 @@ def main() -> None:
             report = json.loads(nst("evaluate", "--super-resolution", checkpoint, *options))
             table.setdefault(test_set, {})["bicubic"] = report["bicubic"]
             table[test_set][loss] = report["model"]
+            table[test_set][f"{loss}, histograms matched"] = report["model_matched"]
     print(json.dumps({"machine": machine(), "PSNR and SSIM on Y": table}, indent=1))
     print(_crops(run, checkpoints))
 

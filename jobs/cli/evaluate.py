@@ -14,6 +14,7 @@ from jobs.cli.train_options import ContentTerms, StyleTerms
 from jobs.evaluation_specs import EvaluateGenerator
 from jobs.specs import InitChoice, LossNetworkChoice
 from nst_core.errors import InputError
+from nst_core.settings import Degradation
 from nst_core.wording import counted
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _COMPANIONS = {
     ),
     "video": (),
     "super_resolution": (
-        *("images", "scale", "match_histogram"),
+        *("images", "scale", "match_histogram", "degradation"),
         *("engine", "device", "precision", "threads"),
     ),
 }
@@ -136,6 +137,13 @@ def evaluate(
             rich_help_panel=_SUPER_RESOLUTION,
         ),
     ] = False,
+    degradation: Annotated[
+        Degradation | None,
+        typer.Option(
+            help="How the small pictures are made; default as in the network's training.",
+            rich_help_panel=_SUPER_RESOLUTION,
+        ),
+    ] = None,
     engine: options.Engine = options.DEFAULT_STYLE.engine,
     device: options.Device = options.DEFAULT_STYLE.device,
     precision: options.Precision = options.DEFAULT_STYLE.precision,
@@ -166,6 +174,7 @@ def evaluate(
                 _needed(images, "--super-resolution", "--images DIR"),
                 scale=scale,
                 match_histogram=match_histogram,
+                degradation=degradation,
                 engine=engine,
                 device=device,
                 precision=precision,
@@ -281,14 +290,31 @@ def _print_super_resolution(report: SuperResolutionEvaluation, *, json: bool) ->
 
 
 def _super_resolution_lines(report: SuperResolutionEvaluation) -> list[str]:
-    rows = [(row.picture, row.bicubic, row.model) for row in report.pictures]
-    rows.append((f"mean of {len(rows)}", report.bicubic, report.model))
-    width = max(len(name) for name, _, _ in rows)
-    matched = ", histograms matched" if report.match_histogram else ""
+    columns = (
+        ("bicubic", "model", "matched")
+        if not report.match_histogram
+        else (
+            "bicubic",
+            "matched",
+        )
+    )
+    rows = [
+        *((row.picture, row.bicubic, row.model, row.model_matched) for row in report.pictures),
+        (
+            f"mean of {len(report.pictures)}",
+            *(report.bicubic, report.model, report.model_matched),
+        ),
+    ]
+    width = max(len(name) for name, *_ in rows)
+    heads = "".join(f"  {column:^15}" for column in columns)
     return [
-        f"x{report.scale}, PSNR in dB and SSIM on luma; {report.engine}{matched}",
-        f"{'':{width}}  {'bicubic':^15}  {'model':^15}",
-        *(f"{name:{width}}  {_cell(bicubic)}  {_cell(model)}" for name, bicubic, model in rows),
+        f"x{report.scale}, {report.degradation}, PSNR in dB and SSIM on luma; {report.engine}",
+        f"{'':{width}}{heads}",
+        *(
+            f"{name:{width}}" + "".join(f"  {_cell(each)}" for each in cells[: len(columns)])
+            for name, *cells in rows
+        ),
+        "matched: each picture with the histogram of its input",
     ]
 
 

@@ -13,7 +13,7 @@ from jobs.cli.train_options import Fitting, Judge, Running
 from jobs.cli.training_run import run
 from jobs.training_specs import TrainSuperResolution
 from nst_core.errors import InputError
-from nst_core.settings import ReconstructionLoss, ReconstructionSettings
+from nst_core.settings import Degradation, ReconstructionLoss, ReconstructionSettings
 
 _SUPER_RESOLUTION = TrainSuperResolution(output=Path(), content=())
 _FITTING = Fitting.of(_SUPER_RESOLUTION.training)
@@ -30,6 +30,13 @@ def super_resolution(
         ReconstructionLoss,
         typer.Option(help="feature: sharper to the eye; pixel: higher PSNR."),
     ] = _SUPER_RESOLUTION.objective.loss,
+    degradation: Annotated[
+        Degradation,
+        typer.Option(
+            help="How the small pictures are made: antialiased bicubic, or blurred by a Gaussian "
+            "and sampled, the paper's."
+        ),
+    ] = _SUPER_RESOLUTION.objective.degradation,
     norm: train_options.Norm = _SUPER_RESOLUTION.norm,
     width: train_options.Width = _SUPER_RESOLUTION.width,
     fitting: Fitting = _FITTING,
@@ -49,7 +56,7 @@ def super_resolution(
         content=tuple(content),
         output=output,
         training=fitting.settings(_SUPER_RESOLUTION.training),
-        objective=ReconstructionSettings(loss, tv_weight or 0.0),
+        objective=ReconstructionSettings(loss, tv_weight or 0.0, degradation),
         norm=norm,
         scale=4 if scale == 4 else 8,
         width=width,
