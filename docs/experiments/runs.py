@@ -29,6 +29,9 @@ class Experiment:
     """Where trained checkpoints and their runs stay: an experiment that is started again goes on
     with what is there."""
     threads: int
+    quick: bool
+    """Two minutes, to see that it runs: the numbers then mean nothing, and no picture is drawn over
+    one of the documentation's."""
 
     @property
     def loss_network(self) -> list[str]:
@@ -79,10 +82,12 @@ def experiment(description: str) -> Experiment:
     parser.add_argument("data", type=Path, help="folder with photos, styles, textures, sr, vgg19")
     parser.add_argument("--work", type=Path, default=Path("build/experiments"))
     parser.add_argument("--threads", type=int, default=1, help="CPUs of a training run")
+    parser.add_argument("--quick", action="store_true", help="two minutes, to see that it runs")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    options.work.mkdir(parents=True, exist_ok=True)
-    return Experiment(options.data.absolute(), options.work.absolute(), options.threads)
+    work = options.work.absolute() / "quick" if options.quick else options.work.absolute()
+    work.mkdir(parents=True, exist_ok=True)
+    return Experiment(options.data.absolute(), work, options.threads, options.quick)
 
 
 def nst(*arguments: object) -> str:
