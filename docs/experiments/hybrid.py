@@ -20,7 +20,7 @@ NUMBERS = ("002", "009", "011", "012", "014")
 
 def main() -> None:
     """Evaluate from the generator's picture and from noise; print both."""
-    run = experiment(__doc__ or "")
+    run = experiment(__doc__ or "", has_quick=True)
     count, size, (few, many) = (1, 64, (3, 12)) if run.quick else (5, 256, (25, 100))
     photos = _photos(run, count)
     hybrid = _evaluated(run, photos, "generator", few, size)

@@ -76,13 +76,15 @@ class Experiment:
         return folder
 
 
-def experiment(description: str) -> Experiment:
-    """Read the command line of an experiment."""
+def experiment(description: str, *, has_quick: bool = False) -> Experiment:
+    """Read the command line of an experiment; ``has_quick`` says that it knows --quick."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("data", type=Path, help="folder with photos, styles, textures, sr, vgg19")
     parser.add_argument("--work", type=Path, default=Path("build/experiments"))
     parser.add_argument("--threads", type=int, default=1, help="CPUs of a training run")
-    parser.add_argument("--quick", action="store_true", help="two minutes, to see that it runs")
+    if has_quick:
+        parser.add_argument("--quick", action="store_true", help="two minutes, to see that it runs")
+    parser.set_defaults(quick=False)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     work = options.work.absolute() / "quick" if options.quick else options.work.absolute()
