@@ -60,7 +60,7 @@ def test_layers_of_no_weight_and_contents_of_none_are_not_looked_at() -> None:
 def test_bold_objectives_see_strokes_at_half_and_quarter_size_and_the_content_at_half() -> None:
     bold = bold_objective("vgg19", ObjectiveSettings())
     deepest = [term for term in style_terms("vgg19", bold) if term.layer == "relu4_1"]
-    assert {term.scale for term in deepest} == {0.5, 0.25}
+    assert {term.scale for term in deepest} == {1, 0.5, 0.25}
     assert [term.scale for term in content_terms("vgg19", bold)] == [0.5]
     assert bold_objective("vgg16", ObjectiveSettings()).content_layers == ("relu3_3@0.5",)
 
