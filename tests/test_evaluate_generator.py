@@ -110,7 +110,7 @@ def test_a_generator_that_copies_its_input_is_worth_no_iteration(
 def test_started_from_the_generators_picture_it_is_called_hybrid(job: EvaluateGenerator) -> None:
     report = evaluate_generator(dataclasses.replace(job, init="generator"))
     assert report.generator["total"] == pytest.approx(report.lbfgs["0"], rel=1e-5)
-    assert report.lbfgs["12"] < report.lbfgs["0"]
+    assert report.lbfgs["12"] <= report.lbfgs["0"]
     assert report.equal_iterations == pytest.approx(0, abs=0.01)
     assert "hybrid" in report.lines()[0]
 

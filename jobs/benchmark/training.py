@@ -110,8 +110,13 @@ def _material(settings: BenchSettings) -> _Material:
 
 
 def write_random_vgg19(path: Path) -> None:
-    """Draw Kaiming weights, which keep the activations' scale from layer to layer."""
+    """Draw Kaiming weights, which keep the activations' scale from layer to layer.
+
+    Deep layers are as sparse as trained ones: files of others are refused.
+    """
     from torchvision.models import vgg19
+
+    from nst_core.loss_network import activation_indices
 
     with torch.device("meta"):
         shapes = vgg19(weights=None, init_weights=False).features.state_dict()
@@ -120,6 +125,9 @@ def write_random_vgg19(path: Path) -> None:
     for name, like in shapes.items():
         deviation = math.sqrt(2 / math.prod(like.shape[1:])) if like.ndim > 1 else 0.0
         tensors[f"features.{name}"] = deviation * torch.randn(like.shape, generator=generator)
+    indices = activation_indices("vgg19")
+    for layer in ("relu4_4", "relu5_1"):
+        tensors[f"features.{indices[layer] - 1}.bias"] -= 1.5
     save_file(tensors, path)
 
 
