@@ -299,6 +299,8 @@ def _mark(stream: Stream, original: Any, result: OutputContainer) -> None:
 
 def _tags(original: Any, result: OutputContainer) -> dict[str, str]:
     tags: dict[str, str] = dict(original.metadata)
+    if "name" in tags:  # as FFmpeg reads the track's name in MP4; it writes the title there
+        tags["title"] = tags.get("title") or tags.pop("name")
     if result.format.name == "mov" and "language" in tags:
         tags["language"] = _QUICKTIME_LANGUAGES.get(tags["language"], tags["language"])
     return tags

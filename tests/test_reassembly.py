@@ -269,3 +269,19 @@ def test_a_start_between_two_ticks_of_the_movie_is_kept(
     source, _, verified = reassembled(path, tmp_path / name)
     assert source.packets.shown_pts[0] * source.info.time_base == Fraction(1027, 12_288)
     assert verified.everything
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_the_name_of_a_track_is_kept(suffix: str, clip: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "named.mp4", tmp_path / f"out{suffix}"
+    with av.open(str(clip)) as film, av.open(str(source), "w") as named:
+        streams = {s.index: named.add_stream_from_template(s, opaque=True) for s in film.streams}
+        streams[film.streams.audio[0].index].metadata["title"] = "Commentary"
+        for packet in film.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                named.mux(packet)
+    reassembled(source, output)
+    with av.open(str(output)) as result:
+        tags = result.streams.audio[0].metadata
+        assert tags.get("name" if suffix == ".mp4" else "title", tags.get("name")) == "Commentary"
