@@ -36,7 +36,7 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "error: $(PYTHON) is not Python 3.11 to 3.13; try: make PYTHON=python3.12"; exit 1; }
 	@echo "installing PyTorch, Ray and the rest into $(VENV), once: a few minutes, without a word;" \
-		"on Linux a download of some 5 GB and 7 GB on disk, elsewhere a fifth of that"
+		"on Linux a download of some 5 GB and 7 GB on disk"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable . --group dev

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -59,11 +59,7 @@ def lean_node(folder: Path, spawned: threading.Event) -> Iterator[None]:
             spawned.set()
 
     def get_node(head: str, node: str) -> Any:
-        return _awaited_node(
-            head,
-            partial(look_up, head, node),
-            has_died=lambda: any(each.dead_processes() for each in started),
-        )
+        return _awaited_node(head, partial(look_up, head, node), started)
 
     internals.Node, services.get_node = LeanNode, get_node
     utils.get_dashboard_dependency_error = lambda: ImportError("not asked for")
@@ -80,13 +76,16 @@ def lean_node(folder: Path, spawned: threading.Event) -> Iterator[None]:
         utils.get_dashboard_dependency_error = missing
 
 
-def _awaited_node(head: str, look_up: Callable[[], Any], has_died: Callable[[], bool]) -> Any:
-    """Wait for the node; Ray itself looks once a second, and after 30 s not once more."""
+def _awaited_node(head: str, look_up: Callable[[], Any], started: Sequence[Any]) -> Any:
+    """Wait for the node, unless a process of those ``started`` dies.
+
+    Ray itself looks once a second, and after 30 s not once more.
+    """
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     client = GcsClient(address=head)
     give_up = time.monotonic() + _SECONDS_TO_REGISTER
-    while time.monotonic() < give_up and not has_died():
+    while time.monotonic() < give_up and not any(each.dead_processes() for each in started):
         with suppress(Exception):  # none yet, or one that does not answer in time
             if client.get_all_node_info():
                 return look_up()

@@ -45,7 +45,7 @@ class FilmRecord:
     """Whether a stream was left out that might only be with --allow-left-out."""
     report: dict[str, Any]
     size: int
-    """Of the output, in bytes."""
+    """Bytes of the output."""
     mtime_ns: int
     sha256: str
     work_folder: str

@@ -7,7 +7,8 @@ import logging
 import torch
 from torch import Tensor, nn
 
-from jobs.specs import DeviceChoice, Optimize
+from jobs.single_picture_specs import Optimize
+from jobs.specs import DeviceChoice
 from nst_core.engine import choose_device
 from nst_core.errors import InputError
 from nst_core.optimization import noise_like
@@ -55,7 +56,7 @@ def generated_picture(style: Style, content: Tensor, device: DeviceChoice) -> Te
 
 
 def _nearest(objective: nn.Module, content: Tensor, device: DeviceChoice) -> tuple[str, Tensor]:
-    """Of what the bundled styles make of the content, the picture of the lowest objective."""
+    """Try all bundled styles on the content; return the picture of the lowest objective."""
     found: tuple[float, str, Tensor] | None = None
     for name in bundled_styles():
         picture = generated_picture(find_for("stylize", name), content, device)

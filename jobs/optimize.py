@@ -11,7 +11,7 @@ from PIL import Image
 
 from jobs.optimization_start import check_start, starting_picture
 from jobs.progress import OnProgress, Progress, ignore_progress
-from jobs.specs import Optimize
+from jobs.single_picture_specs import Optimize
 from nst_core.engine import choose_device
 from nst_core.errors import InputError
 from nst_core.file_kinds import kind_of

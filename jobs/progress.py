@@ -37,7 +37,7 @@ class Progress:
     news: str = ""
     """A line to show at once and by itself, not only until the next one."""
     warnings: tuple[str, ...] = ()
-    """Of a file whose work now begins: what will not be as it was in it. Told at once."""
+    """What will not be in the output as it was in a file whose work now begins. Told at once."""
 
 
 OnProgress = Callable[[Progress], None]

@@ -63,7 +63,7 @@ class SegmentLedger:
         # Second attempts lie behind the first ones in the file: each way is read forward.
         self._reader = self._resources.enter_context(PacketReader(source))
         self._reader_behind = self._resources.enter_context(PacketReader(source))
-        self._run_readers = self._resources.enter_context(RunReaders(source))
+        self._run_readers = self._resources.enter_context(closing(RunReaders(source)))
         self._is_in_order = not self._order.linked
         in_order = fresh if self._is_in_order else []
         self._read = self._resources.enter_context(closing(self._read_in_order(in_order)))

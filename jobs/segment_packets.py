@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from types import TracebackType
 
 from pipeline.packet_reader import EncodedPacket, PacketReader
 from pipeline.segments import Segment
 from pipeline.source_video import SourceVideo
 
 _MOST_KEPT_BYTES = 32 << 20
-"""Of a segment with its way from the keyframe, which a reader keeps for the next one: what is
-larger is read again."""
+"""A reader keeps a segment, with its way from the keyframe, for the next one: what is larger is
+read again."""
 _MOST_READERS = 32
 
 
@@ -23,15 +22,8 @@ class RunReaders:
         self._readers: dict[int, PacketReader] = {}
         """By the last segment that each has read, oldest first."""
 
-    def __enter__(self) -> RunReaders:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file, for all of them."""
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()

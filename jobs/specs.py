@@ -8,15 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from nst_core.errors import InputError
-from nst_core.settings import (
-    GATYS_CONTENT_LAYER,
-    GATYS_STYLE_LAYERS,
-    MAX_PIXELS,
-    ObjectiveSettings,
-)
+from nst_core.settings import MAX_PIXELS
 from nst_core.wording import counted, quoted
 
 EngineChoice = Literal["auto", "torch", "openvino"]
@@ -202,7 +197,7 @@ class StylizeImages:
             raise InputError(f"--tile {self.tile}: auto, off, or at least 64 pixels are allowed")
         self._check_refinement()
         check_at_least(1, "--max-pixels", self.max_pixels)
-        _check_seed(self.seed)
+        check_seed(self.seed)
         _check_max_side(self.max_side)
 
     def _check_refinement(self) -> None:
@@ -312,77 +307,6 @@ class Upscale:
         )
 
 
-@dataclass(frozen=True)
-class Synthesize:
-    """Make a picture of a learnt texture, of any size."""
-
-    checkpoint: str
-    """Name of a bundled texture, or the path of a checkpoint."""
-    output: Path
-    """Its ending says the format: one of WRITTEN_SUFFIXES."""
-    height: int
-    """In pixels, as ``width``."""
-    width: int
-    seed: int = 0
-    """Of the noise: each gives another picture."""
-    device: DeviceChoice = "auto"
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        for side in (self.height, self.width):
-            if not 16 <= side <= 8192:
-                raise InputError(
-                    f"--size {self.height}x{self.width}: sides of 16 to 8192 pixels are allowed"
-                )
-        _check_picture_suffix(self.output)
-        _check_seed(self.seed)
-
-
-OPTIMIZE_OBJECTIVE = ObjectiveSettings(
-    style_weight=20.0, content_layers=(GATYS_CONTENT_LAYER,), style_layers=GATYS_STYLE_LAYERS
-)
-"""Gatys et al.'s layers. 20 keeps the content in sight; 100 leaves little of it."""
-
-
-@dataclass(frozen=True)
-class Optimize:
-    """Optimise the pixels of one picture: Gatys, Ecker and Bethge's own method."""
-
-    content: Path
-    style_image: Path
-    output: Path
-    steps: int = 500
-    """Iterations of L-BFGS."""
-    init: str = "content"
-    """What the picture is before the first step: ``content``, ``noise``, or what a style makes of
-    the content, ``generator:STYLE``; ``generator`` alone chooses the bundled style whose picture
-    has the lowest objective."""
-    objective: ObjectiveSettings = OPTIMIZE_OBJECTIVE
-    image_size: int = 512
-    """Longer side of the result in pixels."""
-    style_size: int | None = None
-    """Shorter side of the style image in pixels; None: that of the result."""
-    loss_network: LossNetworkChoice = "vgg19"
-    loss_network_weights: Path | None = None
-    device: DeviceChoice = "auto"
-    seed: int = 0
-    """Of the noise."""
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        check_at_least(1, "--steps", self.steps)
-        kind, separator, style = self.init.partition(":")
-        if kind not in get_args(InitChoice) or (separator and (kind != "generator" or not style)):
-            raise InputError(
-                f"--init {self.init}: content, noise, generator or generator:STYLE is allowed"
-            )
-        check_pixels("--image-size", self.image_size)
-        if self.style_size is not None:
-            check_pixels("--style-size", self.style_size)
-        _check_picture_suffix(self.output)
-        _check_seed(self.seed)
-
-
 def check_stroke(stroke: float) -> None:
     """Raise InputError for strokes that no style has a use for."""
     if not 0.25 <= stroke <= 4:
@@ -410,14 +334,8 @@ def check_pixels(option: str, side: int) -> None:
         raise InputError(f"{option} {side}: 32 to 4096 pixels are allowed")
 
 
-def _check_picture_suffix(output: Path) -> None:
-    if output.suffix.lower() not in WRITTEN_SUFFIXES:
-        raise InputError(
-            f"-o {output}: the ending says the format; use one of {', '.join(WRITTEN_SUFFIXES)}"
-        )
-
-
-def _check_seed(seed: int) -> None:
+def check_seed(seed: int) -> None:
+    """Refuse a seed that no generator takes. Raises InputError."""
     if not 0 <= seed < 2**63:  # what torch's generators take, without the negative numbers
         raise InputError(f"--seed {seed}: a whole number from 0 to {2**63 - 1} is needed")
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from jobs.specs import Synthesize
+from jobs.single_picture_specs import Synthesize
 from nst_core.checkpoint import load_generator
 from nst_core.engine import choose_device
 from nst_core.errors import EnvironmentProblem, InputError

@@ -18,7 +18,7 @@ _STEPS_TRIED = 3
 _SECONDS_OF_TRIES = 3.0
 """From the first on; a step that takes longer is tried but once."""
 _STEPS_TIMED = 30
-"""Of which the median says how long the rest will take."""
+"""Latest steps whose median says how long the rest will take."""
 _STEPS_TO_JUDGE_BY = 5
 _FACTOR_WORTH_TELLING = 1.5
 _SECONDS_WORTH_TELLING = 30.0

@@ -183,12 +183,13 @@ def _steps_to_checkpoints(
         done = trainer.steps_done
         is_last = done == plan.settings.steps or is_asked_to_stop(plan, worker)
         is_due = is_last or done % plan.checkpoint_every == 0
-        if records and (is_due or records.preview_is_due):
+        shows = records is not None and (is_due or records.preview_is_due)
+        state = trainer.state_dict() if is_due or shows else {}
+        if records and shows:
             records.preview(done, trainer.trained)
             if not trainer.is_in_doubt:
-                save_so_far(plan, trainer.state_dict(), losses)
+                save_so_far(plan, state, losses)
         if is_due:
-            state = trainer.state_dict()
             _report(state, keep=records is not None)
             yield state
 

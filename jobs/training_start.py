@@ -40,7 +40,7 @@ class Start:
     rows: tuple[str, ...]
     """Which style each row starts from."""
     name: str
-    """Of the checkpoint's file."""
+    """Name of the checkpoint's file."""
     fingerprint: str
 
     def told(self, asked: str, styles: Sequence[str]) -> str:

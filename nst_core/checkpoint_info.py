@@ -101,6 +101,16 @@ def read_info(path: Path) -> CheckpointInfo:
     return read_checkpoint(path, framework="numpy", with_tensors=False)[0]
 
 
+def refuse_picture(path: Path) -> None:
+    """Raise CheckpointError, with what to do, for a picture where a checkpoint is needed."""
+    if kind_of(path) == "picture":
+        raise CheckpointError(
+            f"{path}: a picture, no checkpoint; `nst optimize PHOTO --style {quoted(path)} -o "
+            f"OUT.png` paints one photograph like it, `nst train style {quoted(path)} --content "
+            f"PHOTOS -o {quoted(f'{path.stem}.safetensors')}` makes a style of it"
+        )
+
+
 def read_checkpoint(
     path: Path, *, framework: Literal["numpy", "pt"], with_tensors: bool
 ) -> tuple[CheckpointInfo, dict[str, Any]]:
@@ -113,12 +123,7 @@ def read_checkpoint(
         if path.exists():
             what = "a folder; name a file in it" if path.is_dir() else "a pipe or a device"
         raise CheckpointError(f"checkpoint {path}: {what}")
-    if kind_of(path) == "picture":
-        raise CheckpointError(
-            f"{path}: a picture, no checkpoint; `nst optimize PHOTO --style {quoted(path)} -o "
-            f"OUT.png` paints one photograph like it, `nst train style {quoted(path)} --content "
-            f"PHOTOS -o {quoted(f'{path.stem}.safetensors')}` makes a style of it"
-        )
+    refuse_picture(path)
     try:
         with utf8_path(path) as name, safe_open(name, framework=framework) as file:
             text = (file.metadata() or {}).get(METADATA_KEY)

@@ -19,7 +19,7 @@ from nst_core.pixels import to_picture, to_tensor
 from nst_core.settings import Degradation
 
 _SIGMA = 1.0
-"""Of the paper's Gaussian, in pixels of the high resolution."""
+"""Width of the paper's Gaussian, in pixels of the high resolution."""
 
 
 def crop_to_multiple(picture: Image.Image, scale: int) -> Image.Image:

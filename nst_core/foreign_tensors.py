@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nst_core.checkpoint_info import read_info
+from nst_core.checkpoint_info import read_info, refuse_picture
 from nst_core.errors import CheckpointError
 from nst_core.file_kinds import kind_of
 from nst_core.tensorflow_checkpoint import checkpoint_files, read_tensorflow_checkpoint
@@ -110,13 +110,8 @@ def _dictionaries(path: Path, content: object) -> Iterator[tuple[str, dict[str, 
 
 def _refuse_other_files(path: Path) -> None:
     """Raise CheckpointError for what users take for a checkpoint by mistake, in a few words."""
-    kind = kind_of(path)
-    if kind == "picture":
-        raise CheckpointError(
-            f"{path}: a picture, no checkpoint; `nst train style {path} --content PHOTOS -o "
-            f"{path.stem}.safetensors` makes a style of it"
-        )
-    if kind == "video":
+    refuse_picture(path)
+    if kind_of(path) == "video":
         raise CheckpointError(f"{path}: a video, no checkpoint; `nst stylize video` takes it")
     with path.open("rb") as file:
         start = file.read(64)

@@ -137,8 +137,8 @@ class PerceptualObjective(nn.Module):
     def relate_contents_to(self, usual: Tensor) -> None:
         """Divide content errors by the mean square of N ``usual`` contents, not by each one's own.
 
-        Smooth crops then count for less, as in Johnson et al.'s absolute errors: what is flat in
-        the photograph is painted too. A whole picture's error is as without.
+        For trainings with balanced weights. Smooth crops then count for less, as in Johnson et
+        al.'s absolute errors: what is flat in the photograph is painted too.
         """
         target = self.content_target(usual) or {}
         self._usual = {key: wanted.square().mean() for key, wanted in target.items()}
@@ -182,7 +182,7 @@ class PerceptualObjective(nn.Module):
 
     @property
     def least_side(self) -> int:
-        """Of a picture, in pixels, so that the deepest layer sees a pixel at its scale."""
+        """Pixels at a picture's shorter side of which the deepest layer sees one at its scale."""
         terms = (*self.style_terms, *self.content_terms)
         return max(math.ceil((1 << int(t.layer[len("relu")]) - 1) / t.scale) for t in terms)
 

@@ -17,7 +17,7 @@ STYLE_LAYERS: Mapping[LossNetworkName, tuple[str, ...]] = {
 CONTENT_LAYER: Mapping[LossNetworkName, str] = {"vgg16": "relu3_3", "vgg19": "relu4_2"}
 """relu3_3 is of Johnson et al.'s code."""
 PAPERS_CONTENT_LAYER = "relu2_2"
-"""Of VGG-16 in their paper."""
+"""That of VGG-16 in their paper."""
 
 _BOLD_WEIGHTS: Mapping[float, tuple[float, ...]] = {
     1.0: (1.0, 1.0, 1.0, 1.0),
@@ -25,8 +25,8 @@ _BOLD_WEIGHTS: Mapping[float, tuple[float, ...]] = {
     0.25: (0.0, 0.0, 0.5, 0.5),
 }
 """Of the style layers at each scale, found by looking. At half the size a layer spans twice as
-much of the picture: strokes instead of grain. The deepest layer at full size costs a third more
-time, and is what makes strokes of the finest grain."""
+much of the picture: strokes instead of grain. The deepest layer at full size makes a step a third
+dearer, and strokes of the finest grain."""
 _BOLD_CONTENT_SCALE = 0.5
 
 

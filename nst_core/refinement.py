@@ -21,7 +21,7 @@ from nst_core.style_library import Style
 from nst_core.trained_objective import trained_objective, trained_settings
 
 MOST_PIXELS = 1792**2
-"""Of a refined picture: the loss network and L-BFGS hold it whole, in 2 to 3 GB a megapixel."""
+"""More are not refined: the loss network and L-BFGS hold a picture whole, in 3 GB a megapixel."""
 
 
 @dataclass(frozen=True, repr=False)

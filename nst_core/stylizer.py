@@ -110,10 +110,7 @@ class Stylizer:
         self._frames_on_gpu: dict[tuple[int, int], int] = {}
         if style.path is None or strength == 0:
             return
-        generator = style.load()
-        if noise is not None:
-            style.check_noise(noise)
-            cast("NoiseDrawing", generator).noise_factor = noise
+        generator = _loaded(style, noise)
         self._width = full_size_width(generator)
         self._engine = make_engine(
             generator,
@@ -292,6 +289,15 @@ class Stylizer:
         if self.strength < 1:
             output = torch.lerp(source, output, self.strength)
         return _with_histogram_of(source, output) if self.match_histogram else output
+
+
+def _loaded(style: Style, noise: float | None) -> nn.Module:
+    """Load a style's network, its noise multiplied by ``noise``."""
+    generator = style.load()
+    if noise is not None:
+        style.check_noise(noise)
+        cast("NoiseDrawing", generator).noise_factor = noise
+    return generator
 
 
 def _check_colors(scale: int, strength: float, keep_colors: bool, match_histogram: bool) -> None:

@@ -43,7 +43,7 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
 
 
 def _rotation(degrees: int) -> tuple[int, ...]:
-    """Of frames whose side data PyAV cannot list: a photograph's orientation, mirrored ones not."""
+    """Return the matrix of a turn, for frames whose side data PyAV cannot list; no mirroring."""
     turn = math.radians(degrees)
     cosine, sine = (round(65536 * of(turn)) for of in (math.cos, math.sin))
     return (cosine, -sine, 0, sine, cosine, 0, 0, 0, 1 << 30)

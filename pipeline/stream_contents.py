@@ -93,9 +93,9 @@ class StreamContents:
     """Bytes before each of those packets."""
     digest: Any = field(default_factory=hashlib.sha256)
     text: TextReader | None = None
-    """Of subtitles whose words and times are compared, not their bytes."""
+    """Reads subtitles whose words and times are compared, not their bytes."""
     samples: SampleReader | None = None
-    """Likewise of sound."""
+    """Reads sound whose samples are compared, not its bytes."""
 
     @classmethod
     def of(cls, stream: Stream, *, converted: bool = False) -> StreamContents:

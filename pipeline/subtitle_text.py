@@ -39,7 +39,7 @@ class Cue:
     end: int
     """Milliseconds; where it is ``start``, the source does not tell it."""
     style: str
-    """Of the header; ASS alone has several."""
+    """A style of the header; ASS alone has several."""
     text: str
     """As in an ASS event: with overrides in braces, without drawings."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jobs.evaluate_super_resolution import evaluate_super_resolution
-from jobs.specs import Synthesize
+from jobs.single_picture_specs import Synthesize
 from jobs.synthesize import synthesize
 from nst_core.pictures import read_rgb
 from nst_core.style_library import bundled, find_style

@@ -41,7 +41,7 @@ def test_the_pixels_stay_in_range_and_reach_the_optimum_there() -> None:
 
 
 class _Rosenbrock(nn.Module):
-    """Of pairs of pixels: a curved valley whose lowest point is where both are ``low``."""
+    """A curved valley over pairs of pixels, whose lowest point is where both are ``low``."""
 
     def __init__(self, unit: float, low: float) -> None:
         super().__init__()

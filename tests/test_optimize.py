@@ -11,7 +11,7 @@ from PIL import Image
 
 from jobs.optimize import optimize
 from jobs.progress import Progress
-from jobs.specs import OPTIMIZE_OBJECTIVE, Optimize
+from jobs.single_picture_specs import OPTIMIZE_OBJECTIVE, Optimize
 from nst_core.errors import InputError
 from tests.media import moving_picture
 

@@ -15,7 +15,7 @@ import pytest
 import jobs.optimize
 import jobs.train
 from jobs.recipes import RECIPES
-from jobs.specs import Optimize
+from jobs.single_picture_specs import Optimize
 from jobs.training_plan import make_plan
 from jobs.training_specs import TrainGenerator, TrainStyle, TrainSuperResolution, TrainTexture
 from nst_core.errors import TrainingFailed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ def _number(segment: Segment | None) -> int:
 def test_packets_are_those_of_a_plain_reader_in_whatever_order(some_keyframes: Path) -> None:
     source = probe(some_keyframes)
     segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=0.5)
-    with RunReaders(source) as readers, PacketReader(source) as reader:
+    with closing(RunReaders(source)) as readers, PacketReader(source) as reader:
         for number in (0, 2, 1, 6, 3, 7, 4, 5):
             expected = {number + 1, 3}
             found = readers.read(segments[number], expected)

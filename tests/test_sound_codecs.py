@@ -50,9 +50,9 @@ class SoundKind:
 
 _S16, _S24, _S32, _F32, _F64 = "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"
 _FLAC = "flac"
-"""Of 24 bits: readers of some years ago know no PCM of more than 16 bits in mp4."""
+"""FLAC of 24 bits: readers of some years ago know no PCM of more than 16 bits in mp4."""
 _ROUNDED = 2.0**-24
-"""Of full scale: half of a step of 24 bits."""
+"""Half of a step of 24 bits, full scale being 1."""
 
 SOUND_KINDS = (
     SoundKind("aac", "mpegts"),

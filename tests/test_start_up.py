@@ -145,7 +145,7 @@ def test_a_node_that_is_there_is_seen_at_the_first_look_that_is_answered(
 
     monkeypatch.setattr("cluster.lean_node.time.sleep", waits.append)
     head = ray.get_runtime_context().gcs_address
-    assert cluster.lean_node._awaited_node(head, look_up, lambda: False) == "node"
+    assert cluster.lean_node._awaited_node(head, look_up, []) == "node"
     assert len(waits) == failures
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from jobs.cli.synthesize import parse_size
-from jobs.specs import EngineChoice, PoolSpec, StyleSpec, StylizeVideo, Synthesize
+from jobs.single_picture_specs import Synthesize
+from jobs.specs import EngineChoice, PoolSpec, StyleSpec, StylizeVideo
 from jobs.stylize_video import stylize_videos
 from jobs.synthesize import synthesize
 from nst_core.checkpoint import save_generator

@@ -13,6 +13,7 @@ import torch
 
 import jobs.train
 from jobs import training_loop, training_records
+from jobs.cli.training_run import _tell_what_is_kept
 from jobs.run_folder import RunFolder
 from jobs.trained_checkpoint import save_so_far
 from jobs.training_loop import Worker, _steps_to_checkpoints
@@ -145,3 +146,16 @@ def test_an_earlier_runs_network_is_not_named(
     assert "so-far" in nst(*before_a_step, "--resume").error  # it is the run's own
     shutil.rmtree(so_far.parent)
     assert "so-far" not in nst(*before_a_step).error
+
+
+def test_an_interruption_before_a_step_is_kept_names_the_command_that_works(
+    jobs: dict[str, TrainGenerator], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = dataclasses.replace(jobs["lean"], output=tmp_path / "out.safetensors")
+    _tell_what_is_kept(job, "nst train style wave.jpg", since=0.0)
+    RunFolder(job.run_folder).path.mkdir()
+    RunFolder(job.run_folder).write_settings({})
+    _tell_what_is_kept(job, "nst train style wave.jpg", since=0.0)
+    before, after = capsys.readouterr().err.splitlines()
+    assert before.endswith("to begin again: nst train style wave.jpg")
+    assert after.endswith("to begin again: nst train style wave.jpg --resume")

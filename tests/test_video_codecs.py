@@ -1,4 +1,4 @@
-"""Video of every kind that FFmpeg writes, in every container that takes it: no frame is lost."""
+"""Video of 36 codecs, in all of five containers that take it: no frame is lost."""
 
 from __future__ import annotations
 
@@ -29,32 +29,33 @@ _FAST = {
     "libvpx": {"deadline": "realtime", "cpu-used": "8"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
 }
-_CONTAINERS = {"matroska": "mkv", "mp4": "mp4", "mov": "mov", "avi": "avi", "nut": "nut"}
-_CODECS = (
-    *("libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx", "libvpx-vp9", "mpeg4"),
-    *(
-        "mpeg1video",
-        "mpeg2video",
-        "msmpeg4",
-        "wmv2",
-        "flv",
-        "h261",
-        "h263p",
-        "mjpeg",
-        "ljpeg",
-        "jpeg2000",
+_CONTAINERS = {"mkv": "matroska", "mp4": "mp4", "mov": "mov", "avi": "avi", "nut": "nut"}
+_TAKEN_BY = {
+    "mkv mp4 mov avi nut": (
+        *("libx264", "libx264rgb", "mpeg4", "mpeg1video", "mpeg2video", "mjpeg", "jpeg2000"),
     ),
-    *("ffv1", "huffyuv", "utvideo", "magicyuv", "prores_ks", "cfhd", "dvvideo", "svq1", "cinepak"),
-    *("png", "tiff", "qtrle", "rawvideo", "v210", "r210", "snow", "flashsv", "speedhq", "amv"),
-)
+    "mkv mp4 mov nut": ("libx265",),
+    "mkv mp4 avi nut": ("libsvtav1", "libvpx-vp9", "ffv1"),
+    "mkv mov avi nut": ("msmpeg4", "rawvideo"),
+    "mp4 mov avi nut": ("png",),
+    "mkv avi nut": ("libvpx", "snow"),
+    "mov avi nut": ("magicyuv", "cfhd", "dvvideo", "svq1", "cinepak", "v210", "r210"),
+    "mkv mov": ("prores_ks",),
+    "mov": ("tiff", "qtrle"),
+    "avi nut": (
+        *("wmv2", "flv", "h261", "h263p", "ljpeg", "huffyuv", "utvideo", "flashsv", "speedhq"),
+        "amv",
+    ),
+}
+"""Encoders by the containers into which FFmpeg writes them."""
 _SIZES = {"dvvideo": (720, 576), "h261": (176, 144)}
 _INTERLACED = ("dvvideo",)
-_WITHOUT_TIMES = {("libx264", "avi"), ("rawvideo", "mov")}
-"""B-frames in AVI have none; FFmpeg's raw frames in MOV have no size of theirs."""
+_NOT_READ_ALONE = {("libx264", "avi"), ("rawvideo", "mov")}
+"""B-frames in AVI have no times, raw frames in MOV no size: FFmpeg's own reader fails too."""
 
 
 def _write(path: Path, encoder: str, container: str) -> None:
-    """Half a second of a square that moves. Raises FFmpegError where the container refuses it."""
+    """Half a second of a square that moves."""
     size = _SIZES.get(encoder, (_WIDTH, _HEIGHT))
     formats = av.codec.Codec(encoder, "w").video_formats or []
     with av.open(str(path), "w", format=container) as file:
@@ -83,19 +84,17 @@ def _passed_through(path: Path, output: Path) -> list[VideoReport]:
     return stylize_videos(job).inputs
 
 
-@pytest.mark.parametrize("encoder", _CODECS)
-def test_no_frame_of_any_codec_is_lost(encoder: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("encoder", "suffixes"),
+    [(encoder, taken.split()) for taken, encoders in _TAKEN_BY.items() for encoder in encoders],
+)
+def test_no_frame_of_any_codec_is_lost(encoder: str, suffixes: list[str], tmp_path: Path) -> None:
     films = []
-    for container, suffix in _CONTAINERS.items():
+    for suffix in suffixes:
         path = tmp_path / f"film-{suffix}.{suffix}"
-        try:
-            _write(path, encoder, container)
-        except (av.FFmpegError, ValueError):
-            path.unlink(missing_ok=True)
-            continue
-        if (encoder, container) not in _WITHOUT_TIMES:
+        _write(path, encoder, _CONTAINERS[suffix])
+        if (encoder, suffix) not in _NOT_READ_ALONE:
             films.append(path)
-    assert films
     for path in films:
         (part,) = _passed_through(path, tmp_path / f"{path.stem}.out.mkv")
         assert (part.status, part.error) == ("done", None), path.name

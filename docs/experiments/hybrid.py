@@ -15,7 +15,7 @@ from runs import Experiment, experiment, machine, nst
 
 STYLE = "wave"
 NUMBERS = ("002", "009", "011", "012", "014")
-"""Of Set14, which no bundled style was trained on."""
+"""Photographs of Set14, which no bundled style was trained on."""
 
 
 def main() -> None:

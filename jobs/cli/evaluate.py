@@ -290,20 +290,11 @@ def _print_super_resolution(report: SuperResolutionEvaluation, *, json: bool) ->
 
 
 def _super_resolution_lines(report: SuperResolutionEvaluation) -> list[str]:
-    columns = (
-        ("bicubic", "model", "matched")
-        if not report.match_histogram
-        else (
-            "bicubic",
-            "matched",
-        )
-    )
+    columns = ("bicubic", "matched") if report.match_histogram else ("bicubic", "model", "matched")
+    mean = (report.bicubic, report.model, report.model_matched)
     rows = [
         *((row.picture, row.bicubic, row.model, row.model_matched) for row in report.pictures),
-        (
-            f"mean of {len(report.pictures)}",
-            *(report.bicubic, report.model, report.model_matched),
-        ),
+        (f"mean of {len(report.pictures)}", *mean),
     ]
     width = max(len(name) for name, *_ in rows)
     heads = "".join(f"  {column:^15}" for column in columns)

@@ -40,12 +40,9 @@ def run() -> None:
         if debug:
             traceback.print_exc()
         code = _tell(error)
-    if code == console.INTERRUPTED and command_of(sys.argv[1:]) != "jobs":
-        # Typer turns Ctrl-C into this code by itself
-        console.note(
-            "interrupted; what stylize, upscale and train have finished is kept: "
-            "run again to go on (training: --resume)"
-        )
+    # Typer turns Ctrl-C into this code by itself; jobs and trainings say more of themselves.
+    if code == console.INTERRUPTED and command_of(sys.argv[1:]) not in ("jobs", "train"):
+        console.note("interrupted; what is finished is kept: run again to go on")
     code = _finish(code)
     supervision.tell_supervisor(code)
     sys.exit(code)

@@ -11,11 +11,8 @@ import typer
 from jobs.cli import console, options, recipe_command, train_options
 from jobs.cli.option_groups import expanded
 from jobs.cli.train_options import ContentTerms, Judge, StyleTerms
-from jobs.specs import (
-    OPTIMIZE_OBJECTIVE,
-    DeviceChoice,
-    Optimize,
-)
+from jobs.single_picture_specs import OPTIMIZE_OBJECTIVE, Optimize
+from jobs.specs import DeviceChoice
 from nst_core.wording import counted
 
 COMMAND = recipe_command.RecipeCommand

@@ -268,7 +268,7 @@ def _most_important(style: Style, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pictures_of(style: Style, pictures: str) -> str:
-    """Of the pictures that a network of several styles was learnt from, those of this one."""
+    """Return those pictures of a network of several styles that this one was learnt from."""
     each = pictures.split(", ")
     names = style.info.styles if style.info else ()
     chosen = {name for name, _ in style.mixture}

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from jobs.cli import console, options
-from jobs.specs import DeviceChoice, Synthesize
+from jobs.single_picture_specs import Synthesize
+from jobs.specs import DeviceChoice
 from nst_core.errors import InputError
 
 

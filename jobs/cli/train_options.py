@@ -179,7 +179,7 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def _all_items(texts: Sequence[str] | None) -> tuple[str, ...]:
-    """Of an option that is given several times, or with commas, or both."""
+    """Items of an option that is given several times, or with commas, or both."""
     return tuple(item for text in texts or () for item in _items(text))
 
 

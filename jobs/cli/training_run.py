@@ -20,7 +20,7 @@ from nst_core.errors import CheckpointError, InputError
 from nst_core.wording import counted
 
 _COMMAND_LINE = "nst.train.command_line"
-"""Of this command, in its context."""
+"""Key of this command's words in its context."""
 _ALWAYS_ANEW = frozenset({"output", "run_dir", "resume", "overwrite", "json"})
 
 
@@ -103,15 +103,18 @@ def run(ctx: typer.Context, job: TrainGenerator, json: bool) -> None:
 
 def _tell_what_is_kept(job: TrainGenerator, command_line: str, *, since: float) -> None:
     """Name the network that an interrupted run has come to, and the command that goes on."""
-    so_far = RunFolder(job.run_folder).so_far
+    folder = RunFolder(job.run_folder)
+    so_far = folder.so_far
+    on = command_line if job.resume else f"{command_line} --resume"
     try:
-        if so_far.stat().st_mtime < since:  # an earlier run's
-            return
-        record = read_info(so_far).training
-    except (OSError, CheckpointError):  # it came to none
+        record = read_info(so_far).training if so_far.stat().st_mtime >= since else None
+    except (OSError, CheckpointError):
+        record = None
+    if record is None:  # it came to no step that is kept, or what is there is an earlier run's
+        again = on if folder.started else command_line
+        console.note(f"interrupted before a step was kept; to begin again: {again}")
         return
     record = record.get("extensions", [record])[-1]
-    on = command_line if job.resume else f"{command_line} --resume"
     console.note(
         f"{so_far}: the network after {record['steps_done']} of "
         f"{counted(job.training.steps, 'steps')}, ready for use; to go on: {on}"
