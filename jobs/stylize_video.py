@@ -157,6 +157,9 @@ class _Batch:
                 self._on_progress(replace(self._progress(), warnings=lines))
             if run.complete:  # an earlier run was stopped just before it wrote its output
                 self._write(run)
+            progress = self._progress()
+            if progress.is_all and progress.done:  # the last scan ended after all frames were done
+                self._on_progress(progress)
         self._scan_ahead()
 
     def _scan_ahead(self) -> None:

@@ -472,6 +472,32 @@ def test_inputs_are_scanned_while_the_first_are_stylized(
     assert middle.seconds_left > 0
 
 
+def test_progress_ends_with_all_frames_though_the_last_scan_ends_later(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("no film")
+    all_are_done = threading.Event()
+
+    def slow_probe(path: Path) -> Any:
+        if path == text:
+            assert all_are_done.wait(30)
+        return probe(path)
+
+    events: list[Progress] = []
+
+    def look(progress: Progress) -> None:
+        events.append(progress)
+        if progress.done == 48:
+            all_are_done.set()
+
+    monkeypatch.setattr(jobs.video_run, "probe", slow_probe)
+    job = StylizeVideo((clip, text), tmp_path / "out", StyleSpec("identity"), HERE, 0.5)
+    stylize_videos(job, look)
+    assert (events[-1].done, events[-1].total, events[-1].is_all) == (48, 48, True)
+    assert sum(event.is_all and event.done == event.total for event in events) == 1
+
+
 def test_no_worker_is_started_where_nothing_waits(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
