@@ -60,6 +60,18 @@ def test_ranges_are_the_extremes_of_the_photographs_that_are_not_checked_on() ->
     assert found.photos == 3
 
 
+def test_rare_extremes_are_clipped_where_all_the_rest_comes_closer() -> None:
+    torch.manual_seed(5)
+    photos = [torch.rand(1, 3, 600, 600) * 0.5 for _ in range(4)]
+    even = calibrate(_Doubling(), photos)
+    for photo in photos:
+        photo[..., 0, 0] = 1.0
+    assert even.ranges["first"] == pytest.approx((0, 0.5), abs=1e-4)
+    rare = calibrate(_Doubling(), photos)
+    assert rare.ranges["first"] == pytest.approx((0, 0.7), abs=1e-4)
+    assert rare.ranges["second"] == pytest.approx((-1.4, 0), abs=1e-4)
+
+
 def test_photographs_beyond_the_ranges_show_in_the_worst_of_them() -> None:
     photos = [torch.full((1, 3, 4, 4), value) for value in (0.5, 0.25, 0.75, 2.0, 0.5)]
     found = calibrate(_Doubling(), photos)
