@@ -164,8 +164,8 @@ def resolve(address: str) -> str:
     node = running_node()
     if node is None:
         raise EnvironmentProblem(
-            "--address auto: this machine is no node that `nst cluster up` has started; "
-            "name the cluster's head as HOST:PORT"
+            "--address auto: this machine is no node of a cluster; start one here with "
+            "`nst cluster up`, or name the head of one that runs with --address HOST:PORT"
         )
     return node.address
 

@@ -126,8 +126,8 @@ class HeadWatch:
         return "heard"
 
 
-def ask(address: str, service: str, method: str) -> Any:
-    """Return the reply of the head at ``address`` to a request without arguments.
+def ask(address: str, service: str, method: str, **fields: Any) -> Any:
+    """Return the reply of the head at ``address`` to a request of these ``fields``.
 
     ``service`` and ``method`` are of Ray's own protocol, such as ``NodeInfoGcsService`` and
     ``GetAllNodeInfo``. Raises grpc.RpcError. To be called after `prepare_environment`.
@@ -139,9 +139,10 @@ def ask(address: str, service: str, method: str) -> Any:
     token = sent_token()
     metadata = [("authorization", f"Bearer {token}")] if token else []
     # A cluster's nodes are reached directly, whatever proxy the environment names.
-    with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
+    options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1)]
+    with grpc.insecure_channel(address, options) as channel:
         stub = getattr(services, f"{service}Stub")(channel)
-        request = getattr(messages, f"{method}Request")()
+        request = getattr(messages, f"{method}Request")(**fields)
         return getattr(stub, method)(request, timeout=_ANSWER_SECONDS, metadata=metadata)
 
 
@@ -170,8 +171,8 @@ def _why(address: str, error: Exception) -> str:
     else:
         words = "what answers there is no head of Ray"
     return (
-        f"no Ray at {address} ({words}); check --address and `nst cluster status` on the head, "
-        "or leave --address out to work on this machine"
+        f"no Ray at {address} ({words}); check the address and `nst cluster status` on the head, "
+        "start a cluster here with `nst cluster up`, or work without one (--address local)"
     )
 
 

@@ -256,7 +256,9 @@ def _version(url: str) -> str:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "reason", error)
         raise EnvironmentProblem(
-            f"no Jobs API of Ray at {url} ({reason}); check --address, or the tunnel to the head"
+            f"no Jobs API of Ray at {url} ({reason}); start a cluster here with `nst cluster up`, "
+            "or name the dashboard of one that runs with --address URL (from elsewhere: check the "
+            "tunnel to its head)"
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -11,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,8 +39,13 @@ LOOPBACK = "127.0.0.1"
 DASHBOARD_PORT = 8265
 _START_SECONDS = 180.0
 _ATTEMPTS = 3
+_SECONDS_BETWEEN_SIGNS = 10.0
+"""Of life, while a node starts."""
 _END_SECONDS = 6.0
 _LOG = "start.log"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_NOT_A_REASON = re.compile(r"\b(INFO|DEBUG|WARNING) \S+\.py:\d+ -- ")
+"""Lines of Ray's log that say nothing about why it ended."""
 
 
 @dataclass(frozen=True)
@@ -77,24 +83,33 @@ class NodeSpec:
             )
 
 
-def start_node(spec: NodeSpec) -> NodeRecord:
+def start_node(spec: NodeSpec, tell: Callable[[str], None] = lambda line: None) -> NodeRecord:
     """Start a node that outlives this process; returns once it is part of its cluster.
 
-    Raises EnvironmentProblem, with nothing left behind, where it cannot be started.
+    ``tell`` gets a line now and then while it starts, and one for each further attempt. Raises
+    EnvironmentProblem, with nothing left behind, where it cannot be started.
     """
     _prepare_token(spec)
     prepare_environment(AUTO)
-    for _ in range(_ATTEMPTS - 1):
-        with suppress(_NotUp):  # a busy machine may do better at the next
-            return _start(spec)
-    return _start(spec)
+    for attempt in range(2, _ATTEMPTS + 1):
+        try:
+            return _start(spec, tell)
+        except _NotUp as problem:  # a busy machine may do better at the next
+            tell(f"{problem}: attempt {attempt} of {_ATTEMPTS}")
+    try:
+        return _start(spec, tell)
+    except _NotUp as problem:
+        raise EnvironmentProblem(
+            f"{problem}, in the last of {_ATTEMPTS} attempts; try again when more of this "
+            "machine's processors and memory is free (`nst doctor` shows what is there)"
+        ) from problem
 
 
 class _NotUp(EnvironmentProblem):
     """A node's processes have been started, and it has not come up."""
 
 
-def _start(spec: NodeSpec) -> NodeRecord:
+def _start(spec: NodeSpec, tell: Callable[[str], None]) -> NodeRecord:
     name = secrets.token_hex(4)
     folder = make_ray_folder(name)  # 0700; Ray's own folders are open
     try:
@@ -107,7 +122,7 @@ def _start(spec: NodeSpec) -> NodeRecord:
         started = psutil.Process(process.pid).create_time()
         record = replace(record, pid=process.pid, started=started)
         write_record(record)
-        _wait_until_up(record, process)
+        _wait_until_up(record, process, tell)
     except BaseException as error:
         _clear(name, folder)
         if isinstance(error, OSError):
@@ -267,15 +282,25 @@ def _interface(spec: NodeSpec) -> str | None:
     return names[0] if names and not is_local_host(address) else None
 
 
-def _wait_until_up(record: NodeRecord, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_up(
+    record: NodeRecord, process: subprocess.Popen[bytes], tell: Callable[[str], None]
+) -> None:
     """Wait until the cluster counts the node among its own, and the head's Jobs API answers."""
-    end = time.monotonic() + _START_SECONDS
-    while process.poll() is None and time.monotonic() < end:
+    what = "head" if record.is_head else "worker node"
+    begun = time.monotonic()
+    waited, signs = 0.0, 1
+    while process.poll() is None and waited < _START_SECONDS:
         if _is_up(record):
             return
+        if waited >= signs * _SECONDS_BETWEEN_SIGNS:
+            tell(f"the {what} is starting, {waited:.0f} s so far")
+            signs += 1
         time.sleep(0.2)
-    why = "it ended at once" if process.poll() is not None else f"not up in {_START_SECONDS:g} s"
-    raise _NotUp(f"the node cannot be started ({why}): {_last_words(Path(record.folder, _LOG))}")
+        waited = time.monotonic() - begun
+    if process.poll() is None:
+        raise _NotUp(f"the machine is busy: the {what} is not up after {waited:.0f} s")
+    reason = _last_words(Path(record.folder, _LOG))
+    raise _NotUp(f"the {what} ended after {waited:.0f} s, before it was up{reason}")
 
 
 def _is_up(record: NodeRecord) -> bool:
@@ -297,11 +322,14 @@ def _answers(url: str) -> bool:
 
 
 def _last_words(log: Path) -> str:
+    """Return the last line of a node's log that may say why it ended, in brackets; "" for none."""
     try:
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+        lines = _COLOUR.sub("", log.read_text(errors="replace")).splitlines()
     except OSError:
-        return "no log"
-    return next((line for line in reversed(lines) if line), "without a word")
+        return ""
+    said = (line.strip() for line in reversed(lines) if not _NOT_A_REASON.search(line))
+    words = next((line for line in said if line), "")
+    return f" ({words})" if words else ""
 
 
 def _ip_address(option: str, host: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ Amounts = dict[str, float]
 _SHOWN = ("CPU", "GPU")
 _GPU_TYPE = "accelerator_type:"
 _ENDED = "DEAD"
+_JOBS_KEY = b"_ray_internal_job_info_"
+"""Beginning of the keys under which Ray keeps each submitted job, connected to Ray or not."""
+_JOBS_NAMESPACE = b"job"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Overview:
     """``id``, ``status`` and ``command`` of what `nst jobs submit` has sent, the latest last."""
     drivers: int
     """Commands that are connected now, those of jobs included."""
+    drivers_of_jobs: int
+    """How many of them belong to jobs."""
 
 
 def look_at(address: str) -> Overview:
@@ -54,7 +60,11 @@ def look_at(address: str) -> Overview:
     """
     from ray.core.generated import gcs_pb2
 
-    jobs = ask(address, "JobInfoGcsService", "GetAllJobInfo").job_info_list
+    drivers = [
+        driver
+        for driver in ask(address, "JobInfoGcsService", "GetAllJobInfo").job_info_list
+        if not driver.is_dead and not driver.config.ray_namespace.startswith("_ray")
+    ]
     actors = ask(address, "ActorInfoGcsService", "GetAllActorInfo").actor_table_data
     states = gcs_pb2.ActorTableData.ActorState
     return Overview(
@@ -70,8 +80,9 @@ def look_at(address: str) -> Overview:
             for actor in actors
             if states.Name(actor.state) != _ENDED
         ],
-        [_job(job) for job in sorted(jobs, key=_start) if job.HasField("job_info")],
-        sum(not job.is_dead for job in jobs if not job.config.ray_namespace.startswith("_ray")),
+        _jobs_at(address),
+        len(drivers),
+        sum("job_submission_id" in driver.config.metadata for driver in drivers),
     )
 
 
@@ -111,15 +122,18 @@ def _amounts(resources: Amounts) -> Amounts:
     return {name: resources.get(name, 0.0) for name in _SHOWN}
 
 
-def _start(job: Any) -> int:
-    started: int = job.job_info.start_time
-    return started
-
-
-def _job(job: Any) -> dict[str, Any]:
-    metadata = {**job.config.metadata, **job.job_info.metadata}
-    return {
-        "id": metadata.get("job_submission_id", job.job_id.hex()),
-        "status": job.job_info.status,
-        "command": metadata.get("command", job.job_info.entrypoint),
-    }
+def _jobs_at(address: str) -> list[dict[str, Any]]:
+    """Return all submitted jobs, those included that ended before they connected to Ray."""
+    where = {"namespace": _JOBS_NAMESPACE}
+    service = "InternalKVGcsService"
+    keys = ask(address, service, "InternalKVKeys", prefix=_JOBS_KEY, **where).results
+    kept = ask(address, service, "InternalKVMultiGet", keys=keys, **where).results
+    jobs = [(each.key.removeprefix(_JOBS_KEY), json.loads(each.value)) for each in kept]
+    return [
+        {
+            "id": key.decode(),
+            "status": job["status"],
+            "command": (job.get("metadata") or {}).get("command", job["entrypoint"]),
+        }
+        for key, job in sorted(jobs, key=lambda each: each[1].get("start_time") or 0)
+    ]

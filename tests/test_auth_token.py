@@ -126,6 +126,6 @@ def test_a_node_is_on_record_before_it_has_a_process(
 
     monkeypatch.setattr(local_nodes, "_launch", launch)
     with pytest.raises(EnvironmentProblem, match="no more processes"):
-        local_nodes._start(NodeSpec())
+        local_nodes._start(NodeSpec(), print)
     assert seen == [(True, False)]
     assert list(read_records()) == []

@@ -30,7 +30,7 @@ def test_a_node_stopped_while_its_start_is_told_is_ended(
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cluster.local_nodes.start_node", lambda spec: _RECORD)
+    monkeypatch.setattr("cluster.local_nodes.start_node", lambda *_: _RECORD)
     monkeypatch.setattr("cluster.local_nodes.end_node", ended.append)
     monkeypatch.setattr("jobs.cli.console.say", interrupted)
     result = CliRunner().invoke(app, ["up", "--block", *options])

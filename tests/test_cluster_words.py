@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -67,7 +68,7 @@ def _started() -> float:
 
 
 def _at_work(drivers: int = 1) -> Overview:
-    return Overview(_ADDRESS, [_NODE], [_WORKER, _WAITING, _RAYS_OWN], [_DONE, _JOB], drivers)
+    return Overview(_ADDRESS, [_NODE], [_WORKER, _WAITING, _RAYS_OWN], [_DONE, _JOB], drivers, 1)
 
 
 def test_the_state_of_a_cluster_is_in_a_users_words() -> None:
@@ -125,7 +126,7 @@ def test_down_does_not_ask_where_that_is_said_or_nothing_is_at_work(
     ended = cluster(_at_work())
     assert nst("cluster", "down", *options).code == 0
     assert len(ended) == 1
-    ended = cluster(Overview(_ADDRESS, [_NODE], [], [_DONE], 0))
+    ended = cluster(Overview(_ADDRESS, [_NODE], [], [_DONE], 0, 0))
     told = nst("cluster", "down")
     assert (told.code, told.error) == (0, "")
     assert len(ended) == 1
@@ -142,3 +143,28 @@ def test_a_head_that_does_not_answer_is_ended_all_the_same(
     told = nst("cluster", "down")
     assert (told.code, told.error) == (0, "")
     assert len(ended) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cluster status",
+        "cluster status --address 127.0.0.1:9",
+        "jobs list --address http://127.0.0.1:9",
+        "jobs status x --address http://127.0.0.1:9",
+        "jobs logs x --address http://127.0.0.1:9",
+        "jobs stop x --address http://127.0.0.1:9",
+        "jobs submit --address http://127.0.0.1:9 -- doctor",
+    ],
+)
+def test_without_a_cluster_one_line_says_how_to_start_one(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NST_STATE_DIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for module in ("connection", "job_client"):
+        monkeypatch.setattr(f"cluster.{module}.prepare_environment", lambda address: None)
+    told = nst(*line.split())
+    assert told.code == 2
+    assert "`nst cluster up`" in told.error_line
+    assert "--address" in told.error_line

@@ -79,7 +79,7 @@ def up(
         gpus=gpus,
         token=not no_token,
     )
-    record = start_node(spec)
+    record = start_node(spec, console.hint)
     tell = partial(_tell_started, record, with_token=spec.token, json=json)
     if block:
         _stay(record, tell)

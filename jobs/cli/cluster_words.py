@@ -74,7 +74,7 @@ def work_on(head: NodeRecord) -> list[str]:
         return []
     jobs = [job for job in overview.jobs if job["status"] in _LIVE]
     lines = [f"job {job['id']}  {job['command']}" for job in jobs]
-    others = overview.drivers - sum(job["status"] == "RUNNING" for job in jobs)
+    others = overview.drivers - overview.drivers_of_jobs
     return lines + ([f"{counted(others, 'commands')} on {head.address}"] if others > 0 else [])
 
 
