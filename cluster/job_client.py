@@ -9,17 +9,17 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, count
+from itertools import chain, count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.auth_token import sent_token
 from cluster.connection import prepare_environment
 from cluster.head import AUTO, check_version, refused
-from cluster.job_output import JOB_VARIABLE, find_report
+from cluster.job_output import JOB_VARIABLE
 from cluster.local_nodes import DASHBOARD_PORT, LOOPBACK
 from cluster.node_records import read_records
 from nst_core.errors import EnvironmentProblem, InputError
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _ANSWER_SECONDS = 5.0
 _SECONDS_BETWEEN_QUESTIONS = 0.5
 _STOP_SECONDS = 90.0
+_PATIENCE_SECONDS = 60.0
+"""How long a follower asks again when the connection is lost."""
+_SECONDS_BETWEEN_ATTEMPTS = 2.0
 _TALKATIVE = ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk")
 _LIVE = ("PENDING", "RUNNING")
 _IN_VAIN = {"STOPPED": "been stopped", "FAILED": "failed"}
@@ -86,11 +89,22 @@ def default_url() -> str:
     return dashboards[-1] if dashboards else f"http://{LOOPBACK}:{DASHBOARD_PORT}"
 
 
+def is_head_here(url: str) -> bool:
+    """Whether the Jobs API at ``url`` is that of a head started on this machine.
+
+    A tunnel to another machine ends here, too, and is none.
+    """
+    heads = (record for record in read_records() if record.is_head and record.is_running)
+    return url.rstrip("/") in {head.dashboard for head in heads}
+
+
 class Jobs:
     """The jobs of one cluster. Every method raises EnvironmentProblem when it is out of reach."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tell: Callable[[str], None] = lambda line: None) -> None:
         """``url`` is the dashboard's, such as ``http://127.0.0.1:8265``.
+
+        ``tell`` gets a line when the connection of a follower is lost.
 
         Raises InputError for another kind of address; EnvironmentProblem, within seconds, where
         nothing answers there, the token is not taken, or Ray's version is another.
@@ -101,6 +115,7 @@ class Jobs:
                 f"http://{LOOPBACK}:{DASHBOARD_PORT} (`nst cluster up` prints it)"
             )
         self._url = url.rstrip("/")
+        self._tell = tell
         prepare_environment(AUTO)
         check_version(self._url, _version(self._url))
         for variable in _URL_VARIABLES:
@@ -111,6 +126,11 @@ class Jobs:
             self._client: JobSubmissionClient = JobSubmissionClient(self._url)
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
+
+    @property
+    def url(self) -> str:
+        """Where the cluster's dashboard is."""
+        return self._url
 
     def submit(self, request: JobRequest) -> tuple[str, bool]:
         """Run a job; returns its id, and whether it is new.
@@ -166,14 +186,61 @@ class Jobs:
             text: str = self._client.get_job_logs(job_id)
         return text
 
-    def report(self, job_id: str) -> dict[str, Any] | None:
-        """Return the report of a job's command; None as long as there is none."""
-        return find_report(self.log(job_id))
-
     def follow(self, job_id: str) -> Iterator[str]:
-        """Yield the lines of a job's log, from its first to its end."""
-        while self._look_at(job_id).status == "PENDING":
-            time.sleep(_SECONDS_BETWEEN_QUESTIONS)
+        """Yield the lines of a job's log, from its first to its end.
+
+        Where the connection is lost it is made again, for a minute.
+        """
+        yielded, until = 0, 0.0
+        self._wait_while(job_id, ("PENDING",))
+        while True:
+            try:
+                for line in islice(self._lines(job_id), yielded, None):
+                    yielded, until = yielded + 1, 0.0
+                    yield line
+                if not self._look_at(job_id).is_live:
+                    return
+            except EnvironmentProblem as problem:
+                until = self._wait_for_connection(job_id, problem, until)
+
+    def wait(self, job_id: str) -> Job:
+        """Wait until a job has ended. Where the connection is lost it is made again, as above."""
+        return self._wait_while(job_id, _LIVE)
+
+    def _wait_while(self, job_id: str, statuses: tuple[str, ...]) -> Job:
+        until = 0.0
+        while True:
+            try:
+                job = self._look_at(job_id)
+                if job.status not in statuses:
+                    return job
+                until = 0.0
+                time.sleep(_SECONDS_BETWEEN_QUESTIONS)
+            except EnvironmentProblem as problem:
+                until = self._wait_for_connection(job_id, problem, until)
+
+    def _wait_for_connection(self, job_id: str, problem: EnvironmentProblem, until: float) -> float:
+        """Wait before another attempt; returns the moment of the last one, which 0 begins.
+
+        Raises EnvironmentProblem after that moment.
+        """
+        now = time.monotonic()
+        if not until:
+            self._tell(
+                f"the connection is lost ({problem}); trying again for "
+                f"{_PATIENCE_SECONDS:.0f} s, the job goes on meanwhile"
+            )
+            until = now + _PATIENCE_SECONDS
+        if now >= until:
+            raise EnvironmentProblem(
+                f"{problem}; the job may go on: `nst jobs logs {quoted(job_id)} --follow --address "
+                f"{self._url}` shows it again"
+            ) from problem
+        time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+        return until
+
+    def _lines(self, job_id: str) -> Iterator[str]:
+        """Yield the lines of a job's log from its first, as long as the connection lasts."""
         with asyncio.Runner() as runner, _told(self._url):
             chunks = self._client.tail_job_logs(job_id)
             rest = ""
@@ -182,12 +249,6 @@ class Jobs:
                 yield from lines
             if rest:
                 yield rest
-
-    def wait(self, job_id: str) -> Job:
-        """Wait until a job has ended."""
-        while (job := self._look_at(job_id)).is_live:
-            time.sleep(_SECONDS_BETWEEN_QUESTIONS)
-        return job
 
     def stop(self, job_id: str) -> Job:
         """End a job as Ctrl-C would, and wait for its end. Raises InputError for an unknown one."""

@@ -15,6 +15,8 @@ from typing import Any, Literal
 JOB_VARIABLE = "NST_JOB"
 """In the environment of a job's entrypoint: its submission id."""
 
+ERROR = "error: "
+"""Beginning of the line with which a command says why it failed."""
 _RESULT = "\x1e"
 _REPORT = "\x1d"
 
@@ -48,6 +50,12 @@ def shown_lines(lines: Iterable[str]) -> Iterator[tuple[Stream, str]]:
             yield "stdout", line.removeprefix(_RESULT)
         elif not line.startswith(_REPORT):
             yield "stderr", line
+
+
+def find_error(log: str) -> str | None:
+    """Return the last error line of a job's log, without ``error: ``; None where it has none."""
+    lines = [line for _, line in shown_lines(log.split("\n")) if line.startswith(ERROR)]
+    return lines[-1].removeprefix(ERROR) if lines else None
 
 
 def find_report(log: str) -> dict[str, Any] | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import pytest
 import ray.job_submission
 
@@ -42,8 +45,8 @@ def _details(job_id: str, status: str, name: str) -> Any:
         driver_exit_code=1 if status == "FAILED" else None,
         entrypoint="true",
         message="",
-        start_time=1000,
-        end_time=None,
+        start_time=1000000,
+        end_time=1002000,
         metadata={"name": name, "command": "nst stylize images photos"},
     )
 
@@ -113,3 +116,83 @@ def test_a_submit_that_starts_nothing_says_so(
     refused = nst(*line, *command)
     assert refused.code == 2
     assert "--id nightly-2" in refused.error_line
+
+
+class _Breaking(_Client):
+    """A client whose connection is reset, in the log of a job that runs, a few times."""
+
+    def __init__(self, breaks: int) -> None:
+        super().__init__(("nightly", "RUNNING", REQUEST.name))
+        self.breaks = breaks
+        self.asked = 0
+
+    def get_job_info(self, job_id: str) -> Any:
+        self.asked += 1
+        if self.asked == 2:
+            raise ConnectionError("Connection aborted.")
+        return self.details[0]
+
+    async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+        yield "first\nsecond\nthi"
+        if self.breaks:
+            self.breaks -= 1
+            raise aiohttp.ClientConnectionResetError("Connection reset by peer")
+        self.details = [_details("nightly", "FAILED", REQUEST.name)]
+        yield "rd\nerror: x: no such file\nlast"
+
+    def get_job_logs(self, job_id: str) -> str:
+        return "third\nerror: x: no such file\nlast"
+
+
+_FOLLOW = ("jobs", "logs", "nightly", "--follow", "--address", "http://127.0.0.1:8265")
+
+
+def test_a_follower_whose_connection_is_reset_goes_on_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster.job_client, "_SECONDS_BETWEEN_ATTEMPTS", 0.01)
+    _jobs(_Breaking(breaks=2), monkeypatch)
+    told = nst(*_FOLLOW)
+    assert told.code == 1
+    assert "Connection reset by peer" in told.error
+    lines = [line for line in told.error.splitlines() if not line.startswith("the connection")]
+    assert lines == [
+        *("first", "second", "third", "error: x: no such file", "last"),
+        "job nightly: failed (1): x: no such file",
+    ]
+
+
+def test_a_follower_that_gives_up_says_how_to_follow_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster.job_client, "_SECONDS_BETWEEN_ATTEMPTS", 0.01)
+    monkeypatch.setattr(cluster.job_client, "_PATIENCE_SECONDS", 0.1)
+    _jobs(_Breaking(breaks=10**6), monkeypatch)
+    told = nst(*_FOLLOW)
+    assert told.code == 2
+    *_, lost, error = told.error.splitlines()
+    assert lost.startswith("the connection is lost (http://127.0.0.1:8265: Connection reset")
+    assert f"`nst {' '.join(_FOLLOW)}` shows it again" in error
+
+
+def test_status_of_a_failed_job_has_the_line_of_its_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = _Breaking(breaks=0)
+    client.details = [_details("nightly", "FAILED", REQUEST.name)]
+    _jobs(client, monkeypatch)
+    told = nst("jobs", "status", "nightly", "--address", "http://127.0.0.1:8265")
+    assert (told.code, told.error) == (0, "")
+    assert "error     x: no such file" in told.out.splitlines()
+
+
+def test_a_job_that_has_ended_is_not_stopped_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _jobs(_Client(("nightly", "FAILED", REQUEST.name)), monkeypatch)
+    told = nst("jobs", "stop", "nightly", "--address", "http://127.0.0.1:8265")
+    assert (told.code, told.error) == (0, "")
+    assert re.fullmatch(
+        r"nightly  failed \(1\) at 1970-01-01 \d\d:16:42 already; there is nothing to stop\n",
+        told.out,
+    )

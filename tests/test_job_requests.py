@@ -17,7 +17,12 @@ from cluster import working_folder
 from cluster.job_environment import HANDED_ON, OF_A_MACHINE, SECRET, handed_on, withheld
 from cluster.job_output import find_report, report_line, result_lines, shown_lines
 from cluster.working_folder import FOLDER_IN_PACKAGE, pack_folder
-from jobs.cli.entrypoint import check_names, check_output_stays, read_command_line
+from jobs.cli.entrypoint import (
+    check_inputs,
+    check_names,
+    check_output_stays,
+    read_command_line,
+)
 from jobs.cli.supervision import address_asked_for
 from nst_core.errors import InputError
 from nst_core.style_library import Style
@@ -246,3 +251,49 @@ def test_what_may_be_right_on_the_cluster_is_sent(line: str, style: Style, tmp_p
     assert style.path is not None
     (tmp_path / "mine.safetensors").write_bytes(style.path.read_bytes())
     check_names(read_command_line(line.split()), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ("stylize images phots -o out --style wave", "phots"),
+        ("stylize images photos more/*.png -o out --style wave", "more/*.png"),
+        ("stylize video a.mp4 b.mp4 -o out --style wave", "a.mp4, b.mp4"),
+        ("upscale a.png -o out", "a.png"),
+        ("train style a.jpg --content photos -o b", "a.jpg"),
+        ("train texture a.jpg -o b", "a.jpg"),
+        ("train super-resolution --content phots --scale 4 -o b", "phots"),
+        ("optimize a.jpg --style b.jpg -o c.png", "a.jpg"),
+        ("evaluate --video photos b.mp4", "b.mp4"),
+    ],
+)
+@pytest.mark.parametrize("is_copy", [False, True])
+def test_a_missing_input_is_told_before_anything_is_sent(
+    line: str, missing: str, is_copy: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    command = read_command_line(line.split())
+    with pytest.raises(InputError, match=re.escape(f"{missing}: no such file or folder")):
+        check_inputs(command, tmp_path, is_copy=is_copy, is_here=not is_copy)
+    check_inputs(command, tmp_path, is_copy=False, is_here=False)  # the head may have it
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "stylize images photos ph*/*.jpg s3://bucket/x -o out --style wave",
+        "stylize video s3://bucket/x frames/%05d.png -o out --style wave",
+        "doctor",
+    ],
+)
+def test_inputs_that_are_there_or_anywhere_are_sent(line: str, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").touch()
+    check_inputs(read_command_line(line.split()), tmp_path, is_copy=False, is_here=True)
+
+
+def test_an_absolute_path_is_the_heads_unless_that_is_here(tmp_path: Path) -> None:
+    command = read_command_line(("stylize", "images", "/nothing/here", "-o", "o", "--style", "a"))
+    check_inputs(command, tmp_path, is_copy=True, is_here=False)
+    with pytest.raises(InputError, match="/nothing/here: no such"):
+        check_inputs(command, tmp_path, is_copy=True, is_here=True)

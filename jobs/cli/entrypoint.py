@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from jobs.cli.commands import app_for, command_of
 from nst_core.errors import InputError
 from nst_core.style_library import Command
 from nst_core.utf8_paths import is_utf8
+from pipeline.storage import LocalStorage
 
 _NOT_FOR_JOBS = ("cluster", "jobs")
 _SECRET_IN_URI = re.compile(r"[a-zA-Z][\w+.-]*://[^/@\s]+@")
@@ -27,6 +30,10 @@ _NAMES: dict[str, dict[str, Command]] = {
     "evaluate": {"checkpoint": "stylize", "super_resolution": "upscale"},
 }
 """Parameters of commands that name a network, and what applies it."""
+_READS = ("inputs", "sources", "style_images", "texture_image", "content", "images", "video")
+"""Parameters of commands that name files and folders to read."""
+_NO_PATH = re.compile(r"-$|[a-zA-Z][\w+.-]+:/|.*%\d*d")
+"""A pipe, a URI (pathlib makes one slash of two), or the pattern of numbered pictures."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +48,10 @@ class CommandLine:
 
     @property
     def inputs(self) -> list[str]:
-        """What it reads, as far as it is named outside options."""
-        named = (self.values.get(name) for name in ("inputs", "sources", "style_images"))
-        found = [str(each) for values in named if values for each in values]
-        return [*found, *map(str, self.values.get("content") or ())]
+        """Files and folders that it reads, networks and a painting of `optimize` apart."""
+        named = [self.values.get(name) for name in _READS]
+        lists = [[each] if isinstance(each, str | Path) else each or () for each in named]
+        return [str(each) for values in lists for each in values]
 
     @property
     def names_uris(self) -> bool:
@@ -130,6 +137,35 @@ def check_names(command: CommandLine, folder: Path) -> None:
             elif is_path:
                 continue
             find_for(applied_by, text)
+
+
+def check_inputs(command: CommandLine, folder: Path, *, is_copy: bool, is_here: bool) -> None:
+    """Refuse an input that is known to be missing where the job will look for it.
+
+    ``folder`` is where the command is to run, ``is_copy`` whether that is a copy of it, and
+    ``is_here`` whether the cluster's head sees this machine's files. Raises InputError.
+    """
+    if is_copy and not folder.is_dir():
+        return  # packing it says so
+    missing = [
+        text
+        for text in command.inputs
+        if (is_here or (is_copy and not Path(text).is_absolute())) and not _exists(folder, text)
+    ]
+    if missing:
+        where = f"--working-dir {folder}" if is_copy else str(folder)
+        raise InputError(
+            f"{', '.join(missing)}: no such file or folder (in {where}, where the job would run); "
+            "check the name, nothing is sent"
+        )
+
+
+def _exists(folder: Path, text: str) -> bool:
+    """Whether a path or glob leads to something; what is neither is left to the command."""
+    path = str(Path(folder, text))
+    if _NO_PATH.match(text) or os.path.lexists(path):
+        return True
+    return glob.has_magic(text) and any(LocalStorage().glob(path, without=None))
 
 
 def check_output_stays(command: CommandLine) -> None:

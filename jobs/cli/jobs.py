@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -68,14 +68,21 @@ def submit(
 
     Example: nst jobs submit --follow -- stylize video film.mp4 -o out.mp4 --style wave
     """
+    from cluster.job_client import is_head_here
     from cluster.job_environment import handed_on, withheld
-    from jobs.cli.entrypoint import check_names, check_output_stays, read_command_line
+    from jobs.cli import entrypoint
 
-    line = read_command_line(command)
-    check_names(line, working_dir or Path())
+    line = entrypoint.read_command_line(command)
+    entrypoint.check_names(line, working_dir or Path())
     if working_dir is not None:
-        check_output_stays(line)
+        entrypoint.check_output_stays(line)
     jobs = _jobs(address)
+    entrypoint.check_inputs(
+        line,
+        working_dir or Path.cwd(),
+        is_copy=working_dir is not None,
+        is_here=is_head_here(jobs.url),
+    )
     with tempfile.TemporaryDirectory() if working_dir else nullcontext() as folder:
         request = _request(line, id, working_dir, folder, handed_on(os.environ))
         job_id, is_new = jobs.submit(request)
@@ -115,17 +122,17 @@ def status(job_id: _Id, address: _Url = None, json: options.Json = False) -> Non
     """
     jobs = _jobs(address)
     job = jobs.get(job_id)
-    report = jobs.report(job_id)
+    told = _told_by_command(jobs, job)
     if json:
-        console.print_json({**asdict(job), "report": report})
+        console.print_json({**asdict(job), **told})
         return
     console.say(f"{job.id}  {_state(job)}  {_time(job.started)} {_time(job.ended)}")
     for name, value in job.metadata.items():
         console.say(f"{name:10}{' '.join(value.split())}")
-    if job.status == "FAILED" and job.exit_code is None:
-        console.say(f"{'message':10}{job.message}")
-    if report is not None:
-        console.print_json(report)
+    if job.status == "FAILED" and (words := told["error"] or job.message):
+        console.say(f"{'error':10}{words}")
+    if told["report"] is not None:
+        console.print_json(told["report"])
 
 
 @app.command()
@@ -148,9 +155,15 @@ def stop(job_id: _Id, address: _Url = None, json: options.Json = False) -> None:
 
     Example: nst jobs stop stylize-video-1f2e3d4c
     """
-    job = _jobs(address).stop(job_id)
+    jobs = _jobs(address)
+    before = jobs.get(job_id)
+    job = jobs.stop(job_id) if before.is_live else before
     if json:
         console.print_json(asdict(job))
+    elif not before.is_live:
+        console.say(
+            f"{job.id}  {_state(job)} at {_time(job.ended)} already; there is nothing to stop"
+        )
     else:
         console.say(f"{job.id}  {_state(job)}")
     if job.is_live:
@@ -161,7 +174,7 @@ def stop(job_id: _Id, address: _Url = None, json: options.Json = False) -> None:
 def _jobs(address: str | None) -> Jobs:
     from cluster.job_client import Jobs, default_url
 
-    return Jobs(address or default_url())
+    return Jobs(address or default_url(), console.note)
 
 
 def _request(
@@ -212,16 +225,29 @@ def _follow(jobs: Jobs, job_id: str, *, as_json: bool = False) -> None:
             f"again, `nst jobs stop {quoted(job_id)}` ends it"
         )
         raise typer.Exit(console.INTERRUPTED) from error
+    told = _told_by_command(jobs, job)
     if as_json:
-        console.print_json({**asdict(job), "report": jobs.report(job_id)})
+        console.print_json({**asdict(job), **told})
     if job.status == "SUCCEEDED":
         return
-    console.note(f"job {job_id}: {_state(job)}")
     if job.status == "STOPPED":
+        console.note(f"job {job_id}: {_state(job)}")
         raise typer.Exit(console.INTERRUPTED)
     if job.exit_code is None:
         console.note(f"error: the job could not be run: {job.message}")
-    raise typer.Exit(console.WRONG_USE if job.exit_code is None else job.exit_code)
+        raise typer.Exit(console.WRONG_USE)
+    words = f": {told['error']}" if told["error"] else ""
+    console.note(f"job {job_id}: {_state(job)}{words}")
+    raise typer.Exit(job.exit_code)
+
+
+def _told_by_command(jobs: Jobs, job: Job) -> dict[str, Any]:
+    """Return a job's report, and the last error of one that failed; None for what is not there."""
+    from cluster.job_output import find_error, find_report
+
+    log = jobs.log(job.id)
+    error = find_error(log) if job.status == "FAILED" else None
+    return {"error": error, "report": find_report(log)}
 
 
 def _show(lines: Iterable[str], results: TextIO = sys.stdout) -> None:

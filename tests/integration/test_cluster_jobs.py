@@ -86,10 +86,28 @@ def test_a_job_gives_the_result_report_and_code_of_the_command_itself(
 
 
 def test_a_job_that_cannot_start_gives_its_own_line_and_code(here: Machine, folder: Path) -> None:
-    command = ("stylize", "images", "nothing-here", "-o", "out", "--style", "identity")
+    command = ("stylize", "images", "photos", "-o", "out", "--style", "/nowhere/a.safetensors")
     job = here.nst("jobs", "submit", "--follow", "--", *command, folder=folder)
     assert job.returncode == 2
-    assert "error: nothing-here: no such file or folder" in job.stderr.splitlines()
+    *_, error, end = job.stderr.splitlines()
+    assert error.startswith("error: style '/nowhere/a.safetensors' is neither")
+    words = error.removeprefix("error: ")
+    job_id = end.split(":")[0].removeprefix("job ")
+    assert end == f"job {job_id}: failed (2): {words}"
+    assert f"error     {words}" in here.nst("jobs", "status", job_id).stdout.splitlines()
+    assert "nothing to stop" in here.nst("jobs", "stop", job_id).stdout
+    # It has never connected to Ray.
+    (line,) = [line for line in here.nst("cluster", "status").stdout.splitlines() if job_id in line]
+    assert line.split()[:2] == ["job", "failed"]
+
+
+def test_a_missing_input_is_told_before_a_job_is_made_of_it(here: Machine, folder: Path) -> None:
+    command = ("stylize", "images", "nothing-here", "-o", "out", "--style", "identity")
+    _assert_one_line(
+        here.nst("jobs", "submit", "--", *command, folder=folder),
+        "nothing-here: no such file or folder",
+    )
+    assert "nothing-here" not in here.nst("jobs", "list").stdout
 
 
 def test_a_folder_that_is_sent_is_where_the_job_reads(here: Machine, folder: Path) -> None:
