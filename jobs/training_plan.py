@@ -26,7 +26,7 @@ from jobs.training_specs import (
     TrainSuperResolution,
     TrainTexture,
 )
-from jobs.training_start import Start, find_start, nearest_rows, same_rows, start_of
+from jobs.training_start import Start, find_start, nearest_rows, same_rows, start_as_it_is, start_of
 from nst_core.checkpoint import build_generator, load_generator, read_state
 from nst_core.checkpoint_info import CheckpointInfo, fingerprint, read_info
 from nst_core.conditional_norm import MultiStyleGenerator, norm_names
@@ -144,13 +144,14 @@ def make_plan(job: TrainGenerator, on_progress: OnProgress = ignore_progress) ->
             weights=_weights(job, job.objective),
         )
     assert isinstance(job, TrainSuperResolution)
-    return plan(
+    whole = plan(
         info=CheckpointInfo("super-resolution", job.arguments),
         objective=job.objective,
         style_images=(),
         photos=find_content(job.content),
         weights=_weights(job, job.objective) if job.objective.loss == "feature" else None,
     )
+    return _with_start(job, whole, on_progress)
 
 
 def _sources(job: TrainGenerator) -> dict[str, str]:
@@ -184,21 +185,32 @@ def _for_each_row(objective: ObjectiveSettings, info: CheckpointInfo) -> Objecti
     return replace(objective, statistics=repeated)
 
 
-def _with_start(job: TrainStyle, plan: TrainingPlan, on_progress: OnProgress) -> TrainingPlan:
+def _with_start(
+    job: TrainStyle | TrainSuperResolution, plan: TrainingPlan, on_progress: OnProgress
+) -> TrainingPlan:
     found = find_start(job.start, plan.info)
     if found is None:
         return plan
-    rows = same_rows(found[1], [_sha256(image.tobytes()) for image in plan.style_images])
-    if rows is None:
-        on_progress(Progress(0, plan.settings.steps, "steps", "looks for the style to begin with"))
-        objective = build_objective(plan)
-        assert isinstance(objective, PerceptualObjective)
-        rows = nearest_rows(found, plan.info, objective, plan.photos)
-    start = start_of(found, plan.info, rows)
-    on_progress(
-        Progress(0, plan.settings.steps, "steps", news=start.told(job.start, job.style_names))
-    )
+    if isinstance(job, TrainStyle) and norm_names(build_generator(plan.info)):
+        start = start_of(found, plan.info, _rows_to_start_from(found, plan, on_progress))
+        told = start.told(job.start, job.style_names)
+    else:
+        start = start_as_it_is(found)
+        told = start.told(job.start)
+    on_progress(Progress(0, plan.settings.steps, "steps", news=told))
     return replace(plan, start=start, sources={**plan.sources, "from": start.name})
+
+
+def _rows_to_start_from(
+    found: tuple[Path, CheckpointInfo], plan: TrainingPlan, on_progress: OnProgress
+) -> list[int]:
+    rows = same_rows(found[1], [_sha256(image.tobytes()) for image in plan.style_images])
+    if rows is not None:
+        return rows
+    on_progress(Progress(0, plan.settings.steps, "steps", "looks for the style to begin with"))
+    objective = build_objective(plan)
+    assert isinstance(objective, PerceptualObjective)
+    return nearest_rows(found, plan.info, objective, plan.photos)
 
 
 def _style_info(job: TrainStyle, base: Base | None) -> CheckpointInfo:

@@ -295,6 +295,9 @@ class TrainSuperResolution(TrainGenerator):
     norm: NormChoice = "batch"
     scale: ScaleChoice = 4
     width: int = 64
+    start: str = "none"
+    """A trained network of the same kind whose weights the training starts from: a file, ``x4`` or
+    another bundled name; ``none``: random weights."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

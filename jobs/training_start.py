@@ -1,4 +1,4 @@
-"""What a new style's training starts from: a trained network, and for each row the nearest style.
+"""What a training starts from: a trained network, and for each row of a new style the nearest one.
 
 Nobody has kept the paintings of a checkpoint's styles. So each of its styles is tried on a few
 photographs, and the one whose pictures come nearest to the new painting is taken.
@@ -33,18 +33,20 @@ _PHOTO_SIDE = 192
 
 @dataclass(frozen=True, repr=False)
 class Start:
-    """A trained network, its rows chosen for the styles that are to be learnt."""
+    """A trained network; where it has rows of styles, they are chosen for those to be learnt."""
 
     state: dict[str, Tensor]
     """Of the network that is trained: a row for each style and stroke, or none for one style."""
     rows: tuple[str, ...]
-    """Which style each row starts from."""
+    """Which style each row starts from; none where the network is taken as it is."""
     name: str
     """Name of the checkpoint's file."""
     fingerprint: str
 
-    def told(self, asked: str, styles: Sequence[str]) -> str:
+    def told(self, asked: str, styles: Sequence[str] = ()) -> str:
         """Say where each of the new ``styles`` starts from; ``asked`` is what ``--from`` was."""
+        if not self.rows:
+            return f"starts from {asked}"
         strokes = len(self.rows) // len(styles)
         of_each = [self.rows[number * strokes :][:strokes] for number in range(len(styles))]
         nearest = [" and ".join(dict.fromkeys(rows)) for rows in of_each]
@@ -72,9 +74,16 @@ def find_start(name: str, info: CheckpointInfo) -> tuple[Path, CheckpointInfo] |
         if name != AUTO:
             raise InputError(
                 f"--from {name}: {_described(found.info)}, and {_described(info)} is to be "
-                "trained; give the same --architecture, --width and --norm, or leave out --from"
+                "trained; give the same options for the network, or leave out --from"
             )
     return None
+
+
+def start_as_it_is(found: tuple[Path, CheckpointInfo]) -> Start:
+    """Take all weights of ``found``, a network without rows to choose from."""
+    path, _ = found
+    state, _ = read_state(path)
+    return Start(state, (), path.name, fingerprint(path))
 
 
 def same_rows(base: CheckpointInfo, style_images: Sequence[str]) -> list[int] | None:
@@ -182,11 +191,7 @@ def _nearest_stroke(strokes: Sequence[float], wanted: float) -> int:
 
 
 def _is_like(base: CheckpointInfo, info: CheckpointInfo) -> bool:
-    return (
-        base.architecture == info.architecture
-        and base.arguments == info.arguments
-        and bool(norm_names(build_generator(base)))
-    )
+    return base.architecture == info.architecture and base.arguments == info.arguments
 
 
 def _described(info: CheckpointInfo) -> str:

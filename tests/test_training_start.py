@@ -9,13 +9,14 @@ import torch
 from jobs import training_start
 from jobs.progress import Progress
 from jobs.training_plan import TrainingPlan, build_network, build_trainer, describe, make_plan
-from jobs.training_specs import TrainGenerator, TrainStyle
-from nst_core.checkpoint import read_state, save_state
+from jobs.training_specs import NormChoice, TrainGenerator, TrainStyle, TrainSuperResolution
+from nst_core.checkpoint import read_state, save_generator, save_state
 from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.conditional_norm import MultiStyleGenerator
 from nst_core.errors import InputError
 from nst_core.lean_net import LeanNet
 from nst_core.settings import TrainingSettings
+from nst_core.super_resolution_net import SuperResolutionNet
 from tests.training_jobs import OBJECTIVE, same_state
 
 _COLOURS = {"red": (0.9, 0.1, 0.1), "blue": (0.1, 0.1, 0.9), "green": (0.1, 0.8, 0.2)}
@@ -124,6 +125,38 @@ def test_one_style_begins_as_a_plain_network(
     plan = _plan(job, str(trained))
     assert plan.start is not None
     assert same_state(build_network(plan), _loaded(plan.start.state))
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_super_resolution_begins_with_a_network_of_its_kind_as_it_is(
+    jobs: dict[str, TrainGenerator], tmp_path: Path, norm: NormChoice
+) -> None:
+    job = jobs["super-resolution"]
+    assert isinstance(job, TrainSuperResolution)
+    job = dataclasses.replace(job, norm=norm)
+    torch.manual_seed(3)
+    network = SuperResolutionNet(**job.arguments)  # type: ignore[arg-type]
+    path = tmp_path / "enlarging.safetensors"
+    save_generator(path, network, CheckpointInfo("super-resolution", job.arguments))
+    told: list[Progress] = []
+    plan = make_plan(dataclasses.replace(job, start=str(path)), told.append)
+    assert same_state(build_network(plan), network)
+    assert [progress.news for progress in told] == [f"starts from {path}"]
+    assert describe(plan) != describe(make_plan(job))
+    with pytest.raises(InputError, match=f"--from {path}: super-resolution of scale 4, width 4"):
+        make_plan(dataclasses.replace(job, start=str(path), width=8))
+
+
+def test_a_network_without_rows_is_taken_as_it_is(
+    jobs: dict[str, TrainGenerator], tmp_path: Path
+) -> None:
+    job = dataclasses.replace(jobs["lean"], norm="batch")
+    assert isinstance(job, TrainStyle)
+    torch.manual_seed(3)
+    network = LeanNet(4, norm="batch")
+    path = tmp_path / "batch.safetensors"
+    save_generator(path, network, CheckpointInfo("lean", job.arguments))
+    assert same_state(build_network(_plan(job, str(path))), network)
 
 
 def _loaded(state: dict[str, torch.Tensor]) -> LeanNet:

@@ -37,6 +37,15 @@ def super_resolution(
             "and sampled, the paper's."
         ),
     ] = _SUPER_RESOLUTION.objective.degradation,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="none|NAME|CHECKPOINT",
+            help="Trained weights to start from, such as x4: the feature loss begins where the "
+            "pixel loss ended.",
+        ),
+    ] = _SUPER_RESOLUTION.start,
     norm: train_options.Norm = _SUPER_RESOLUTION.norm,
     width: train_options.Width = _SUPER_RESOLUTION.width,
     fitting: Fitting = _FITTING,
@@ -60,6 +69,7 @@ def super_resolution(
         norm=norm,
         scale=4 if scale == 4 else 8,
         width=width,
+        start=start,
         loader=loader,
         **judge.fields,
         **running.fields,
