@@ -33,7 +33,7 @@ _SECONDS_TO_SPAWN = 5.0
 """At most: what the caller does next, such as importing a job, would hold up Ray's first steps, and
 goes well beside the others, which processes of their own do."""
 _SECONDS_TO_LEAVE = 3.0
-"""Of a cluster, at most, before the command goes on to its end."""
+"""Longest time for leaving a cluster before the command goes on to its end."""
 _begun: Future[None] | None = None
 """A connection that ``connecting_ahead`` has begun; sessions wait for it."""
 

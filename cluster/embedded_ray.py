@@ -25,7 +25,7 @@ EMBEDDED_ENVIRONMENT = {
     "RAY_health_check_timeout_ms": "60000",
     "RAY_health_check_failure_threshold": "20",
 }
-"""Of an embedded Ray's processes, and of the driver."""
+"""Environment of an embedded Ray's processes, and of the driver."""
 _SECONDS_BEFORE_ATTEMPTS = (0.0, 1.0, 5.0, 20.0)
 _OBJECT_STORE_BYTES = 1 << 30
 _everything = ExitStack()

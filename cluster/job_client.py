@@ -45,7 +45,7 @@ class JobRequest:
     """A job to be run."""
 
     name: str
-    """Of the job: the same for the same command, folder and package."""
+    """Name of the job; the same for the same command, folder and package."""
     id: str | None
     """Chosen by the user; None: made from the name."""
     entrypoint: str

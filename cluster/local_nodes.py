@@ -40,7 +40,7 @@ DASHBOARD_PORT = 8265
 _START_SECONDS = 180.0
 _ATTEMPTS = 3
 _SECONDS_BETWEEN_SIGNS = 10.0
-"""Of life, while a node starts."""
+"""Seconds between signs of life while a node starts."""
 _END_SECONDS = 6.0
 _LOG = "start.log"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -58,9 +58,9 @@ class NodeSpec:
     """IP address or name by which the other nodes reach this one. None: loopback for a head, for
     a worker the address from which it reaches the head."""
     port: int = DEFAULT_PORT
-    """Of a head."""
+    """Port of a head."""
     dashboard_listen: str = LOOPBACK
-    """Of a head: where its dashboard and Jobs API are reached."""
+    """Address at which a head's dashboard and Jobs API listen."""
     dashboard_port: int = DASHBOARD_PORT
     cpus: int | None = None
     """None: as many as there are."""

@@ -26,7 +26,7 @@ NODE_ENVIRONMENT = {
     # `nst` leaves work that can be resumed: more than Ray's 3 s are needed for that.
     "RAY_JOB_STOP_WAIT_TIME_S": "60",
 }
-"""Of every node, and of whoever connects to one."""
+"""Environment of every node, and of whoever connects to one."""
 
 HEAD_ENVIRONMENT = {
     "RAY_health_check_initial_delay_ms": "0",
@@ -34,4 +34,4 @@ HEAD_ENVIRONMENT = {
     "RAY_health_check_timeout_ms": "3000",
     "RAY_health_check_failure_threshold": "3",
 }
-"""Of the head: a node that does not answer is given up after about 10 s."""
+"""Environment of the head: a node that does not answer is given up after about 10 s."""

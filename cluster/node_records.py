@@ -22,7 +22,7 @@ class NodeRecord:
     """A node that was started here."""
 
     name: str
-    """Of the record; also what its processes carry in MARK."""
+    """Name of the record; its processes carry it in MARK."""
     address: str
     """HOST:PORT of the cluster's head."""
     is_head: bool
@@ -31,7 +31,7 @@ class NodeRecord:
     folder: str
     """Ray's temporary files of the node, and of no other."""
     pid: int
-    """Of the process that all others of the node come from."""
+    """Process that all others of the node come from."""
     started: float
     """That process's start, in seconds since the epoch: pids are used again."""
 

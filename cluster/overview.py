@@ -34,7 +34,7 @@ class Node:
     gpu_type: str | None
     """Ray's name of it, such as H200."""
     temp_folder: str
-    """Of Ray, on that machine."""
+    """Ray's temporary folder on that machine."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class PictureQuality:
     picture: str
     """Its path in the folder."""
     width: int
-    """Of the original, cropped to a multiple of the scale."""
+    """Width of the original in pixels, cropped to a multiple of the scale."""
     height: int
     bicubic: Quality
     model: Quality

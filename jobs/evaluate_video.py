@@ -18,7 +18,7 @@ class VideoEvaluation:
     source: str
     output: str
     width: int
-    """Of the frames compared: the output's size."""
+    """Width of the compared frames, which is the output's."""
     height: int
     frames: int
     """Compared: as many as both videos have, in the order of showing."""
@@ -29,9 +29,9 @@ class VideoEvaluation:
     """Consecutive frames compared, cuts left out."""
     cuts: int
     warping_error: float
-    """Of the output: mean squared difference, RGB in [0, 1]; see nst_core/warping_error.py."""
+    """The output's mean squared difference, RGB in [0, 1]; see nst_core/warping_error.py."""
     source_warping_error: float
-    """Of the source itself: the floor that noise and the flow's errors leave."""
+    """The same for the source: the floor that noise and the flow's errors leave."""
     ratio: float | None
     """Output over source; None where the source's is 0."""
     visible_fraction: float

@@ -31,7 +31,7 @@ class EvaluateGenerator:
     image_size: int = 256
     """Side of the square crops, in pixels."""
     max_images: int | None = None
-    """Of the folder, in sorted order; None: all."""
+    """How many pictures of the folder, in sorted order; None: all."""
     init: InitChoice = "content"
     """What a picture is before the first iteration: the content, noise, or what the generator made
     of the content."""

@@ -25,7 +25,7 @@ class ImageOutput:
     folder: str
     """Resolved."""
     name: str | None = None
-    """Of the one output in it; None: they are called as their sources."""
+    """Name of the only output; None: outputs are called as their sources."""
     keeps: Keeps = "report"
     """What stays beside the outputs: report.json and progress.jsonl; among a user's own files the
     hidden record alone, by which a run goes on; beside a single picture nothing."""

@@ -25,7 +25,7 @@ from nst_core.wording import quoted
 from pipeline.picture_saving import save_picture
 
 _QUALITY = 95
-"""Of JPEG and WebP."""
+"""Quality of JPEG and WebP, 1 to 100."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class OptimizeReport:
     steps: int
     seconds: float
     losses_before: dict[str, float]
-    """Of the picture that the optimisation started from."""
+    """Losses of the picture that the optimisation started from."""
     losses: dict[str, float]
-    """Of the picture that was written."""
+    """Losses of the picture that was written."""
 
 
 def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> OptimizeReport:

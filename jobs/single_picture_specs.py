@@ -31,7 +31,7 @@ class Synthesize:
     """In pixels, as ``width``."""
     width: int
     seed: int = 0
-    """Of the noise: each gives another picture."""
+    """Seed of the noise; each gives another picture."""
     device: DeviceChoice = "auto"
     overwrite: bool = False
 
@@ -73,7 +73,7 @@ class Optimize:
     loss_network_weights: Path | None = None
     device: DeviceChoice = "auto"
     seed: int = 0
-    """Of the noise."""
+    """Seed of the noise."""
     overwrite: bool = False
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from jobs.specs import PoolSpec
 
 MOST_PICTURES = 32
 MOST_BYTES = 2 << 20
-"""Of all those files together: about 5 megapixels of JPEG, which take less than starting Ray."""
+"""Largest sum of all files: about 5 megapixels of JPEG, which take less time than starting Ray."""
 
 
 def pool_for_pictures(pool: PoolSpec, file_bytes: Sequence[int], *, styles: int = 1) -> PoolSpec:

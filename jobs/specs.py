@@ -156,10 +156,10 @@ class StylizeImages:
     styles_per_image: int | None = None
     """How many of the styles each picture gets, by chance; None: all."""
     seed: int = 0
-    """Of that choice, and of the noise of texture networks."""
+    """Seed of that choice, and of the noise of texture networks."""
     format: FormatChoice = "same"
     quality: int = 95
-    """Of JPEG, WebP and AVIF, 1 to 100."""
+    """Quality of JPEG, WebP and AVIF, 1 to 100."""
     max_side: int | None = None
     """Shrink so that the longer side has at most this many pixels."""
     max_pixels: int = MAX_PIXELS

@@ -113,7 +113,7 @@ class _Batch:
         return True
 
     def stroke(self) -> float:
-        """Of the first input with segments to do."""
+        """Return the stroke of the first input with segments to do."""
         return next(run.stroke for run in self._scanned if run.waiting)
 
     def segments_known(self) -> int:

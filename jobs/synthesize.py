@@ -19,7 +19,7 @@ from nst_core.texture_net import TextureNet
 from pipeline.picture_saving import save_picture
 
 _QUALITY = 95
-"""Of JPEG and WebP."""
+"""Quality of JPEG and WebP, 1 to 100."""
 
 
 @dataclass(frozen=True)

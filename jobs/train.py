@@ -47,7 +47,7 @@ class TrainingReport:
     steps: int
     images_per_second: float
     losses: dict[str, float]
-    """Of the last step."""
+    """Losses of the last step."""
     resumed_from_step: int
     workers: int
     """That did the last step."""
@@ -59,7 +59,7 @@ class TrainingReport:
     rollbacks: int
     """Times that the run went back to a checkpoint with a lower learning rate."""
     eight_bit: dict[str, dict[str, float]]
-    """Of each style that 8 bits were calibrated for: how close they come to float32, in dB."""
+    """How close each style in 8 bits comes to float32, in dB, where it was calibrated."""
 
 
 def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> TrainingReport:

@@ -232,7 +232,7 @@ def _report(state: State, *, keep: bool) -> None:
 
 
 def _last_state(plan: TrainingPlan) -> State | None:
-    """Of this command, or where it began."""
+    """Return the last state that this command kept, or the one it began with."""
     import ray.train
 
     checkpoint = ray.train.get_checkpoint()

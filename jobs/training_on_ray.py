@@ -29,7 +29,7 @@ _CHECKPOINTS_KEPT = 2
 _TRIES = 5
 """Starts of the workers that come to no checkpoint."""
 _TRIES_TO_PLACE = 10
-"""Of the workers, each of 20 seconds at most, while the machines for them are missing."""
+"""How often workers are tried to place, 20 seconds at most each, while machines are missing."""
 _SECONDS_BETWEEN_RESIZES = 30.0
 """Or more: taking in another node costs a start, and the steps since the last checkpoint."""
 _WORKER_ENVIRONMENT = {

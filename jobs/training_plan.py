@@ -60,7 +60,7 @@ class Base:
     training: dict[str, Any]
     """What its checkpoint says of how it was trained."""
     eight_bit: dict[str, EightBit] = field(default_factory=dict)
-    """Of those of its styles that are calibrated for 8 bits."""
+    """Calibrations for 8 bits, by style, as far as its styles have them."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,7 +68,7 @@ class TrainingPlan:
     """All that a worker needs; the driver has read and checked every part of it."""
 
     info: CheckpointInfo
-    """Of the network that is trained: its styles are those that are learnt."""
+    """What is known of the network that is trained; its styles are those that are learnt."""
     settings: TrainingSettings
     objective: ObjectiveSettings | ReconstructionSettings
     style_images: tuple[Image.Image, ...]
@@ -100,7 +100,7 @@ class TrainingPlan:
 
     @property
     def samples_per_step(self) -> int:
-        """Of all workers together; the same when some of them are lost."""
+        """Pictures that all workers together see in a step; as many when some workers are lost."""
         return self.settings.batch_size * self.settings.accumulate * self.workers[1]
 
 

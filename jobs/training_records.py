@@ -29,13 +29,13 @@ _log = logging.getLogger(__name__)
 _PREVIEW_PHOTOS = 4
 _PREVIEW_SIDE = 256
 _PREVIEW_SIZE = (336, _PREVIEW_SIDE)
-"""Of every photo in a sheet, so that its columns are columns; both are multiples of 16."""
+"""Size of every photo in a sheet, so that columns line up; both are multiples of 16."""
 
 
 _FIRST_PREVIEW_SECONDS = 20.0
 _SECONDS_BETWEEN_PREVIEWS = 120.0
 _SHARE_OF_PREVIEWS = 0.05
-"""Of the time, at most, beside those at checkpoints."""
+"""Largest share of the time that goes into previews beside those at checkpoints."""
 
 
 class TrainingRecords:

@@ -34,9 +34,9 @@ class Preset:
     """Values that go together; each of them can be given otherwise."""
 
     width: int
-    """Of a lean network, at half size."""
+    """Channels of a lean network at half size."""
     johnson_width: int
-    """Of Johnson et al.'s, at full size."""
+    """Channels of Johnson et al.'s network at full size."""
     steps: int
     image_size: int
     style_size: int = 512
@@ -54,7 +54,7 @@ EXTENSION_RATE = 5e-3
 """Learning rate for the few parameters of such a style."""
 
 STYLE_SEPARATORS = ":,="
-"""Of ``--style pack:wave=0.7,starry_night=0.3``: no style's name may have them."""
+"""They separate styles in ``--style pack:wave=0.7,starry_night=0.3``: no name may have them."""
 
 LARGEST_TEXTURE = 512
 """Shorter side in pixels that a texture image is shrunk to, unless a size is given."""
@@ -139,7 +139,7 @@ class TrainStyle(TrainGenerator):
     """Sizes of strokes to learn, ascending; each painting is learnt at every one of them, and
     ``--stroke`` mixes between them. None: only that of ``style_size``, which is stroke 1."""
     padding: PaddingChoice = "reflect"
-    """Of the everyday variant's convolutions."""
+    """Padding of the everyday variant's convolutions."""
     style_size: int = PRESETS["balanced"].style_size
     """Shorter side of the style image in pixels; larger gives broader strokes."""
     extend: Path | None = None
@@ -233,12 +233,12 @@ class TrainStyle(TrainGenerator):
 
     @property
     def style_names(self) -> tuple[str, ...]:
-        """Of the images' files, without their endings."""
+        """Names of the images' files, without their endings."""
         return tuple(path.stem for path in self.style_images)
 
     @property
     def arguments(self) -> dict[str, object]:
-        """Of the architecture's class."""
+        """Arguments of the architecture's class."""
         if self.architecture == "texture":
             return {"norm": self.norm, "stylizes": True}
         arguments: dict[str, object] = {"width": self.width, "norm": self.norm}
@@ -276,7 +276,7 @@ class TrainTexture(TrainGenerator):
 
     @property
     def arguments(self) -> dict[str, object]:
-        """Of the architecture's class."""
+        """Arguments of the architecture's class."""
         return {"scales": self.scales, "norm": self.norm, "stylizes": False}
 
 
@@ -310,7 +310,7 @@ class TrainSuperResolution(TrainGenerator):
 
     @property
     def arguments(self) -> dict[str, object]:
-        """Of the architecture's class."""
+        """Arguments of the architecture's class."""
         return {"scale": self.scale, "width": self.width, "norm": self.norm}
 
 

@@ -36,7 +36,7 @@ class Start:
     """A trained network; where it has rows of styles, they are chosen for those to be learnt."""
 
     state: dict[str, Tensor]
-    """Of the network that is trained: a row for each style and stroke, or none for one style."""
+    """Weights of the network: a row for each style and stroke, or no rows for one style."""
     rows: tuple[str, ...]
     """Which style each row starts from; none where the network is taken as it is."""
     name: str

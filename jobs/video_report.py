@@ -29,7 +29,7 @@ class VideoReport:
     frames_out: int = 0
     missing_pts_seconds: list[float] = field(default_factory=list)
     corrupt_pts_seconds: list[float] = field(default_factory=list)
-    """Of frames that are in the output, but were damaged in the source."""
+    """Times of frames that are in the output, but were damaged in the source."""
     segments: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("total", "done", "reused", "retried"), 0)
     )
@@ -43,7 +43,7 @@ class VideoReport:
     """``total`` is what a user waits for the film, from its scan, or from the end of those before
     it, to the verified output; the others are parts of it, which may overlap."""
     frames_per_second: float = 0.0
-    """Of ``total``."""
+    """Frames of ``total`` a second."""
 
 
 def with_outcome(

@@ -52,7 +52,7 @@ class _Plan:
     segments: list[Segment]
     folder: WorkFolder
     input_state: list[object]
-    """Of the file when it was read: it must not change until the end."""
+    """State of the file when it was read; it must not change until the end."""
     stroke: float
     """Size of the strokes, by that of the frames."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 _VARIABLE = "NST_CACHE_DIR"
 _MOST_BYTES = 512 * 2**20
-"""Of compiled styles: those that were used longest ago are dropped beyond that."""
+"""Largest cache of compiled styles; beyond it those used longest ago are dropped."""
 _SECONDS_TO_WRITE = 3600.0
 """After which a file under a temporary name is left from a process that was killed."""
 _OURS = (".xml", ".bin")

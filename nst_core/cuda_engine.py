@@ -63,7 +63,7 @@ float16 is 73 dB from float32, bfloat16 55); the picture of another input would 
 
 _MOST_FRAMES = 16
 _VALUES_A_PIXEL = 6
-"""Of a layer at full size as wide as ``full_size_width`` says: what a forward pass holds at its
+"""Values a pixel, in layers of ``full_size_width`` channels, that a forward pass holds at its
 peak. Counted for the generators that draw no noise: 2.1 to 5.6 (a test counts again)."""
 _COLOUR_BYTES_A_PIXEL = 100
 """Float32 RGB in and out, planes, and what converts them."""

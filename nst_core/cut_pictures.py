@@ -14,7 +14,7 @@ from PIL import Image
 
 _JPEG = b"\xff\xd8\xff"
 _BEGINNINGS = (b"GIF8", b"RIFF", b"BM")
-"""Of the other formats whose decoders make up nothing for what they lack."""
+"""First bytes of the other formats whose decoders invent nothing for missing data."""
 _END_OF_IMAGE = b"\xff\xd9"
 _RESTARTS, _FIRST_RESTART = b"\xff\xdd", 0xD0
 _START_OF_SCAN, _PROGRESSIVE = 0xDA, (0xC2, 0xC6, 0xCA, 0xCE)

@@ -7,7 +7,7 @@ from typing import Any
 
 LEAST_MEAN_DECIBELS = 40.0
 LEAST_DECIBELS = 37.0
-"""Of any one photograph."""
+"""The least PSNR allowed for a single photograph."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class EightBit:
     mean_decibels: float
     """PSNR against float32, over the photographs that were not calibrated on."""
     least_decibels: float
-    """Of the worst of them."""
+    """PSNR of the worst of these photographs."""
     photos: int
     """On which the ranges were found."""
 

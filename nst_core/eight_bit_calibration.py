@@ -30,7 +30,7 @@ from nst_core.inference_form import inference_form
 CALIBRATING_PHOTOS = 40
 CHECKING_PHOTOS = 20
 LONGEST_SIDE = 640
-"""Of the photographs, in pixels."""
+"""Longest side of the photographs, in pixels."""
 _FEWEST_PHOTOS = 2
 _NARROWING_PHOTOS = 6
 _SHARES = (1.0, 0.85, 0.7)
@@ -162,6 +162,6 @@ def _watched(generator: nn.Module, ranges: _Ranges) -> Iterator[None]:
 
 
 def _psnr(picture: Tensor, reference: Tensor) -> float:
-    """Of pictures in [0, 1], in dB; 100 where they are all but equal."""
+    """PSNR in dB of pictures in [0, 1]; 100 where they are all but equal."""
     error = float((picture - reference).square().mean())
     return 100.0 if error <= 1e-10 else float(-10 * torch.log10(torch.tensor(error)))

@@ -20,7 +20,7 @@ class Engine(Protocol):
     name: str
     """Engine, device and precision, such as ``openvino cpu bfloat16``."""
     precision: Precision
-    """Of what is not computed in 8 bits."""
+    """Precision of all layers that are not computed in 8 bits."""
     device: torch.device
     """Where the tensors go in and come out."""
 

@@ -25,7 +25,7 @@ from nst_core.tensorflow_checkpoint import checkpoint_files, read_tensorflow_che
 from nst_core.utf8_paths import utf8_path
 
 _MAX_BYTES = 512 * 2**20
-"""Of a file, and of what a compressed one unfolds to: the programs' own have 7 to 60 MB."""
+"""Largest file, also once it is unpacked; files of the programs themselves have 7 to 60 MB."""
 _DEEPEST = 4
 """Levels of dictionaries that trainers put around a network's tensors."""
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 _PEAK = 255
-"""Of the formulas, though studio-range luma spans 16 to 235: so the papers have it."""
+"""The formulas' largest value, as in the papers, though studio-range luma spans 16 to 235."""
 _SIGMA = 1.5
-"""Of the Gaussian window, in pixels (Wang et al. 2004)."""
+"""Standard deviation of the Gaussian window, in pixels (Wang et al. 2004)."""
 LEAST_SIDE = 11
 """Pixels: SSIM's window, cut at 3.5 sigma, is that wide."""
 

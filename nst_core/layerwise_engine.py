@@ -31,7 +31,8 @@ _STRIP_VALUES = {"cpu": 2**20, "cuda": 2**24}
 are as fast, eight times is not), and what keeps a GPU at work, in some 100 MB of its memory."""
 
 _STRIP_VALUES_A_COLUMN = 256
-"""Of wide pictures: 16 rows of 16 channels. With fewer, margins take half of the time."""
+"""Values a column in strips of wide pictures: 16 rows of 16 channels. With fewer, margins take half
+of the time."""
 
 
 class LayerwiseEngine:

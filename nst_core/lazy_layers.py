@@ -28,7 +28,8 @@ from nst_core.lazy_picture import (
 )
 
 _STORED_BYTES = 2**31
-"""Of 108 megapixels, 16 channels in half precision are more, and 32 at half the size are not."""
+"""Most bytes of one layer. 16 half-precision channels of 108 megapixels are more; 32 at half size
+are not."""
 _STORED_DISTANCE = 3
 """Convolutions. A texture network has as many between its joins, at full size."""
 

@@ -43,16 +43,16 @@ class Arithmetic:
 
     device: torch.device
     dtype: torch.dtype
-    """Of convolutions, and of what goes from one to the next."""
+    """Type that convolutions compute in, and of what goes from one to the next."""
     stored_dtype: torch.dtype
-    """Of what waits in host memory."""
+    """Type of what waits in host memory."""
     strip_values: int
     """How many numbers of a layer are computed at once, by rows: one row at least."""
     pool: ThreadPoolExecutor | None = None
     """Threads of torch's own are not used: they wait for each other after every function, which
     takes three times as long where another program has one of the cores."""
     threads: int = 1
-    """Of the pool."""
+    """Threads of the pool."""
 
 
 class LazyPicture(ABC):

@@ -24,7 +24,7 @@ _BOLD_WEIGHTS: Mapping[float, tuple[float, ...]] = {
     0.5: (1.0, 1.0, 1.0, 1.0),
     0.25: (0.0, 0.0, 0.5, 0.5),
 }
-"""Of the style layers at each scale, found by looking. At half the size a layer spans twice as
+"""Weights of the style layers at each scale, found by looking. At half size a layer spans twice as
 much of the picture: strokes instead of grain. The deepest layer at full size makes a step a third
 dearer, and strokes of the finest grain."""
 _BOLD_CONTENT_SCALE = 0.5

@@ -29,7 +29,7 @@ class Iterate:
     image: Tensor
     """1 x 3 x H x W in [0, 1]."""
     losses: Losses
-    """Of that very picture."""
+    """The losses of that picture."""
     seconds: float
     """Since the first evaluation began."""
 

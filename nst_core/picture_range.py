@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 _MEAN = (123.68, 116.779, 103.939)
-"""Of ImageNet, RGB on the scale 0..255, as in the papers' code."""
+"""ImageNet's mean colour, RGB, 0 to 255, as in the papers' code."""
 _AMPLITUDE = 150.0
 
 

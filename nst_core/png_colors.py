@@ -38,7 +38,7 @@ _SRGB_GAMMA, _SRGB_GAMMA_WITHIN = 0.45455, 0.05
 """gAMA cannot say sRGB: this near it is meant (libpng's bound)."""
 _SAMPLES = 4096
 _ROWS = 64
-"""Of an HDR picture that are floating-point numbers at a time."""
+"""Rows of an HDR picture that are held as floating-point numbers at a time."""
 
 
 @dataclass(frozen=True)

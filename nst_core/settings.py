@@ -17,16 +17,16 @@ Schedule = Literal["constant", "step", "cosine"]
 TrainingPrecision = Literal["auto", "float32", "bfloat16"]
 
 MAX_PIXELS = 200_000_000
-"""Of pictures that are decoded: a hostile header can cost 0.6 GB of RGB, and no more."""
+"""Pixels of the largest picture that is decoded: 0.6 GB of RGB, whatever a header claims."""
 
 BOLD_STYLE_WEIGHT = 15.0
 """With balanced weights: strokes as large as the painting's, and a subject that is legible."""
 
 LEAST_SCALE = 1 / 16
-"""Of pictures in front of the loss network, whose deepest layers see a pixel of each 16."""
+"""Smallest scale of pictures for the loss network; its deepest layers see one pixel in 16."""
 
 GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-"""Of Gatys et al. 2016 and, for textures, of Ulyanov et al. 2016."""
+"""Style layers of Gatys et al. 2016 and, for textures, of Ulyanov et al. 2016."""
 GATYS_CONTENT_LAYER = "relu4_2"
 
 
@@ -36,7 +36,7 @@ class LayerTerm:
 
     layer: str
     scale: float
-    """Of the picture's sides as the loss network sees them: 1 is the picture itself."""
+    """Factor of the picture's sides in front of the loss network; 1: the picture as it is."""
     weight: float = 1.0
 
     @staticmethod
@@ -102,7 +102,7 @@ class ObjectiveSettings:
     each. ``gram``: the Gram matrix (the papers). ``mean-covariance``: mean and covariance of the
     channels, which a Gram matrix adds up; for paintings of light more than of line."""
     lattice_weight: float = 0.0
-    """Of patterns that repeat with the generator's strides (see lattice.py); 0: not computed."""
+    """Weight of the loss on patterns that repeat with the generator's strides; see lattice.py."""
     normalized_gradients: bool = False
     """Whether the gradient of each term at each layer is divided by its L1 norm, so that the terms
     pull by their weights, whatever their errors (Ulyanov et al. 2016, section 4)."""
@@ -141,7 +141,7 @@ class ObjectiveSettings:
             raise InputError(f"--scaling {self.scaling}: its weights are fixed, not balanced")
 
     def statistic_of(self, style: int) -> StyleStatistic:
-        """Of the style image with that number."""
+        """Return the statistic of the style image with that number."""
         return self.statistics[style if len(self.statistics) > 1 else 0]
 
 
@@ -173,9 +173,9 @@ class TrainingSettings:
     image_size: int = 256
     """Side of the square crops, in pixels."""
     learning_rate: float = 1e-3
-    """Of Adam, after the warm-up (Johnson et al., section 4.1)."""
+    """Adam's rate after the warm-up (Johnson et al., section 4.1)."""
     style_rate: float = 4.0
-    """Of what tells styles of one network apart, in learning rates, while all else is fitted too:
+    """Rate of the parameters that each style has of its own, as a multiple of ``learning_rate``:
     each style has but a part of the pictures."""
     schedule: Schedule = "cosine"
     """What follows the warm-up: the same rate on (Johnson et al. 2016), times ``decay`` at step
@@ -195,7 +195,7 @@ class TrainingSettings:
     """Decay of the exponential moving average of the weights, which is what is kept in the end;
     0: the last weights themselves."""
     stability_weight: float = 0.0
-    """Of the stability loss (see stability.py); 0: it is not computed."""
+    """Weight of the stability loss (see stability.py); 0: it is not computed."""
     stability_from: float = 0.0
     """Part of the steps after which the stability loss counts: strokes are found first."""
     seed: int = 0

@@ -36,7 +36,7 @@ class Disturbance:
     noise: Tensor
     """Standard deviation for each picture, N x 1 x 1 x 1."""
     seeds: tuple[int, ...]
-    """Of each picture's noise."""
+    """Seed of each picture's noise."""
 
     @staticmethod
     def drawn(seeds: Sequence[int], size: tuple[int, int]) -> Disturbance:

@@ -24,7 +24,7 @@ class StrokeChoice:
     """How wide the strokes of a style are, by the size of the picture that the network sees."""
 
     sizes: tuple[float, ...] = ()
-    """Of the style, ascending; none: always 1."""
+    """The strokes a style was trained at, ascending; empty: stroke 1 only."""
     factor: float = 1.0
     """How many times wider than in proportion to the picture."""
 

@@ -20,7 +20,7 @@ _GROWTH = 0.25
 """Four times the style weight aims at 1.4 times the content error."""
 _LARGEST_AIM = 0.95
 _GAIN = 0.1
-"""Of a factor's logarithm, for each picture and unit of error."""
+"""Change of a factor's logarithm for each picture and unit of error."""
 _LARGEST_FACTOR = 6.0
 
 

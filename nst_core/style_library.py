@@ -51,11 +51,11 @@ class Style:
     """None for ``identity``."""
     info: CheckpointInfo | None
     mixture: tuple[tuple[str, float], ...] = ()
-    """Of a network with several styles: those that are asked for, with their parts of 1."""
+    """The styles asked for in a network of several, with their shares, which sum to 1."""
     stroke: float = 1.0
     """Size of the strokes, where the network has several: see ``with_stroke``."""
     content: bytes | None = field(default=None, repr=False, compare=False)
-    """Of the checkpoint file, where the style goes to machines that do not have it; else None."""
+    """Bytes of the checkpoint file, for machines that do not have it; else None."""
 
     @property
     def training(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from nst_core.yuv_encoding import YuvEncoding
 
 _LEAST_SIDE = 64
 _AUTO_SIDE = 1792
-"""Of pictures that are computed whole. The process then has about 2 GB at most (measured: 0.6 and,
+"""Longest side of pictures computed whole. The process then takes about 2 GB (measured: 0.6 and,
 for each megapixel, 0.185 in bfloat16, 0.32 in float32; twice that at a width of 32; of a LeanNet
 0.082 and 0.115)."""
 

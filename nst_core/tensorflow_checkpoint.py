@@ -26,7 +26,7 @@ _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER, _TRAILER = 48, 5
 _PLAIN, _SNAPPY = 0, 1
 _TYPES = {1: "<f4", 2: "<f8", 19: "<f2"}
-"""Of tensorflow/core/framework/types.proto; tensors of whole numbers count steps: left out."""
+"""By numbers of tensorflow/core/framework/types.proto. Whole numbers count steps: left out."""
 _FLOAT_VALUES, _DOUBLE_VALUES = 5, 6
 _LARGEST_BLOCK = 2**28
 

@@ -23,7 +23,7 @@ REACH = 16
 doubling, at growing sizes, and the last 9x9 at full size are less than 3."""
 
 _OUTPUT_SIDE = 1280
-"""Of a tile, in pixels."""
+"""Side of an output tile, in pixels."""
 
 
 class TiledEngine:

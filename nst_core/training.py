@@ -74,7 +74,7 @@ class GeneratorTrainer:
         )
         self.steps_done = 0
         self.rate_factor = 1.0
-        """Of the schedule's rate; lower after each divergence."""
+        """Factor of the schedule's rate; lower after each divergence."""
         self.samples_per_step = samples_per_step or settings.batch_size * settings.accumulate
         self.world_size = world_size
         self._watch = DivergenceWatch()
@@ -104,7 +104,7 @@ class GeneratorTrainer:
 
     @property
     def learning_rate(self) -> float:
-        """Of the next step."""
+        """Return the rate of the next step."""
         return self.rate_factor * learning_rate_at(self.steps_done, self.settings)
 
     @property

@@ -194,7 +194,7 @@ class StepSampler(Sampler[list[int]]):
 
     @property
     def batches_per_step(self) -> int:
-        """Of this worker."""
+        """Return how many batches this worker computes for one step."""
         return math.ceil(len(self.share) / self.batch_size)
 
     def __len__(self) -> int:

@@ -29,7 +29,7 @@ _CONSISTENCY = (0.01, 0.5)
 _MOTION_BOUNDARY = (0.01, 0.002)
 """Ruder et al. section 4.2, after Sundaram, Brox and Keutzer 2010: factor and constant."""
 _LEAST_VISIBLE = 0.15
-"""Of the pixels: below, two frames are a cut. Measured: unrelated photographs match by chance in up
+"""Least share of visible pixels; below it, two frames are a cut. Unrelated photographs match in up
 to 10 % of their pixels; the frames of ten seconds of Big Buck Bunny in 74 % or more, and in 1 % at
 the one cut, which alone would make the source's error tenfold."""
 

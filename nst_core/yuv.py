@@ -61,7 +61,7 @@ class YuvFrames:
 
 
 def plane_dtype(encoding: YuvEncoding) -> torch.dtype:
-    """Of the planes that are encoded so."""
+    """Return the dtype of planes in this encoding."""
     return torch.uint8 if encoding.depth == 8 else torch.uint16
 
 

@@ -45,7 +45,7 @@ class EncoderSettings:
     encoder: str
     """FFmpeg's name."""
     layout: PlaneLayout
-    """Of the frames that it is given."""
+    """Layout of the frames that the encoder is given."""
     pixel_format: str
     """The same as FFmpeg names it for this encoder."""
     piece_format: str

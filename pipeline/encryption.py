@@ -31,7 +31,7 @@ _FIRST_FREE_PID, _NO_PID = 0x20, 0x1FFF
 _PACK, _SECTOR = b"\x00\x00\x01\xba", 2048
 _LOOKED_AT = 2 << 20
 _MOST_SCRAMBLED = 0.1
-"""Of the packets that carry something. Damage scrambles fewer."""
+"""Largest share of scrambled packets in a file that is not encrypted. Damage scrambles fewer."""
 
 
 def encryption(path: Path) -> str | None:

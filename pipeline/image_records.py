@@ -39,13 +39,13 @@ class ImageRecord:
     """Below the output folder."""
     source: str
     version: str
-    """Of the source, when it was listed."""
+    """Version of the source when it was listed."""
     identity: str
     """Stands for all that decides the pixels beside the source: style, settings, program."""
     digest: str = ""
-    """Of the source's content."""
+    """Hash of the source's content."""
     size: int = 0
-    """Of the output, in bytes."""
+    """Size of the output, in bytes."""
     status: str = "begun"
     """``begun``, ``done`` or ``failed``."""
     error: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PICTURES_VERSION = 5
-"""Of the outputs' content: raise it whenever the same source and settings give other bytes."""
+"""Version of the outputs' content. Raise it when the same source and settings give other bytes."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class ImageSettings:
     """What decides the pixels and files beside the styles."""
 
     quality: int
-    """Of JPEG, WebP and AVIF, 1 to 100."""
+    """Quality of JPEG, WebP and AVIF, 1 to 100."""
     max_side: int | None
     """Shrink so that the longer side has at most this many pixels."""
     max_pixels: int
@@ -31,7 +31,7 @@ class OutputTask:
     made_from: str | None = None
     """Digest of the source that the existing file was made from; None: it is to be made."""
     size: int = 0
-    """Of the existing file, in bytes."""
+    """Size of the existing file, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class ImageTask:
     """Absolute, or a URI."""
     outputs: tuple[OutputTask, ...]
     size: int
-    """Of the source, in bytes."""
+    """Size of the source, in bytes."""
     version: str
-    """Of the source, when it was listed."""
+    """Version of the source when it was listed."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ImageResult:
 
     number: int
     digest: str
-    """Of the source's content; empty where it could not be read."""
+    """Hash of the source's content; empty where it could not be read."""
     outputs: tuple[OutputResult, ...]
     notes: tuple[str, ...] = ()
     """What a user should know though nothing failed."""

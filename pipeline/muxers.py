@@ -13,7 +13,7 @@ from pipeline.gif_repetition import gif_options
 from pipeline.source_video import SourceVideo
 
 _MOVIE_TIMESCALE = 90_000
-"""Of mp4; its default of 1000 puts start offsets off by up to half a millisecond."""
+"""Time scale of mp4 files; FFmpeg's 1000 puts start offsets off by up to half a millisecond."""
 _TOO_MANY_TICKS = 1 << 31
 
 

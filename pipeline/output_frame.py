@@ -33,10 +33,10 @@ class OutputFrame:
     """Size, encoder and colours of the frames to write."""
 
     width: int
-    """Of the encoded picture: even where the encoder needs it."""
+    """Width of the encoded picture in pixels: even where the encoder needs it."""
     height: int
     shown_width: int
-    """Of the stylized picture; what is beyond repeats its last column."""
+    """Width of the stylized picture in pixels; columns beyond it repeat its last one."""
     shown_height: int
     encoder: EncoderSettings
     color: ColorTags

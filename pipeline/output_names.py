@@ -25,7 +25,7 @@ class OutputNames:
     """Names of the styles; with two or more the outputs' names say which."""
     styles_per_image: int
     seed: int
-    """Of the choice among the styles."""
+    """Seed of the choice among the styles."""
 
     def styles_of(self, name: str) -> tuple[str, ...]:
         """Choose the picture's styles: those whose hash with its name and the seed is least.

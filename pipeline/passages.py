@@ -54,7 +54,7 @@ class CopyPlan:
 
     @property
     def stream_indices(self) -> tuple[int, ...]:
-        """Of all of them."""
+        """Return the indices of all copied streams."""
         return tuple(self.ways)
 
 

@@ -33,7 +33,7 @@ from pipeline.stream_contents import UNEVEN_SECONDS, StreamContents
 from pipeline.subtitle_text import TextReader
 
 _MOST_BYTES = 64 << 20
-"""Of all streams together: hours of sound that is compressed, minutes of PCM."""
+"""Bytes rehearsed of all streams together: hours of compressed sound, minutes of PCM."""
 
 _MPEG_LAYERS = frozenset({"mp1", "mp2", "mp3"})
 _PCM_BITS = re.compile(r"pcm_[suf](\d+)[bl]e$")

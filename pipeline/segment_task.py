@@ -35,11 +35,11 @@ class StylizedSegment:
     piece: bytes
     """A file with one closed-GOP stream; empty when no frame could be decoded."""
     pts: tuple[int, ...]
-    """Of the frames in the piece, ascending."""
+    """Times of the frames in the piece, ascending."""
     missing_pts: tuple[int, ...]
     """Owned, but the decoder gave no frame."""
     corrupt_pts: tuple[int, ...]
-    """Of the frames in the piece that the decoder marked as damaged, ascending."""
+    """Times of the frames in the piece that the decoder marked as damaged, ascending."""
     errors: tuple[str, ...]
     """What the decoder complained of."""
     notes: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ class Showing:
     """What a decoder makes of packets that are numbered by their places in the stream."""
 
     places: NDArray[np.int64]
-    """Of the packets whose frames came out, in the order of showing."""
+    """Places of the packets whose frames came out, in the order of showing."""
     packets: int
     is_interlaced: bool
     last_error: int | None

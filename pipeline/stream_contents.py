@@ -116,7 +116,7 @@ class StreamContents:
 
     @property
     def times(self) -> Times:
-        """Of the packets that have one."""
+        """Return the times of the packets that have one."""
         return Times(self.pts, self.tick)
 
     @property

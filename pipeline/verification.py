@@ -33,7 +33,7 @@ _CHAPTER_TICK = Fraction(1, 1000)
 """Seconds to which containers round the starts of chapters."""
 _UNTURNED = (65_536, 0, 0, 0, 65_536)
 _MATRIX_TOLERANCE = 2
-"""Of 65536: Matroska keeps an angle, not a matrix."""
+"""Largest difference of matrix entries, in 1/65536: Matroska keeps an angle, not a matrix."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 """What is taken for a video in a folder; a file named by itself may end as it likes."""
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-"""Of a path: pathlib makes one slash of two."""
+"""How a URI begins once it went through a Path: pathlib makes one slash of two."""
 
 
 @dataclass(frozen=True)

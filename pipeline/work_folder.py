@@ -24,7 +24,7 @@ HIDDEN_PARENT = ".nst-work"
 """Made beside the outputs, unless the user names a folder."""
 
 PIPELINE_VERSION = 4
-"""Of the segments' content: raise it whenever the same source and settings give other pieces, so
+"""Version of the segments' content: raise it when one source and settings give other pieces, so
 that no output is spliced from segments of two kinds."""
 
 _LOCK_NAME = "lock"
@@ -306,7 +306,7 @@ def _finished(fields: dict[str, Any], piece: Path | None) -> FinishedSegment:
 
 
 def _digest(fields: dict[str, Any], piece: bytes) -> str:
-    """Of record and piece together: neither goes with another's."""
+    """Hash record and piece together, so that neither passes with another's."""
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     digest.update(piece)
     return digest.hexdigest()

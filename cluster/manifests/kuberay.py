@@ -31,7 +31,7 @@ class KubernetesSpec:
     gpu_type: str | None = None
     """Value of the node label ``nvidia.com/gpu.product``, such as NVIDIA-H100-80GB-HBM3."""
     storage_class: str | None = None
-    """Of a volume that many nodes write (ReadWriteMany); None: the cluster's default."""
+    """Storage class of a volume that many nodes write (ReadWriteMany); None: the default one."""
     job: tuple[str, ...] = ("doctor",)
     """Command of the RayJob, without `nst`."""
 

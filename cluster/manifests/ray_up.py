@@ -33,7 +33,7 @@ class CloudSpec:
     worker_type: str | None = None
     """Machine type with the GPUs that the spec names."""
     project: str | None = None
-    """Of Google Cloud."""
+    """Project of Google Cloud."""
     on_demand: bool = False
     """Workers that are not taken away, at the full price, instead of spot machines."""
 

@@ -21,11 +21,11 @@ class ClusterSpec:
 
     name: str = "nst"
     image: str = "nst:latest"
-    """Of the container; the rendered Dockerfile builds one."""
+    """Container image; the rendered Dockerfile builds one."""
     min_workers: int = 0
     max_workers: int = 4
     gpus: int = 1
-    """Of each worker node; 0: workers compute on CPUs."""
+    """GPUs of each worker node; 0: workers compute on CPUs."""
     worker_cpus: int = 8
     worker_memory: str = "32Gi"
     head_cpus: int = 4

@@ -40,13 +40,13 @@ class Convolutions:
 
     channels: int
     side: int
-    """Of the square pictures, in pixels."""
+    """Side of the square pictures, in pixels."""
     pictures: int
     """At a time; OpenVINO computes one on each core."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of one picture."""
+        """Shape of one picture."""
         return (1, self.channels, self.side, self.side)
 
     def network(self) -> nn.Sequential:

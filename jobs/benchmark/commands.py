@@ -14,7 +14,7 @@ import torch
 from nst_core.errors import NstError
 
 WORKERS = 2
-"""Of the commands that are measured, where no GPU is."""
+"""Workers of the measured commands on machines without a GPU."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class _Watch:
     samples: list[tuple[float, float, float]] = field(default_factory=list)
     """Part of the work that is done (0 to 1), resident MB of the driver and of a worker."""
     cpu_seconds: float = 0.0
-    """Of the driver, all its threads, less what looking took."""
+    """CPU time of all the driver's threads, without that of looking."""
     seconds: float = 0.0
     _looking_cpu_seconds: float = 0.0
     _looked: float = 0.0

@@ -15,7 +15,7 @@ _FLAGS = (
     *("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni"),
     *("amx_tile", "amx_bf16", "amx_int8"),
 )
-"""Of the processor's: those that decide how fast convolutions are."""
+"""The processor's flags that decide how fast convolutions are."""
 
 
 def describe_machine() -> dict[str, str | int | float]:

@@ -19,7 +19,7 @@ from jobs.demo_clip import RATE, draw_frame
 from nst_core.errors import InputError
 
 _SECONDS_BETWEEN = 0.7
-"""Of the drawn frames that stand for a film."""
+"""Seconds between the drawn frames that stand for a film."""
 _PHOTO_SIZE = (481, 321)
 _PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 _DRAWN_SECONDS, _MOST_SECONDS = 5, 10

@@ -28,10 +28,10 @@ class BenchSettings:
 
     @property
     def rounds(self) -> int:
-        """Of what takes seconds."""
+        """Return the rounds of measurements that take seconds."""
         return 3 if self.quick else 5
 
     @property
     def long_rounds(self) -> int:
-        """Of what takes minutes."""
+        """Return the rounds of measurements that take minutes."""
         return 1 if self.quick else 3

@@ -37,9 +37,9 @@ _SEGMENTS_A_WORKER = 60
 """For 64 workers an hour of film."""
 _ROUNDS = 3
 _PIECE_BYTES = 300_000
-"""Of a second of film as it comes out: 2.4 Mbit/s."""
+"""Size of a second of stylized film: 2.4 Mbit/s."""
 _CPUS_IN_ALL = 1.0
-"""Of Ray's, shared by all workers: sleeping takes none."""
+"""Ray CPUs that all workers share: sleeping takes none."""
 _SEGMENTS_BETWEEN_LOOKS = 20
 _MB = 1_000_000
 
@@ -52,7 +52,7 @@ class _Fed:
     segments: int
     wall_seconds: float
     cpu_seconds: float
-    """Of the driver, all its threads."""
+    """CPU time of all the driver's threads."""
     most_bytes: int
     """Resident in the driver."""
 

@@ -16,7 +16,7 @@ class SealedSegment:
 
     number: int
     pts: tuple[int, ...]
-    """Of the frames to deliver, ascending."""
+    """Times of the frames to deliver, ascending."""
     content: bytes
     """The pickled SegmentTask."""
 

@@ -17,7 +17,7 @@ _STATES = {
     "DEPENDENCIES_UNREADY": "waiting for room",
     "RESTARTING": "starting again",
 }
-"""Of Ray's actors."""
+"""Words for the states of Ray's actors."""
 _JOB_STATES = {
     "PENDING": "waiting",
     "RUNNING": "at work",

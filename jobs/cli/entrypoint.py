@@ -44,7 +44,7 @@ class CommandLine:
     words: tuple[str, ...]
     """The command's names, such as stylize and video."""
     values: dict[str, Any]
-    """Of its parameters, by their Python names."""
+    """Values of its parameters, by their Python names."""
 
     @property
     def inputs(self) -> list[str]:

@@ -17,7 +17,7 @@ from jobs.cli import console
 from nst_core.errors import InputError
 
 SETTINGS = {"help_option_names": ["--help", "-h"]}
-"""Of the context of `nst`; its commands inherit it."""
+"""Settings of the context of `nst`, which its commands inherit."""
 _ARGUMENTS = "Arguments"
 _OPTIONS = "Options"
 _BRACES = re.compile(r"\{(.*)\}(\.\.\.)?")
