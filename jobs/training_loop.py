@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from jobs.freed_memory import keep_freed_memory
 from jobs.ray_data_batches import ray_batches_of_steps
 from jobs.trained_checkpoint import save_so_far
 from jobs.training_checkpoints import State, read_state, write_state
@@ -120,6 +121,7 @@ def _train(plan: TrainingPlan, worker: Worker) -> None:
         trainer.load_state_dict(state)
     if worker.world_size > 1:
         trainer.data_parallel(ray.train.torch.prepare_model)
+    keep_freed_memory()
     with ExitStack() as held:
         records = TrainingRecords(plan, worker.world_size) if worker.rank == 0 else None
         if records:

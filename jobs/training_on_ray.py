@@ -34,11 +34,7 @@ _SECONDS_BETWEEN_RESIZES = 30.0
 """Or more: taking in another node costs a start, and the steps since the last checkpoint."""
 _WORKER_ENVIRONMENT = {
     "PYTHONSAFEPATH": "1",  # processes that load photographs do not import from the current folder
-    # glibc gives large blocks back at once, and each page that it gets again costs a fault:
-    # a tenth of the time of a training on CPUs.
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
-    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_ARENA_MAX": "1",  # else threads do not get what others have freed
 }
 
 _SECONDS_FOR_LAST_STEP = 60.0
