@@ -1,49 +1,50 @@
-"""Gatys' optimisation, the yardstick: one photograph, 200 iterations, from content and from noise.
+"""Gatys' optimisation beside the generators: one photograph, from itself and from noise.
 
+All three papers claim pictures comparable to its; it is the yardstick.
 Run: python docs/experiments/gatys.py DATA
 """
 
 from __future__ import annotations
 
-import json
-
+import numpy as np
 from PIL import Image
-from runs import PICTURES, experiment, machine, nst
+from runs import experiment, show, stylizer_for
 
-from nst_core.pictures import read_rgb, sheet
+from nst_core.pictures import read_rgb
 
 PHOTO = "100075.jpg"
-STYLE = "wave"
+SIDE = 256
 
 
 def main() -> None:
-    """Optimise twice and show both beside their sources."""
-    run = experiment(__doc__ or "")
-    content = run.data / "photos" / PHOTO
-    style = run.data / "styles" / f"{STYLE}.jpg"
-    pictures = [read_rgb(content), read_rgb(style)]
-    report = {}
-    for init in ("content", "noise"):
-        picture = run.work / f"gatys-{init}.png"
-        record = picture.with_suffix(".json")
-        if not record.exists():
-            options = ("--image-size", 256, "--steps", 200, "--init", init, "--seed", 1)
-            weight = ("--style-weight", 100, "--json")
-            arguments = (content, "--style", style, "-o", picture, "--overwrite", *options, *weight)
-            record.write_text(nst("optimize", *arguments, *run.loss_network))
-        found = json.loads(record.read_text())
-        before, after = found["losses_before"]["total"], found["losses"]["total"]
-        report[init] = {
-            "objective before": round(before, 3),
-            "after": round(after, 3),
-            "times lower": round(before / after, 1),
-            "seconds": found["seconds"],
-        }
-        pictures.append(Image.open(picture))
-    path = PICTURES / "experiment-gatys.jpg"
-    sheet([pictures], cell_height=200).save(path, quality=90)
-    print(json.dumps({"machine": machine(), "started from": report}, indent=1))
-    print(path)
+    """A row for each painting: photograph, painting, both optimisations, the bundled style."""
+    run = experiment(__doc__, styles="wave,starry_night,the_scream", steps="200")
+    photo = run.data / "photos" / PHOTO
+    rows, pictures = [], []
+    for style in run.listed("styles"):
+        shown = [read_rgb(photo), read_rgb(run.painting(style))]
+        for start in ("content", "noise"):
+            output = run.work / f"gatys-{style}-{start}.png"
+            options = {
+                "--style": run.painting(style),
+                "-o": output,
+                "--steps": run.asked["steps"],
+                "--image-size": SIDE,
+                "--init": start,
+                "--style-weight": 100,
+                "--seed": 1,
+                "--overwrite": True,
+            }
+            report = run.report(output.stem, "optimize", photo, options=options)
+            before, after = (report[when]["total"] for when in ("losses_before", "losses"))
+            numbers = {"before": before, "after": after, "times lower": before / after}
+            rows.append({"painting": style, "from": start, **numbers})
+            shown.append(Image.open(output))
+        small = np.asarray(shown[0].resize(shown[-1].size, Image.Resampling.LANCZOS))
+        stylizer = stylizer_for(style, *small.shape[:2], threads=run.threads)
+        pictures.append([*shown, Image.fromarray(stylizer.stylize(small))])
+    show(rows)
+    run.save_sheet(pictures, "experiment-gatys.jpg")
 
 
 if __name__ == "__main__":

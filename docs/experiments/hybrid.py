@@ -7,11 +7,10 @@ Run: python docs/experiments/hybrid.py DATA
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from runs import Experiment, experiment, machine, nst
+from runs import Experiment, experiment, show
 
 STYLE = "wave"
 NUMBERS = ("002", "009", "011", "012", "014")
@@ -20,45 +19,45 @@ NUMBERS = ("002", "009", "011", "012", "014")
 
 def main() -> None:
     """Evaluate from the generator's picture and from noise; print both."""
-    run = experiment(__doc__ or "", has_quick=True)
-    count, size, (few, many) = (1, 64, (3, 12)) if run.quick else (5, 256, (25, 100))
-    photos = _photos(run, count)
-    hybrid = _evaluated(run, photos, "generator", few, size)
-    noise = _evaluated(run, photos, "noise", many, size)
-    table = {
-        "photographs": hybrid["images"],
-        "generator": hybrid["lbfgs"]["0"],
-        f"hybrid, {few} iterations": hybrid["lbfgs"][str(few)],
-        f"{many} iterations from noise": noise["lbfgs"][str(many)],
-        "seconds of a forward pass": hybrid["seconds_per_forward"],
-        f"seconds of hybrid, {few}": hybrid["seconds_per_forward"]
-        + few / 100 * hybrid["seconds_per_100_iterations"],
-        f"seconds of {many} from noise": many / 100 * noise["seconds_per_100_iterations"],
+    run = experiment(__doc__)
+    found = {start: _evaluated(run, start, n) for start, n in (("generator", 25), ("noise", 100))}
+    forward = found["generator"]["seconds_per_forward"]
+    rows: list[dict[str, object]] = [
+        {"": "generator", "objective": found["generator"]["lbfgs"]["0"], "seconds": forward}
+    ]
+    for start, report in found.items():
+        count, total = list(report["lbfgs"].items())[-1]
+        seconds = int(count) / 100 * report["seconds_per_100_iterations"]
+        name = f"{count} iterations from {'its picture' if start == 'generator' else 'noise'}"
+        rows.append(
+            {"": name, "objective": total, "seconds": seconds + forward * (start == "generator")}
+        )
+    show(rows)
+
+
+def _evaluated(run: Experiment, start: str, iterations: int) -> dict[str, Any]:
+    options = {
+        "--checkpoint": STYLE,
+        "--content": _photos(run),
+        "--style": run.painting(STYLE),
+        "--init": start,
+        "--image-size": 256,
+        "--against-iterations": iterations,
+        "--max-images": len(NUMBERS),
+        "--threads": run.threads,
+        "--device": "cpu",
     }
-    print(json.dumps({"machine": machine(), "style": STYLE, **table}, indent=1))
+    return run.report(f"hybrid-{start}", "evaluate", options=options)
 
 
-def _photos(run: Experiment, count: int) -> Path:
-    folder = run.work / f"hybrid-{count}"
+def _photos(run: Experiment) -> Path:
+    folder = run.work / "hybrid-photos"
     folder.mkdir(exist_ok=True)
-    for number in NUMBERS[:count]:
+    for number in NUMBERS:
         link = folder / f"img_{number}.png"
         if not link.exists():
             link.symlink_to(run.data / "sr" / "Set14" / link.name)
     return folder
-
-
-def _evaluated(
-    run: Experiment, photos: Path, init: str, iterations: int, size: int
-) -> dict[str, Any]:
-    arguments = (
-        *("--checkpoint", STYLE, "--content", photos, "--init", init),
-        *("--style", run.data / "styles" / f"{STYLE}.jpg", "--image-size", size),
-        *("--against-iterations", iterations, "--threads", run.threads),
-        *("--device", "cpu", "--json"),
-    )
-    report: dict[str, Any] = json.loads(nst("evaluate", *arguments, *run.loss_network))
-    return report
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Experiment (a): the objective over training, instance against batch normalisation.
+"""The objective over training, instance against batch normalisation, in both generators.
 
 Ulyanov, Vedaldi and Lempitsky 2017 claim that it falls faster with instance normalisation at the
 same recipe. Run: python docs/experiments/norms.py DATA
@@ -6,48 +6,32 @@ same recipe. Run: python docs/experiments/norms.py DATA
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-from runs import Experiment, experiment, last_mean, machine, save_plot, smooth
-
-SEEDS = (1, 2, 3)
-RECIPE = (
-    *("--width", 16, "--steps", 300, "--batch-size", 4, "--image-size", 128),
-    *("--style-weight", 5, "--style-size", 256, "--checkpoint-every", 300),
-)
-
-
-def train(run: Experiment, norm: str, seed: int) -> Path:
-    """One training run."""
-    style = run.data / "styles" / "wave.jpg"
-    return run.train(
-        f"norm-{norm}-{seed}",
-        *("style", style, "--content", run.photos(), "--norm", norm, "--seed", seed),
-        *RECIPE,
-    )
+from runs import experiment, last_mean, metrics, show, smooth
 
 
 def main() -> None:
-    """Train both on every seed and draw them."""
+    """Train both on every seed and draw them, a plot for each generator."""
     import matplotlib.pyplot as plt
 
-    run = experiment(__doc__ or "")
-    figure, axes = plt.subplots(figsize=(7, 4))
+    run = experiment(__doc__, generators="johnson,texture", seeds="1,2,3")
     rows = []
-    for seed in SEEDS:
-        row: dict[str, object] = {"seed": seed}
-        for norm, color in (("instance", "tab:blue"), ("batch", "tab:orange")):
-            totals = [line["total"] for line in run.metrics(train(run, norm, seed))]
-            label = f"{norm} normalisation" if seed == SEEDS[0] else None
-            axes.plot(smooth(totals), color=color, alpha=0.8, linewidth=1.2, label=label)
-            row[norm] = round(last_mean(totals), 4)
-        rows.append(row)
-    axes.set(xlabel="step", ylabel="training objective (mean of 25 steps)", yscale="log")
-    axes.legend()
-    axes.grid(alpha=0.3, which="both")
-    print(json.dumps({"machine": machine(), "objective of the last 50 steps": rows}, indent=1))
-    print(save_plot(figure, "experiment-norms.png"))
+    for generator in run.asked["generators"].split(","):
+        figure, axes = plt.subplots(figsize=(7, 4))
+        for number, seed in enumerate(run.listed("seeds")):
+            row: dict[str, object] = {"generator": generator, "seed": seed}
+            for norm, color in (("instance", "tab:blue"), ("batch", "tab:orange")):
+                checkpoint = run.train_style(generator, norm=norm, seed=seed)
+                totals = [line["total"] for line in metrics(checkpoint)]
+                label = None if number else f"{norm} normalisation"
+                axes.plot(smooth(totals), color=color, alpha=0.8, linewidth=1.2, label=label)
+                row[norm] = last_mean(totals)
+            rows.append(row)
+        axes.set(xlabel="step", ylabel="training objective (mean of 25 steps)", yscale="log")
+        axes.set(title=generator)
+        axes.legend()
+        axes.grid(alpha=0.3, which="both")
+        run.save_plot(figure, f"experiment-norms-{generator}.png")
+    show(rows)
 
 
 if __name__ == "__main__":

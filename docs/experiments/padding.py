@@ -1,21 +1,20 @@
-"""Experiment (f): zero padding against reflection padding, at the border of a picture.
+"""Zero padding against reflection padding, at the border of a picture.
 
 Ulyanov, Vedaldi and Lempitsky 2017: zero padding gives the worst artefacts at the border.
-Run: python docs/experiments/padding.py DATA (it shares its reflection run with photos.py)
+Run: python docs/experiments/padding.py DATA (its reflection run is that of photos.py)
 """
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
+from typing import Any
 
 import torch
-from photos import COUNTS, train
 from PIL import Image, ImageOps
-from runs import PICTURES, experiment, machine
+from runs import experiment, show
 
 from nst_core.checkpoint import load_generator
-from nst_core.pictures import read_rgb, sheet
+from nst_core.pictures import read_rgb
 from nst_core.pixels import to_picture, to_tensor
 
 _SIDE = 256
@@ -25,19 +24,20 @@ _CORNER = 96
 
 def main() -> None:
     """Train with both paddings, stylize the same unseen photographs, look at a corner."""
-    run = experiment(__doc__ or "")
+    run = experiment(__doc__)
     paths = sorted(run.held_out().glob("*.jpg"))
-    rows, report = [], {}
-    for label, options in (("reflect", ()), ("zeros", ("--padding", "zeros"))):
-        generator, _ = load_generator(train(run, max(COUNTS), *options))
+    rows, errors = [], {}
+    for padding in ("reflect", "zeros"):
+        # By its default it is the run of photos.py and norms.py.
+        changes: dict[str, Any] = {} if padding == "reflect" else {"padding": padding}
+        checkpoint = run.train_style("johnson", norm="instance", seed=1, **changes)
+        generator, _ = load_generator(checkpoint)
         pictures = [_stylized(generator, path) for path in paths]
-        report[label] = round(sum(map(border_error, pictures)) / len(pictures), 4)
+        errors[padding] = sum(map(border_error, pictures)) / len(pictures)
         shown = [pictures[3], pictures[7]]
         rows.append([part for picture in shown for part in (picture, _corner(picture))])
-    path = PICTURES / "experiment-padding.jpg"
-    sheet(rows, cell_height=240).save(path, quality=88)
-    print(json.dumps({"machine": machine(), "border over interior difference": report}, indent=1))
-    print(path)
+    show([errors])
+    run.save_sheet(rows, "experiment-padding.jpg", cell_height=240)
 
 
 def _stylized(generator: torch.nn.Module, path: object) -> Image.Image:

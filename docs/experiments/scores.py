@@ -8,13 +8,10 @@ made by the fastest engine here, as users get them. Run: python docs/experiments
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import torch
 from PIL import Image
-from runs import Experiment, experiment, machine
+from runs import Experiment, experiment, show, stylizer_for
 from torch import Tensor
 from torch.nn import functional
 
@@ -23,9 +20,7 @@ from nst_core.losses import gram_matrix
 from nst_core.objective_layers import CONTENT_LAYER, STYLE_LAYERS
 from nst_core.pictures import read_rgb, resize_shorter_side
 from nst_core.pixels import to_tensor
-from nst_core.strokes import StrokeChoice
-from nst_core.style_library import bundled_styles, find_style
-from nst_core.stylizer import Stylizer
+from nst_core.style_library import bundled_styles
 
 PHOTOGRAPHS = ("img_002", "img_009", "img_011", "img_012", "img_014")
 SCALES = (1.0, 0.5, 0.25)
@@ -34,29 +29,24 @@ _STYLE_LAYERS, _CONTENT_LAYER = STYLE_LAYERS["vgg19"], CONTENT_LAYER["vgg19"]
 
 
 def main() -> None:
-    """Print a row for each style, their means, and the machine."""
-    run = experiment(__doc__ or "")
-    weights = load_loss_network_weights("vgg19", Path(run.loss_network[1]))
+    """Print a row for each style, and their means."""
+    run = experiment(__doc__, styles=",".join(bundled_styles()))
+    weights = load_loss_network_weights("vgg19", run.loss_network)
     network = LossNetwork(weights, (*_STYLE_LAYERS, _CONTENT_LAYER))
-    rows = []
-    print("| style | full | half | quarter | sum | content |\n|---|---|---|---|---|---|")
-    for style in bundled_styles():
-        rows.append(scores_of(style, run, network))
-        print(_line(style, rows[-1]), flush=True)
-    print(_line("mean", np.mean(rows, axis=0).tolist()))
-    print(json.dumps(machine()))
+    styles = run.listed("styles")
+    found = [scores_of(style, run, network) for style in styles]
+    rows = [*zip(styles, found, strict=True), ("mean", list(np.mean(found, axis=0)))]
+    show([_row(name, scores) for name, scores in rows])
 
 
 def scores_of(style: str, run: Experiment, network: LossNetwork) -> list[float]:
     """Means over the photographs: style at each of SCALES, then content."""
-    found = find_style(style)
-    painting = resize_shorter_side(read_rgb(run.data / "styles" / f"{style}.jpg"), _PAINTING_SIDE)
+    painting = resize_shorter_side(read_rgb(run.painting(style)), _PAINTING_SIDE)
     wanted = [_grams(network, to_tensor(painting), scale) for scale in SCALES]
     scores = []
-    for name in PHOTOGRAPHS:
+    for name in PHOTOGRAPHS[: run.pick(len(PHOTOGRAPHS), 1)]:
         photo = read_rgb(run.data / "sr" / "Set14" / f"{name}.png")
-        stroke = StrokeChoice(found.strokes).of(photo.height, photo.width)
-        stylized = Stylizer(found.with_stroke(stroke)).stylize(np.asarray(photo))
+        stylized = stylizer_for(style, photo.height, photo.width).stylize(np.asarray(photo))
         picture = to_tensor(Image.fromarray(stylized))
         errors = [
             np.mean(
@@ -97,10 +87,11 @@ def _relative_error(ours: Tensor, target: Tensor) -> float:
     return ((ours - target).square().sum() / target.square().sum()).item()
 
 
-def _line(name: str, row: list[float]) -> str:
-    full, half, quarter, content = row
-    numbers = (full, half, quarter, full + half + quarter, content)
-    return f"| `{name}` | {' | '.join(f'{number:.3f}' for number in numbers)} |"
+def _row(name: str, scores: list[float]) -> dict[str, object]:
+    full, half, quarter, content = (round(score, 3) for score in scores)
+    total = round(sum(scores[:3]), 3)
+    sizes = {"full": full, "half": half, "quarter": quarter}
+    return {"style": f"`{name}`", **sizes, "sum": total, "content": content}
 
 
 if __name__ == "__main__":

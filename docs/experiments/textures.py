@@ -1,58 +1,60 @@
-"""Experiment (d): textures of any size from a texture network, and that they tile.
+"""Textures of any size from a texture network, and that they tile.
 
 Ulyanov et al. 2016. Run: python docs/experiments/textures.py DATA
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
-from runs import PICTURES, Experiment, experiment, machine, nst
+from runs import Experiment, experiment, show
 
 from nst_core.checkpoint import load_generator
 from nst_core.texture_net import TextureNet
 
 NAMES = {"bricks": "bricks.png", "pebble": "pebble.png", "red-peppers": "red-peppers.jpg"}
-RECIPE = (
-    *("--steps", 500, "--batch-size", 2, "--image-size", 192, "--seed", 1),
-    *("--checkpoint-every", 250),
-)
+RECIPE = {
+    "--steps": 500,
+    "--batch-size": 2,
+    "--image-size": 192,
+    "--seed": 1,
+    "--checkpoint-every": 250,
+}
 SIZES = ("128x128", "256x256", "256x512")
 _GAP = 6
-_SEEDS = 24
 
 
 def train(run: Experiment, name: str) -> Path:
     """One texture."""
-    return run.train(f"texture-{name}", "texture", run.data / "textures" / NAMES[name], *RECIPE)
+    picture = run.data / "textures" / NAMES[name]
+    return run.train(f"texture-{name}", "texture", picture, options=RECIPE)
 
 
 def main() -> None:
     """Train three textures, synthesize several sizes, measure the seam."""
-    run = experiment(__doc__ or "")
-    rows, seams = [], {}
-    for name, file in NAMES.items():
+    run = experiment(__doc__, textures=",".join(NAMES))
+    rows, seams = [], []
+    for name in run.listed("textures"):
         checkpoint = train(run, name)
-        pictures = [Image.open(run.data / "textures" / file).convert("RGB")]
+        pictures = [Image.open(run.data / "textures" / NAMES[name]).convert("RGB")]
         for size in SIZES:
             picture = run.work / f"{name}-{size}.png"
-            nst("synthesize", checkpoint, "-o", picture, "--size", size, "--seed", 1, "--overwrite")
+            options = {"-o": picture, "--size": size, "--seed": 1, "--overwrite": True}
+            run.nst("synthesize", checkpoint, options=options)
             pictures.append(Image.open(picture))
-        seams[name] = seam(checkpoint)
+        seams.append({"texture": name, **seam(checkpoint, run.pick(24, 1))})
         rows.append([*pictures, _tiled(pictures[1])])
-    path = PICTURES / "experiment-textures.jpg"
-    picture = _sheet(rows)
-    picture.resize((picture.width * 3 // 4, picture.height * 3 // 4)).save(path, quality=85)
-    print(json.dumps({"machine": machine(), "seam": seams}, indent=1))
-    print(path)
+    show(seams)
+    whole = _sheet(rows)
+    small = whole.resize((whole.width * 3 // 4, whole.height * 3 // 4))
+    small.save(run.picture("experiment-textures.jpg"), quality=85)
 
 
-def seam(checkpoint: Path) -> dict[str, float]:
-    """Mean step across the wrapped border, of rows and columns of 24 samples.
+def seam(checkpoint: Path, samples: int) -> dict[str, float]:
+    """Mean step across the wrapped border, of rows and columns of that many samples.
 
     Beside it the median over each sample's inner lines, and the mean over its other 16th lines:
     those are borders of all five scales' doubled pixels, as the wrapped one is.
@@ -60,7 +62,7 @@ def seam(checkpoint: Path) -> dict[str, float]:
     generator, _ = load_generator(checkpoint)
     assert isinstance(generator, TextureNet)
     found = []
-    for seed in range(_SEEDS):
+    for seed in range(samples):
         generator.seed_noise(seed)
         with torch.no_grad():
             pixels = generator(torch.zeros(1, 3, 256, 256))[0].numpy() * 255
