@@ -112,6 +112,7 @@ RECIPES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             "loss_network": "vgg19",
             "style_layers": [*GATYS_STYLE_LAYERS],
             "content_layers": [GATYS_CONTENT_LAYER],
+            "pooling": "average",
             "scaling": "gatys",
             "content_weight": 1.0,
             "style_weight": 1000.0,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from nst_core.errors import LossNetworkError
 from nst_core.loss_network_check import is_original, probe_picture, what_is_wrong
-from nst_core.settings import LossNetworkName
+from nst_core.settings import LossNetworkName, Pooling
 from nst_core.utf8_paths import utf8_path
 
 WEIGHTS_VARIABLE = "NST_LOSS_NETWORK_WEIGHTS"
@@ -72,14 +72,16 @@ class LossNetwork(nn.Module):
     """Frozen VGG up to the deepest layer asked for.
 
     Takes RGB in [0, 1], N x 3 x H x W; returns the activations of ``layers`` (names such as
-    ``relu4_1``) by name. Raises LossNetworkError for a layer that the network or the weights
-    do not have.
+    ``relu4_1``) by name. ``pooling`` is what halves the size between blocks. Raises
+    LossNetworkError for a layer that the network or the weights do not have.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, weights: LossNetworkWeights, layers: Iterable[str]) -> None:
+    def __init__(
+        self, weights: LossNetworkWeights, layers: Iterable[str], pooling: Pooling = "max"
+    ) -> None:
         super().__init__()
         indices = activation_indices(weights.name)
         unknown = sorted(set(layers) - indices.keys())
@@ -90,7 +92,7 @@ class LossNetwork(nn.Module):
         self.layer_of_index = {indices[name]: name for name in layers}
         depth = max(self.layer_of_index) + 1
         with torch.device("meta"):  # random weights would only be replaced
-            self.features = _vgg_features(weights.name)[:depth]
+            self.features = _vgg_features(weights.name, pooling)[:depth]
         self._load(weights)
         self.register_buffer("mean", torch.tensor(weights.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(weights.std).view(1, 3, 1, 1))
@@ -140,7 +142,7 @@ def activation_indices(name: LossNetworkName) -> dict[str, int]:
         for conv in range(1, convs + 1):
             indices[f"relu{block}_{conv}"] = index + 1
             index += 2
-        index += 1  # the block's max pooling
+        index += 1  # the block's pooling
     return indices
 
 
@@ -180,14 +182,14 @@ def _check(weights: LossNetworkWeights, path: Path) -> None:
         )
 
 
-def _vgg_features(name: LossNetworkName) -> nn.Sequential:
+def _vgg_features(name: LossNetworkName, pooling: Pooling = "max") -> nn.Sequential:
     modules: list[nn.Module] = []
     inputs = 3
     for outputs, convs in zip(_CHANNELS_OF_BLOCK, _CONVS_PER_BLOCK[name], strict=True):
         for _ in range(convs):
             modules += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
             inputs = outputs
-        modules.append(nn.MaxPool2d(2))
+        modules.append(nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2))
     return nn.Sequential(*modules)
 
 

@@ -82,7 +82,8 @@ class PerceptualObjective(nn.Module):
             scale: tuple(dict.fromkeys(term.layer for term in terms if term.scale == scale))
             for scale in dict.fromkeys(term.scale for term in terms)
         }
-        self.network = LossNetwork(weights, dict.fromkeys(term.layer for term in terms))
+        layers = dict.fromkeys(term.layer for term in terms)
+        self.network = LossNetwork(weights, layers, settings.pooling)
         self.content_loss = ContentLoss(settings.scaling)
         self._usual: dict[tuple[str, float], Tensor] = {}
         images = [style_images] if isinstance(style_images, Tensor) else style_images

@@ -68,9 +68,8 @@ def trained_settings(style: Style, weights: LossNetworkWeights) -> ObjectiveSett
 def changed(settings: ObjectiveSettings, changes: Mapping[str, Any]) -> ObjectiveSettings:
     """Change fields; another scaling comes without what only this project's has."""
     if changes.get("scaling", settings.scaling) not in (settings.scaling, "relative"):
-        settings = ObjectiveSettings(
-            settings.content_weight, settings.style_weight, settings.tv_weight
-        )
+        kept = ("content_weight", "style_weight", "tv_weight", "pooling")
+        settings = ObjectiveSettings(**{name: getattr(settings, name) for name in kept})
     return replace(settings, **changes)
 
 

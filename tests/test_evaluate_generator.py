@@ -124,6 +124,8 @@ def test_a_papers_scaling_drops_what_only_this_projects_has() -> None:
     )
     expected = ObjectiveSettings(scaling="gatys", style_weight=15.0)
     assert changed(own, {"scaling": "gatys"}) == expected
+    averaged = dataclasses.replace(own, pooling="average")
+    assert changed(averaged, {"scaling": "gatys"}).pooling == "average"
     assert changed(own, {"tv_weight": 1.0}) == dataclasses.replace(own, tv_weight=1.0)
 
 

@@ -10,6 +10,7 @@ import torch
 import torchvision
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import functional
 
 from nst_core.errors import LossNetworkError
 from nst_core.loss_network import (
@@ -18,7 +19,7 @@ from nst_core.loss_network import (
     activation_indices,
     load_loss_network_weights,
 )
-from nst_core.settings import LossNetworkName
+from nst_core.settings import LossNetworkName, Pooling
 from tests.media import random_vgg
 
 
@@ -43,6 +44,20 @@ def test_activations_equal_those_of_torchvisions_network(name: LossNetworkName) 
             block, conv = block + 1, 0
     for layer, activation in network(image).items():
         torch.testing.assert_close(activation, expected[layer])
+
+
+def test_pooling_is_the_maximum_or_the_average(vgg19: LossNetworkWeights) -> None:
+    image = torch.rand(1, 3, 32, 32)
+    pools: dict[Pooling, Callable[[Tensor, int], Tensor]] = {
+        "max": functional.max_pool2d,
+        "average": functional.avg_pool2d,
+    }
+    for pooling, halved in pools.items():
+        network = LossNetwork(vgg19, ["relu1_2", "relu2_1"], pooling)
+        found = network(image)
+        weight, bias = (vgg19.tensors[f"features.5.{name}"] for name in ("weight", "bias"))
+        expected = functional.conv2d(halved(found["relu1_2"], 2), weight, bias, padding=1).relu()
+        torch.testing.assert_close(found["relu2_1"], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_network_ends_at_the_deepest_layer_asked_for(vgg19: LossNetworkWeights) -> None:

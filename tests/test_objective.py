@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,7 +12,13 @@ from nst_core.loss_network import LossNetwork, LossNetworkWeights
 from nst_core.losses import gram_matrix, total_variation
 from nst_core.objective import Losses, OneContent, PerceptualObjective
 from nst_core.objective_layers import content_terms
-from nst_core.settings import GATYS_STYLE_LAYERS, ObjectiveSettings, Scaling, StyleStatistic
+from nst_core.settings import (
+    GATYS_STYLE_LAYERS,
+    ObjectiveSettings,
+    Pooling,
+    Scaling,
+    StyleStatistic,
+)
 from nst_core.style_loss import ContentLoss, StyleLoss
 
 
@@ -141,6 +147,22 @@ def test_every_scaling_is_its_formula_in_float64(
     np.testing.assert_allclose(losses.tv.item(), variation, rtol=1e-5)
     total = content_error + 5 * style + 1e-6 * variation
     np.testing.assert_allclose(losses.total.item(), total, rtol=1e-5)
+
+
+def test_the_objective_looks_through_the_pooling_that_is_asked_for(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    picture = torch.rand(1, 3, 40, 56)
+    terms: dict[str, Any] = {"style_layers": ("relu2_1",), "content_weight": 0.0}
+    errors = []
+    for pooling in get_args(Pooling):
+        settings = ObjectiveSettings(scaling="gatys", pooling=pooling, **terms)
+        losses = PerceptualObjective(vgg19, style_image, settings)(picture, picture)
+        network = LossNetwork(vgg19, ["relu2_1"], pooling)
+        ours, style = (network(p)["relu2_1"][0].double().numpy() for p in (picture, style_image))
+        np.testing.assert_allclose(losses.style, _style_error(ours, style, "gatys"), rtol=1e-5)
+        errors.append(losses.style.item())
+    assert errors[0] != errors[1]
 
 
 @pytest.mark.parametrize("scaling", get_args(Scaling))

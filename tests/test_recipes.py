@@ -145,6 +145,7 @@ def test_gatys(asked: list[Any]) -> None:
     assert objective.style_layers == _FIVE
     assert objective.content_layers == ("relu4_2",)
     assert objective.scaling == "gatys"
+    assert objective.pooling == "average"
     assert 1e-4 <= objective.content_weight / objective.style_weight <= 1e-3
 
 
@@ -154,6 +155,7 @@ _OTHERWISE: dict[str, str | tuple[str, str]] = {
     "style_layers": "relu2_2=3",
     "content_layers": "relu1_1",
     "scaling": "paper",
+    "pooling": ("max", "average"),
     "architecture": "johnson",
     "start": "auto",
     "init": "content",

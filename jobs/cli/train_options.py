@@ -18,6 +18,7 @@ from jobs.training_specs import EXTENSION_RATE, LoaderChoice, NormChoice, TrainG
 from nst_core.errors import InputError
 from nst_core.settings import (
     ObjectiveSettings,
+    Pooling,
     Scaling,
     Schedule,
     StyleStatistic,
@@ -122,6 +123,13 @@ ScalingOption = Annotated[
     Scaling | None,
     typer.Option(
         help="How the terms are scaled, and so whose weights they take: see docs/training.md.",
+        rich_help_panel=WEIGHTS_PANEL,
+    ),
+]
+PoolingOption = Annotated[
+    Pooling | None,
+    typer.Option(
+        help="What halves pictures within the loss network; average as in Gatys et al.",
         rich_help_panel=WEIGHTS_PANEL,
     ),
 ]
@@ -294,6 +302,7 @@ class StyleTerms(OptionGroup):
     style_layers: StyleLayers = None
     style_statistic: StyleStatisticOption = "gram"
     tv_weight: TvWeight = ObjectiveSettings.tv_weight
+    pooling: PoolingOption = ObjectiveSettings.pooling
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -303,6 +312,7 @@ class StyleTerms(OptionGroup):
             "style_layers": _all_items(self.style_layers) or None,
             "statistics": tuple(map(_statistic, _items(self.style_statistic))) or None,
             "tv_weight": self.tv_weight,
+            "pooling": self.pooling,
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -324,6 +334,6 @@ class ContentTerms(OptionGroup):
 
 JUDGE, RUNNING, STYLE_TERMS, CONTENT_TERMS = Judge(), Running(), StyleTerms(), ContentTerms()
 """With the program's own defaults."""
-NO_STYLE_TERMS = StyleTerms(scaling=None, style_statistic="", tv_weight=None)
+NO_STYLE_TERMS = StyleTerms(scaling=None, style_statistic="", tv_weight=None, pooling=None)
 NO_CONTENT_TERMS = ContentTerms(content_weight=None)
 """Where something else has the defaults, such as a checkpoint."""
