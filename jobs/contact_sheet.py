@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 SHEET_NAME = "sheet.jpg"
 SAMPLE = 12
 _PAIRS_A_ROW = 2
+_MOST_STYLES = 4
+"""Shown of each picture; where there are more they take turns."""
 _CELL_HEIGHT = 200
 _LONGEST_SIDE = 800
 _WIDEST = 4
@@ -29,25 +31,29 @@ _QUALITY = 90
 
 
 def write_sheet(
-    sample: Iterable[tuple[str, str]], folder: OutputFolder, job: StylizeImages
+    sample: Iterable[tuple[str, Sequence[str]]], folder: OutputFolder, job: StylizeImages
 ) -> None:
     """Write ``sheet.jpg`` into the output folder; pictures that cannot be read are left out.
 
-    ``sample`` is of sources and the names of their outputs. Raises MediaError where it cannot be
-    written.
+    ``sample`` is of sources and the names of their outputs, which stand beside them. Raises
+    MediaError where it cannot be written.
     """
-    pairs: list[list[Image.Image]] = []
-    for source, name in sample:
+    shown: list[list[Image.Image]] = []
+    for place, (source, names) in enumerate(sample):
+        turn = place * _MOST_STYLES % len(names) if len(names) > _MOST_STYLES else 0
+        outputs = [*names[turn:], *names[:turn]][:_MOST_STYLES]
+        paths = [source, *(below(folder.path, name) for name in outputs)]
         try:
-            pairs.append([_small(path, job) for path in (source, below(folder.path, name))])
+            shown.append([_small(path, job) for path in paths])
         except NstError as error:
             _log.debug("not on the sheet: %s", error)
-    if not pairs:
+    if not shown:
         _log.warning("--sheet: no picture to show")
         return
+    a_row = _PAIRS_A_ROW if all(len(each) == 2 for each in shown) else 1
     rows = [
-        [picture for pair in pairs[start : start + _PAIRS_A_ROW] for picture in pair]
-        for start in range(0, len(pairs), _PAIRS_A_ROW)
+        [picture for each in shown[start : start + a_row] for picture in each]
+        for start in range(0, len(shown), a_row)
     ]
     rgb = np.asarray(sheet(rows, cell_height=_CELL_HEIGHT))
     save_picture(below(folder.path, SHEET_NAME), rgb, quality=_QUALITY)

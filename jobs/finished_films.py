@@ -20,6 +20,7 @@ from jobs.workers import stroke_choice
 from nst_core import __version__
 from nst_core.errors import InputError, MediaError
 from nst_core.style_library import Style
+from nst_core.wording import listed
 from pipeline.storage import LocalStorage
 from pipeline.verification import Verified
 from pipeline.work_folder import PIPELINE_VERSION, WorkFolder, short_name
@@ -104,7 +105,9 @@ def find_record(output: Path, job: StylizeVideo, settings: dict[str, Any]) -> Fi
     if record.left_out and not job.allow_left_out:
         different.append("--allow-left-out")
     if different:
-        raise InputError(f"{output} exists and was made with another {_list(different)}; {_ADVICE}")
+        raise InputError(
+            f"{output} exists and was made with another {listed(different)}; {_ADVICE}"
+        )
     return record
 
 
@@ -155,7 +158,3 @@ def _read(path: Path) -> FilmRecord | None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _list(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

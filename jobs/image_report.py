@@ -33,6 +33,15 @@ class StylizeImagesReport:
     """How long the network took, summed over the workers."""
     engine: str = "none"
     workers: int = 0
+    tried: int = 0
+    """Inputs that went to a worker: the others were there already, or refused before any work."""
+    styles_per_image: int = 1
+    """Outputs of each input."""
+
+    @property
+    def nothing_started(self) -> bool:
+        """Whether every input was refused before any work."""
+        return not self.tried and self.failed == self.total
 
     def fail(self, path: str, error: str) -> None:
         """Count an input that could not be done."""

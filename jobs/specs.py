@@ -200,6 +200,11 @@ class StylizeImages:
         check_seed(self.seed)
         _check_max_side(self.max_side)
 
+    @property
+    def outputs_of_each(self) -> int:
+        """How many outputs each picture gets."""
+        return self.styles_per_image or len(self.styles)
+
     def _check_refinement(self) -> None:
         check_at_least(0, "--refine", self.refine)
         paintings = len(self.refine_styles)

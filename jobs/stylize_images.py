@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.connection import LOCAL
 from jobs.contact_sheet import SAMPLE, SHEET_NAME, write_sheet
+from jobs.image_identity import identity_of, made_with
 from jobs.image_output import ImageOutput, image_output
 from jobs.image_refinement import refinement_identity, refinements_of
 from jobs.image_report import StylizeImagesReport, as_text, check_report, write_report
@@ -22,8 +21,7 @@ from jobs.image_units import ImageUnits
 from jobs.progress import OnProgress, Pace, Progress, ignore_progress
 from jobs.small_work import MOST_PICTURES, pool_for_pictures
 from jobs.specs import PoolSpec, StyleSpec, StylizeImages
-from jobs.workers import find_checked, make_image_worker, stroke_choice, stylizing_pool
-from nst_core import __version__
+from jobs.workers import find_checked, make_image_worker, stylizing_pool
 from nst_core.errors import InputError, MediaError
 from nst_core.file_kinds import kind_of
 from nst_core.style_library import Style
@@ -31,7 +29,6 @@ from pipeline.image_plan import ImagePlan, OutputFolder
 from pipeline.image_records import ImageRecord, ImageRecords
 from pipeline.image_sources import VIDEO_ADVICE, find_images
 from pipeline.image_task import (
-    PICTURES_VERSION,
     ImageResult,
     ImageSettings,
     ImageTask,
@@ -65,24 +62,24 @@ def stylize_images(
     styles = _find_styles(job)
     refinements = refinements_of(job, {name: style for name, (style, _) in styles.items()})
     output = image_output(job)
+    refined = {name: refinement_identity(refinements.get(name)) for name in styles}
+    identities = {name: identity_of(job, *style) + refined[name] for name, style in styles.items()}
+    explained = {
+        identities[name]: made_with(job, *style, refined[name]) for name, style in styles.items()
+    }
     folder = OutputFolder(
-        storage_for(job.output),
-        output.folder,
-        {
-            name: _identity(job, *style) + refinement_identity(refinements.get(name))
-            for name, style in styles.items()
-        },
-        job.resume,
-        job.overwrite,
+        storage_for(job.output), output.folder, identities, job.resume, job.overwrite
     )
     check_report(job.report)
     with ImagePlan() as plan:
         _list_inputs(plan, job, folder, output.name, tuple(styles), on_progress)
         with _records_of(folder, output) as records:
             plan.remember(records.known())
-            plan.judge(folder)
-            run = _Run(plan, folder, records, on_progress)
+            plan.judge(folder, {**records.made_with, **explained})
+            run = _Run(plan, folder, records, on_progress, job.outputs_of_each)
             if run.waiting:
+                with _told(folder):
+                    records.explain(explained)
                 _work(run, job, styles, refinements)
         report = run.report
         report.seconds = round(time.monotonic() - start, 3)
@@ -122,7 +119,7 @@ def _list_inputs(
 ) -> None:
     if all(not is_uri(each) and kind_of(Path(each)) == "video" for each in job.sources):
         raise InputError(f"{job.sources[0]}: {VIDEO_ADVICE}")
-    names = OutputNames(job.format, styles, job.styles_per_image or len(styles), job.seed)
+    names = OutputNames(job.format, styles, job.outputs_of_each, job.seed)
     output = folder.storage.real(folder.path)
     found = find_images(job.sources, without=output)
     if name is not None:
@@ -162,9 +159,9 @@ def _work(
     refinements: dict[str, Refinement],
 ) -> None:
     pool_spec = job.pool
-    outputs_of_each = job.styles_per_image or len(styles)
-    if run.waiting <= MOST_PICTURES and (not job.refine or run.waiting * outputs_of_each == 1):
-        pool_spec = pool_for_pictures(job.pool, run.sizes(), styles=outputs_of_each)
+    outputs = job.outputs_of_each
+    if run.waiting <= MOST_PICTURES and (not job.refine or run.waiting * outputs == 1):
+        pool_spec = pool_for_pictures(job.pool, run.sizes(), styles=outputs)
     remote = is_uri(job.output) or run.reads_uris
     settings = ImageSettings(job.quality, job.max_side, job.max_pixels)
     factory = partial(
@@ -214,6 +211,7 @@ class _Run:
         folder: OutputFolder,
         records: ImageRecords,
         on_progress: OnProgress,
+        styles_per_image: int,
     ) -> None:
         self._plan = plan
         self._folder = folder
@@ -223,7 +221,9 @@ class _Run:
         self.folder = folder.path
         self.waiting = plan.waiting()
         self.reads_uris = plan.reads_uris()
-        self.report = StylizeImagesReport(total=plan.inputs())
+        self.report = StylizeImagesReport(
+            total=plan.inputs(), tried=self.waiting, styles_per_image=styles_per_image
+        )
         self._failed: set[int] = set()
         self._said: set[str] = set()
         for number, path, error in plan.failures():
@@ -295,7 +295,8 @@ class _Run:
 
     def _begun(self, task: ImageTask, output: OutputTask) -> ImageRecord:
         """What is known of an existing file stays known until it is replaced."""
-        return self._record(task, output.made_from or "", OutputResult(output.path, output.size))
+        record = self._record(task, output.made_from or "", OutputResult(output.path, output.size))
+        return replace(record, is_new=output.is_new)
 
     def _ended(self, task: ImageTask, output: OutputResult, digest: str) -> ImageRecord:
         if output.error:
@@ -312,26 +313,6 @@ class _Run:
             digest=digest,
             size=output.size,
         )
-
-
-def _identity(job: StylizeImages, style: Style, spec: StyleSpec) -> str:
-    """Everything beside the source that decides an output, as a hash."""
-    how = asdict(spec)
-    del how["style"]  # its file may be moved
-    how["stroke"] = stroke_choice(style, spec).factor
-    if not style.strokes:
-        del how["stroke"]  # as before there were any
-    if spec.noise is None:
-        del how["noise"]
-    settings = {
-        "style": [style.fingerprint, how],
-        "quality": job.quality,
-        "max_side": job.max_side,
-        "tile": job.tile,
-        "seed": job.seed if style.draws_noise else None,
-        "version": [__version__, PICTURES_VERSION],
-    }
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @contextmanager

@@ -94,14 +94,18 @@ class TrainGenerator:
 
     def __post_init__(self) -> None:
         least, most = self.workers
-        if not 1 <= least <= most:
+        asked = str(most) if least == most else f"{least}:{most}"
+        if least < 1:
             raise InputError(
-                f"--workers {least}:{most}: 1 or more are needed, and at most as many in front "
-                "of the colon as behind it"
+                f"--workers {asked}: 1 or more are needed; leave it out for 1, the default"
+            )
+        if least > most:
+            raise InputError(
+                f"--workers {asked}: at least and at most, in this order; try {most}:{least}"
             )
         if self.loader == "ray-data" and least != most:
             raise InputError(
-                f"--loader ray-data: with --workers {least}:{most} the workers could take the CPUs "
+                f"--loader ray-data: with --workers {asked} the workers could take the CPUs "
                 f"that its tasks need, and both wait for ever; use --workers {most}"
             )
         if self.cpus_per_worker is not None and self.cpus_per_worker < 1:

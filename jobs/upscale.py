@@ -37,7 +37,8 @@ class UpscaleReport:
     @property
     def nothing_started(self) -> bool:
         """Whether not one input got past the first look at it."""
-        return self.images is None and (self.videos is None or self.videos.nothing_started)
+        both = (self.images, self.videos)
+        return all(report is None or report.nothing_started for report in both)
 
 
 @dataclass(frozen=True)

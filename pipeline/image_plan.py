@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from nst_core.errors import EnvironmentProblem, InputError
+from nst_core.wording import listed
 from pipeline.image_records import ImageRecord
 from pipeline.image_task import ImageTask, OutputTask
 from pipeline.output_names import OutputNames
@@ -26,7 +27,7 @@ CREATE TABLE inputs (number INTEGER PRIMARY KEY, name BLOB, path BLOB, size INTE
                      real BLOB, problem BLOB, UNIQUE (path, name));
 CREATE TABLE outputs (input INTEGER, style BLOB, name BLOB, state TEXT, problem BLOB);
 CREATE TABLE known (name BLOB PRIMARY KEY, source BLOB, version TEXT, identity TEXT, digest TEXT,
-                    size INTEGER, done INTEGER) WITHOUT ROWID;
+                    size INTEGER, done INTEGER, is_new INTEGER) WITHOUT ROWID;
 CREATE TABLE existing (path BLOB PRIMARY KEY, size INTEGER) WITHOUT ROWID;
 """
 _AFTER_LISTING = """
@@ -43,16 +44,18 @@ ORDER BY outputs.name, inputs.name
 """
 _TO_JUDGE = """
 SELECT outputs.rowid, outputs.style, outputs.name, inputs.path, inputs.version,
-       known.source, known.version, known.identity, known.digest, known.size, known.done
+       known.source, known.version, known.identity, known.digest, known.size, known.done,
+       known.is_new
 FROM outputs
 JOIN inputs ON inputs.number = outputs.input LEFT JOIN known ON known.name = outputs.name
 WHERE outputs.problem IS NULL ORDER BY outputs.name
 """
 _TO_DO = """
 SELECT inputs.number, inputs.path, inputs.size, inputs.version, outputs.style, outputs.name,
-       CASE outputs.state WHEN 'unsure' THEN known.digest END, known.size FROM inputs
+       CASE outputs.state WHEN 'unsure' THEN known.digest END, known.size, outputs.state
+FROM inputs
 JOIN outputs ON outputs.input = inputs.number LEFT JOIN known ON known.name = outputs.name
-WHERE outputs.state IN ('missing', 'unsure') ORDER BY inputs.name, inputs.number, outputs.style
+WHERE outputs.state NOT IN ('reused', 'refused') ORDER BY inputs.name, inputs.number, outputs.style
 """
 _FAILED = """
 SELECT inputs.number, inputs.path, COALESCE(inputs.problem, MIN(outputs.problem)) FROM inputs
@@ -143,21 +146,32 @@ class ImagePlan:
         rows = (
             (
                 *(os.fsencode(path) for path in (each.output, each.source)),
-                *(each.version, each.identity, each.digest, each.size, each.done),
+                *(each.version, each.identity, each.digest, each.size, each.done, each.is_new),
             )
             for each in records
         )
         self._tables.execute("BEGIN")
-        self._tables.executemany("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._tables.executemany(
+            "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+        )
         self._tables.execute("COMMIT")
 
-    def judge(self, folder: OutputFolder) -> None:
-        """Decide for every output: reused, missing, unsure (its source must be read), refused."""
+    def judge(
+        self, folder: OutputFolder, made_with: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Decide what becomes of every output.
+
+        ``made_with`` says what identities stand for, of this run and earlier ones, by a user's
+        names of it.
+
+        reused, new, missing (another file is to be replaced), unsure (its source must be read),
+        whole (an interrupted run has written it, and not recorded it), refused.
+        """
         exists = _Existing(self._tables, folder)
         rows = self._tables.execute(_TO_JUDGE)
         self._tables.execute("BEGIN")
         while some := rows.fetchmany(_ROWS_AT_A_TIME):
-            verdicts = [(*_judge(row, folder, exists), row[0]) for row in some]
+            verdicts = [(*_judge(row, folder, exists, made_with or {}), row[0]) for row in some]
             self._tables.executemany(
                 "UPDATE outputs SET state = ?, problem = ? WHERE rowid = ?", verdicts
             )
@@ -176,7 +190,8 @@ class ImagePlan:
 
     def waiting(self) -> int:
         """Return how many inputs there are to do."""
-        question = "SELECT COUNT(DISTINCT input) FROM outputs WHERE state IN ('missing', 'unsure')"
+        question = """SELECT COUNT(DISTINCT input) FROM outputs
+            WHERE state NOT IN ('reused', 'refused')"""
         return int(self._one(question))
 
     def tasks(self, folder: OutputFolder) -> Iterator[ImageTask]:
@@ -185,17 +200,19 @@ class ImagePlan:
         for (number, path, length, version), group in groupby(rows, key=lambda row: row[:4]):
             outputs = tuple(
                 OutputTask(
-                    os.fsdecode(style), below(folder.path, os.fsdecode(name)), digest, size or 0
+                    os.fsdecode(style),
+                    below(folder.path, os.fsdecode(name)),
+                    digest,
+                    size or 0,
+                    is_new=state in ("new", "whole"),
+                    is_whole=state == "whole",
                 )
-                for *_, style, name, digest, size in group
+                for *_, style, name, digest, size, state in group
             )
             yield ImageTask(number, os.fsdecode(path), outputs, length, version)
 
-    def sample(self, count: int) -> Iterator[tuple[str, str]]:
-        """Yield sources and one output each of at most ``count`` inputs, evenly over all.
-
-        The styles take turns.
-        """
+    def sample(self, count: int) -> Iterator[tuple[str, list[str]]]:
+        """Yield sources and their outputs of at most ``count`` inputs, evenly over all."""
         number = self.inputs()
         for place in range(min(count, number)):
             question = """SELECT inputs.path, outputs.name FROM inputs
@@ -205,8 +222,7 @@ class ImagePlan:
             which = (place * number // min(count, number),)
             rows = self._tables.execute(question, which).fetchall()
             if rows:  # an input that failed may have no output's name
-                path, name = rows[place % len(rows)]
-                yield os.fsdecode(path), os.fsdecode(name)
+                yield os.fsdecode(rows[0][0]), [os.fsdecode(name) for _, name in rows]
 
     def _name_outputs(self, number: int, name: str, names: OutputNames) -> None:
         for style in names.styles_of(name):
@@ -272,19 +288,51 @@ def _stored(text: str | None) -> bytes | None:
 
 
 def _judge(
-    row: tuple[Any, ...], folder: OutputFolder, exists: _Existing
+    row: tuple[Any, ...],
+    folder: OutputFolder,
+    exists: _Existing,
+    made_with: Mapping[str, Mapping[str, Any]],
 ) -> tuple[str, bytes | None]:
-    _, style, raw, source, version, known_source, known_version, identity, digest, size, done = row
+    (
+        style,
+        raw,
+        source,
+        version,
+        known_source,
+        known_version,
+        identity,
+        digest,
+        size,
+        done,
+        is_new,
+    ) = row[1:]
     path = below(folder.path, os.fsdecode(raw))
     if exists.leaves(path):
         return "refused", _stored(f"{path}: a link leads out of the output folder")
     existing = exists.size(path)
     if existing is None:
-        return "missing", None
-    ours = known_source == source and identity == folder.identities[os.fsdecode(style)]
+        return "new", None
+    asked = folder.identities[os.fsdecode(style)]
+    ours = known_source == source and identity == asked
+    if ours and is_new and existing and known_version == version and folder.resume:
+        return "whole", None
     if ours and digest and existing == size and folder.resume:
         return ("reused" if done and known_version == version else "unsure"), None
     begun = ours and (not done or existing in (0, size))
     if begun or folder.overwrite:
         return "missing", None
-    return "refused", _stored(f"{path} exists and was made otherwise; --overwrite replaces it")
+    if ours:
+        how = "was changed since it was made"
+    elif identity == asked:
+        how = "was made from another file"
+    else:
+        how = f"was made {_otherwise(made_with.get(identity), made_with.get(asked))}"
+    return "refused", _stored(f"{path} exists and {how}; --overwrite replaces it")
+
+
+def _otherwise(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:
+    """Say with which other options; ``otherwise`` where that is not known."""
+    if before is None or now is None:
+        return "otherwise"
+    changed = [name for name, value in now.items() if before.get(name) != value]
+    return f"with another {listed(changed)}" if changed else "otherwise"

@@ -1,6 +1,7 @@
 """What has been done in an image output folder: the basis of resuming, and of looking in between.
 
-JSON lines, one for each output: ``begun`` before a worker gets it, ``done`` or ``failed`` after.
+JSON lines, one for each output: ``begun`` before a worker gets it, ``done`` or ``failed`` after;
+and one for each set of options that outputs were made with.
 On this machine they are appended to ``progress.jsonl``. Behind a URI nothing can be appended:
 there they go into ``progress/00000.jsonl`` and on, a new part every few seconds.
 """
@@ -12,7 +13,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
@@ -25,6 +26,7 @@ HIDDEN_NAME = ".nst-progress.jsonl"
 _FOLDER_NAME = "progress"
 _PART = re.compile(r"[0-9]{5,}\.jsonl")
 _SECONDS_BETWEEN_PARTS = 5.0
+_MADE_WITH = "made_with"
 _MOST_PARTS = 100
 """When there are more, small ones are gathered at the next start."""
 _LARGEST_MERGED = 32 << 20
@@ -50,6 +52,8 @@ class ImageRecord:
     """``begun``, ``done`` or ``failed``."""
     error: str | None = None
     """Why it failed."""
+    is_new: bool = False
+    """Whether nothing was there of its name when it was begun."""
 
     @property
     def done(self) -> bool:
@@ -68,6 +72,9 @@ class ImageRecords:
         keep: Literal["report", "record", "nothing"] = "report",
     ) -> None:
         """``keep`` it under its name, hidden beside what is a user's own, or not at all."""
+        self.made_with: dict[str, dict[str, Any]] = {}
+        """What identities stand for, by a user's names of it; those of earlier runs once ``known``
+        has been read."""
         self._lines: _Lines
         if keep == "nothing":
             self._lines = _Forgotten()
@@ -80,9 +87,24 @@ class ImageRecords:
         """Yield what earlier runs have recorded, oldest first."""
         for text in self._lines.read():
             try:
-                yield ImageRecord(**json.loads(text))
+                fields = json.loads(text)
+                if _MADE_WITH in fields:
+                    self.made_with[fields["identity"]] = dict(fields[_MADE_WITH])
+                else:
+                    yield ImageRecord(**fields)
             except (ValueError, TypeError):
                 continue  # cut short by a kill, or of another version: that picture is done again
+
+    def explain(self, made_with: Mapping[str, dict[str, Any]]) -> None:
+        """Note what identities stand for, where it is not known yet; to be called after ``known``.
+
+        Raises OSError or MediaError where it cannot be written.
+        """
+        new = {key: value for key, value in made_with.items() if key not in self.made_with}
+        common = {"output": "", "status": "options"}  # whoever reads the lines looks for these
+        lines = ({**common, "identity": key, _MADE_WITH: value} for key, value in new.items())
+        self._lines.add(json.dumps(line) + "\n" for line in lines)
+        self.made_with |= new
 
     def add(self, records: Sequence[ImageRecord]) -> None:
         """Note what has ended. Raises OSError or MediaError where it cannot be written."""
@@ -243,4 +265,6 @@ def _number(part: str) -> int:
 
 def _line(record: ImageRecord) -> str:
     fields: dict[str, Any] = vars(record)
-    return json.dumps({key: value for key, value in fields.items() if value is not None}) + "\n"
+    optional = ("error", "is_new")
+    kept = {key: value for key, value in fields.items() if value or key not in optional}
+    return json.dumps(kept) + "\n"

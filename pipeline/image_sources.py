@@ -41,7 +41,7 @@ def find_images(sources: Sequence[str], *, without: str | None = None) -> Iterat
         storage = storage_for(source)
         path = storage.resolved(source)
         if storage.is_folder(path):
-            yield from _some(_below(storage, path, without), _nothing_in(source))
+            yield from _pictures(_below(storage, path, without), source)
         elif storage.is_file(path):
             if path.lower().endswith(LIST_SUFFIXES):
                 yield from _some(_listed(storage, path), f"{source}: a list without a picture")
@@ -152,5 +152,15 @@ def _some(found: Iterator[StoredFile], otherwise: str) -> Iterator[StoredFile]:
         raise InputError(otherwise)
 
 
-def _nothing_in(source: str) -> str:
-    return f"{source}: no pictures in this folder ({', '.join(sorted(PICTURE_SUFFIXES))})"
+def _pictures(found: Iterator[StoredFile], source: str) -> Iterator[StoredFile]:
+    """Yield all of a folder; raise InputError where no picture is among it, and say what is."""
+    none, first = True, None
+    for each in found:
+        none = none and each.problem is not None
+        first = first or each
+        yield each
+    if first is not None and first.problem and not first.name:  # the folder cannot be listed
+        raise InputError(first.problem)
+    if none:
+        nothing = f"{source}: no pictures in this folder ({', '.join(sorted(PICTURE_SUFFIXES))})"
+        raise InputError(f"{nothing}; {first.problem}" if first else nothing)

@@ -32,6 +32,10 @@ class OutputTask:
     """Digest of the source that the existing file was made from; None: it is to be made."""
     size: int = 0
     """Size of the existing file, in bytes."""
+    is_new: bool = False
+    """Whether nothing was there of its name when a run that has not recorded its end began it."""
+    is_whole: bool = False
+    """Whether such a run has written it: it is there, and appears whole or not at all."""
 
 
 @dataclass(frozen=True)

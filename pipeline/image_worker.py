@@ -227,7 +227,9 @@ class _Result:
         """Keep the outputs that were made from this very content."""
         self._digest = digest
         for output in self._task.outputs:
-            if output.made_from == digest:
+            if output.is_whole and (size := storage_for(output.path).size(output.path)):
+                self._ended[output.path] = OutputResult(output.path, size, reused=True)
+            elif output.made_from == digest:
                 self._ended[output.path] = OutputResult(output.path, output.size, reused=True)
 
     def done(self, output: OutputTask, size: int) -> None:

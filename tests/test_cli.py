@@ -161,6 +161,7 @@ def test_training_without_weights_and_network_names_both_ways(photos: Path, tmp_
     [
         (("--workers", "1:two"), "--workers 1:two"),
         (("--workers", "2:1"), "--workers 2:1"),
+        (("--workers", "0"), "--workers 0: 1 or more"),
         (("--average", "1"), "average 1"),
         (("--stability-weight", "-1"), "stability_weight -1"),
         (("--architecture", "texture", "--width", "32", "--stability-weight", "1"), "new noise"),

@@ -30,7 +30,7 @@ def _job(output: str, max_pixels: int = 1_000_000) -> StylizeImages:
 
 def _pair(
     folder: Path, name: str, before: tuple[int, ...], after: tuple[int, ...]
-) -> tuple[str, str]:
+) -> tuple[str, list[str]]:
     """A source of 60x40, and its output twice as large, as upscaling makes it."""
     source = folder / "in" / name
     for path, color, size in (
@@ -39,7 +39,7 @@ def _pair(
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", size, color).save(path)
-    return str(source), name
+    return str(source), [name]
 
 
 def _sheet(path: Path) -> NDArray[np.int16]:
@@ -71,6 +71,34 @@ def test_two_pairs_in_a_row_each_before_and_after(tmp_path: Path) -> None:
     assert all(_is(second[column], color) for column, color in shown)
 
 
+def test_pictures_in_several_styles_have_a_row_each_with_all_of_them(tmp_path: Path) -> None:
+    source, names = _pair(tmp_path, "a.png", RED, GREEN)
+    _, more = _pair(tmp_path, "a-2.png", RED, BLUE)
+    output = str(tmp_path / "out")
+    write_sheet([(source, [*names, *more])] * 2, _folder(output), _job(output))
+    sheet = _sheet(tmp_path / "out" / "sheet.jpg")
+    width = CELL * 60 // 40
+    assert sheet.shape == (GAP + 2 * (CELL + GAP), GAP + 3 * (width + GAP), 3)
+    columns = [GAP + number * (width + GAP) + width // 2 for number in range(3)]
+    for row in (GAP + CELL // 2, GAP + CELL + GAP + CELL // 2):
+        shown = zip(columns, (RED, GREEN, BLUE), strict=True)
+        assert all(_is(sheet[row][column], color) for column, color in shown)
+
+
+def test_of_many_styles_four_are_shown_and_they_take_turns(tmp_path: Path) -> None:
+    colors = [(40 * number, 0, 0) for number in range(6)]
+    pairs = [_pair(tmp_path, f"{n}.png", RED, color) for n, color in enumerate(colors)]
+    names = [name for _, each in pairs for name in each]
+    output = str(tmp_path / "out")
+    write_sheet([(pairs[0][0], names)] * 2, _folder(output), _job(output))
+    sheet = _sheet(tmp_path / "out" / "sheet.jpg")
+    width = CELL * 60 // 40
+    columns = [GAP + number * (width + GAP) + width // 2 for number in range(1, 5)]
+    rows = (GAP + CELL // 2, GAP + CELL + GAP + CELL // 2)
+    for row, shown in zip(rows, (colors[:4], colors[4:] + colors[:2]), strict=True):
+        assert all(_is(sheet[row][x], color) for x, color in zip(columns, shown, strict=True))
+
+
 def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     sample = [_pair(tmp_path, f"{number}.png", RED, GREEN) for number in range(4)]
     Path(sample[0][0]).write_bytes(b"no picture")
@@ -86,7 +114,7 @@ def test_without_a_picture_there_is_no_sheet_and_a_warning(
 ) -> None:
     output = str(tmp_path / "out")
     with caplog.at_level(logging.WARNING):
-        write_sheet([("/none/a.png", "a.png")], _folder(output), _job(output))
+        write_sheet([("/none/a.png", ["a.png"])], _folder(output), _job(output))
     assert "no picture to show" in caplog.text
     assert not (tmp_path / "out").exists()
 
@@ -97,7 +125,7 @@ def test_a_very_long_picture_does_not_make_the_sheet_unreadable(tmp_path: Path) 
     (tmp_path / "out").mkdir()
     Image.new("RGB", (3000, 2), GREEN).save(tmp_path / "out" / "in.png")
     output = str(tmp_path / "out")
-    write_sheet([(str(source), "in.png")], _folder(output), _job(output))
+    write_sheet([(str(source), ["in.png"])], _folder(output), _job(output))
     height, width, _ = _sheet(tmp_path / "out" / "sheet.jpg").shape
     assert width < 20 * height
 
@@ -109,7 +137,7 @@ def test_a_sheet_goes_into_a_bucket() -> None:
     Image.new("RGB", (60, 40), RED).save(file, "PNG")
     for path in ("memory://sheets/in/a.png", f"{output}/a.png"):
         storage.write(path, file.getvalue())
-    write_sheet([("memory://sheets/in/a.png", "a.png")], _folder(output), _job(output))
+    write_sheet([("memory://sheets/in/a.png", ["a.png"])], _folder(output), _job(output))
     with Image.open(io.BytesIO(storage.read(f"{output}/sheet.jpg"))) as image:
         assert image.height == GAP + CELL + GAP
     for found in list(storage.walk("memory://sheets")):

@@ -19,6 +19,7 @@ from pipeline.storage import LocalStorage, StoredFile
 
 SOURCE = StoredFile("/in/a.jpg", "a.jpg", 100, "version", "/in/a.jpg")
 DONE = ImageRecord("a.jpg", "/in/a.jpg", "version", "as asked", "digest", 5, "done")
+BEGUN = ImageRecord("a.jpg", "/in/a.jpg", "version", "as asked", is_new=True)
 
 
 @pytest.fixture
@@ -165,6 +166,11 @@ def _known(**changes: Any) -> ImageRecord:
         (_known(status="begun", identity="otherwise"), 5, "refused"),
         (_known(status="failed", digest="digest", size=0), 5, "missing"),
         (_known(status="failed", digest="digest", size=0), None, "missing"),
+        (BEGUN, 5, "whole"),  # killed between the picture and its record
+        (BEGUN, 0, "missing"),
+        (BEGUN, None, "missing"),
+        (replace(BEGUN, version="other"), 5, "missing"),
+        (replace(BEGUN, identity="otherwise"), 5, "refused"),
     ],
 )
 def test_what_lies_in_the_output_folder_is_judged_by_its_record(
@@ -178,9 +184,35 @@ def test_what_lies_in_the_output_folder_is_judged_by_its_record(
     failed, tasks = list(plan.failures()), list(plan.tasks(_folder(tmp_path)))
     assert len(failed) == (verdict == "refused")
     assert plan.reused() == (verdict == "reused")
-    assert plan.waiting() == len(tasks) == (verdict in ("missing", "unsure"))
+    assert plan.waiting() == len(tasks) == (verdict in ("missing", "unsure", "whole"))
     for task in tasks:
-        assert task.outputs[0].made_from == ("digest" if verdict == "unsure" else None)
+        (output,) = task.outputs
+        assert output.made_from == ("digest" if verdict == "unsure" else None)
+        assert output.is_whole == (verdict == "whole")
+        assert output.is_new == (size is None or verdict == "whole")
+
+
+@pytest.mark.parametrize(
+    ("known", "size", "words"),
+    [
+        (_known(identity="before"), 5, "was made with another --strength and --quality"),
+        (_known(identity="of an earlier version"), 5, "was made otherwise"),
+        (None, 5, "was made otherwise"),
+        (DONE, 6, "was changed since it was made"),
+        (_known(source="/in/b.jpg"), 5, "was made from another file"),
+    ],
+)
+def test_a_refused_output_is_told_with_what_is_otherwise(
+    plan: ImagePlan, tmp_path: Path, known: ImageRecord | None, size: int, words: str
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(bytes(size))
+    _add(plan, [SOURCE])
+    plan.remember([known] if known else [])
+    now = {"--style": "x", "--strength": 1.0, "--quality": 95}
+    before = {"--style": "x", "--strength": 0.5}
+    plan.judge(_folder(tmp_path), {"as asked": now, "before": before})
+    ((_, _, problem),) = plan.failures()
+    assert problem == f"{tmp_path}/a.jpg exists and {words}; --overwrite replaces it"
 
 
 @pytest.mark.parametrize(
@@ -191,6 +223,7 @@ def test_what_lies_in_the_output_folder_is_judged_by_its_record(
         (_known(size=4), {"overwrite": True}, "missing"),
         (DONE, {"overwrite": True}, "reused"),  # there is nothing to replace
         (DONE, {"resume": False}, "missing"),
+        (BEGUN, {"resume": False}, "missing"),
         (None, {"resume": False}, "refused"),
         (_known(identity="otherwise"), {"resume": False}, "refused"),
     ],
@@ -292,15 +325,15 @@ def _plan_on_a_small_disk() -> None:
 
 def test_a_sample_is_spread_evenly_and_leaves_out_what_has_no_output(plan: ImagePlan) -> None:
     _add(plan, [_file(f"{number:02}.jpg") for number in reversed(range(40))])
-    assert list(plan.sample(4)) == [(f"/in/{n:02}.jpg", f"{n:02}.jpg") for n in (0, 10, 20, 30)]
+    assert list(plan.sample(4)) == [(f"/in/{n:02}.jpg", [f"{n:02}.jpg"]) for n in (0, 10, 20, 30)]
     assert len(list(plan.sample(50))) == 40
     with ImagePlan() as other:
         _add(other, [_file("a.jpg"), _file("b.ending"), _file("c", problem="c: broken")])
-        assert list(other.sample(12)) == [("/in/a.jpg", "a.jpg")]
+        assert list(other.sample(12)) == [("/in/a.jpg", ["a.jpg"])]
 
 
-def test_in_a_sample_of_several_styles_each_has_its_turn(plan: ImagePlan) -> None:
+def test_a_sample_has_all_styles_of_each_input(plan: ImagePlan) -> None:
     _add(plan, [_file(f"{n}.jpg") for n in range(4)], _names(styles=("wave", "candy")))
-    shown = [name for _, name in plan.sample(4)]
-    assert len(shown) == 4
-    assert sum("wave" in name for name in shown) == sum("candy" in name for name in shown) == 2
+    assert list(plan.sample(2)) == [
+        (f"/in/{n}.jpg", [f"{n}-wave.jpg", f"{n}-candy.jpg"]) for n in (0, 2)
+    ]

@@ -74,6 +74,26 @@ def test_records_are_known_to_the_next_run_in_their_order(folder: str) -> None:
     assert _known(folder) == runs[0] + runs[1]
 
 
+def test_what_identities_stand_for_is_kept_once_and_known_to_the_next_run(folder: str) -> None:
+    first, second = {"--strength": 0.5}, {"--strength": 1.0}
+    runs: list[dict[str, dict[str, float]]] = [
+        {"one": first},
+        {"one": first},
+        {"one": {"changed": 0}, "two": second},
+    ]
+    for new in runs:
+        run = _records(folder)
+        known = list(run.known())
+        run.explain(new)
+        run.add([RECORD])
+        run.close()
+    assert known == [RECORD] * 2
+    last = _records(folder)
+    assert list(last.known()) == [RECORD] * 3
+    last.close()
+    assert last.made_with == {"one": first, "two": second}
+
+
 def test_a_folder_without_records_knows_nothing(folder: str) -> None:
     assert _known(folder) == []
 

@@ -83,6 +83,28 @@ def test_a_folder_without_pictures_is_refused_with_the_endings_of_pictures(folde
         list(find_images([f"{folder}/texts"]))
 
 
+def test_a_folder_with_nothing_but_a_loop_of_links_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "loop").symlink_to(tmp_path)
+    with pytest.raises(InputError) as caught:
+        list(find_images([str(tmp_path)]))
+    assert str(caught.value).startswith(f"{tmp_path}: no pictures in this folder (")
+    assert str(caught.value).endswith(f"); {tmp_path}/deep/loop: links to a folder above it")
+    (tmp_path / "a.jpg").touch()
+    assert [bool(each.problem) for each in find_images([str(tmp_path)])] == [False, True]
+
+
+def test_a_folder_that_cannot_be_listed_is_refused_with_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=rf"^{tmp_path}: cannot be listed \(Permission denied\)$"):
+        list(find_images([str(tmp_path)]))
+
+
 def test_the_output_folder_is_no_source_unless_it_is_the_source_itself(folder: str) -> None:
     inside = {name: path for name, path in _found(folder).items() if not name.startswith("x/y/")}
     assert _found(folder, without=f"{folder}/x/y") == inside

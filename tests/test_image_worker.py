@@ -14,7 +14,7 @@ from PIL import Image
 
 from nst_core.style_library import Style, find_style
 from nst_core.stylizer import Stylizer
-from pipeline.image_task import ImageResult, ImageSettings, ImageTask, OutputTask
+from pipeline.image_task import ImageResult, ImageSettings, ImageTask, OutputResult, OutputTask
 from pipeline.image_worker import ImageWorker
 from tests.media import moving_picture
 
@@ -241,6 +241,22 @@ def test_an_output_is_reused_only_where_it_was_made_from_the_very_content(
     assert (output.read_bytes() == b"made earlier") == same
     assert result.outputs[0].size == (7 if same else output.stat().st_size)
     assert result.digest == _digest(str(source))
+
+
+def test_an_output_that_a_killed_run_has_written_is_reused_with_its_size(tmp_path: Path) -> None:
+    source, output = _source(tmp_path, 0), tmp_path / "out.png"
+    task = ImageTask(
+        0, str(source), (OutputTask("wave", str(output), is_new=True, is_whole=True),), 9, "v"
+    )
+    output.write_bytes(b"made earlier")
+    network = Negative()
+    (result,) = _worker(network).process([task])
+    assert result.outputs == (OutputResult(str(output), size=12, reused=True),)
+    assert (result.digest, network.shapes) == (_digest(str(source)), [])
+    output.unlink()  # gone since the run was planned
+    (result,) = _worker(network).process([task])
+    assert not result.outputs[0].reused
+    assert output.exists()
 
 
 def test_of_several_outputs_only_those_made_otherwise_are_made(tmp_path: Path) -> None:

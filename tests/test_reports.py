@@ -10,6 +10,7 @@ from PIL import Image
 
 from jobs.cli.reports import tell_images
 from jobs.image_report import StylizeImagesReport
+from nst_core.style_library import Style
 from nst_core.wording import quoted
 from tests.command_line import Ended, nst
 from tests.media import make_clip, moving_picture
@@ -32,15 +33,51 @@ def _stylize(*options: str, output: str = "out dir") -> Ended:
     return nst("stylize", "images", "my photos", "-o", output, *HERE, *options)
 
 
-def test_pictures_made_otherwise_are_one_line_and_a_count(here: Path) -> None:
+@pytest.mark.parametrize(
+    ("changed", "option"),
+    [
+        (("--strength", "0.5"), "--strength"),
+        (("--quality", "80"), "--quality"),
+        (("--strength", "0.5", "--keep-colors"), "--strength and --keep-colors"),
+        (("--max-side", "32"), "--max-side"),
+    ],
+)
+def test_pictures_made_with_another_option_are_one_line_with_its_name_and_a_count(
+    changed: tuple[str, ...], option: str, here: Path
+) -> None:
     assert _stylize().code == 0
+    ended = _stylize(*changed)
+    assert ended.code == 2  # nothing was started
+    (line,) = ended.error.splitlines()
+    assert line == (
+        f"error: {here}/out dir/a 0.jpg exists and was made with another {option}; --overwrite "
+        "replaces it; and 19 pictures more alike (report.json or --report FILE lists them)"
+    )
+
+
+def test_where_some_pictures_are_new_the_code_is_1(here: Path) -> None:
+    assert _stylize().code == 0
+    Path("out dir", "a 0.jpg").unlink()
     ended = _stylize("--strength", "0.5")
     assert ended.code == 1
-    first, rest = ended.error.splitlines()
-    assert first.endswith("out dir/a 0.jpg exists and was made otherwise; --overwrite replaces it")
-    assert "the same of 19 pictures more: " in rest
-    assert "exists and was made otherwise; --overwrite replaces it (report.json" in rest
-    assert "a 1" not in rest
+    assert "1 picture done, 0 reused, 19 failed" in ended.out
+
+
+def test_another_style_is_named(here: Path, style: Style, lean_style: Style) -> None:
+    for chosen, code in ((style, 0), (lean_style, 2)):
+        ended = nst(
+            *("stylize", "images", "my photos/a 0.jpg", "-o", "out", "--workers", "0", "-q"),
+            *("--engine", "torch", "--style", str(chosen.path)),
+        )
+        assert ended.code == code
+    assert "exists and was made with another --style; " in ended.error
+
+
+def test_pictures_in_several_styles_are_counted_as_such(here: Path, style: Style) -> None:
+    ended = _stylize("--style", str(style.path), "--sheet")
+    assert ended.code == 0
+    assert "out dir: 20 pictures in 2 styles done, 0 reused, 0 failed" in ended.out
+    assert len(list(Path("out dir").rglob("a *.jpg"))) == 40
 
 
 def test_other_reasons_keep_their_lines(here: Path) -> None:
@@ -48,8 +85,8 @@ def test_other_reasons_keep_their_lines(here: Path) -> None:
         Path("my photos", f"bad {number}.jpg").write_text("no picture")
     assert _stylize().error.count("\n") == 3
     lines = _stylize("--strength", "0.5").error.splitlines()
-    assert [line.startswith("error: the same of 19 ") for line in lines].count(True) == 1
-    assert len(lines) == 2 + 3
+    assert ["; and 19 pictures more alike (" in line for line in lines].count(True) == 1
+    assert len(lines) == 1 + 3
 
 
 def test_films_made_otherwise_are_one_line_and_a_count(here: Path) -> None:
@@ -60,9 +97,9 @@ def test_films_made_otherwise_are_one_line_and_a_count(here: Path) -> None:
     assert nst(*arguments).code == 0
     ended = nst(*arguments, "--strength", "0.5")
     assert ended.code == 2
-    first, rest = ended.error.splitlines()
-    assert "out/f 0.mp4 exists and was made with another --strength; " in first
-    assert "the same of 6 films more: exists and was made with another --strength; " in rest
+    (line,) = ended.error.splitlines()
+    assert "out/f 0.mp4 exists and was made with another --strength; " in line
+    assert "; and 6 films more alike (--json lists them)" in line
 
 
 def test_a_rate_is_told_only_of_what_was_done(here: Path) -> None:
@@ -79,9 +116,8 @@ def test_the_like_of_a_million_pictures_is_told_at_once(
     for number in range(report.total):
         report.fail(f"in/{number}.jpg", f"out/{number}-wave.jpg exists and was made otherwise")
     tell_images(report, "out", json=True)
-    first, rest = capsys.readouterr().err.splitlines()
-    assert first == "error: out/0-wave.jpg exists and was made otherwise"
-    assert "the same of 199999 pictures more: exists and was made otherwise (" in rest
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: out/0-wave.jpg exists and was made otherwise; and 199999 ")
 
 
 @pytest.mark.parametrize(

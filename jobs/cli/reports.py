@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _MOST_REASONS = 20
 _MOST_ALIKE = 5
 """Lines that differ in nothing but the file."""
+_OF_THE_RUN = "exists and "
+"""Beginning of a reason that lies in this run's options, not in one of the files."""
 _LISTED = {"pictures": "(report.json or --report FILE lists them)", "films": "(--json lists them)"}
 _ELLIPSIS = "..."
 
@@ -30,8 +32,10 @@ def tell_images(report: StylizeImagesReport, output: str, *, json: bool) -> None
     if not json:
         rate = f" ({report.images_per_second:.1f} pictures/s)" if report.done else ""
         how = f", {report.engine}" if report.engine.startswith("hybrid") else ""
+        each = report.styles_per_image
+        styles = f" in {counted(each, 'styles')}" if each > 1 else ""
         console.say(
-            f"{output}: {counted(report.done, 'pictures')} done, {report.reused} reused, "
+            f"{output}: {counted(report.done, 'pictures')}{styles} done, {report.reused} reused, "
             f"{report.failed} failed, {report.seconds:.1f} s{rate}{how}"
         )
 
@@ -42,12 +46,12 @@ def _note_all(kind: str, told: list[tuple[str, str]], things: str) -> None:
     for path, line in told:
         alike.setdefault(_reason(path, line), []).append(line)
     for reason, lines in islice(alike.items(), _MOST_REASONS):
-        shown = lines if len(lines) <= _MOST_ALIKE else lines[:1]
-        for line in shown:
+        is_singly = len(lines) <= (1 if reason.startswith(_OF_THE_RUN) else _MOST_ALIKE)
+        for line in lines if is_singly else ():
             console.note(_printable(f"{kind}: {line}"))
-        if len(shown) < len(lines):
-            more = counted(len(lines) - 1, things)
-            console.note(_printable(f"{kind}: the same of {more} more: {reason} {_LISTED[things]}"))
+        if not is_singly:
+            more = f"and {counted(len(lines) - 1, things)} more alike {_LISTED[things]}"
+            console.note(_printable(f"{kind}: {lines[0]}; {more}"))
     if len(alike) > _MOST_REASONS:
         rest = sum(map(len, islice(alike.values(), _MOST_REASONS, None)))
         console.note(f"{kind}: the like of {counted(rest, things)} more {_LISTED[things]}")

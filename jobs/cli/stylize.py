@@ -270,5 +270,7 @@ def _stylize_images(job: StylizeImages, json: bool) -> None:
         report = stylize_images(job, show)
     console.report(asdict(report), as_json=json)
     reports.tell_images(report, job.output, json=json)
+    if report.nothing_started:
+        raise typer.Exit(console.WRONG_USE)
     if report.failed:
         raise typer.Exit(console.SOME_FAILED)
