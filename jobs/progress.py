@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+
+_SECONDS_NEEDED = 10.0
+_MARKS_NEEDED = 3
+"""Ends of work, at different times, before which an estimate would be a guess."""
+_SECONDS_BETWEEN_MARKS = 0.5
+_SECONDS_LOOKED_AT = 300.0
+"""Long enough to be smooth, short enough for a machine that gets other work."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,9 @@ class Progress:
     per_second: float | None = None
     """How many units this run does in a second; None where the job does not measure it."""
     seconds_left: float | None = None
-    """An estimate; None as long as there is nothing to base it on."""
+    """An estimate; None as long as there is not enough to base it on."""
+    estimates: bool = False
+    """Whether the job estimates by itself what is left: where it does not yet, nobody should."""
     is_all: bool = True
     """Whether ``total`` is known to be all that is to be done."""
     news: str = ""
@@ -47,26 +57,35 @@ def ignore_progress(progress: Progress) -> None:
     """The OnProgress of those who do not look."""
 
 
-@dataclass
 class Pace:
-    """How fast a run goes: what it has done itself, and since when."""
+    """How fast a run goes: what it has done itself, of late, by a monotonic clock."""
 
-    done: int = 0
-    began: float | None = None
-    """When its first worker began, in seconds of a monotonic clock; None before."""
+    def __init__(self) -> None:
+        self._done = 0
+        self._marks: deque[tuple[float, int]] = deque()
+        """Moments, and what was done up to each; the first is when the first worker began."""
 
-    def add(self, done: int, *, began: float) -> None:
+    def add(self, done: int, *, began: float, now: float) -> None:
         """Count what has been done by work that began then."""
-        self.done += done
-        self.began = began if self.began is None else min(self.began, began)
+        self._done += done
+        if not self._marks:
+            self._marks.append((began, 0))
+        elif self._marks[0][1] == 0:  # still the first
+            self._marks[0] = (min(began, self._marks[0][0]), 0)
+        if done and now - self._marks[-1][0] >= _SECONDS_BETWEEN_MARKS:
+            self._marks.append((now, self._done))
+        while len(self._marks) > 2 and self._marks[1][0] <= now - _SECONDS_LOOKED_AT:
+            self._marks.popleft()
 
     def per_second(self, now: float) -> float | None:
-        """Return the average up to ``now``; None where nothing has been done."""
-        if self.began is None or not self.done or now <= self.began:
+        """Return the average of the last minutes up to ``now``; None where nothing is done."""
+        if not self._done or now <= self._marks[0][0]:
             return None
-        return self.done / (now - self.began)
+        since, before = self._marks[0]
+        return (self._done - before) / (now - since)
 
     def seconds_left(self, rest: int, now: float) -> float | None:
-        """Estimate how long ``rest`` more will take; None where nothing has been done."""
+        """Estimate how long ``rest`` more will take; None until enough is measured."""
         rate = self.per_second(now)
-        return rest / rate if rate else None
+        is_enough = len(self._marks) > _MARKS_NEEDED and now - self._marks[0][0] >= _SECONDS_NEEDED
+        return rest / rate if rate and is_enough else None

@@ -186,8 +186,7 @@ def _work(
     ):
         units = run.units(pool.workers)
         for outcome in pool.run(units):
-            run.pace.add(0, began=outcome.began)
-            run.accept(list(units.results(outcome)))
+            run.accept(list(units.results(outcome)), began=outcome.began)
         run.report.engine, run.report.workers = pool.engine() or "none", pool.workers
 
 
@@ -217,7 +216,7 @@ class _Run:
         self._folder = folder
         self._records = records
         self._on_progress = on_progress
-        self.pace = Pace()
+        self._pace = Pace()
         self.folder = folder.path
         self.waiting = plan.waiting()
         self.reads_uris = plan.reads_uris()
@@ -241,7 +240,7 @@ class _Run:
     def units(self, workers: int) -> ImageUnits:
         return ImageUnits(self._plan.tasks(self._folder), self.waiting, workers, self._begin)
 
-    def accept(self, results: Sequence[tuple[ImageTask, ImageResult]]) -> None:
+    def accept(self, results: Sequence[tuple[ImageTask, ImageResult]], *, began: float) -> None:
         """Record what has become of pictures, count each, tell of it."""
         lines = [
             self._ended(task, output, result.digest)
@@ -254,10 +253,12 @@ class _Run:
         except (OSError, MediaError) as error:  # a full disk: they will be done again
             problem = f"done, but not recorded ({_reason(error)})"
         for task, result in results:
-            self._count(task, result, problem)
+            is_done = self._count(task, result, problem)
+            self._pace.add(int(is_done), began=began, now=time.monotonic())
             self._tell()
 
-    def _count(self, task: ImageTask, result: ImageResult, problem: str | None) -> None:
+    def _count(self, task: ImageTask, result: ImageResult, problem: str | None) -> bool:
+        """Count a picture; returns whether it is one that was made now."""
         report = self.report
         report.network_seconds = round(report.network_seconds + result.network_seconds, 6)
         for note in result.notes:
@@ -277,15 +278,21 @@ class _Run:
             report.reused += 1
         else:
             report.done += 1
-            self.pace.done += 1
+            return True
+        return False
 
     def _tell(self) -> None:
         report, now = self.report, time.monotonic()
         done = report.done + report.reused + report.failed
-        rate = self.pace.per_second(now)
-        left = self.pace.seconds_left(report.total - done, now)
         self._on_progress(
-            Progress(done, report.total, "pictures", per_second=rate, seconds_left=left)
+            Progress(
+                done,
+                report.total,
+                "pictures",
+                per_second=self._pace.per_second(now),
+                seconds_left=self._pace.seconds_left(report.total - done, now),
+                estimates=True,
+            )
         )
 
     def _begin(self, tasks: Sequence[ImageTask]) -> None:

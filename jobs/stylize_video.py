@@ -137,7 +137,8 @@ class _Batch:
         """Keep what a worker has done."""
         key, _ = outcome.key
         run = self._runs[key]
-        self._pace.add(run.accept(outcome), began=outcome.began)
+        frames = run.accept(outcome)
+        self._pace.add(frames, began=outcome.began, now=time.monotonic())
         if run.complete:
             self._write(run)
         self._on_progress(self._progress())
@@ -195,5 +196,6 @@ class _Batch:
             ),
             per_second=self._pace.per_second(now),
             seconds_left=self._pace.seconds_left(total - done, now) if all_known else None,
+            estimates=True,
             is_all=all_known,
         )

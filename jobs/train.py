@@ -93,7 +93,9 @@ def _tell_how_long(
         return StepTimes(None)
     told = estimated_seconds_a_step(plan)
     steps = plan.settings.steps
-    on_progress(Progress(first_step, steps, "steps", seconds_left=told * (steps - first_step)))
+    left = None if told is None else told * (steps - first_step)
+    news = "" if left else "other work is at the processors: the time left is told in a few steps"
+    on_progress(Progress(first_step, steps, "steps", seconds_left=left, estimates=True, news=news))
     return StepTimes(told)
 
 
@@ -297,7 +299,7 @@ def _progress(line: dict[str, Any], steps: int, times: StepTimes) -> Progress:
     news = times.correction(steps - done)
     each = times.seconds_a_step
     left = None if each is None else each * (steps - done)
-    return Progress(done, steps, "steps", note, seconds_left=left, news=news)
+    return Progress(done, steps, "steps", note, seconds_left=left, estimates=True, news=news)
 
 
 def _report(job: TrainGenerator, plan: TrainingPlan, first_step: int) -> TrainingReport:

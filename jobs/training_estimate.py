@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 
+import psutil
 import torch
 
 from jobs.training_plan import TrainingPlan, build_trainer
@@ -20,6 +21,10 @@ _SECONDS_OF_TRIES = 3.0
 _STEPS_TIMED = 30
 """Latest steps whose median says how long the rest will take."""
 _STEPS_TO_JUDGE_BY = 5
+_SECONDS_TO_SEE_OTHERS = 0.5
+"""Processors' times are counted in hundredths of a second."""
+_OTHERS_SHARE_BORNE = 0.25
+"""Of the processors' time."""
 _FACTOR_WORTH_TELLING = 1.5
 _SECONDS_WORTH_TELLING = 30.0
 
@@ -37,8 +42,8 @@ class StepTimes:
 
     @property
     def seconds_a_step(self) -> float | None:
-        """What a step takes: measured, or else as it was told."""
-        return median(self._recent) if self._recent else self._told
+        """What a step takes: as a few of them were measured, or else as it was told."""
+        return self._told if len(self._recent) < _STEPS_TO_JUDGE_BY else median(self._recent)
 
     def correction(self, steps_left: int) -> str:
         """What to say where the steps take far longer or shorter than was told; said once."""
@@ -59,10 +64,11 @@ class StepTimes:
         )
 
 
-def _seconds_a_step(plan: TrainingPlan) -> float:
+def _seconds_a_step(plan: TrainingPlan) -> float | None:
     """Time a step of one worker on this machine's CPUs; all the steps of a plan are alike.
 
-    The fastest of a few: beside other work, single steps can take many times as long.
+    The fastest of a few: single steps can take many times as long. None where other work has so
+    much of the processors that all of them do.
     For the first style alone: how many there are does not matter to a step.
     """
     first = replace(
@@ -77,16 +83,40 @@ def _seconds_a_step(plan: TrainingPlan) -> float:
     pictures = torch.rand(plan.settings.batch_size, 3, size, size)
     batches = [Batch(tuple(range(len(pictures))), pictures)] * plan.settings.accumulate
     trainer.step(batches)  # warms up
+    others = _OthersWork()
     times = [time.monotonic()]
     while len(times) <= _STEPS_TRIED and times[-1] - times[0] < _SECONDS_OF_TRIES:
         trainer.step(batches)
         times.append(time.monotonic())
+    if times[-1] - times[0] >= _SECONDS_TO_SEE_OTHERS and others.share() > _OTHERS_SHARE_BORNE:
+        return None
     return min(end - start for start, end in pairwise(times))
 
 
-def estimated_seconds_a_step(plan: TrainingPlan) -> float:
+def estimated_seconds_a_step(plan: TrainingPlan) -> float | None:
     """Estimate a step of all workers, on this machine's CPUs alone.
 
-    They share the processors: two take as long for a step of twice the pictures.
+    They share the processors: two take as long for a step of twice the pictures. None where other
+    work has too much of them for an estimate.
     """
-    return _seconds_a_step(plan) * plan.workers[1]
+    each = _seconds_a_step(plan)
+    return None if each is None else each * plan.workers[1]
+
+
+class _OthersWork:
+    """How busy other processes keep this machine's processors, from now on."""
+
+    def __init__(self) -> None:
+        self._busy, self._own, self._start = _busy_seconds(), time.process_time(), time.monotonic()
+
+    def share(self) -> float:
+        """Return their part of all processors' time up to now."""
+        others = _busy_seconds() - self._busy - (time.process_time() - self._own)
+        seconds = max(1e-9, time.monotonic() - self._start)
+        return others / (seconds * (psutil.cpu_count() or 1))
+
+
+def _busy_seconds() -> float:
+    """Seconds that all processors together have worked since the machine started."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0))

@@ -56,6 +56,8 @@ class _AllStyles:
         """Frames of the styles that are through."""
         self._most = 0
         """Frames of all films in one style, as far as they are known."""
+        self._last: Progress | None = None
+        """What was shown last."""
 
     @contextmanager
     def style(self, name: str) -> Iterator[OnProgress]:
@@ -70,18 +72,20 @@ class _AllStyles:
             self._most = max(self._most, frames)
             done, total = self._before + progress.done, self._before + self._most * styles_left
             rate, seconds = progress.per_second, progress.seconds_left
-            self._on_progress(
-                replace(
-                    progress,
-                    done=done,
-                    total=total,
-                    note=f"style {name} ({number + 1} of {len(self._names)})",
-                    is_all=progress.is_all or number > 0,
-                    seconds_left=(total - done) / rate if rate and seconds is not None else None,
-                )
+            self._last = replace(
+                progress,
+                done=done,
+                total=total,
+                note=f"style {name} ({number + 1} of {len(self._names)})",
+                is_all=progress.is_all or number > 0,
+                seconds_left=(total - done) / rate if rate and seconds is not None else None,
             )
+            self._on_progress(self._last)
 
         yield show
         self._before += frames
-        if styles_left == 1 and frames < self._most:  # some were there already, or failed
-            self._on_progress(Progress(self._before, self._before, "frames"))
+        some_were_there_or_failed = frames < self._most
+        if styles_left == 1 and some_were_there_or_failed and self._last:
+            self._on_progress(
+                replace(self._last, done=self._before, total=self._before, files=(), note="")
+            )

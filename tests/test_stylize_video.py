@@ -467,9 +467,7 @@ def test_inputs_are_scanned_while_the_first_are_stylized(
     assert (events[-1].done, events[-1].total) == (144, 144)
     assert events[-1].per_second is not None
     assert events[-1].per_second > 0
-    middle = next(event for event in events if event.total == 144)
-    assert middle.seconds_left is not None
-    assert middle.seconds_left > 0
+    assert all(event.estimates for event in events)
 
 
 def test_progress_ends_with_all_frames_though_the_last_scan_ends_later(

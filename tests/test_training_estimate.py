@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import pytest
 
-from jobs.training_estimate import StepTimes
+from jobs import training_estimate
+from jobs.training_estimate import StepTimes, _OthersWork
+from jobs.training_plan import make_plan
+from jobs.training_specs import TrainGenerator
 
 
 def _times(told: float | None, *seconds: float) -> StepTimes:
@@ -50,5 +57,33 @@ def test_one_slow_step_is_no_reason() -> None:
 
 def test_what_was_told_stands_until_steps_are_measured() -> None:
     assert _times(3.0).seconds_a_step == 3.0
-    assert _times(3.0, 5.0, 7.0, 6.0).seconds_a_step == 6.0
-    assert _times(None).seconds_a_step is None
+    assert _times(3.0, 5.0, 7.0, 6.0).seconds_a_step == 3.0
+    assert _times(3.0, 5.0, 7.0, 6.0, 6.0, 6.0).seconds_a_step == 6.0
+    assert _times(None, 5.0, 7.0).seconds_a_step is None
+
+
+@pytest.mark.parametrize(("others", "is_told"), [(1.0, True), (4.0, False)])
+def test_beside_much_other_work_nothing_is_estimated(
+    others: float,
+    is_told: bool,
+    jobs: dict[str, TrainGenerator],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = iter((0.0, others))
+    monkeypatch.setattr(training_estimate, "_busy_seconds", lambda: next(seconds))
+    monkeypatch.setattr(training_estimate, "_SECONDS_TO_SEE_OTHERS", 0.0)
+    monkeypatch.setattr(training_estimate, "psutil", SimpleNamespace(cpu_count=lambda: 1))
+    clock = iter(range(100))  # each look at it a second later: four for the tries
+    monkeypatch.setattr(
+        training_estimate,
+        "time",
+        SimpleNamespace(monotonic=lambda: float(next(clock)), process_time=lambda: 0.0),
+    )
+    told = training_estimate.estimated_seconds_a_step(make_plan(jobs["johnson"]))
+    assert told == (1.0 if is_told else None)
+
+
+def test_what_other_processes_do_is_seen() -> None:
+    work = _OthersWork()
+    subprocess.run([sys.executable, "-c", "for _ in range(5_000_000): pass"], check=True)
+    assert work.share() > 0

@@ -179,7 +179,7 @@ class _Bars:
             total=progress.total,
             completed=progress.done,
             description=_without_empty(" ", progress.unit, _rate(progress), progress.note),
-            left=None if progress.per_second is None else _left(progress),
+            left=_left(progress) if progress.estimates else None,
         )
         names = {file.name for file in progress.files}
         for name in self._files.keys() - names:
@@ -214,11 +214,20 @@ class _PlainLines:
             if progress.total and progress.is_all
             else "",
             "" if has_ended else _rate(progress),
-            _left(progress) or f"{now - self._start:.0f} s",
+            self._time(progress, now, has_ended=has_ended),
             progress.note,
         )
         files = ", ".join(f"{file.name} {file.done} of {file.total}" for file in progress.files)
         note(_without_empty("; ", line, files))
+
+    def _time(self, progress: Progress, now: float, *, has_ended: bool) -> str:
+        """Say what is left, or else what it has taken so far.
+
+        At the end of what has a rate nothing: its summary has the time.
+        """
+        if has_ended and progress.per_second is not None:
+            return ""
+        return _left(progress) or f"{now - self._start:.0f} s"
 
 
 def _rate(progress: Progress) -> str:
