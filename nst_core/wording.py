@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 
@@ -25,6 +25,15 @@ def last_line(error: BaseException) -> str:
 def listed(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each row, its cells below those of the others; all have as many."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for *cells, last in rows:
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=False)]
+        yield "  ".join([*padded, last]).rstrip()
 
 
 def quoted(name: object) -> str:

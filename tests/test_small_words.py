@@ -18,6 +18,7 @@ from jobs.specs import Upscale
 from nst_core.errors import CheckpointError, InputError
 from nst_core.foreign_tensors import read_foreign
 from nst_core.style_library import bundled
+from nst_core.wording import columns
 from tests.command_line import nst
 from tests.media import make_clip, moving_picture
 
@@ -73,6 +74,23 @@ def test_a_style_is_shown_in_few_lines_and_its_training_when_asked_for() -> None
     assert "-v, or --json" in short.error
     assert "training:" in long.out.splitlines()
     assert "training" in json.loads(nst("styles", "show", "wave", "--json").out)
+
+
+def test_a_style_is_shown_without_a_word_of_python() -> None:
+    for name in ("wave", "pack", "x4", "pebble", "identity"):
+        for verbose in ((), ("-v",)):
+            out = nst(*verbose, "styles", "show", name).out
+            assert not any(word in out for word in ("None", "True", "False", "[", "'", "{}", "("))
+            assert all(line.partition(": ")[2] or line.endswith(":") for line in out.splitlines())
+    assert "clip_norm" not in nst("-v", "styles", "show", "wave").out  # it was not asked for
+
+
+def test_columns_stand_below_each_other_whatever_the_names() -> None:
+    lines = nst("styles", "list").out.splitlines()
+    texts = [line.split(maxsplit=1)[1] for line in lines]
+    assert len({len(line) - len(text) for line, text in zip(lines, texts, strict=True)}) == 1
+    assert list(columns([("a", "b", "c"), ("longer", "", "d")])) == ["a       b  c", "longer     d"]
+    assert list(columns([])) == []
 
 
 def test_the_list_gives_sizes_of_files_and_not_of_a_pack_for_each_of_its_styles() -> None:

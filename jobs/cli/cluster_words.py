@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nst_core.wording import counted
+from nst_core.wording import columns, counted
 
 if TYPE_CHECKING:
     from cluster.node_records import NodeRecord
-    from cluster.overview import Amounts, Overview
+    from cluster.overview import Amounts, Node, Overview
 
 _STATES = {
     "ALIVE": "at work",
@@ -39,20 +39,25 @@ def overview_lines(overview: Overview) -> Iterator[str]:
         f"cluster  {overview.address}: {counted(len(alive), 'nodes')}, "
         f"{counted(overview.drivers, 'commands')} at work"
     )
-    for node in overview.nodes:
-        role = "head" if node.is_head else "worker"
-        amounts = _amounts(node.free, node.total) if node.alive else "lost"
-        kind = f" ({node.gpu_type})" if node.gpu_type else ""
-        yield f"node     {role:7} {node.address:16} {node.host:20} {amounts}{kind}"
-    for actor in overview.actors:
-        if actor["class"] == _OF_A_JOB:
-            continue
-        what = "training" if _TRAINING in actor["class"] else "pictures or films"
-        state = _STATES.get(actor["state"], actor["state"].lower())
-        where = f"on {actor['node']}, process {actor['pid']}" if actor["pid"] else ""
-        yield f"worker   {state:16} {what:18} {where}".rstrip()
-    for job in overview.jobs:
-        yield f"job      {_job_state(job['status']):10} {job['id']:32} {job['command']}"
+    yield from columns(map(_node, overview.nodes))
+    yield from columns(_worker(each) for each in overview.actors if each["class"] != _OF_A_JOB)
+    yield from columns(
+        ("job    ", _job_state(job["status"]), job["id"], job["command"]) for job in overview.jobs
+    )
+
+
+def _node(node: Node) -> tuple[str, ...]:
+    role = "head" if node.is_head else "worker"
+    amounts = _amounts(node.free, node.total) if node.alive else "lost"
+    kind = f" ({node.gpu_type})" if node.gpu_type else ""
+    return "node   ", role, node.address, node.host, f"{amounts}{kind}"
+
+
+def _worker(actor: dict[str, Any]) -> tuple[str, ...]:
+    what = "training" if _TRAINING in actor["class"] else "pictures or films"
+    state = _STATES.get(actor["state"], actor["state"].lower())
+    where = f"on {actor['node']}, process {actor['pid']}" if actor["pid"] else ""
+    return "worker ", state, what, where
 
 
 def work_on(head: NodeRecord) -> list[str]:

@@ -16,7 +16,7 @@ import typer
 
 from jobs.cli import console, options
 from nst_core import __version__
-from nst_core.wording import quoted
+from nst_core.wording import columns, quoted
 
 if TYPE_CHECKING:
     from cluster.job_client import Job, JobRequest, Jobs
@@ -110,8 +110,8 @@ def list_jobs(address: _Url = None, json: options.Json = False) -> None:
     if json:
         console.print_json({"jobs": [asdict(job) for job in jobs]})
         return
-    for job in jobs:
-        console.say(f"{job.id:32}  {_state(job):14}  {_time(job.started):19}  {job.command}")
+    for line in columns((job.id, _state(job), _time(job.started), job.command) for job in jobs):
+        console.say(line)
 
 
 @app.command()

@@ -10,7 +10,7 @@ import typer
 
 from jobs.cli import console, options
 from jobs.specs import check_checkpoint_name
-from nst_core.wording import quoted
+from nst_core.wording import columns, quoted
 
 if TYPE_CHECKING:
     from nst_core.checkpoint_info import CheckpointInfo
@@ -45,6 +45,7 @@ def list_styles(json: options.Json = False) -> None:
             }
         )
         return
+    lines: dict[str, str] = {}
     for style in styles:
         assert style.info is not None
         assert style.path is not None
@@ -56,12 +57,14 @@ def list_styles(json: options.Json = False) -> None:
             f"learnt from {style.info.training.get('style_image', '')}"
         )
         strokes = f"strokes of {_listed(style.strokes)}, " if style.strokes else ""
-        console.say(f"{style.name:16} {style.info.architecture} of width {width}, {strokes}{rest}")
-    console.say(f"{IDENTITY:16} passes frames through, for checking a pipeline")
+        lines[style.name] = f"{style.info.architecture} of width {width}, {strokes}{rest}"
+    lines[IDENTITY] = "passes frames through, for checking a pipeline"
     for name in bundled("synthesize"):
-        console.say(f"{name:16} a texture, for `nst synthesize`")
+        lines[name] = "a texture, for `nst synthesize`"
     for name in bundled("upscale"):
-        console.say(f"{name:16} enlarges {find_style(name).scale} times, for `nst upscale`")
+        lines[name] = f"enlarges {find_style(name).scale} times, for `nst upscale`"
+    for line in columns(lines.items()):
+        console.say(line)
 
 
 @app.command()
@@ -247,7 +250,9 @@ def _most_important(style: Style, fields: dict[str, Any]) -> dict[str, Any]:
     """What is told of a style, in this order; its training and arguments with -v only."""
     info, training = style.info, fields.get("training", {})
     shown: dict[str, Any] = {"name": style.name}
-    if info is not None:
+    if info is None:
+        shown["network"] = "none: it passes frames through, for checking a pipeline"
+    else:
         width = info.arguments.get("width")
         shown["network"] = f"{info.architecture}, width {width}" if width else info.architecture
         if info.styles and not style.mixture:
@@ -313,10 +318,20 @@ def _closeness(info: CheckpointInfo) -> dict[str, str]:
 
 
 def _lines(fields: dict[str, Any], indent: str = "") -> list[str]:
+    """Say each field in a line, those of a field below it; nothing of those that are empty."""
     lines = []
     for key, value in fields.items():
+        name = f"{indent}{key}" if indent else key.replace("_", " ")
         if isinstance(value, dict):
-            lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
-        else:
-            lines.append(f"{indent}{key}: {value}")
+            lines += [f"{name}:", *_lines(value, indent + "  ")] if value else []
+        elif value not in (None, (), [], ""):
+            lines.append(f"{name}: {_in_words(value)}")
     return lines
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
