@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,10 +79,10 @@ def find_photos(content: Sequence[str]) -> list[Tensor]:
     return read_photos(find_content(content))
 
 
-def read_photos(paths: Sequence[str]) -> list[Tensor]:
+def read_photos(paths: Sequence[str], *, told: Container[str] = ()) -> list[Tensor]:
     """Read as many photographs as calibrating takes, evenly from ``paths``: 1 x 3 x H x W.
 
-    Those that cannot be read are left out, with a warning.
+    Those that cannot be read are left out, with a warning unless they are ``told`` elsewhere.
     """
     wanted = min(photos_wanted(), len(paths))
     photos = []
@@ -91,7 +91,8 @@ def read_photos(paths: Sequence[str]) -> list[Tensor]:
         try:
             photo = open_photo(read_content(path), name=path, shrink_towards=LONGEST_SIDE // 2)
         except MediaError as error:
-            _log.warning("not calibrated on: %s", error)
+            if path not in told:
+                _log.warning("not calibrated on: %s", error)
             continue
         photo.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BICUBIC)
         photos.append(to_tensor(photo))

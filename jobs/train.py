@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -32,6 +32,7 @@ from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.settings import ObjectiveSettings, TrainingSettings
 from nst_core.training import LOSS_NAMES, plain
 from nst_core.utf8_paths import is_utf8
+from nst_core.wording import counted
 from pipeline.shared_files import shared_files
 
 _log = logging.getLogger(__name__)
@@ -81,7 +82,8 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
         report = _report(job, plan, first_step)
         _save(job, plan, report, state)
         if isinstance(job, TrainStyle) and job.calibrate and not plan.info.draws_noise:
-            report = replace(report, eight_bit=_calibrate(job, plan, on_progress))
+            told = {photo["path"] for photo in report.unreadable}
+            report = replace(report, eight_bit=_calibrate(job, plan, told, on_progress))
     return report
 
 
@@ -130,16 +132,22 @@ def _save(job: TrainGenerator, plan: TrainingPlan, report: TrainingReport, train
 
 
 def _calibrate(
-    job: TrainStyle, plan: TrainingPlan, on_progress: OnProgress
+    job: TrainStyle, plan: TrainingPlan, told: Container[str], on_progress: OnProgress
 ) -> dict[str, dict[str, float]]:
     """Calibrate the new styles for 8 bits, and add that to the checkpoint.
 
-    The checkpoint is whole without it: whatever is in the way is a warning.
+    The checkpoint is whole without it: whatever is in the way is a warning. ``told`` are photos
+    that cannot be read and that the report names.
     """
     state, info = read_state(job.output)
     new = plan.info.styles if info.styles else ("",)
     try:
-        photos = read_photos(plan.photos)
+        photos = read_photos(plan.photos, told=told)
+        news = (
+            f"{job.output} is written; now it is calibrated for 8 bits, on "
+            f"{counted(len(photos), 'photographs')} (--no-calibrate leaves that out)"
+        )
+        on_progress(Progress(0, len(photos) * len(new), "photographs", news=news))
         found = eight_bit_of(job.output, state, info, new, photos, on_progress)
     except (InputError, EnvironmentProblem) as error:
         _log.warning("not calibrated for 8 bits: %s", error)

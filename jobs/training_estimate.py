@@ -88,7 +88,8 @@ def _seconds_a_step(plan: TrainingPlan) -> float | None:
     while len(times) <= _STEPS_TRIED and times[-1] - times[0] < _SECONDS_OF_TRIES:
         trainer.step(batches)
         times.append(time.monotonic())
-    if times[-1] - times[0] >= _SECONDS_TO_SEE_OTHERS and others.share() > _OTHERS_SHARE_BORNE:
+    seconds = times[-1] - times[0]
+    if seconds >= _SECONDS_TO_SEE_OTHERS and others.share(seconds) > _OTHERS_SHARE_BORNE:
         return None
     return min(end - start for start, end in pairwise(times))
 
@@ -107,12 +108,11 @@ class _OthersWork:
     """How busy other processes keep this machine's processors, from now on."""
 
     def __init__(self) -> None:
-        self._busy, self._own, self._start = _busy_seconds(), time.process_time(), time.monotonic()
+        self._busy, self._own = _busy_seconds(), time.process_time()
 
-    def share(self) -> float:
-        """Return their part of all processors' time up to now."""
+    def share(self, seconds: float) -> float:
+        """Return their part of all processors' time, which is of the last ``seconds``."""
         others = _busy_seconds() - self._busy - (time.process_time() - self._own)
-        seconds = max(1e-9, time.monotonic() - self._start)
         return others / (seconds * (psutil.cpu_count() or 1))
 
 

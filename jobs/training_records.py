@@ -187,5 +187,5 @@ def preview_photos(paths: Sequence[str]) -> list[Image.Image]:
             photo = open_photo(read_content(path), name=path, shrink_towards=_PREVIEW_SIDE)
             photos.append(ImageOps.fit(photo, _PREVIEW_SIZE, Image.Resampling.LANCZOS))
         except MediaError as error:
-            _log.warning("no preview of it: %s", error)
+            _log.info("no preview of it: %s", error)  # the training's report names it
     return photos

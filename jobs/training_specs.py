@@ -272,7 +272,7 @@ class TrainTexture(TrainGenerator):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.training.stability_weight:
-            raise InputError("stability_weight: a texture has no content that could move; use 0")
+            raise InputError("--stability-weight: a texture has no content that could move; use 0")
         if not 1 <= self.scales <= 8:
             raise InputError(f"--scales {self.scales}: 1 to 8 are allowed; the papers have 5 or 6")
         if self.texture_size is not None:

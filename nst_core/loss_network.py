@@ -18,16 +18,13 @@ from torch import Tensor, nn
 
 from nst_core.errors import LossNetworkError
 from nst_core.loss_network_check import is_original, probe_picture, what_is_wrong
+from nst_core.objective_layers import CONVOLUTIONS
 from nst_core.settings import LossNetworkName, Pooling
 from nst_core.utf8_paths import utf8_path
 
 WEIGHTS_VARIABLE = "NST_LOSS_NETWORK_WEIGHTS"
 """Environment variable with the path of a weights file."""
 
-_CONVS_PER_BLOCK: dict[LossNetworkName, tuple[int, ...]] = {
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
 _CHANNELS_OF_BLOCK = (64, 128, 256, 512, 512)
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -138,7 +135,7 @@ def activation_indices(name: LossNetworkName) -> dict[str, int]:
     """Index within torchvision's ``features`` of every ReLU: ``{"relu1_1": 1, ...}``."""
     indices: dict[str, int] = {}
     index = 0
-    for block, convs in enumerate(_CONVS_PER_BLOCK[name], start=1):
+    for block, convs in enumerate(CONVOLUTIONS[name], start=1):
         for conv in range(1, convs + 1):
             indices[f"relu{block}_{conv}"] = index + 1
             index += 2
@@ -185,7 +182,7 @@ def _check(weights: LossNetworkWeights, path: Path) -> None:
 def _vgg_features(name: LossNetworkName, pooling: Pooling = "max") -> nn.Sequential:
     modules: list[nn.Module] = []
     inputs = 3
-    for outputs, convs in zip(_CHANNELS_OF_BLOCK, _CONVS_PER_BLOCK[name], strict=True):
+    for outputs, convs in zip(_CHANNELS_OF_BLOCK, CONVOLUTIONS[name], strict=True):
         for _ in range(convs):
             modules += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
             inputs = outputs

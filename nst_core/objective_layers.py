@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from nst_core.errors import InputError
 from nst_core.settings import LayerTerm, LossNetworkName, ObjectiveSettings
+from nst_core.wording import did_you_mean
 
 STYLE_LAYERS: Mapping[LossNetworkName, tuple[str, ...]] = {
     "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),  # Johnson et al., section 4.1
@@ -18,6 +20,12 @@ CONTENT_LAYER: Mapping[LossNetworkName, str] = {"vgg16": "relu3_3", "vgg19": "re
 """relu3_3 is of Johnson et al.'s code."""
 PAPERS_CONTENT_LAYER = "relu2_2"
 """That of VGG-16 in their paper."""
+
+CONVOLUTIONS: Mapping[LossNetworkName, tuple[int, ...]] = {
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
+"""Number of convolutions in each block; behind each is a layer, relu1_1 and so on."""
 
 _BOLD_WEIGHTS: Mapping[float, tuple[float, ...]] = {
     1.0: (1.0, 1.0, 1.0, 1.0),
@@ -32,7 +40,7 @@ _BOLD_CONTENT_SCALE = 0.5
 
 def style_terms(name: LossNetworkName, settings: ObjectiveSettings) -> tuple[LayerTerm, ...]:
     """Style layers of an objective. Raises InputError."""
-    return _terms(settings.style_layers or STYLE_LAYERS[name], settings.sizes)
+    return _terms(name, settings.style_layers or STYLE_LAYERS[name], settings, "--style-layers")
 
 
 def content_terms(name: LossNetworkName, settings: ObjectiveSettings) -> tuple[LayerTerm, ...]:
@@ -42,7 +50,7 @@ def content_terms(name: LossNetworkName, settings: ObjectiveSettings) -> tuple[L
     usual = CONTENT_LAYER[name]
     if name == "vgg16" and settings.scaling == "paper":
         usual = PAPERS_CONTENT_LAYER
-    return _terms(settings.content_layers or (usual,), settings.sizes)
+    return _terms(name, settings.content_layers or (usual,), settings, "--content-layers")
 
 
 def bold_objective(name: LossNetworkName, settings: ObjectiveSettings) -> ObjectiveSettings:
@@ -63,6 +71,21 @@ def bold_objective(name: LossNetworkName, settings: ObjectiveSettings) -> Object
     return replace(settings, style_layers=layers, content_layers=content)
 
 
-def _terms(texts: Sequence[str], scales: tuple[float, ...]) -> tuple[LayerTerm, ...]:
-    terms = [term for text in texts for term in LayerTerm.parse(text, scales)]
+def _terms(
+    name: LossNetworkName, texts: Sequence[str], settings: ObjectiveSettings, option: str
+) -> tuple[LayerTerm, ...]:
+    terms = [
+        term for text in texts for term in LayerTerm.parse(text, settings.sizes, option=option)
+    ]
+    known = [
+        f"relu{block}_{number}"
+        for block, count in enumerate(CONVOLUTIONS[name], start=1)
+        for number in range(1, count + 1)
+    ]
+    for term in terms:
+        if term.layer not in known:
+            raise InputError(
+                f"{option} {term.layer}: {name} has no such layer"
+                f"{did_you_mean(term.layer, known)}; it has {', '.join(known)}"
+            )
     return tuple(term for term in terms if term.weight)

@@ -41,10 +41,10 @@ class LayerTerm:
     weight: float = 1.0
 
     @staticmethod
-    def parse(text: str, scales: tuple[float, ...]) -> tuple[LayerTerm, ...]:
+    def parse(text: str, scales: tuple[float, ...], *, option: str) -> tuple[LayerTerm, ...]:
         """Read ``relu4_1``, ``relu4_1=15`` or ``relu4_1@0.5=15``; without @, one at each scale.
 
-        Raises InputError.
+        Raises InputError, which names the ``option`` that it comes from.
         """
         name, _, number = text.strip().partition("=")
         layer, at, size = name.partition("@")
@@ -55,17 +55,23 @@ class LayerTerm:
             weight, sizes = math.nan, ()
         if not (layer and sizes and 0 <= weight < math.inf):
             raise InputError(
-                f"layer {text!r}: a layer's name is needed, with a scale or a weight of 0 or more "
-                "where they are not 1; try relu4_1, relu4_1=15 or relu4_1@0.5=15"
+                f"{option} {text}: a layer's name is needed, with a scale or a weight of 0 or "
+                "more where they are not 1; try relu4_1, relu4_1=15 or relu4_1@0.5=15"
             )
-        return tuple(LayerTerm(layer, check_scale(scale), weight) for scale in sizes)
+        for scale in sizes:
+            _check_scale(scale, f"{option} {text}")
+        return tuple(LayerTerm(layer, scale, weight) for scale in sizes)
 
 
-def check_scale(scale: float) -> float:
-    """Return a scale at which pictures may be looked at. Raises InputError."""
+def _check_scale(scale: float, given: str) -> None:
+    """Raise InputError for a scale at which no picture may be looked at."""
     if not LEAST_SCALE <= scale <= 1:
-        raise InputError(f"scale {scale:g}: {LEAST_SCALE:g} to 1 is allowed; try 1, 0.5 or 0.25")
-    return scale
+        raise InputError(f"{given}: a scale of {LEAST_SCALE:g} to 1 is allowed; try 1, 0.5 or 0.25")
+
+
+def _option(name: str, value: object) -> str:
+    """Return a field as its user has given it, for the beginning of an error."""
+    return f"--{name.replace('_', '-')} {value}"
 
 
 @dataclass(frozen=True)
@@ -117,11 +123,19 @@ class ObjectiveSettings:
     def __post_init__(self) -> None:
         for name in ("content_weight", "style_weight", "tv_weight", "lattice_weight"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"{name} {getattr(self, name)}: a number of 0 or more is needed")
+                given = _option(name, getattr(self, name))
+                raise InputError(f"{given}: a number of 0 or more is needed")
         for scale in self.sizes:
-            check_scale(scale)
-        layers = (*(self.style_layers or ()), *(self.content_layers or ()))
-        terms = [term for text in layers for term in LayerTerm.parse(text, self.sizes)]
+            _check_scale(scale, f"--scales {scale:g}")
+        terms = [
+            term
+            for option, texts in (
+                ("--style-layers", self.style_layers),
+                ("--content-layers", self.content_layers),
+            )
+            for text in texts or ()
+            for term in LayerTerm.parse(text, self.sizes, option=option)
+        ]
         if self.scaling != "relative":
             self._check_paper_scaling({*self.sizes, *(term.scale for term in terms)})
 
@@ -162,7 +176,7 @@ class ReconstructionSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.tv_weight < float("inf"):
-            raise InputError(f"tv_weight {self.tv_weight}: a number of 0 or more is needed")
+            raise InputError(f"--tv-weight {self.tv_weight}: a number of 0 or more is needed")
 
 
 @dataclass(frozen=True)
@@ -210,29 +224,29 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "decay_every"):
             if getattr(self, name) < 1:
-                raise InputError(f"{name} {getattr(self, name)}: at least 1 is needed")
+                raise InputError(f"{_option(name, getattr(self, name))}: at least 1 is needed")
         if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed {self.seed}: a whole number from 0 to {2**63 - 1} is needed")
+            raise InputError(f"--seed {self.seed}: a whole number from 0 to {2**63 - 1} is needed")
         if self.decay_from is not None and self.decay_from < 1:
-            raise InputError(f"decay_from {self.decay_from}: a step of 1 or more is needed")
+            raise InputError(f"--decay-from {self.decay_from}: a step of 1 or more is needed")
         if self.image_size < 32:
-            raise InputError(f"image_size {self.image_size}: at least 32 pixels are needed")
+            raise InputError(f"--image-size {self.image_size}: at least 32 pixels are needed")
         if not 0 < self.learning_rate < 1:
-            raise InputError(f"learning_rate {self.learning_rate}: between 0 and 1; try 0.001")
+            raise InputError(f"--learning-rate {self.learning_rate}: between 0 and 1; try 0.001")
         if not 0 < self.style_rate <= 100:
-            raise InputError(f"style_rate {self.style_rate}: above 0, and 100 at most; try 4")
+            raise InputError(f"--style-rate {self.style_rate}: above 0, and 100 at most; try 4")
         if self.warmup_steps < 0:
-            raise InputError(f"warmup_steps {self.warmup_steps}: 0 or more are needed")
+            raise InputError(f"--warmup-steps {self.warmup_steps}: 0 or more are needed")
         for name in ("final_rate", "decay"):
             if not 0 < getattr(self, name) <= 1:
-                raise InputError(f"{name} {getattr(self, name)}: above 0, and 1 at most")
+                raise InputError(f"{_option(name, getattr(self, name))}: above 0, and 1 at most")
         if not 0 <= self.average < 1:
-            raise InputError(f"average {self.average}: from 0 to below 1; try 0.999")
+            raise InputError(f"--average {self.average}: from 0 to below 1; try 0.999")
         if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):
-            raise InputError(f"clip_norm {self.clip_norm}: a number above 0 is needed")
+            raise InputError(f"--clip-norm {self.clip_norm}: a number above 0 is needed")
         if not 0 <= self.stability_from <= 1:
-            raise InputError(f"stability_from {self.stability_from}: 0 to 1 is allowed")
+            raise InputError(f"--stability-from {self.stability_from}: 0 to 1 is allowed")
         if not 0 <= self.stability_weight < float("inf"):
             raise InputError(
-                f"stability_weight {self.stability_weight}: a number of 0 or more is needed"
+                f"--stability-weight {self.stability_weight}: a number of 0 or more is needed"
             )

@@ -105,7 +105,7 @@ def test_gradients_reach_the_picture_and_no_weight(
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 def test_impossible_weights_are_refused(weight: float) -> None:
-    with pytest.raises(InputError, match="style_weight"):
+    with pytest.raises(InputError, match="--style-weight"):
         ObjectiveSettings(style_weight=weight)
 
 

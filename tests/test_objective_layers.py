@@ -21,24 +21,41 @@ from nst_core.settings import LayerTerm, ObjectiveSettings
 def test_a_layer_may_have_a_scale_and_a_weight(
     text: str, terms: list[tuple[str, float, float]]
 ) -> None:
-    assert LayerTerm.parse(text, (1.0, 0.5)) == tuple(LayerTerm(*term) for term in terms)
+    assert LayerTerm.parse(text, (1.0, 0.5), option="-") == tuple(
+        LayerTerm(*term) for term in terms
+    )
 
 
 @pytest.mark.parametrize("text", ["", "@0.5", "relu1_1=", "relu1_1=-1", "relu1_1=x", "relu1_1@x"])
 def test_what_is_no_layer_is_refused_in_one_line(text: str) -> None:
     if text == "relu1_1=":  # an empty weight is none
-        assert LayerTerm.parse(text, (1.0,)) == (LayerTerm("relu1_1", 1.0),)
+        assert LayerTerm.parse(text, (1.0,), option="-") == (LayerTerm("relu1_1", 1.0),)
         return
-    with pytest.raises(InputError, match="try relu4_1"):
+    with pytest.raises(InputError, match=rf"^--style-layers {text}: .*try relu4_1"):
         ObjectiveSettings(style_layers=(text,))
+    with pytest.raises(InputError, match=rf"^--content-layers {text}: .*try relu4_1"):
+        ObjectiveSettings(content_layers=(text,))
 
 
 @pytest.mark.parametrize("scale", ["2", "0", "0.01", "nan"])
 def test_scales_beyond_what_the_loss_network_sees_are_refused(scale: str) -> None:
-    with pytest.raises(InputError, match=r"0\.0625 to 1"):
+    with pytest.raises(InputError, match=rf"^--style-layers relu1_1@{scale}: .*0\.0625 to 1"):
         ObjectiveSettings(style_layers=(f"relu1_1@{scale}",))
-    with pytest.raises(InputError, match=r"0\.0625 to 1"):
+    with pytest.raises(InputError, match=rf"^--scales {scale}: .*0\.0625 to 1"):
         ObjectiveSettings(scales=(float(scale),))
+
+
+def test_a_layer_that_the_network_does_not_have_is_told_with_its_option() -> None:
+    with pytest.raises(InputError, match=r"^--style-layers relu9_1: vgg19 has no .*relu5_4$"):
+        style_terms("vgg19", ObjectiveSettings(style_layers=("relu1_1", "relu9_1@0.5=2")))
+    with pytest.raises(InputError, match=r"^--content-layers relu5_4: vgg16 has no .*relu5_3$"):
+        content_terms("vgg16", ObjectiveSettings(content_layers=("relu5_4",)))
+
+
+@pytest.mark.parametrize("field", ["content_weight", "style_weight", "lattice_weight"])
+def test_a_weight_below_0_is_told_as_the_option_that_it_came_by(field: str) -> None:
+    with pytest.raises(InputError, match=rf"^--{field.replace('_', '-')} -1\.0: "):
+        ObjectiveSettings(**{field: -1.0})  # type: ignore[arg-type]
 
 
 def test_layers_without_a_scale_are_looked_at_at_each_of_the_scales() -> None:

@@ -35,5 +35,5 @@ def test_the_feature_loss_needs_a_loss_network() -> None:
 
 
 def test_a_negative_weight_is_refused() -> None:
-    with pytest.raises(InputError, match="tv_weight"):
+    with pytest.raises(InputError, match="--tv-weight"):
         ReconstructionSettings(tv_weight=-1)

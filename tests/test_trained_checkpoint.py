@@ -152,10 +152,10 @@ def test_an_interruption_before_a_step_is_kept_names_the_command_that_works(
     jobs: dict[str, TrainGenerator], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = dataclasses.replace(jobs["lean"], output=tmp_path / "out.safetensors")
-    _tell_what_is_kept(job, "nst train style wave.jpg", since=0.0)
+    _tell_what_is_kept(job, "nst train style wave.jpg", 0.0)
     RunFolder(job.run_folder).path.mkdir()
     RunFolder(job.run_folder).write_settings({})
-    _tell_what_is_kept(job, "nst train style wave.jpg", since=0.0)
+    _tell_what_is_kept(job, "nst train style wave.jpg", 0.0)
     before, after = capsys.readouterr().err.splitlines()
     assert before.endswith("to begin again: nst train style wave.jpg")
     assert after.endswith("to begin again: nst train style wave.jpg --resume")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,16 @@ from jobs.calibration import eight_bit_of
 from jobs.progress import Progress
 from jobs.run_folder import RunFolder
 from jobs.training_loop import Worker, _steps_to_checkpoints
-from jobs.training_plan import build_trainer, describe, make_plan
+from jobs.training_plan import TrainingPlan, build_trainer, describe, make_plan
 from jobs.training_records import TrainingRecords
 from jobs.training_specs import TrainStyle
+from nst_core.checkpoint import save_generator
 from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.errors import InputError, TrainingFailed
 from nst_core.loss_network import LossNetworkWeights
+from nst_core.training import LOSS_NAMES
 from nst_core.transformer_net import TransformerNet
-from tests.command_line import app
+from tests.command_line import app, nst
 from tests.training_runs import tiny_job
 
 
@@ -192,6 +195,53 @@ def test_calibrating_tells_how_far_it_is(caplog: pytest.LogCaptureFixture) -> No
     state, info = TransformerNet(4).state_dict(), CheckpointInfo("johnson", {"width": 4})
     eight_bit_of(Path("a"), state, info, ("",), photos, told.append)
     assert [(progress.done, progress.total) for progress in told] == [(n, 4) for n in range(1, 5)]
+
+
+@pytest.fixture
+def _trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that is done at once, with untrained weights, and could not read a photograph."""
+
+    def train(job: TrainStyle, plan: TrainingPlan, *_: object) -> Any:
+        line = {"step": 0, "seconds": 1.0, "images": 2, "workers": 1}
+        plan.run_folder.note_step(line | dict.fromkeys(LOSS_NAMES, 1.0))
+        (broken,) = [path for path in plan.photos if "broken" in path]
+        plan.run_folder.note_unreadable(0, {broken: f"{broken}: no picture"})
+        return build_trainer(plan, torch.device("cpu")).state_dict()
+
+    monkeypatch.setattr(jobs.train, "_train", train)
+    monkeypatch.setattr(jobs.train, "_tell_how_long", lambda *_: None)
+    monkeypatch.setattr(training_records, "_PREVIEW_SIZE", (48, 32))
+
+
+@pytest.mark.usefixtures("_trained")
+def test_calibrating_says_how_to_leave_it_out_and_a_broken_photograph_is_told_once(
+    job: TrainStyle, photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = tmp_path / "content"
+    shutil.copytree(photos, content)
+    (content / "broken.jpg").write_bytes(b"no picture")
+    one = dataclasses.replace(job.training, steps=1)
+    told: list[Progress] = []
+    tiny = dataclasses.replace(job, content=(str(content),), training=one, calibrate=True)
+    report = jobs.train.train(tiny, told.append)
+    (news,) = [progress.news for progress in told if progress.news]
+    assert "10 photographs (--no-calibrate leaves that out)" in news
+    assert [Path(photo["path"]).name for photo in report.unreadable] == ["broken.jpg"]
+    assert "broken" not in caplog.text
+
+
+def test_a_training_that_is_interrupted_while_it_calibrates_is_told_to_be_whole(
+    job: TrainStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(job: TrainStyle, on_progress: object) -> None:
+        info = CheckpointInfo("johnson", {"width": 4}, {"steps": 9})
+        save_generator(job.output, TransformerNet(4), info)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs.train, "train", train)
+    ended = nst(*_options(job))
+    assert ended.code == 130
+    assert ended.error.startswith(f"{job.output} is whole and ready for use; ")
 
 
 def test_the_board_is_closed_at_the_end_of_a_training(

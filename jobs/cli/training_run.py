@@ -82,7 +82,7 @@ def run(ctx: typer.Context, job: TrainGenerator, json: bool) -> None:
         with console.shown_progress() as show:
             report = train(replace(job, options=_given(ctx)), show)
     except KeyboardInterrupt:
-        _tell_what_is_kept(job, ctx.meta[_COMMAND_LINE], since=0.0 if job.resume else began)
+        _tell_what_is_kept(job, ctx.meta[_COMMAND_LINE], began)
         raise
     fields: dict[str, Any] = asdict(report)
     console.report(fields, as_json=json)
@@ -101,15 +101,18 @@ def run(ctx: typer.Context, job: TrainGenerator, json: bool) -> None:
         console.say(f"skipped: {photo['error']}")
 
 
-def _tell_what_is_kept(job: TrainGenerator, command_line: str, *, since: float) -> None:
+def _tell_what_is_kept(job: TrainGenerator, command_line: str, began: float) -> None:
     """Name the network that an interrupted run has come to, and the command that goes on."""
     folder = RunFolder(job.run_folder)
     so_far = folder.so_far
     on = command_line if job.resume else f"{command_line} --resume"
-    try:
-        record = read_info(so_far).training if so_far.stat().st_mtime >= since else None
-    except (OSError, CheckpointError):
-        record = None
+    record = _record(so_far, since=0.0 if job.resume else began)
+    if record is None and _record(job.output, since=began) is not None:
+        console.note(
+            f"{job.output} is whole and ready for use; only to calibrate it for 8 bits was left: "
+            "`nst styles calibrate` does so, too"
+        )
+        return
     if record is None:  # it came to no step that is kept, or what is there is an earlier run's
         again = on if folder.started else command_line
         console.note(f"interrupted before a step was kept; to begin again: {again}")
@@ -119,3 +122,11 @@ def _tell_what_is_kept(job: TrainGenerator, command_line: str, *, since: float) 
         f"{so_far}: the network after {record['steps_done']} of "
         f"{counted(job.training.steps, 'steps')}, ready for use; to go on: {on}"
     )
+
+
+def _record(checkpoint: Path, *, since: float) -> dict[str, Any] | None:
+    """Return how a checkpoint was trained; None where none was written ``since``."""
+    try:
+        return read_info(checkpoint).training if checkpoint.stat().st_mtime >= since else None
+    except (OSError, CheckpointError):
+        return None
