@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,8 @@ from cluster.ray_folder import embedded_ray_folder
 from cluster.ray_init import init_ray
 from cluster.ray_processes import processes_ended
 from nst_core.errors import EnvironmentProblem
+
+_log = logging.getLogger(__name__)
 
 EMBEDDED_ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
@@ -69,10 +73,17 @@ def _shut_down(folder: Path) -> None:
 def _try_to_start(folder: Path, start: Start) -> None:
     import ray
 
-    words = ""
-    for seconds in _SECONDS_BEFORE_ATTEMPTS:
+    words, begun = "", 0.0
+    attempts = len(_SECONDS_BEFORE_ATTEMPTS)
+    for attempt, seconds in enumerate(_SECONDS_BEFORE_ATTEMPTS, 1):
+        if attempt > 1 and not start.unwanted.is_set():
+            _log.warning(
+                "the machine is busy: Ray did not start in %.0f s, attempt %d of %d",
+                *(time.monotonic() - begun, attempt, attempts),
+            )
         if start.unwanted.wait(seconds):
             break
+        begun = time.monotonic()
         try:
             _start(folder, start)
             return
@@ -80,7 +91,7 @@ def _try_to_start(folder: Path, start: Start) -> None:
             ray.shutdown()
             words = next(iter(str(error).strip().splitlines()), type(error).__name__)
     raise EnvironmentProblem(
-        f"no Ray of its own on this machine in {len(_SECONDS_BEFORE_ATTEMPTS)} attempts ({words}); "
+        f"no Ray of its own on this machine in {attempts} attempts ({words}); "
         "try again when more of its memory and processors is free; stylize and upscale need no "
         "Ray with --workers 0"
     )

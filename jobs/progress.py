@@ -50,6 +50,11 @@ class Progress:
     """What will not be in the output as it was in a file whose work now begins. Told at once."""
 
 
+def stage(what: str, unit: str) -> Progress:
+    """Return what tells of work that comes before the first unit: scanning, starting workers."""
+    return Progress(0, 0, unit, note=what, is_all=False, estimates=True)
+
+
 OnProgress = Callable[[Progress], None]
 
 

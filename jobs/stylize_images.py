@@ -18,7 +18,7 @@ from jobs.image_output import ImageOutput, image_output
 from jobs.image_refinement import refinement_identity, refinements_of
 from jobs.image_report import StylizeImagesReport, as_text, check_report, write_report
 from jobs.image_units import ImageUnits
-from jobs.progress import OnProgress, Pace, Progress, ignore_progress
+from jobs.progress import OnProgress, Pace, Progress, ignore_progress, stage
 from jobs.small_work import MOST_PICTURES, pool_for_pictures
 from jobs.specs import PoolSpec, StyleSpec, StylizeImages
 from jobs.workers import find_checked, make_image_worker, stylizing_pool
@@ -80,7 +80,7 @@ def stylize_images(
             if run.waiting:
                 with _told(folder):
                     records.explain(explained)
-                _work(run, job, styles, refinements)
+                _work(run, job, styles, refinements, on_progress)
         report = run.report
         report.seconds = round(time.monotonic() - start, 3)
         report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
@@ -157,6 +157,7 @@ def _work(
     job: StylizeImages,
     styles: dict[str, tuple[Style, StyleSpec]],
     refinements: dict[str, Refinement],
+    on_progress: OnProgress,
 ) -> None:
     pool_spec = job.pool
     outputs = job.outputs_of_each
@@ -182,6 +183,7 @@ def _work(
             depth=_DEPTH,
             concurrency=_OVERLAPPING if remote else 1,
             concurrency_on_gpu=_OVERLAPPING,
+            on_start=partial(on_progress, stage("starting workers", "pictures")),
         ) as pool,
     ):
         units = run.units(pool.workers)

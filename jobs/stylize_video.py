@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from jobs.background import BackgroundThread, wait_for
-from jobs.progress import FileProgress, OnProgress, Pace, Progress, ignore_progress
+from jobs.progress import FileProgress, OnProgress, Pace, Progress, ignore_progress, stage
 from jobs.small_work import pool_for_segments
 from jobs.specs import StylizeVideo
 from jobs.video_output import make_folders, planned_films
@@ -16,6 +16,7 @@ from jobs.video_report import VideoReport
 from jobs.video_run import VideoRun
 from jobs.workers import find_checked, make_segment_worker, stylizing_pool
 from nst_core.style_library import Style
+from nst_core.wording import counted
 from pipeline.segment_task import SegmentTask, StylizedSegment
 from pipeline.worker_pool import Deadline, Outcome, Unit
 
@@ -48,16 +49,21 @@ def stylize_videos(
     films = planned_films(job)
     make_folders(job, films)
     runs = [VideoRun(film, job, style) for film in films]
+    if len(runs) > 1:
+        on_progress(stage(f"scanning {counted(len(runs), 'films')}", "frames"))
     try:
         with BackgroundThread("scan") as scanner, BackgroundThread("write") as writer:
-            engine, workers = _stylize(_Batch(runs, scanner, writer, on_progress), job, style)
+            batch = _Batch(runs, scanner, writer, on_progress)
+            engine, workers = _stylize(batch, job, style, on_progress)
     finally:
         for run in runs:
             run.close()
     return StylizeVideoReport(engine, workers, [run.report for run in runs])
 
 
-def _stylize(batch: _Batch, job: StylizeVideo, style: Style) -> tuple[str, int]:
+def _stylize(
+    batch: _Batch, job: StylizeVideo, style: Style, on_progress: OnProgress
+) -> tuple[str, int]:
     """Bring every input to its end; returns the engine and the number of workers."""
     engine, workers = "none", 0
     if batch.has_work():  # else there is no need for a pool
@@ -68,6 +74,7 @@ def _stylize(batch: _Batch, job: StylizeVideo, style: Style) -> tuple[str, int]:
             pool_for_segments(job.pool, batch.segments_known()),
             depth=1,
             deadline=_deadline(job),
+            on_start=partial(on_progress, stage("starting workers", "frames")),
         ) as pool:
             for outcome in pool.run(batch):
                 batch.accept(outcome)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cluster.connection import LOCAL, ray_session
 from jobs.calibration import eight_bit_of, read_photos
-from jobs.progress import OnProgress, Progress, ignore_progress
+from jobs.progress import OnProgress, Progress, ignore_progress, stage
 from jobs.run_folder import RunFolder
 from jobs.specs import check_checkpoint_name
 from jobs.trained_checkpoint import checkpoint_of
@@ -108,8 +108,13 @@ def _train(
     times: StepTimes,
     on_progress: OnProgress,
 ) -> State:
+    starting = stage("starting workers", "steps")
+    if job.address == LOCAL:
+        on_progress(starting)  # Ray itself takes a while, too
     with ray_session(job.address):
         resources = resources_of_each_worker(job, machines())
+        if job.address != LOCAL:
+            on_progress(starting)
         _prepare_run_folder(job, plan, first_step)
         with _progress_of(plan, first_step, times, on_progress), _seen_by_all(job, plan) as plan:
             return train_to_the_end(plan, resources, first_step)

@@ -68,6 +68,9 @@ class _AllStyles:
 
         def show(progress: Progress) -> None:
             nonlocal frames
+            if not progress.total:  # a stage before the first frame
+                self._on_progress(replace(progress, note=f"style {name}: {progress.note}"))
+                return
             frames = progress.total
             self._most = max(self._most, frames)
             done, total = self._before + progress.done, self._before + self._most * styles_left

@@ -46,17 +46,21 @@ def stylizing_pool(
     concurrency: int = 1,
     concurrency_on_gpu: int | None = None,
     deadline: Deadline | None = None,
+    on_start: Callable[[], None] = lambda: None,
 ) -> Iterator[WorkerPool]:
     """Open a pool whose workers are made by ``make_worker(threads=N)``; it closes with the block.
 
     ``style`` says what they compute on. ``depth`` units are at each worker at a time, each of them
     no longer than ``deadline``, ``concurrency`` in work (None on a GPU: as many); these mean
-    nothing to a pool in this process.
+    nothing to a pool in this process, nor does ``on_start``, which is called when workers are about
+    to be started: on a cluster once it has been found to have room for them.
     """
     if pool.workers == 0:
         _log.info("in this process, with %s", counted(usable_processors(), "threads"))
         yield InProcessPool(partial(make_worker, threads=usable_processors()))
         return
+    if pool.address == LOCAL:
+        on_start()  # Ray itself takes the longest
     with ray_session(pool.address):
         from pipeline.actor_pool import ActorPool
 
@@ -75,6 +79,8 @@ def stylizing_pool(
             *(counted(actors.workers, "workers"), pool.address),
             *(resources.cpus, resources.gpus),
         )
+        if pool.address != LOCAL:
+            on_start()
         try:
             yield actors
         finally:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from jobs.cli import console
-from jobs.progress import FileProgress, Pace, Progress
+from jobs.progress import FileProgress, Pace, Progress, stage
 
 IN_THE_MIDDLE = Progress(
     1200,
@@ -57,6 +57,19 @@ def test_a_total_that_is_not_all_looks_like_no_end(capsys: pytest.CaptureFixture
     first, last = capsys.readouterr().err.splitlines()
     assert first.startswith("48 of 48 frames so far, 22.1 frames/s, ")
     assert last == "144 of 144 frames, 100 %"
+
+
+def test_stages_before_the_first_unit_are_told_at_once_and_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with console.shown_progress() as show:
+        show(stage("scanning 12 films", "frames"))
+        show(stage("scanning 12 films", "frames"))
+        show(stage("starting workers", "frames"))
+        show(Progress(12, 48, "frames", estimates=True))
+    *stages, line = capsys.readouterr().err.splitlines()
+    assert stages == ["scanning 12 films", "starting workers"]
+    assert line.startswith("12 of 48 frames, 25 %, ")
 
 
 def test_jobs_that_measure_nothing_get_their_line_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,18 @@ import pipeline.reassembly
 from jobs.finished_films import HIDDEN_FOLDER
 from jobs.progress import Progress
 from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
+from jobs.stylize_images import stylize_images
 from jobs.stylize_video import stylize_videos
 from nst_core.errors import InputError
 from nst_core.style_library import Style
+from pipeline.cluster_room import Resources
 from pipeline.reassembly import CopyReport
 from pipeline.segment_task import SegmentTask, StylizedSegment
 from pipeline.segment_worker import SegmentWorker
 from pipeline.source_video import probe
 from pipeline.work_folder import HIDDEN_PARENT, WorkFolder
+from pipeline.worker_pool import InProcessPool
+from tests.image_jobs import images_job, save_pictures
 from tests.media import decoded_frames, make_clip, moving_picture, psnr, stream_packets
 from tests.sound_reading import read_sound
 
@@ -463,11 +468,38 @@ def test_inputs_are_scanned_while_the_first_are_stylized(
     job = StylizeVideo(tuple(sources), tmp_path / "out", StyleSpec("identity"), HERE, 0.5)
     report = stylize_videos(job, look)
     assert [video.status for video in report.inputs] == ["done"] * 3
-    assert (events[0].done, events[0].total, events[0].seconds_left) == (12, 48, None)
+    assert (events[0].total, events[0].note) == (0, "scanning 3 films")
+    assert (events[1].done, events[1].total, events[1].seconds_left) == (12, 48, None)
     assert (events[-1].done, events[-1].total) == (144, 144)
     assert events[-1].per_second is not None
     assert events[-1].per_second > 0
     assert all(event.estimates for event in events)
+
+
+def test_that_workers_are_started_is_told_before_the_first_frame(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Actors(InProcessPool):
+        def __init__(self, factory: Any, *_: object, **__: object) -> None:
+            super().__init__(factory)
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr("jobs.workers.ray_session", lambda address: nullcontext())
+    monkeypatch.setattr("jobs.workers._resources", lambda *_: Resources(cpus=1, gpus=0))
+    monkeypatch.setattr("pipeline.actor_pool.ActorPool", Actors)
+    events: list[Progress] = []
+    job = _job(clip, tmp_path / "out.mp4", pool=PoolSpec(workers=2))
+    stylize_videos(job, events.append)
+    assert (events[0].total, events[0].note) == (0, "starting workers")
+    assert (events[-1].done, events[-1].total) == (48, 48)
+    events.clear()
+    pictures = save_pictures(tmp_path / "in", "a.png", "b.png")
+    stylize_images(images_job(pictures, tmp_path / "out", pool=PoolSpec(workers=2)), events.append)
+    assert [(event.total, event.note) for event in events][:2] == [
+        (0, "starting workers"),
+        (2, ""),
+    ]
 
 
 def test_progress_ends_with_all_frames_though_the_last_scan_ends_later(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.progress import FileProgress, OnProgress, Progress
+from jobs.progress import FileProgress, OnProgress, Progress, stage
 from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
 from jobs.stylize_video import StylizeVideoReport
 from jobs.video_styles import stylize_in_styles
@@ -63,6 +63,25 @@ def test_one_count_runs_over_all_styles_and_each_is_named(
     ]
     assert [each.seconds_left for each in shown] == [125, 100, 75, 50, 25, 0]
     assert shown[3].files == (FileProgress("film.mp4", 100, 100),)
+
+
+def test_a_stage_before_the_first_frame_is_told_with_its_style(
+    job: StylizeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stylize_videos(job: StylizeVideo, on_progress: OnProgress) -> StylizeVideoReport:
+        on_progress(stage("starting workers", "frames"))
+        on_progress(Progress(5, 5, "frames"))
+        return StylizeVideoReport("torch cpu float32", 1, [])
+
+    shown: list[Progress] = []
+    monkeypatch.setattr("jobs.video_styles.stylize_videos", stylize_videos)
+    stylize_in_styles(job, STYLES[:2], shown.append)
+    assert [(each.done, each.total, each.note) for each in shown] == [
+        (0, 0, "style wave: starting workers"),
+        (5, 10, "style wave (1 of 2)"),
+        (0, 0, "style udnie: starting workers"),
+        (10, 10, "style udnie (2 of 2)"),
+    ]
 
 
 def test_styles_that_have_nothing_to_do_count_for_nothing(

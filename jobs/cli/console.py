@@ -194,12 +194,18 @@ class _PlainLines:
     def __init__(self) -> None:
         self._start = time.monotonic()
         self._last = 0.0
+        self._stage = ""
 
     def show(self, progress: Progress) -> None:
         _tell_warnings(progress)
         if progress.news:
             note(progress.news)
         if progress.warnings or progress.news:
+            return
+        if not progress.total and progress.note:  # a stage before the first unit
+            if progress.note != self._stage:
+                note(progress.note)
+            self._stage = progress.note
             return
         now = time.monotonic()
         has_ended = progress.is_all and progress.done >= progress.total
