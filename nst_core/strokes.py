@@ -11,9 +11,10 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PROPORTIONAL_SIDE = 512 * 2**0.5
-"""Shorter side, in pixels, of a picture for which a stroke of 1 is in proportion: 724. The painting
-has 512 then; as large as the picture, its strokes swallow faces."""
+PROPORTIONAL_SIDE = 512.0
+"""Shorter side, in pixels, of a picture for which a stroke of 1 is in proportion: the painting's own.
+Measured on five photographs: with 724 the pictures of ``udnie`` were three times as far from the
+painting, and kept no more of the subject."""
 
 Sizes = Sequence[float]
 """Strokes that a style was trained with, ascending; none: it has one size, called 1."""

@@ -28,14 +28,14 @@ from tests.media import make_clip, moving_picture
 from tests.stroke_packs import save_stroke_pack
 
 HERE = PoolSpec(workers=0)
-STROKES = FINE, MIDDLE, WIDE = (2**-4.5, 2**-3.5, 2**-2.5)
+STROKES = FINE, MIDDLE, WIDE = (2**-4, 2**-3, 2**-2)
 """For pictures of 32, 64 and 128 pixels: small ones are enough to test with."""
 SIZES = {
     "a.png": (40, 32, FINE),
     "b.png": (64, 90, MIDDLE),
-    "c.png": (90, 120, 2**-3),
+    "c.png": (90, 120, 2**-2.5),
     "d.png": (128, 128, WIDE),
-    "e.png": (45, 70, 2**-4),
+    "e.png": (45, 70, 2**-3.5),
     "f.png": (32, 41, FINE),
 }
 """Width, height, stroke in proportion."""

@@ -17,13 +17,13 @@ SIZES = (0.5, 1.0, 2.0)
 @pytest.mark.parametrize(
     ("height", "width", "stroke"),
     [
-        (720, 720, 1.0),
-        (720, 4000, 1.0),  # the shorter side counts
-        (1920, 1080, math.sqrt(2)),
-        (1440, 2560, 2.0),
-        (480, 640, math.sqrt(0.5)),
-        (360, 640, 0.5),
-        (256, 999, 0.5),
+        (512, 512, 1.0),
+        (512, 4000, 1.0),  # the shorter side counts
+        (1280, 720, math.sqrt(2)),
+        (1080, 1920, 2.0),
+        (360, 640, math.sqrt(0.5)),
+        (270, 480, 0.5),
+        (180, 999, 0.5),
     ],
 )
 def test_strokes_are_in_proportion_to_the_shorter_side_to_half_an_octave(
@@ -52,9 +52,9 @@ def test_pictures_of_all_sizes_need_five_strokes_and_any_factor_one_more() -> No
 
 
 def test_a_factor_multiplies_what_is_in_proportion() -> None:
-    assert StrokeChoice(SIZES, 1.3).of(724, 724) == pytest.approx(1.3)
-    assert StrokeChoice(SIZES, 1.3).of(512, 640) == pytest.approx(1.3 * math.sqrt(0.5))
-    assert StrokeChoice(SIZES, 0.5).of(1024, 1280) == pytest.approx(math.sqrt(0.5))
+    assert StrokeChoice(SIZES, 1.3).of(512, 512) == pytest.approx(1.3)
+    assert StrokeChoice(SIZES, 1.3).of(362, 640) == pytest.approx(1.3 * math.sqrt(0.5))
+    assert StrokeChoice(SIZES, 0.5).of(724, 1280) == pytest.approx(math.sqrt(0.5))
     assert StrokeChoice(SIZES, 1.0) == StrokeChoice(SIZES)
 
 
@@ -88,7 +88,7 @@ def test_what_a_style_does_not_reach_is_its_outermost_and_said(
 
 
 def test_nothing_is_said_of_a_stroke_within_reach() -> None:
-    for side, factor in ((1080, 1.0), (256, 1.0), (724, 0.5), (724, 2.0), (990, 1.3)):
+    for side, factor in ((1080, 1.0), (256, 1.0), (512, 0.5), (512, 2.0), (700, 1.3)):
         assert StrokeChoice(SIZES, factor).limit(side, 2000) is None
 
 
