@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 PROPORTIONAL_SIDE = 512.0
-"""Shorter side, in pixels, of a picture for which a stroke of 1 is in proportion: the painting's own.
-Measured on five photographs: with 724 the pictures of ``udnie`` were three times as far from the
-painting, and kept no more of the subject."""
+"""Shorter side, in pixels, of a picture for which a stroke of 1 is in proportion: the painting's.
+Measured on five photographs: with 724 the pictures of ``udnie`` were twice as far from the painting,
+and kept no more of the subject."""
 
 Sizes = Sequence[float]
 """Strokes that a style was trained with, ascending; none: it has one size, called 1."""
