@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 PROPORTIONAL_SIDE = 512.0
 """Shorter side, in pixels, of a picture for which a stroke of 1 is in proportion: the painting's.
-Measured on five photographs: with 724 the pictures of ``udnie`` were twice as far from the painting,
+Measured on five photographs: with 724 pictures of ``udnie`` were twice as far from the painting,
 and kept no more of the subject."""
 
 Sizes = Sequence[float]
