@@ -15,7 +15,12 @@ from jobs.training_content import find_content, read_content
 from nst_core.checkpoint import read_state, restore_generator, save_state
 from nst_core.checkpoint_info import CheckpointInfo
 from nst_core.eight_bit import EightBit
-from nst_core.eight_bit_calibration import LONGEST_SIDE, calibrate_together, photos_wanted
+from nst_core.eight_bit_calibration import (
+    LONGEST_SIDE,
+    calibrate_together,
+    photos_computed,
+    photos_wanted,
+)
 from nst_core.engine import draws_noise
 from nst_core.errors import InputError, MediaError
 from nst_core.pixels import to_tensor
@@ -59,7 +64,8 @@ def eight_bit_of(
     def tell() -> None:
         nonlocal done
         done += 1
-        total = max(done, len(photos) * len(styles))  # a photograph may be given to two strokes
+        # A photograph may be given to two strokes.
+        total = max(done, photos_computed(len(photos)) * len(styles))
         on_progress(Progress(done, total, "photographs", "calibrated for 8 bits"))
 
     for style in styles:

@@ -42,6 +42,11 @@ def photos_wanted() -> int:
     return CALIBRATING_PHOTOS + CHECKING_PHOTOS
 
 
+def photos_computed(photos: int) -> int:
+    """How often a photograph is computed to calibrate on so many: those that narrow the ranges again."""
+    return photos + len(_SHARES) * min(_NARROWING_PHOTOS, photos)
+
+
 def calibrate(generator: nn.Module, photos: Sequence[Tensor]) -> EightBit:
     """Find the ranges on two thirds of ``photos``, and the closeness on every third.
 
@@ -58,7 +63,7 @@ def calibrate_together(
 ) -> EightBit:
     """Do what ``calibrate`` does for generators of one architecture: what is found suits them all.
 
-    ``on_photo`` is called after each of the photographs.
+    ``on_photo`` is called each time that a photograph has been computed.
 
     Ranges cover what any of them needs, the closeness is that of all. The photographs are dealt out
     to them, so that it takes no longer than for one; each gets one at least for either purpose.
@@ -76,11 +81,8 @@ def calibrate_together(
     if not ranges:
         raise InputError(f"{type(generators[0]).__name__} has no convolution to compute in 8 bits")
     every = -(-len(calibrating) // _NARROWING_PHOTOS)
-    ranges = _narrowed(generators, ranges, calibrating[::every])
-    decibels: list[float] = []
-    for each in _decibels(generators, ranges, photos[::3]):
-        decibels.append(each)
-        on_photo()
+    ranges = _narrowed(generators, ranges, calibrating[::every], on_photo)
+    decibels = [*_decibels(generators, ranges, photos[::3], on_photo)]
     return EightBit(ranges, round(fmean(decibels), 2), round(min(decibels), 2), len(calibrating))
 
 
@@ -98,18 +100,24 @@ def _union(found: Sequence[_Ranges]) -> _Ranges:
 
 
 def _narrowed(
-    generators: Sequence[nn.Module], ranges: _Ranges, photos: Sequence[Tensor]
+    generators: Sequence[nn.Module],
+    ranges: _Ranges,
+    photos: Sequence[Tensor],
+    on_photo: Callable[[], None],
 ) -> _Ranges:
     """Return the share of ``ranges`` with which the worst of the photographs comes closest."""
     shares = [
         {name: (low * share, high * share) for name, (low, high) in ranges.items()}
         for share in _SHARES
     ]
-    return max(shares, key=lambda share: min(_decibels(generators, share, photos)))
+    return max(shares, key=lambda share: min(_decibels(generators, share, photos, on_photo)))
 
 
 def _decibels(
-    generators: Sequence[nn.Module], ranges: _Ranges, photos: Sequence[Tensor]
+    generators: Sequence[nn.Module],
+    ranges: _Ranges,
+    photos: Sequence[Tensor],
+    on_photo: Callable[[], None],
 ) -> Iterator[float]:
     """PSNR of 8 bits against float32, of each photograph; they are dealt out to the generators."""
     for generator, part in zip(generators, _dealt(photos, len(generators)), strict=True):
@@ -117,6 +125,7 @@ def _decibels(
         for photo in part:
             with torch.inference_mode():
                 decibels = _psnr(form(photo), generator(photo))
+            on_photo()
             yield decibels
 
 
