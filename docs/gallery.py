@@ -45,7 +45,7 @@ _GALLERY = {
     "metzinger": "384022",
     "composition_1913": "288024",
     "water_lilies": "228076",
-    "cherry_tree": "258089",
+    "cherry_tree": "384022",
 }
 """Which photograph shows each style on the first page, the strongest first."""
 _COLUMNS = 4

@@ -43,7 +43,7 @@ def photos_wanted() -> int:
 
 
 def photos_computed(photos: int) -> int:
-    """How often a photograph is computed to calibrate on so many: those that narrow the ranges again."""
+    """How often photographs are computed to calibrate on so many: some several times."""
     return photos + len(_SHARES) * min(_NARROWING_PHOTOS, photos)
 
 
