@@ -286,7 +286,8 @@ class _News:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._known = {event["time"] for event in folder.read_events()}
-        self._started = False
+        self._workers = 0
+        """Of the latest start; 0 before the first."""
 
     def tell(self) -> None:
         for event in self._folder.read_events():
@@ -298,9 +299,15 @@ class _News:
                     "%s: back to step %d, with the learning rate %.3g",
                     *(event["why"], event["step"], event["rate"]),
                 )
-            elif self._started:
-                _log.warning("going on from step %d, workers: %d", event["step"], event["workers"])
-            self._started = True
+                continue
+            workers = event["workers"]
+            if self._workers:
+                why = "more workers are there" if workers > self._workers else "a worker was lost"
+                _log.warning(
+                    "%s; going on from step %d with %s",
+                    *(why, event["step"], counted(workers, "workers")),
+                )
+            self._workers = workers
 
 
 def _progress(line: dict[str, Any], steps: int, times: StepTimes) -> Progress:

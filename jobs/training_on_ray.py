@@ -18,6 +18,7 @@ from jobs.training_plan import TrainingPlan
 from jobs.training_specs import TrainGenerator
 from nst_core.errors import EnvironmentProblem, TrainingFailed
 from nst_core.wording import counted
+from pipeline.worker_deaths import lacked_memory, memory_used
 
 if TYPE_CHECKING:
     from ray.train import Result
@@ -58,7 +59,7 @@ def train_to_the_end(plan: TrainingPlan, resources: Resources, first_step: int) 
         if steps_done <= reached:
             words = _words(error) if error else "Ray Train ended early"
             raise TrainingFailed(
-                _stopped(f"start after start came to no step beyond {reached}; the last: {words}")
+                _stopped(f"no start of the workers came beyond step {reached}; the last: {words}")
             ) from error
         reached = steps_done
 
@@ -184,23 +185,27 @@ def _words(error: Exception) -> str:
     """What happened to the workers, in one line."""
     from ray.train import ControllerError, WorkerGroupError
 
-    if isinstance(error, WorkerGroupError) and error.worker_failures:
-        # When one worker dies, the others complain of its silence: that is no news.
-        failures = error.worker_failures.values()
-        return next((_DIED for failure in failures if _is_death(failure)), _last_line(error))
+    failures = list(error.worker_failures.values()) if isinstance(error, WorkerGroupError) else []
+    for each in (*failures, error):
+        if lacked_memory(each):
+            return f"Ray has ended a worker, as the memory was full{memory_used(each)}: {_LESS}"
+    # When one worker dies, the others complain of its silence: that is no news.
+    if any(map(_is_death, (*failures, error))):
+        return f"a worker died without a word, such as for want of memory: {_LESS}"
     if isinstance(error, ControllerError):
         return f"the workers find no place or do not start ({_last_line(error)})"
     return _last_line(error)
 
 
-_DIED = "a worker died without a word, such as for want of memory: try a lower --batch-size"
+_LESS = "try a lower --batch-size, or end other work"
 
 
 def _is_death(failure: Exception) -> bool:
-    from ray.exceptions import RayActorError
+    from ray.exceptions import RayActorError, WorkerCrashedError
 
     # Ray Train wraps it in an error that is not public.
-    return isinstance(getattr(failure, "health_check_failure", failure), RayActorError)
+    cause = getattr(failure, "health_check_failure", failure)
+    return isinstance(cause, RayActorError | WorkerCrashedError)
 
 
 def _last_line(error: Exception) -> str:

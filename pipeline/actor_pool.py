@@ -20,6 +20,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from nst_core.errors import EnvironmentProblem
 from pipeline.cluster_room import Resources, RoomNews
 from pipeline.unit_queue import Attempt, UnitQueue
+from pipeline.worker_deaths import LACKED_MEMORY, lacked_memory, memory_used
 from pipeline.worker_pool import (
     MAX_ATTEMPTS,
     SECONDS_BETWEEN_QUESTIONS,
@@ -305,6 +306,8 @@ class ActorPool:
             words = _words(error)
         except RayError as error:  # its worker or its node is gone
             reason = _DIED if isinstance(error, RayActorError) else _words(error)
+            if lacked_memory(error):
+                reason = LACKED_MEMORY
             # Which of its calls was running cannot be told: all are suspects.
             for suspect in reversed(self._dismiss(seat)):
                 yield from self._try_again(suspect, reason, seat, queue)
@@ -348,7 +351,7 @@ class ActorPool:
             return
         reasons = " or ".join(dict.fromkeys(failed.failures))
         words = f"{reasons} {len(failed.failures)} times; given up"
-        if self._deadline.advice and set(failed.failures) != {_DIED}:
+        if self._deadline.advice and not {*failed.failures} <= {_DIED, LACKED_MEMORY}:
             words = f"{words}; {self._deadline.advice}"
         yield Outcome(attempt.unit.key, None, words, attempt.number, seat.since)
 
@@ -359,6 +362,8 @@ def _freest_first(seat: _Seat) -> tuple[int, float]:
 
 def _words(error: Exception) -> str:
     """Ray wraps an error in a traceback as text; its last line says what happened."""
+    if lacked_memory(error):
+        return f"the memory is full{memory_used(error)}; try fewer --workers, or end other work"
     cause = getattr(error, "cause", None)
     if isinstance(cause, Exception):
         return str(cause) or type(cause).__name__

@@ -173,6 +173,21 @@ def test_a_run_of_a_version_that_knew_fewer_settings_goes_on(
         )
 
 
+def test_a_lost_worker_is_told_with_where_the_training_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.note_event({"event": "start", "step": 0, "workers": 2})
+    news = jobs.train._News(folder)
+    for step, workers in ((20, 2), (40, 1), (60, 2)):
+        folder.note_event({"event": "start", "step": step, "workers": workers})
+        news.tell()
+    assert caplog.messages == [
+        "a worker was lost; going on from step 40 with 1 worker",
+        "more workers are there; going on from step 60 with 2 workers",
+    ]
+
+
 def test_calibrating_can_be_left_out_and_a_pack_is_found_by_its_name(
     job: TrainStyle, asked_for: list[TrainStyle]
 ) -> None:

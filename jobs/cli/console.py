@@ -6,8 +6,10 @@ import atexit
 import json
 import logging
 import math
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,6 +112,23 @@ def heed_interrupts() -> None:
     _on_interrupts(interrupt)
     # While it ends, Python takes its handlers away, and a signal would kill it without exit code.
     atexit.register(_on_interrupts, signal.SIG_IGN)
+
+
+def heed_hangup() -> None:
+    """Let the end of the terminal end the command as SIGTERM does, unless that is ignored (nohup).
+
+    Ray's processes inherit that it is blocked here: they end with the command, and not before.
+    To be called in the main thread, before there are others.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGHUP})
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="hangup", daemon=True).start()
 
 
 def _on_interrupts(handler: Callable[[int, Any], None] | signal.Handlers) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import nullcontext
 
 from typer.exceptions import Abort, TyperException
 
 from jobs.cli import console, streams, supervision, wrong_use
 from jobs.cli.commands import app_for, command_of
 from jobs.cli.import_path import leave_current_folder_out
+from jobs.cli.last_words import last_words
 from nst_core.errors import EnvironmentProblem, InputError, NstError
 
 
@@ -19,9 +21,12 @@ def main() -> None:
     leave_current_folder_out()
     streams.prepare()
     address = supervision.address_asked_for(sys.argv[1:])
-    if address is not None:
-        sys.exit(_without_results(supervision.supervise(address)))
-    run()
+    watched = nullcontext() if supervision.is_watched(address) else last_words(sys.argv[1:])
+    with watched:
+        console.heed_hangup()
+        if address is not None:
+            sys.exit(_without_results(supervision.supervise(address)))
+        run()
 
 
 def run() -> None:

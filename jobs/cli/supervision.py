@@ -41,6 +41,11 @@ def address_asked_for(arguments: Sequence[str]) -> str | None:
     return address
 
 
+def is_watched(address: str | None) -> bool:
+    """Whether another process tells of this one's end: it is watched, or is to be the watcher."""
+    return address is not None or _CHANNEL in os.environ
+
+
 def _value(arguments: Sequence[str], option: str) -> str | None:
     """Return the value that a command line gives to an option, the last where it gives several."""
     value = None

@@ -137,7 +137,7 @@ def test_a_killed_worker_and_a_killed_command_leave_no_trace_in_the_result(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_training_keeps_the_step_it_was_at(
     run: Disturbed, number: signal.Signals
 ) -> None:
@@ -145,7 +145,7 @@ def test_an_interrupted_training_keeps_the_step_it_was_at(
     weights, _ = undisturbed(plan)
     process = run.start()
     run.wait_for_step(13, process)
-    if number == signal.SIGINT:
+    if number != signal.SIGTERM:
         os.killpg(process.pid, number)  # as a terminal does: to Ray's processes, too
     else:
         process.send_signal(number)
