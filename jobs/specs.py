@@ -55,7 +55,7 @@ class StyleSpec:
             percent = f"; {self.strength:g} percent is {self.strength / 100:g}"
             raise InputError(
                 f"--strength {self.strength:g}: a number from 0 to 1 is needed"
-                + (percent if 1 < self.strength <= 100 else "")
+                + (percent if 2 <= self.strength <= 100 else "")
             )
         if self.stroke is not None:
             check_stroke(self.stroke)

@@ -152,5 +152,5 @@ def test_one_reason_of_many_pictures_is_told_once_with_a_count(here: Path) -> No
     ended = _stylize("*.png", "-o", "out")
     assert ended.code == 1
     assert ended.error.count("\n") == 1
-    assert "and 199 pictures more alike" in ended.error
+    assert "and 199 pictures more for the same reason" in ended.error
     assert len(json.loads(Path("out/report.json").read_text())["failures"]) == 200

@@ -59,6 +59,7 @@ MISTAKES = [
     ("styles calibrate identity --content none -o out.safetensors", "has no network"),
     ("styles calibrate wave --content none -o out.safetensors", "none: no such"),
     (f"{_V} --strength 60", "60 percent is 0.6"),
+    (f"{_V} --strength 1.5", "--strength 1.5: a number from 0 to 1 is needed"),
     ("stylize video film.mp4 -o out.xyz --style identity", ".xyz"),
     ("stylize video film.mp4 -o text.txt --style identity", "text.txt"),
     ("evaluate --video film.mp4 none.mp4", "none.mp4"),

@@ -51,7 +51,8 @@ def test_pictures_made_with_another_option_are_one_line_with_its_name_and_a_coun
     (line,) = ended.error.splitlines()
     assert line == (
         f"error: {here}/out dir/a 0.jpg exists and was made with another {option}; --overwrite "
-        "replaces it; and 19 pictures more alike (report.json or --report FILE lists them)"
+        "replaces it; and 19 pictures more for the same reason "
+        "(report.json or --report FILE lists them)"
     )
 
 
@@ -80,12 +81,23 @@ def test_pictures_in_several_styles_are_counted_as_such(here: Path, style: Style
     assert len(list(Path("out dir").rglob("a *.jpg"))) == 40
 
 
+def test_a_picture_in_several_styles_is_told_by_the_names_it_got(here: Path, style: Style) -> None:
+    ended = nst(
+        *("stylize", "images", "my photos/a 0.jpg", "-o", "one.png", "--workers", "0", "-q"),
+        *("--engine", "torch", "--style", str(style.path), "--style", "identity"),
+    )
+    assert ended.code == 0, ended.error
+    assert ended.out.startswith("one-*.png: 1 picture in 2 styles done")
+    assert len(list(Path().glob("one-*.png"))) == 2
+
+
 def test_other_reasons_keep_their_lines(here: Path) -> None:
     for number in range(3):
         Path("my photos", f"bad {number}.jpg").write_text("no picture")
     assert _stylize().error.count("\n") == 3
     lines = _stylize("--strength", "0.5").error.splitlines()
-    assert ["; and 19 pictures more alike (" in line for line in lines].count(True) == 1
+    summed = [line for line in lines if "; and 19 pictures more for the same reason (" in line]
+    assert len(summed) == 1
     assert len(lines) == 1 + 3
 
 
@@ -99,7 +111,7 @@ def test_films_made_otherwise_are_one_line_and_a_count(here: Path) -> None:
     assert ended.code == 2
     (line,) = ended.error.splitlines()
     assert "out/f 0.mp4 exists and was made with another --strength; " in line
-    assert "; and 6 films more alike (--json lists them)" in line
+    assert "; and 6 films more for the same reason (--json lists them)" in line
 
 
 def test_a_rate_is_told_only_of_what_was_done(here: Path) -> None:

@@ -258,7 +258,12 @@ class _PlainLines:
 def _rate(progress: Progress) -> str:
     if progress.per_second is None:
         return ""
-    return f"{progress.per_second:.1f} {progress.unit}/s"
+    return a_second(progress.per_second, progress.unit)
+
+
+def a_second(rate: float, unit: str) -> str:
+    """Write a rate with a digit that says something: ``3.2 frames/s``, ``0.04 pictures/s``."""
+    return f"{rate:.1f} {unit}/s" if rate >= 1 else f"{rate:.2g} {unit}/s"
 
 
 def _left(progress: Progress) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from jobs.cli import console
+from nst_core.picture_files import PICTURE_SUFFIXES
 from nst_core.wording import counted
 
 if TYPE_CHECKING:
@@ -30,14 +32,21 @@ def tell_images(report: StylizeImagesReport, output: str, *, json: bool) -> None
     failures = [(each["path"], each["error"]) for each in report.failures]
     _note_all("error", failures, "pictures")
     if not json:
-        rate = f" ({report.images_per_second:.1f} pictures/s)" if report.done else ""
+        rate = f" ({console.a_second(report.images_per_second, 'pictures')})" if report.done else ""
         how = f", {report.engine}" if report.engine.startswith("hybrid") else ""
         each = report.styles_per_image
         styles = f" in {counted(each, 'styles')}" if each > 1 else ""
         console.say(
-            f"{output}: {counted(report.done, 'pictures')}{styles} done, {report.reused} reused, "
-            f"{report.failed} failed, {report.seconds:.1f} s{rate}{how}"
+            f"{_written(output, each)}: {counted(report.done, 'pictures')}{styles} done, "
+            f"{report.reused} reused, {report.failed} failed, {report.seconds:.1f} s{rate}{how}"
         )
+
+
+def _written(output: str, styles: int) -> str:
+    """Name what was written: a folder, or the pictures that one source has become."""
+    stem, suffix = os.path.splitext(output)  # noqa: PTH122 - it may be a URI
+    is_picture = suffix.lower() in PICTURE_SUFFIXES and not os.path.isdir(output)  # noqa: PTH112
+    return f"{stem}-*{suffix}" if styles > 1 and is_picture else output
 
 
 def _note_all(kind: str, told: list[tuple[str, str]], things: str) -> None:
@@ -50,7 +59,8 @@ def _note_all(kind: str, told: list[tuple[str, str]], things: str) -> None:
         for line in lines if is_singly else ():
             console.note(_printable(f"{kind}: {line}"))
         if not is_singly:
-            more = f"and {counted(len(lines) - 1, things)} more alike {_LISTED[things]}"
+            others = f"{counted(len(lines) - 1, things)} more for the same reason"
+            more = f"and {others} {_LISTED[things]}"
             console.note(_printable(f"{kind}: {lines[0]}; {more}"))
     if len(alike) > _MOST_REASONS:
         rest = sum(map(len, islice(alike.values(), _MOST_REASONS, None)))
@@ -80,7 +90,8 @@ def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:
         for warning in one.warnings:
             console.warn(f"{one.input}: {warning}")
         if not one.error and not json:
-            took = f"{one.seconds['total']:.1f} s ({one.frames_per_second:.1f} frames/s)"
+            rate = console.a_second(one.frames_per_second, "frames")
+            took = f"{one.seconds['total']:.1f} s ({rate})"
             console.say(
                 f"{one.output}: {one.status}, "
                 f"{one.frames_out} of {counted(one.frames_in, 'frames')}, verified, "

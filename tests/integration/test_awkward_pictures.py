@@ -46,8 +46,9 @@ def _assert_all_is_right(
 
 def _pictures_of(line: str) -> int:
     """How many pictures a line tells of: one, but for lines that sum up those with one reason."""
-    sums_up = re.match(r"error: the (?:same|like) of (\d+) pictures? more", line)
-    return int(sums_up[1]) if sums_up else 1
+    others = re.search(r"; and (\d+) pictures? more for the same reason", line)
+    unlike = re.match(r"error: the like of (\d+) pictures? more", line)
+    return int(unlike[1]) if unlike else 1 + (int(others[1]) if others else 0)
 
 
 @pytest.mark.parametrize("big", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -146,10 +146,12 @@ def test_after_an_interruption_and_a_kill_nothing_recorded_is_done_twice(
     process.communicate()
     killed = _recorded(service, bucket, "out")
     assert killed >= interrupted
-    assert len(_keys(service, bucket, "out")) < 120
+    made = {key for key in _keys(service, bucket, "out") if key.endswith(".png")}
+    assert killed <= made  # what was written last may not be recorded, and is kept all the same
+    assert len(made) < 120
 
     report = stylize_images(images_job(source, output))
-    assert counts(report) == (120, 120 - len(killed), len(killed), 0)
+    assert counts(report) == (120, 120 - len(made), len(made), 0)
     writes = _writes(service, bucket, "out")
     assert {writes[name] for name in killed} == {1}
     assert set(writes) == set(names)
@@ -179,7 +181,7 @@ def test_a_changed_object_is_done_again_and_an_equal_one_is_not(
     report = stylize_images(job)
     assert counts(report) == (3, 1, 1, 1)
     assert report.failures[0]["path"] == f"s3://{bucket}/in/a.png"
-    assert f"s3://{bucket}/out/a.png exists and was made otherwise" in report.failures[0]["error"]
+    assert f"s3://{bucket}/out/a.png exists and was changed since" in report.failures[0]["error"]
 
 
 def _put_in_parts(service: Any, bucket: str, key: str, content: bytes) -> None:
