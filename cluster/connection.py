@@ -12,9 +12,9 @@ from importlib import import_module
 
 from cluster.auth_token import use_token
 from cluster.embedded_ray import EMBEDDED_ENVIRONMENT, Start, end_embedded_ray, start_embedded_ray
+from cluster.environment import NODE_ENVIRONMENT
 from cluster.head import AUTO, check_head, is_local_host, with_port
-from cluster.node_environment import NODE_ENVIRONMENT
-from cluster.node_records import running_node
+from cluster.nodes.records import running_node
 from cluster.ray_init import init_ray
 from nst_core.errors import EnvironmentProblem
 from nst_core.first_import import first_import
@@ -202,7 +202,7 @@ def _node_here(address: str) -> str:
 
     Ray, left alone, takes the head to be here, or looks for long and tells in many lines.
     """
-    from cluster.overview import addresses_of_this_machine, nodes_of
+    from cluster.nodes.overview import addresses_of_this_machine, nodes_of
 
     mine = addresses_of_this_machine()
     for node in nodes_of(address):

@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from jobs.demo_clip import draw_frame
-from nst_core.degradation import downscale, upscale_bicubic
-from nst_core.pictures import read_rgb, sheet
-from nst_core.pixels import to_picture
+from jobs.demo.clip import draw_frame
+from nst_core.checkpoints.library import bundled, bundled_packs, find_for, find_style
+from nst_core.color.pixels import to_picture
+from nst_core.networks.texture import TextureNet
+from nst_core.pictures.reading import read_rgb, sheet
 from nst_core.strokes import StrokeChoice
-from nst_core.style_library import bundled, bundled_packs, find_for, find_style
 from nst_core.stylizer import Stylizer
-from nst_core.texture_net import TextureNet
+from nst_core.training.degradation import downscale, upscale_bicubic
 
 _IMAGES = Path(__file__).with_name("images")
 _PHOTOS = {

@@ -17,10 +17,10 @@ import psutil
 from nst_core.caches import cache_folder, caches
 from nst_core.errors import NstError
 from nst_core.wording import counted
-from pipeline.encoders import NVENC_CODECS, EncoderKind, choose_encoder
-from pipeline.output_frame import plan_output
-from pipeline.pixel_formats import Codec
-from pipeline.source_video import ColorTags, VideoStreamInfo
+from pipeline.encoding.encoders import NVENC_CODECS, EncoderKind, choose_encoder
+from pipeline.encoding.output_frame import plan_output
+from pipeline.source.pixel_formats import Codec
+from pipeline.source.source_video import ColorTags, VideoStreamInfo
 
 _PACKAGES = ("torch", "torchvision", "av", "ray", "numpy", "pillow", "safetensors", "typer")
 _OPTIONAL_PACKAGES = ("openvino",)
@@ -107,8 +107,8 @@ def _nvenc_codecs() -> tuple[Codec, ...]:
 
 
 def _styles_and_engines() -> Iterator[Finding]:
-    from nst_core.engine import make_engine
-    from nst_core.style_library import bundled_styles, find_style
+    from nst_core.checkpoints.library import bundled_styles, find_style
+    from nst_core.engines.engine import make_engine
 
     names = bundled_styles()
     text = ", ".join(names) or "none; the installation is damaged, install it anew"
@@ -129,7 +129,7 @@ def _styles_and_engines() -> Iterator[Finding]:
 def _run(engine: object) -> str:
     import torch
 
-    from nst_core.engine import Engine
+    from nst_core.engines.engine import Engine
 
     chosen: Engine = engine  # type: ignore[assignment]
     chosen.run(torch.rand(1, 3, 64, 64))
@@ -143,7 +143,7 @@ def _encoder(codec: Codec, *, kind: EncoderKind = "software", needed: bool) -> F
 
 
 def _encode(codec: Codec, kind: EncoderKind) -> str:
-    from pipeline.segment_encoder import check_encoder
+    from pipeline.segments.encoder import check_encoder
 
     settings = choose_encoder(Path("probe.mkv"), _PROBE_STREAM, codec=codec, kind=kind)
     check_encoder(_PROBE_STREAM, plan_output(_PROBE_STREAM, settings))
@@ -154,7 +154,7 @@ def _loss_network() -> Finding:
     """Weights are looked for where they would be, and not downloaded."""
     import torch.hub
 
-    from nst_core.loss_network import WEIGHTS_VARIABLE
+    from nst_core.objectives.loss_network import WEIGHTS_VARIABLE
 
     file = os.environ.get(WEIGHTS_VARIABLE)
     cached = sorted(Path(torch.hub.get_dir(), "checkpoints").glob("vgg1[69]*.pth"))

@@ -11,20 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nst_core.batching import HalvingBatches
-from nst_core.color import keep_rgb_colors
-from nst_core.cuda_engine import frames_a_batch, full_size_width
-from nst_core.device_transfer import overlapped
-from nst_core.engine import Engine, NoiseDrawing, make_engine
-from nst_core.engine_names import PrecisionName
-from nst_core.layerwise_engine import LayerwiseEngine
-from nst_core.pixels import to_bytes, to_unit_range
-from nst_core.refinement import Refinement, RefiningEngine
-from nst_core.style_library import Style
-from nst_core.tiled_engine import TiledEngine, tiles_exactly
-from nst_core.tone_mapping import ToneMapping
-from nst_core.yuv import YuvFrames, convert_alpha, join_frames, rgb_to_yuv, yuv_to_rgb
-from nst_core.yuv_encoding import YuvEncoding
+from nst_core.checkpoints.library import Style
+from nst_core.color.luma import keep_rgb_colors
+from nst_core.color.pixels import to_bytes, to_unit_range
+from nst_core.color.tone_mapping import ToneMapping
+from nst_core.color.yuv import YuvFrames, convert_alpha, join_frames, rgb_to_yuv, yuv_to_rgb
+from nst_core.color.yuv_encoding import YuvEncoding
+from nst_core.engines.cuda_engine import frames_a_batch, full_size_width
+from nst_core.engines.device_transfer import overlapped
+from nst_core.engines.engine import Engine, NoiseDrawing, make_engine
+from nst_core.engines.halving_batches import HalvingBatches
+from nst_core.engines.names import PrecisionName
+from nst_core.large_pictures.layerwise_engine import LayerwiseEngine
+from nst_core.large_pictures.tiled_engine import TiledEngine, tiles_exactly
+from nst_core.objectives.refinement import Refinement, RefiningEngine
 
 _LEAST_SIDE = 64
 _AUTO_SIDE = 1792
@@ -58,7 +58,7 @@ class Stylizer:
 
     ``seed`` is of the noise that texture networks draw, which ``noise`` multiplies (None: as in
     training; only such networks take it). It is restarted for every picture and
-    frame (``nst_core.texture_net`` and the papers draw anew each time): a frame then has the same
+    frame (``networks/texture.py`` and the papers draw anew each time): a frame then has the same
     pixels on any worker, and a film does not flicker for the noise alone.
 
     ``tile`` N lets pictures of more than N x N pixels be computed in pieces, N being 64 or more:
@@ -344,7 +344,7 @@ def _with_histogram_of(source: Tensor, output: Tensor) -> Tensor:
 
 
 def _matched(picture: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    from nst_core.histogram_matching import match_histogram  # takes its time to import
+    from nst_core.color.histograms import match_histogram  # takes its time to import
 
     return match_histogram(picture, reference)
 

@@ -14,15 +14,15 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cluster.connection import prepare_environment, ray_session
-from jobs.training_specs import TrainGenerator
-from nst_core.checkpoint import save_generator
-from nst_core.checkpoint_info import CheckpointInfo
-from nst_core.lean_net import LeanNet
-from nst_core.loss_network import LossNetworkWeights
-from nst_core.style_library import Style, find_style
-from nst_core.transformer_net import TransformerNet
-from tests.media import make_clip, random_vgg
-from tests.training_jobs import save_bases, training_jobs
+from jobs.specs.training import TrainGenerator
+from nst_core.checkpoints.checkpoint import save_generator
+from nst_core.checkpoints.info import CheckpointInfo
+from nst_core.checkpoints.library import Style, find_style
+from nst_core.networks.lean import LeanNet
+from nst_core.networks.transformer import TransformerNet
+from nst_core.objectives.loss_network import LossNetworkWeights
+from tests.kit.media import make_clip, random_vgg
+from tests.kit.training_jobs import save_bases, training_jobs
 
 prepare_environment()  # before any test module imports Ray
 
@@ -46,7 +46,7 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     What a test stylizes in its own process would leave torch with more.
     """
     torch.set_num_threads(1)
-    monkeypatch.setattr("jobs.workers.usable_processors", lambda: 1)
+    monkeypatch.setattr("jobs.applying.workers.usable_processors", lambda: 1)
 
 
 @pytest.fixture(scope="session")

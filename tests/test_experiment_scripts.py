@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from jobs.cli.entrypoint import parsed
+from jobs.cli.command_line import parsed
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "experiments"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli.entrypoint import parsed
+from jobs.cli.command_line import parsed
 
 ROOT = Path(__file__).parents[1]
 

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from cluster.node_environment import HEAD_ENVIRONMENT, NODE_ENVIRONMENT
+from cluster.environment import HEAD_ENVIRONMENT, NODE_ENVIRONMENT
 from nst_core.errors import InputError
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from PIL import Image
 from runs import experiment, show
 
-from nst_core.pictures import read_rgb
+from nst_core.pictures.reading import read_rgb
 
 PHOTO = "100075"
 

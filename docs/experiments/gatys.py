@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from runs import experiment, show, stylizer_for
 
-from nst_core.pictures import read_rgb
+from nst_core.pictures.reading import read_rgb
 
 PHOTO = "100075.jpg"
 SIDE = 256

@@ -10,7 +10,7 @@ from typing import Any
 
 from runs import Experiment, experiment, show
 
-from nst_core.style_library import bundled_styles, find_style
+from nst_core.checkpoints.library import bundled_styles, find_style
 
 ITERATIONS = 100
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from runs import experiment, show
 
-from nst_core.pictures import read_rgb
-from nst_core.style_library import find_style
+from nst_core.checkpoints.library import find_style
+from nst_core.pictures.reading import read_rgb
 from nst_core.stylizer import Stylizer
 
 PHOTO = "100075.jpg"

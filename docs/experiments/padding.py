@@ -13,9 +13,9 @@ import torch
 from PIL import Image, ImageOps
 from runs import experiment, show
 
-from nst_core.checkpoint import load_generator
-from nst_core.pictures import read_rgb
-from nst_core.pixels import to_picture, to_tensor
+from nst_core.checkpoints.checkpoint import load_generator
+from nst_core.color.pixels import to_picture, to_tensor
+from nst_core.pictures.reading import read_rgb
 
 _SIDE = 256
 _BORDER = 8

@@ -10,7 +10,7 @@ from __future__ import annotations
 from PIL import Image, ImageOps
 from runs import Experiment, Options, experiment, show
 
-from nst_core.pictures import read_rgb
+from nst_core.pictures.reading import read_rgb
 
 PHOTO = "100075"
 STYLE = "wave"

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import torch
 from PIL import Image
 
-from nst_core.pictures import sheet
+from nst_core.checkpoints.library import find_style
+from nst_core.pictures.reading import sheet
 from nst_core.strokes import StrokeChoice
-from nst_core.style_library import find_style
 from nst_core.stylizer import Stylizer
 
 Choice = TypeVar("Choice")

@@ -15,12 +15,12 @@ from runs import Experiment, experiment, show, stylizer_for
 from torch import Tensor
 from torch.nn import functional
 
-from nst_core.loss_network import LossNetwork, load_loss_network_weights
-from nst_core.losses import gram_matrix
-from nst_core.objective_layers import CONTENT_LAYER, STYLE_LAYERS
-from nst_core.pictures import read_rgb, resize_shorter_side
-from nst_core.pixels import to_tensor
-from nst_core.style_library import bundled_styles
+from nst_core.checkpoints.library import bundled_styles
+from nst_core.color.pixels import to_tensor
+from nst_core.objectives.layers import CONTENT_LAYER, STYLE_LAYERS
+from nst_core.objectives.loss_network import LossNetwork, load_loss_network_weights
+from nst_core.objectives.losses import gram_matrix
+from nst_core.pictures.reading import read_rgb, resize_shorter_side
 
 PHOTOGRAPHS = ("img_002", "img_009", "img_011", "img_012", "img_014")
 SCALES = (1.0, 0.5, 0.25)

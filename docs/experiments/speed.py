@@ -16,9 +16,9 @@ import torch
 from PIL import Image, ImageOps
 from runs import Experiment, experiment, show, stylizer_for
 
-from nst_core.johnson_net import JohnsonNet
-from nst_core.pictures import read_rgb
-from nst_core.pixels import to_tensor
+from nst_core.color.pixels import to_tensor
+from nst_core.networks.johnson_paper import JohnsonNet
+from nst_core.pictures.reading import read_rgb
 
 ITERATIONS = 500
 STYLE = "wave"

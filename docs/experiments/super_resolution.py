@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 from runs import Experiment, experiment, show
 
-from nst_core.degradation import downscale, upscale_bicubic
-from nst_core.pictures import read_rgb
-from nst_core.style_library import find_style
+from nst_core.checkpoints.library import find_style
+from nst_core.pictures.reading import read_rgb
 from nst_core.stylizer import Stylizer
+from nst_core.training.degradation import downscale, upscale_bicubic
 
 STEPS = {"pixel": 8000, "feature": 4000}
 CROPS = {"Set5/img_002.png": (60, 90, 60 + 96, 90 + 96), "Set14/img_002.png": (90, 60, 186, 156)}

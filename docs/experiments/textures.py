@@ -12,8 +12,8 @@ import torch
 from PIL import Image, ImageDraw
 from runs import Experiment, experiment, show
 
-from nst_core.checkpoint import load_generator
-from nst_core.texture_net import TextureNet
+from nst_core.checkpoints.checkpoint import load_generator
+from nst_core.networks.texture import TextureNet
 
 NAMES = {"bricks": "bricks.png", "pebble": "pebble.png", "red-peppers": "red-peppers.jpg"}
 RECIPE = {

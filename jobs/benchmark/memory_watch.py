@@ -19,7 +19,7 @@ from nst_core.errors import NstError
 
 _SECONDS_BETWEEN_SAMPLES = 0.1
 _WORKER_TITLE = "ray::_Host"
-"""How Ray names the process of one of our actors (pipeline/actor_pool.py)."""
+"""How Ray names the process of one of our actors (cluster/workers/actor_pool.py)."""
 _WORKING_TITLE = "ray::_Host.process"
 _MB = 1e6
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cluster.job_output import in_a_job, report_line, result_lines
-from jobs.progress import OnProgress, Progress
+from cluster.submission.output import in_a_job, report_line, result_lines
 from nst_core.wording import about, counted
+from pipeline.work.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

@@ -9,10 +9,11 @@ from contextlib import nullcontext
 
 from typer.exceptions import Abort, TyperException
 
-from jobs.cli import console, streams, supervision, wrong_use
-from jobs.cli.commands import app_for, command_of
+from jobs.cli import console, wrong_use
 from jobs.cli.import_path import leave_current_folder_out
-from jobs.cli.last_words import last_words
+from jobs.cli.process import streams, supervision
+from jobs.cli.process.last_words import last_words
+from jobs.cli.registry import app_for, command_of
 from nst_core.errors import EnvironmentProblem, InputError, NstError
 
 

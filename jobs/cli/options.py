@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.specs import (
+from jobs.specs.applying import (
     DeviceChoice,
     EncoderChoice,
     EngineChoice,
@@ -21,21 +21,21 @@ from nst_core.wording import quoted
 
 def complete_style(incomplete: str) -> list[str]:
     """Return the names for --style that begin so, for the shell."""
-    from nst_core.style_library import IDENTITY, bundled_styles
+    from nst_core.checkpoints.library import IDENTITY, bundled_styles
 
     return [name for name in (*bundled_styles(), IDENTITY) if name.startswith(incomplete)]
 
 
 def complete_model(incomplete: str) -> list[str]:
     """Return the super-resolution networks that ship with the program and begin so."""
-    from nst_core.style_library import bundled
+    from nst_core.checkpoints.library import bundled
 
     return [name for name in bundled("upscale") if name.startswith(incomplete)]
 
 
 def complete_texture(incomplete: str) -> list[str]:
     """Return the textures that ship with the program and begin so."""
-    from nst_core.style_library import bundled
+    from nst_core.checkpoints.library import bundled
 
     return [name for name in bundled("synthesize") if name.startswith(incomplete)]
 

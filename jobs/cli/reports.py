@@ -8,12 +8,12 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from jobs.cli import console
-from nst_core.picture_files import PICTURE_SUFFIXES
+from nst_core.pictures.decoding import PICTURE_SUFFIXES
 from nst_core.wording import counted
 
 if TYPE_CHECKING:
-    from jobs.image_report import StylizeImagesReport
-    from jobs.stylize_video import StylizeVideoReport
+    from jobs.films.stylize_video import StylizeVideoReport
+    from pipeline.pictures.report import StylizeImagesReport
 
 
 _MOST_REASONS = 20

@@ -43,8 +43,8 @@ def words(error: TyperException) -> str:
 
 def _wanted_command(error: Any) -> str:
     """Name the command that takes a picture, a video or a folder where a command is needed."""
-    from nst_core.picture_files import PICTURE_SUFFIXES
-    from pipeline.video_sources import VIDEO_SUFFIXES
+    from nst_core.pictures.decoding import PICTURE_SUFFIXES
+    from pipeline.films.sources import VIDEO_SUFFIXES
 
     unknown = _NO_COMMAND.fullmatch(error.format_message())
     context = getattr(error, "ctx", None)

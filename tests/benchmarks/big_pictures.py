@@ -21,10 +21,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.demo_clip import draw_frame
-from nst_core.style_library import bundled_styles, find_style
+from jobs.demo.clip import draw_frame
+from nst_core.checkpoints.library import bundled_styles, find_style
 from nst_core.stylizer import Stylizer
-from tests.media import psnr
+from tests.kit.media import psnr
 
 _ROUNDS = 5
 _TILE_SIDE = 500

@@ -18,8 +18,8 @@ from pathlib import Path
 from PIL import Image
 from safetensors.torch import save_file
 
-from tests.cluster_nodes import Machine
-from tests.media import make_clip, moving_picture, random_vgg
+from tests.kit.cluster_nodes import Machine
+from tests.kit.media import make_clip, moving_picture, random_vgg
 
 _LOOPS = 6
 _STYLE = ("--style", "identity", "--workers", "1")

@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 
 from cluster.connection import LOCAL, ray_session
-from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
-from jobs.stylize_video import stylize_videos
-from tests.cluster_nodes import Machine
-from tests.media import make_clip
+from jobs.films.stylize_video import stylize_videos
+from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from tests.kit.cluster_nodes import Machine
+from tests.kit.media import make_clip
 
 _ROUNDS = 7
 _SEGMENTS = 100

@@ -25,11 +25,11 @@ import av
 import numpy as np
 
 from cluster.connection import ray_session
-from jobs.demo_clip import draw_frame
-from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
-from jobs.stylize_video import stylize_videos
-from pipeline.encoders import EncoderSettings, choose_encoder
-from pipeline.source_video import probe
+from jobs.demo.clip import draw_frame
+from jobs.films.stylize_video import stylize_videos
+from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from pipeline.encoding.encoders import EncoderSettings, choose_encoder
+from pipeline.source.source_video import probe
 
 _ROUNDS = 3
 _SECONDS = 60

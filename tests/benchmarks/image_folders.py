@@ -20,10 +20,10 @@ import psutil
 from PIL import Image
 
 from cluster.connection import ray_session
-from jobs.image_report import StylizeImagesReport
-from jobs.progress import OnProgress, Progress, ignore_progress
-from jobs.specs import PoolSpec, StyleSpec, StylizeImages
-from jobs.stylize_images import stylize_images
+from jobs.pictures.stylize_images import stylize_images
+from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages
+from pipeline.pictures.report import StylizeImagesReport
+from pipeline.work.progress import OnProgress, Progress, ignore_progress
 
 _ROUNDS = 5
 _WORKERS = 2

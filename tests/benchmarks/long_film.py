@@ -24,10 +24,10 @@ import av
 import psutil
 
 from cluster.connection import ray_session
-from jobs.benchmark.repeated_film import repeat
-from jobs.progress import Progress
-from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
-from jobs.stylize_video import stylize_videos
+from jobs.benchmark.material.repeated_film import repeat
+from jobs.films.stylize_video import stylize_videos
+from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from pipeline.work.progress import Progress
 
 _MINUTES = 120
 _SETTLED_MINUTE = 10

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.awkward_pictures import NUMBER_OF_FILES, make_awkward_folder
-from tests.expected_pictures import Expected, mistake
+from tests.kit.awkward_pictures import NUMBER_OF_FILES, make_awkward_folder
+from tests.kit.expected_pictures import Expected, mistake
 
 
 def _stylize(source: Path, output: Path, *options: str) -> tuple[int, dict[str, Any], str]:

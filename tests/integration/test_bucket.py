@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.progress import Progress
-from jobs.stylize_images import stylize_images
-from nst_core.style_library import Style
-from pipeline.image_sources import find_images
-from pipeline.storage import storage_for
-from tests.buckets import put_picture
-from tests.image_jobs import contents, counts, images_job, save_pictures
-from tests.media import moving_picture
+from jobs.pictures.stylize_images import stylize_images
+from nst_core.checkpoints.library import Style
+from pipeline.pictures.sources import find_images
+from pipeline.storage.files import storage_for
+from pipeline.work.progress import Progress
+from tests.kit.buckets import put_picture
+from tests.kit.image_jobs import contents, counts, images_job, save_pictures
+from tests.kit.media import moving_picture
 
 s3fs = pytest.importorskip("s3fs")
 moto_models = pytest.importorskip("moto.s3.models")

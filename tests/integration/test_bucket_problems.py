@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from jobs.stylize_images import stylize_images
+from jobs.pictures.stylize_images import stylize_images
 from nst_core.errors import EnvironmentProblem, InputError
-from tests.buckets import put_picture
-from tests.image_jobs import counts, images_job, save_pictures
+from tests.kit.buckets import put_picture
+from tests.kit.image_jobs import counts, images_job, save_pictures
 
 boto3 = pytest.importorskip("boto3")
 moto_settings = pytest.importorskip("moto.settings")

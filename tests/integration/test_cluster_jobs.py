@@ -17,11 +17,11 @@ import psutil
 import pytest
 from safetensors.torch import load_file
 
-from cluster.node_records import MARK, NodeRecord
-from nst_core.style_library import Style
-from tests.cluster_nodes import Machine
-from tests.media import make_clip
-from tests.processes import command_of
+from cluster.nodes.records import MARK, NodeRecord
+from nst_core.checkpoints.library import Style
+from tests.kit.cluster_nodes import Machine
+from tests.kit.media import make_clip
+from tests.kit.processes import command_of
 
 pytestmark = pytest.mark.timeout(1200)
 

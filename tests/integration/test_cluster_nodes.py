@@ -18,9 +18,9 @@ from typing import Any
 import psutil
 import pytest
 
-from cluster.node_records import NodeRecord
-from nst_core.style_library import find_style
-from tests.cluster_nodes import Machine, Network
+from cluster.nodes.records import NodeRecord
+from nst_core.checkpoints.library import find_style
+from tests.kit.cluster_nodes import Machine, Network
 
 pytestmark = pytest.mark.timeout(1200)
 

@@ -19,11 +19,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from jobs.specs import CodecChoice, PoolSpec, StyleSpec, StylizeVideo
-from jobs.stylize_video import stylize_videos
-from nst_core.checkpoint import load_generator
-from nst_core.engine import make_engine
-from nst_core.style_library import Style
+from jobs.films.stylize_video import stylize_videos
+from jobs.specs.applying import CodecChoice, PoolSpec, StyleSpec, StylizeVideo
+from nst_core.checkpoints.checkpoint import load_generator
+from nst_core.checkpoints.library import Style
+from nst_core.engines.engine import make_engine
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 """Luma, and Cb and Cr of half the size."""

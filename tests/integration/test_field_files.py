@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
-from jobs.stylize_video import stylize_videos
-from tests.field_files import FIELD_FILES, FieldFile
-from tests.sequential_decode import read_sequentially
-from tests.sound_reading import read_sound
+from jobs.films.stylize_video import stylize_videos
+from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from tests.kit.field_files import FIELD_FILES, FieldFile
+from tests.kit.sequential_decode import read_sequentially
+from tests.kit.sound_reading import read_sound
 
 _CPUS_PER_WORKER = 0.5
 """Three workers fit on two CPUs."""

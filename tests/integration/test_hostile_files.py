@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.finished_films import HIDDEN_FOLDER
-from jobs.specs import PoolSpec, StyleSpec, StylizeVideo
-from jobs.stylize_video import stylize_videos
-from tests.hostile_files import HOSTILE_FILES, HostileFile
-from tests.sequential_decode import CopiedStream, Reading, read_sequentially
+from jobs.films.finished_films import HIDDEN_FOLDER
+from jobs.films.stylize_video import stylize_videos
+from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from tests.kit.hostile_files import HOSTILE_FILES, HostileFile
+from tests.kit.sequential_decode import CopiedStream, Reading, read_sequentially
 
 _CPUS_PER_WORKER = 0.5
 """Three workers fit on two CPUs."""

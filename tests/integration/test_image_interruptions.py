@@ -19,8 +19,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from pipeline.image_records import FILE_NAME
-from tests.processes import command_of
+from pipeline.pictures.records import FILE_NAME
+from tests.kit.processes import command_of
 
 _PICTURES = 120
 _SUFFIXES = (".jpg", ".png", ".webp")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster_nodes import Machine
-from tests.poisoned_folder import PoisonedFolder, imported_by_python
+from tests.kit.cluster_nodes import Machine
+from tests.kit.poisoned_folder import PoisonedFolder, imported_by_python
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -18,9 +18,9 @@ import av
 import numpy as np
 import pytest
 
-from jobs.finished_films import HIDDEN_FOLDER
-from pipeline.work_folder import HIDDEN_PARENT
-from tests.media import moving_picture
+from jobs.films.finished_films import HIDDEN_FOLDER
+from pipeline.segments.work_folder import HIDDEN_PARENT
+from tests.kit.media import moving_picture
 
 _SEGMENTS_BEFORE_THE_SIGNAL = 2
 _FRAMES = 60

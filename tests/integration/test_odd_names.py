@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_core.style_library import Style
+from nst_core.checkpoints.library import Style
 
 _ODD = os.fsdecode(b"caf\xe9")
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs.train import train
-from jobs.training_plan import make_plan
-from tests.training_runs import tiny_job, undisturbed
+from jobs.training.plan import make_plan
+from jobs.training.train import train
+from tests.kit.training_runs import tiny_job, undisturbed
 
 
 @pytest.mark.slow

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 from safetensors.torch import save_file
 
-from jobs.recipes import RECIPES
-from nst_core.checkpoint_info import read_info
-from nst_core.pictures import read_rgb
+from jobs.specs.recipes import RECIPES
+from nst_core.checkpoints.info import read_info
+from nst_core.pictures.reading import read_rgb
 from nst_core.settings import LossNetworkName
-from tests.command_line import nst
-from tests.media import moving_picture, random_vgg
+from tests.kit.command_line import nst
+from tests.kit.media import moving_picture, random_vgg
 
 _TINY = ("--steps", "2", "--batch-size", "2", "--image-size", "64", "--cpus-per-worker", "1")
 _LINES = {

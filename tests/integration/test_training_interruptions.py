@@ -19,10 +19,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from jobs.run_folder import RunFolder
-from jobs.training_plan import describe, make_plan
-from nst_core.checkpoint_info import read_info
-from tests.training_runs import STEPS, Disturbed, tiny_job, undisturbed, workers_of
+from jobs.training.plan import describe, make_plan
+from jobs.training.run_folder import RunFolder
+from nst_core.checkpoints.info import read_info
+from tests.kit.training_runs import STEPS, Disturbed, tiny_job, undisturbed, workers_of
 
 
 @pytest.fixture

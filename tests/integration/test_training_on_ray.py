@@ -13,18 +13,18 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from jobs.progress import Progress
-from jobs.run_folder import RunFolder
-from jobs.train import _check_settings, train
-from jobs.training_plan import describe, make_plan
-from jobs.training_records import preview_photos
-from jobs.training_specs import TrainStyle
+from jobs.specs.training import TrainStyle
+from jobs.training.plan import describe, make_plan
+from jobs.training.records import preview_photos
+from jobs.training.run_folder import RunFolder
+from jobs.training.train import _check_settings, train
+from nst_core.checkpoints.library import find_style
 from nst_core.errors import EnvironmentProblem, InputError
-from nst_core.style_library import find_style
 from nst_core.stylizer import Stylizer
-from tests.command_line import app
-from tests.media import moving_picture
-from tests.training_runs import Disturbed, tiny_job
+from pipeline.work.progress import Progress
+from tests.kit.command_line import app
+from tests.kit.media import moving_picture
+from tests.kit.training_runs import Disturbed, tiny_job
 
 _BAD = ("bad/0.jpg", "bad/1.jpg", "bad/2.jpg")
 
@@ -143,7 +143,7 @@ def test_a_run_is_not_overwritten_or_mixed_by_mistake(job: TrainStyle) -> None:
 def test_what_would_be_lost_is_refused_before_anything_is_read(
     job: TrainStyle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.train.make_plan", lambda *_: pytest.fail("it reads"))
+    monkeypatch.setattr("jobs.training.train.make_plan", lambda *_: pytest.fail("it reads"))
     with pytest.raises(InputError, match="name it"):
         train(dataclasses.replace(job, output=job.output.with_suffix(".png")))
     job.run_folder.mkdir()

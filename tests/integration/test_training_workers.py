@@ -22,19 +22,19 @@ from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
-import jobs.training_on_ray
-from jobs.run_folder import RunFolder
-from jobs.train import train
-from jobs.training_loop import training_loop
-from jobs.training_on_ray import resources_of_each_worker
-from jobs.training_plan import TrainingPlan, build_trainer, make_plan, training_pictures
-from jobs.training_specs import TrainStyle, TrainTexture
-from nst_core.divergence import DivergenceWatch
+import jobs.training.on_ray
+from jobs.specs.training import TrainStyle, TrainTexture
+from jobs.training.loop import training_loop
+from jobs.training.on_ray import resources_of_each_worker
+from jobs.training.plan import TrainingPlan, build_trainer, make_plan, training_pictures
+from jobs.training.run_folder import RunFolder
+from jobs.training.train import train
 from nst_core.errors import EnvironmentProblem, InputError, TrainingFailed
 from nst_core.settings import ObjectiveSettings
-from nst_core.training_photos import StepSampler, batches_of_steps
-from tests.media import moving_picture
-from tests.training_runs import STEPS, Disturbed, tiny_job
+from nst_core.training.divergence import DivergenceWatch
+from nst_core.training.photos import StepSampler, batches_of_steps
+from tests.kit.media import moving_picture
+from tests.kit.training_runs import STEPS, Disturbed, tiny_job
 
 _Job = TypeVar("_Job", bound=TrainStyle | TrainTexture)
 
@@ -205,12 +205,12 @@ class _OnceDoubtful(_OnceAlarmed):
 
 
 def _alarmed_loop(config: dict[str, Any]) -> str | None:
-    with patch("nst_core.training.DivergenceWatch", _OnceAlarmed):
+    with patch("nst_core.training.trainer.DivergenceWatch", _OnceAlarmed):
         return training_loop(config)
 
 
 def _doubtful_loop(config: dict[str, Any]) -> str | None:
-    with patch("nst_core.training.DivergenceWatch", _OnceDoubtful):
+    with patch("nst_core.training.trainer.DivergenceWatch", _OnceDoubtful):
         return training_loop(config)
 
 
@@ -224,7 +224,7 @@ def test_a_run_that_diverges_goes_back_with_a_lower_rate_and_tells_so(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(jobs.training_on_ray, "training_loop", loop)
+    monkeypatch.setattr(jobs.training.on_ray, "training_loop", loop)
     with caplog.at_level(logging.WARNING):
         report = train(_changed(job, schedule="constant", warmup_steps=0, learning_rate=0.004))
     folder = RunFolder(Path(report.run_dir))
@@ -270,9 +270,9 @@ def test_an_error_of_one_worker_alone_ends_the_run_for_all_of_them(
 # Lost nodes
 
 _QUICK_TO_RESIZE = """
-import jobs.training_on_ray
+import jobs.training.on_ray
 from jobs.cli.main import run
-jobs.training_on_ray._SECONDS_BETWEEN_RESIZES = 3.0
+jobs.training.on_ray._SECONDS_BETWEEN_RESIZES = 3.0
 run()
 """
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.progress import Progress
-from jobs.specs import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
-from jobs.stylize_images import stylize_images
-from jobs.stylize_video import stylize_videos
-from nst_core.style_library import Style
-from tests.processes import command_of
+from jobs.films.stylize_video import stylize_videos
+from jobs.pictures.stylize_images import stylize_images
+from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from nst_core.checkpoints.library import Style
+from pipeline.work.progress import Progress
+from tests.kit.processes import command_of
 
 
 def _video(clip: Path, output: Path, style: Style, workers: int) -> StylizeVideo:

@@ -1,0 +1,1 @@
+"""Nodes of a cluster on this machine: started, recorded, looked over."""

@@ -1,0 +1,1 @@
+"""Workers as Ray actors, and the room that a cluster has for them."""

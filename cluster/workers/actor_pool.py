@@ -1,0 +1,371 @@
+"""The fan-out over Ray actors.
+
+Ray's own restarts and retries are off: a unit whose worker dies, or which takes longer than it
+may, is tried again here, alone on a fresh worker, as often as it says, and then reported. One
+poisonous unit cannot stop the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError, RayTaskError
+
+from cluster.workers.room import Resources, RoomNews
+from nst_core.errors import EnvironmentProblem
+from pipeline.work.pool import (
+    MAX_ATTEMPTS,
+    SECONDS_BETWEEN_QUESTIONS,
+    Deadline,
+    Outcome,
+    Units,
+    Worker,
+    WorkerFactory,
+)
+from pipeline.work.unit_queue import Attempt, UnitQueue
+from pipeline.work.worker_deaths import LACKED_MEMORY, lacked_memory, memory_used
+
+_START_UP_SECONDS = 1800.0
+"""After which a pool without a single worker gives up; an autoscaler may need many minutes."""
+_LONGEST_WAIT_SECONDS = 60.0
+_LONGEST_WAIT_FOR_ROOM_SECONDS = 5.0
+_SHORT_UNIT_SECONDS = 1.0
+"""Units that take less are handed out ahead: the way to a worker would be a part of their time."""
+_MOST_SHORT_UNITS_AT_ONCE = 16
+"""Ended units that are fetched together. Of long ones one: their results may be large."""
+_WEIGHT_OF_THE_LAST = 0.1
+_CLASS_PREFIX = re.compile(r"^[\w.]+(Error|Problem): ")
+_FAILED_TO_START = "The actor died because of an error raised in its creation task"
+_DIED = "its worker died"
+
+
+@dataclass(eq=False)
+class _Seat:
+    """An actor and what it was given, oldest first: it works on the oldest."""
+
+    actor: Any
+    starting: ray.ObjectRef | None
+    """Comes once the actor has built its worker; None from then on."""
+    since: float
+    """When it began what it does now: starting, or its oldest call."""
+    last: Any = None
+    """Key of the last unit that it was given."""
+    calls: dict[ray.ObjectRef, Attempt | None] = field(default_factory=dict)
+    """None where another worker has taken the unit over: how such a call ends is nobody's news."""
+
+    @property
+    def is_idle(self) -> bool:
+        return self.starting is None and not self.calls
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """What its calls are for, oldest first."""
+        return [attempt for attempt in self.calls.values() if attempt is not None]
+
+    def has_room(self, depth: int, *, is_retry: bool = False) -> bool:
+        """Whether it can take one more; one that is tried again is a suspect, and runs alone."""
+        if self.starting is not None or not self.calls:
+            return self.starting is None
+        if is_retry or len(self.calls) >= depth:
+            return False
+        return not any(call.is_retry for call in self.attempts)
+
+    def give(self, attempt: Attempt) -> None:
+        if not self.calls:
+            self.since = time.monotonic()
+        self.last = attempt.unit.key
+        self.calls[self.actor.process.remote(attempt.unit.task)] = attempt
+
+    def end(self, call: ray.ObjectRef) -> tuple[Attempt | None, float]:
+        """An ended call's attempt, and when it began."""
+        began, self.since = self.since, time.monotonic()
+        return self.calls.pop(call), began
+
+    def give_away(self) -> Attempt | None:
+        """The attempt that waits behind the others here, for another worker; None: none does."""
+        *before, last = self.calls
+        attempt = self.calls[last]
+        if before and attempt is not None:
+            self.calls[last] = None  # Ray would not keep it from running here too
+            return attempt
+        return None
+
+
+class _Host:
+    """The actor: builds the worker in its own process and passes calls on."""
+
+    def __init__(self, factory: WorkerFactory) -> None:
+        self._worker: Worker = factory()
+
+    def ready(self) -> None:
+        """Answer once the worker is built."""
+
+    def process(self, task: Any) -> tuple[Any, str]:
+        return self._worker.process(task), self._worker.engine
+
+
+class ActorPool:
+    """A pool of Ray actors, each started when there is work for it.
+
+    ``depth`` units are at each actor, so that with 2 or more the next one is there when one ends;
+    with 1 no unit waits at a busy worker while another is idle. Where units turn out to be short a
+    second one is there all the same, and an idle worker takes it over when no others are left: the
+    busy one may then do it too, in vain. ``concurrency`` of them it works on at once, in threads.
+    A unit that takes longer than ``deadline`` at its worker has the worker killed; building a
+    worker is not counted.
+    Raises EnvironmentProblem when the cluster cannot hold ``workers`` such actors, nor its
+    autoscaler make room for them: Ray itself would wait for ever.
+    """
+
+    def __init__(
+        self,
+        factory: WorkerFactory,
+        resources: Resources,
+        *,
+        workers: int | None = None,
+        depth: int = 2,
+        concurrency: int = 1,
+        deadline: Deadline | None = None,
+        is_shared: bool = True,
+    ) -> None:
+        """``is_shared`` says whether others' work may be on the same Ray."""
+        self.workers = resources.workers_to_start(workers)
+        self._news = RoomNews(resources, is_shared=is_shared)
+        self._factory = ray.put(factory)  # once, and not with each actor
+        self._depth = depth
+        self._deadline = deadline or Deadline(math.inf)
+        self._actor_class: Any = ray.remote(
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus,
+            max_restarts=0,
+            max_task_retries=0,
+            max_concurrency=concurrency,
+        )(_Host)
+        self._seats: list[_Seat] = []
+        self._deaths_while_starting = 0
+        self._engine: str | None = None
+        self._usual_seconds = math.inf
+        """What a unit takes at its worker: the last ones count most."""
+
+    def run(self, units: Units) -> Iterator[Outcome[Any]]:
+        """Draw units as workers become free, and yield every unit's outcome.
+
+        A freed worker has its next unit before the outcome of its last is yielded.
+        """
+        queue = UnitQueue(units)
+        while True:
+            self._fill(queue)
+            if len(queue) or any(seat.attempts for seat in self._seats):
+                outcomes = [*self._collect(queue), *self._enforce_deadline(queue)]
+                self._hand_out(queue)
+                yield from outcomes
+            elif queue.exhausted:
+                return
+            else:
+                time.sleep(SECONDS_BETWEEN_QUESTIONS)
+
+    def engine(self) -> str | None:
+        """What computes; None as long as no worker was needed."""
+        return self._engine
+
+    def close(self) -> None:
+        """Kill the actors at once, whatever they are doing."""
+        for seat in self._seats:
+            ray.kill(seat.actor)
+        self._seats.clear()
+
+    def _fill(self, queue: UnitQueue) -> None:
+        """Give every worker its share, start workers for the rest, and draw one unit ahead."""
+        while True:
+            self._hand_out(queue)
+            starting = sum(seat.starting is not None for seat in self._seats)
+            if len(queue) > starting and len(self._seats) < self.workers:
+                self._start_worker()
+            elif len(queue) > starting or not self._draw_ahead(queue):
+                return
+
+    def _draw_ahead(self, queue: UnitQueue) -> bool:
+        """Draw a unit for a worker that is still to be started, or for whoever is free first."""
+        is_for_new_one = len(self._seats) < self.workers
+        return (is_for_new_one or not queue.depends_on_worker) and queue.draw()
+
+    def _hand_out(self, queue: UnitQueue) -> None:
+        depth = max(2, self._depth) if self._units_are_short else self._depth
+        if queue.depends_on_worker:
+            self._draw_for_each(queue, depth)
+        while attempt := queue.first():
+            free = [seat for seat in self._seats if seat.has_room(depth, is_retry=attempt.is_retry)]
+            if not free:
+                return
+            seat = min(free, key=_freest_first)
+            if seat.calls and len(self._seats) < self.workers:
+                self._start_worker()  # for the units after those that wait here
+            seat.give(queue.pop())
+        if self._depth == 1:
+            self._take_over()
+
+    def _draw_for_each(self, queue: UnitQueue, depth: int) -> None:
+        """Draw for workers by what they have done last, while no other unit waits."""
+        for seat in sorted((s for s in self._seats if s.has_room(depth)), key=_freest_first):
+            if not len(queue) and queue.draw(seat.last):
+                seat.give(queue.pop())
+
+    def _take_over(self) -> None:
+        """Give idle workers what waits at busy ones: nothing else is left for them."""
+        busy = [seat for seat in self._seats if len(seat.calls) > 1]
+        for idle in [seat for seat in self._seats if seat.is_idle] if busy else ():
+            attempt = next(filter(None, (seat.give_away() for seat in busy)), None)
+            if attempt is None:
+                return
+            idle.give(attempt)
+
+    @property
+    def _units_are_short(self) -> bool:
+        return self._usual_seconds < _SHORT_UNIT_SECONDS
+
+    def _start_worker(self) -> None:
+        actor = self._actor_class.remote(self._factory)
+        self._seats.append(_Seat(actor, actor.ready.remote(), time.monotonic()))
+
+    def _dismiss(self, seat: _Seat) -> list[Attempt]:
+        """Kill an actor, dead or alive: one that lives on would keep its place in the cluster.
+
+        Returns what it was given, oldest first.
+        """
+        self._seats.remove(seat)
+        ray.kill(seat.actor)  # ray.cancel would not stop a running method
+        attempts = seat.attempts
+        seat.calls.clear()
+        return attempts
+
+    def _collect(self, queue: UnitQueue) -> Iterator[Outcome[Any]]:
+        """Wait for a call to end; units of a dead actor are queued again or end in an error."""
+        for event, seat in self._wait(queue):
+            if event is seat.starting:
+                self._welcome(seat)
+            elif event in seat.calls:  # else its worker's death has been noticed before
+                yield from self._end(seat, event, queue)
+
+    def _wait(self, queue: UnitQueue) -> list[tuple[ray.ObjectRef, _Seat]]:
+        """Wait for calls or starts that have ended, those of one worker oldest first."""
+        events = {call: seat for seat in self._seats for call in seat.calls}
+        events |= {seat.starting: seat for seat in self._seats if seat.starting is not None}
+        refs = list(events)
+        most = min(len(refs), _MOST_SHORT_UNITS_AT_ONCE) if self._units_are_short else 1
+        ready, _ = ray.wait(refs, num_returns=most, timeout=0)
+        if not ready:
+            ready, _ = ray.wait(refs, num_returns=1, timeout=self._most_seconds_to_wait(queue))
+        ended = set(ready)
+        # The very objects of ours: `is` tells a call from a start.
+        return [(event, seat) for event, seat in events.items() if event in ended]
+
+    def _most_seconds_to_wait(self, queue: UnitQueue) -> float:
+        now = time.monotonic()
+        some_work = any(seat.starting is None for seat in self._seats)
+        timeouts = [
+            seat.since + self._seconds_for(seat) - now
+            for seat in self._seats
+            if not (some_work and seat.starting is not None)  # such are waited for: see below
+        ]
+        idle = any(seat.is_idle for seat in self._seats)
+        if not queue.exhausted and (idle or len(self._seats) < self.workers):
+            timeouts.append(SECONDS_BETWEEN_QUESTIONS)
+        if not all(seat.starting is None for seat in self._seats):
+            timeouts.append(_LONGEST_WAIT_FOR_ROOM_SECONDS)
+        return max(0.0, min([_LONGEST_WAIT_SECONDS, *timeouts]))
+
+    def _seconds_for(self, seat: _Seat) -> float:
+        if seat.starting is not None:
+            return _START_UP_SECONDS
+        return self._deadline.seconds if seat.calls else math.inf
+
+    def _welcome(self, seat: _Seat) -> None:
+        """Let an actor in that has built its worker."""
+        try:
+            ray.get(seat.starting)
+        except RayError as error:
+            self._dismiss(seat)
+            self._deaths_while_starting += 1
+            if _FAILED_TO_START in str(error) or self._deaths_while_starting == MAX_ATTEMPTS:
+                raise EnvironmentProblem(f"a worker could not start: {_words(error)}") from error
+        else:
+            self._deaths_while_starting = 0
+            seat.starting, seat.since = None, time.monotonic()
+
+    def _end(self, seat: _Seat, call: ray.ObjectRef, queue: UnitQueue) -> Iterator[Outcome[Any]]:
+        result, words = None, None
+        try:
+            result, self._engine = ray.get(call)
+        except RayTaskError as error:  # the unit itself failed: its worker is fine
+            words = _words(error)
+        except RayError as error:  # its worker or its node is gone
+            reason = _DIED if isinstance(error, RayActorError) else _words(error)
+            if lacked_memory(error):
+                reason = LACKED_MEMORY
+            # Which of its calls was running cannot be told: all are suspects.
+            for suspect in reversed(self._dismiss(seat)):
+                yield from self._try_again(suspect, reason, seat, queue)
+            return
+        attempt, began = seat.end(call)
+        self._learn(seat.since - began)
+        if attempt is not None:
+            yield Outcome(attempt.unit.key, result, words, attempt.number, began)
+
+    def _learn(self, seconds: float) -> None:
+        if math.isinf(self._usual_seconds):
+            self._usual_seconds = seconds
+        self._usual_seconds += _WEIGHT_OF_THE_LAST * (seconds - self._usual_seconds)
+
+    def _enforce_deadline(self, queue: UnitQueue) -> Iterator[Outcome[Any]]:
+        now = time.monotonic()
+        waiting = [now - seat.since for seat in self._seats if seat.starting is not None]
+        self._news.tell(waiting, none_works=len(waiting) == len(self._seats))
+        for seat in [s for s in self._seats if now >= s.since + self._seconds_for(s)]:
+            if seat.starting is not None:
+                if all(other.starting is not None for other in self._seats):
+                    raise EnvironmentProblem(
+                        f"no worker has started within {_START_UP_SECONDS:g} s; "
+                        "look at the cluster with `ray status`, or lower --cpus-per-worker"
+                    )
+                continue  # others work: it may still come
+            late = next(iter(seat.calls.values()))
+            for attempt in reversed(self._dismiss(seat)):
+                if attempt is not late:
+                    queue.put_back(attempt)
+            if late is not None:
+                reason = f"took more than {self._deadline.seconds:g} s"
+                yield from self._try_again(late, reason, seat, queue)
+
+    def _try_again(
+        self, attempt: Attempt, reason: str, seat: _Seat, queue: UnitQueue
+    ) -> Iterator[Outcome[Any]]:
+        failed = attempt.failed(reason)
+        if len(failed.failures) < failed.unit.attempts:
+            queue.put_back(failed)
+            return
+        reasons = " or ".join(dict.fromkeys(failed.failures))
+        words = f"{reasons} {len(failed.failures)} times; given up"
+        if self._deadline.advice and not {*failed.failures} <= {_DIED, LACKED_MEMORY}:
+            words = f"{words}; {self._deadline.advice}"
+        yield Outcome(attempt.unit.key, None, words, attempt.number, seat.since)
+
+
+def _freest_first(seat: _Seat) -> tuple[int, float]:
+    return len(seat.calls), seat.since
+
+
+def _words(error: Exception) -> str:
+    """Ray wraps an error in a traceback as text; its last line says what happened."""
+    if lacked_memory(error):
+        return f"the memory is full{memory_used(error)}; try fewer --workers, or end other work"
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, Exception):
+        return str(cause) or type(cause).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return _CLASS_PREFIX.sub("", lines[-1]) if lines else type(error).__name__

@@ -1,0 +1,1 @@
+"""The other ways to apply a network, and the workers of them all."""

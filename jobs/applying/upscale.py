@@ -1,0 +1,167 @@
+"""Enlarging pictures and videos: sources of both kinds are sorted, then done as stylizing does."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cluster.connection import ray_session
+from jobs.applying.workers import find_checked
+from jobs.films.output import planned_films
+from jobs.films.stylize_video import StylizeVideoReport, stylize_videos
+from jobs.pictures.output import image_output
+from jobs.pictures.stylize_images import stylize_images
+from jobs.specs.applying import Upscale
+from nst_core.errors import InputError
+from nst_core.pictures.decoding import PICTURE_SUFFIXES, is_picture
+from nst_core.wording import quoted
+from pipeline.encoding.encoders import CONTAINERS
+from pipeline.films.sources import VIDEO_SUFFIXES, is_one_video
+from pipeline.pictures.report import StylizeImagesReport
+from pipeline.storage.files import LocalStorage, StoredFile, is_uri, storage_for
+from pipeline.work.progress import OnProgress, ignore_progress
+
+
+@dataclass(frozen=True)
+class UpscaleReport:
+    """What an upscaling job came to; the fields of the command's JSON."""
+
+    images: StylizeImagesReport | None
+    """None where no picture was among the sources."""
+    videos: StylizeVideoReport | None
+    """None where no video was among the sources."""
+
+    @property
+    def nothing_started(self) -> bool:
+        """Whether not one input got past the first look at it."""
+        both = (self.images, self.videos)
+        return all(report is None or report.nothing_started for report in both)
+
+
+@dataclass(frozen=True)
+class SortedSources:
+    """Sources by their kind."""
+
+    pictures: tuple[str, ...]
+    """Files and folders; a folder stands for all pictures below it."""
+    videos: tuple[Path, ...]
+
+
+def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleReport:
+    """Enlarge every picture and every video; what fails is told in the report, the rest goes on.
+
+    Raises InputError or EnvironmentProblem where the job as a whole cannot start.
+    """
+    find_checked(job.style, job.pool)
+    is_one = _check_output(job)
+    sources = sort_sources(job.sources, job.output)
+    if sources.videos and is_uri(job.output):
+        raise InputError(f"-o {job.output}: videos need a folder of this machine")
+    pictures = job.of_images(sources.pictures) if sources.pictures else None
+    videos = job.of_videos(sources.videos) if sources.videos else None
+    # What -o cannot be is told before anything is begun; two videos of one name, too.
+    if pictures:
+        image_output(pictures)
+    if videos:
+        videos = replace(videos, into_folder=videos.into_folder or not is_one)
+        planned_films(videos)
+    both = pictures is not None and videos is not None
+    with _one_session(job) if both else nullcontext():
+        return UpscaleReport(
+            images=stylize_images(pictures, on_progress) if pictures else None,
+            videos=stylize_videos(videos, on_progress) if videos else None,
+        )
+
+
+def _check_output(job: Upscale) -> bool:
+    """Return whether it may be the name of a single output; raise InputError if it must not."""
+    storage = storage_for(job.output)
+    path = storage.resolved(job.output)
+    if len(job.sources) == 1 and is_one_video(Path(job.sources[0])):
+        return True
+    if storage.is_file(path):
+        raise InputError(f"-o {job.output}: a file; upscaled pictures and videos go into a folder")
+    is_name = Path(path).suffix.lower() in {*PICTURE_SUFFIXES, *CONTAINERS}
+    if is_name and not storage.is_folder(path) and not job.output.endswith("/"):
+        raise InputError(
+            f"-o {job.output}: a file's name, and there may be several outputs; name a folder "
+            f"({quoted(job.output)}/ where it is to be called so)"
+        )
+    return False
+
+
+def sort_sources(sources: Sequence[str], output: str) -> SortedSources:
+    """Tell pictures from videos, by their endings in folders, else by a look into the file too.
+
+    What earlier runs left in ``output`` is no source. Raises InputError for a source that does
+    not exist, or a folder with neither.
+    """
+    pictures: list[str] = []
+    videos: list[Path] = []
+    for source in sources:
+        if is_uri(source):  # of which only pictures are read
+            pictures.append(source)
+            continue
+        if Path(source).is_dir():
+            found = list(_below(source, output))
+            if all(each.problem for each in found):
+                nothing = f"{source}: neither a picture nor a video in this folder"
+                raise InputError("; ".join([nothing, *(str(each.problem) for each in found[:1])]))
+            below = sorted(Path(each.path) for each in found if _is_video(each))
+            # Of the other ones the pictures' report tells what could not be looked through.
+            pictures += [source] if len(below) < len(found) else []
+            videos += below
+            continue
+        for file in _files(source):
+            if _is_picture(file):
+                pictures.append(str(file))
+            else:
+                videos.append(file)
+    return SortedSources(tuple(pictures), tuple(videos))
+
+
+def _below(folder: str, output: str) -> Iterator[StoredFile]:
+    """Pictures and videos by their endings, but for what lies where the outputs go.
+
+    And folders that cannot be looked through.
+    """
+    storage = LocalStorage()
+    without = storage.real(output)
+    inside = without if without != storage.real(folder) else None
+    for found in storage.walk(folder, without=inside):
+        suffix = Path(found.path).suffix.lower()
+        if found.problem or suffix in PICTURE_SUFFIXES | VIDEO_SUFFIXES:
+            yield found
+
+
+def _is_video(file: StoredFile) -> bool:
+    return not file.problem and Path(file.path).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _files(source: str) -> list[Path]:
+    path = Path(source)
+    if path.is_file():
+        return [path]
+    if path.exists():
+        raise InputError(f"{source}: a pipe or a device; write it to a file, and name that")
+    matches = sorted(Path(name) for name in glob.glob(source, recursive=True))  # noqa: PTH207
+    files = [match for match in matches if match.is_file()]
+    if not files:
+        raise InputError(f"{source}: no such file or folder, and no match as a glob")
+    return files
+
+
+def _is_picture(path: Path) -> bool:
+    """A file that is neither is taken for a video: the report will say what it is not."""
+    suffix = path.suffix.lower()
+    if suffix in PICTURE_SUFFIXES | VIDEO_SUFFIXES:
+        return suffix in PICTURE_SUFFIXES
+    return is_picture(path)
+
+
+def _one_session(job: Upscale) -> AbstractContextManager[None]:
+    """Start Ray once for pictures and videos."""
+    return nullcontext() if job.pool.workers == 0 else ray_session(job.pool.address)

@@ -1,0 +1,213 @@
+"""From a pool specification to a pool of stylizing workers.
+
+Torch is imported where they are made: a driver never needs it, and it takes as long as Ray does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cluster.connection import LOCAL, ray_session
+from jobs.specs.applying import PoolSpec, StyleSpec, TileChoice
+from nst_core.checkpoints.library import Style, find_for
+from nst_core.engines.names import torch_for_noise
+from nst_core.first_import import first_import
+from nst_core.processors import usable_processors
+from nst_core.strokes import StrokeChoice
+from nst_core.wording import counted
+from pipeline.pictures.task import ImageSettings
+from pipeline.storage.shared_files import SharedFiles
+from pipeline.work.pool import Deadline, InProcessPool, Worker, WorkerPool
+
+if TYPE_CHECKING:
+    from cluster.workers.room import Resources
+    from nst_core.objectives.refinement import Refinement
+    from nst_core.stylizer import Stylizer
+    from pipeline.pictures.worker import ImageWorker
+    from pipeline.segments.worker import SegmentWorker
+
+_log = logging.getLogger(__name__)
+
+_MANY_FILES_AT_ONCE = 8
+"""Behind a URI a worker waits for most of the time."""
+
+
+@contextmanager
+def stylizing_pool(
+    make_worker: Callable[..., Worker],
+    style: StyleSpec,
+    pool: PoolSpec,
+    *,
+    depth: int = 2,
+    concurrency: int = 1,
+    concurrency_on_gpu: int | None = None,
+    deadline: Deadline | None = None,
+    on_start: Callable[[], None] = lambda: None,
+) -> Iterator[WorkerPool]:
+    """Open a pool whose workers are made by ``make_worker(threads=N)``; it closes with the block.
+
+    ``style`` says what they compute on. ``depth`` units are at each worker at a time, each of them
+    no longer than ``deadline``, ``concurrency`` in work (None on a GPU: as many); these mean
+    nothing to a pool in this process, nor does ``on_start``, which is called when workers are about
+    to be started: on a cluster once it has been found to have room for them.
+    """
+    if pool.workers == 0:
+        _log.info("in this process, with %s", counted(usable_processors(), "threads"))
+        yield InProcessPool(partial(make_worker, threads=usable_processors()))
+        return
+    if pool.address == LOCAL:
+        on_start()  # Ray itself takes the longest
+    with ray_session(pool.address):
+        from cluster.workers.actor_pool import ActorPool
+
+        resources = _resources(style, pool)
+        actors = ActorPool(
+            partial(make_worker, threads=max(1, int(resources.cpus))),
+            resources,
+            workers=pool.workers,
+            depth=depth,
+            concurrency=(concurrency_on_gpu or concurrency) if resources.gpus else concurrency,
+            deadline=deadline,
+            is_shared=pool.address != LOCAL,
+        )
+        _log.info(
+            "%s of Ray (%s), CPUs for each: %g, GPUs: %g",
+            *(counted(actors.workers, "workers"), pool.address),
+            *(resources.cpus, resources.gpus),
+        )
+        if pool.address != LOCAL:
+            on_start()
+        try:
+            yield actors
+        finally:
+            actors.close()
+
+
+def find_checked(spec: StyleSpec, pool: PoolSpec | None = None) -> Style:
+    """Find the checkpoint and see that it goes with the rest of ``spec``, before any work.
+
+    Its content comes with it, for workers on machines that do not have the file. Where all of the
+    ``pool`` is on this machine, a device that is asked for must be here.
+
+    Raises InputError, EnvironmentProblem, and what find_for raises.
+    """
+    if pool is not None and (pool.address == LOCAL or pool.workers == 0) and spec.device == "cuda":
+        from nst_core.engines.engine import choose_device
+
+        choose_device(spec.device)
+    style = find_for(spec.command, spec.style)
+    if style.draws_noise:
+        torch_for_noise(spec.engine)
+    style.with_stroke(spec.stroke or 1.0)  # says where it has one size only
+    if spec.noise is not None:
+        style.check_noise(spec.noise)
+    return style.with_content()
+
+
+def stroke_choice(style: Style, spec: StyleSpec) -> StrokeChoice:
+    """How wide strokes are in a picture of any size."""
+    return StrokeChoice(style.strokes, float(spec.stroke or 1))
+
+
+def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> SegmentWorker:
+    """Build a worker for videos, where it will live, ready for strokes as those of ``style``."""
+    with first_import("torch"):
+        from nst_core.kept_stylizers import KeptStylizers
+        from pipeline.segments.worker import SegmentWorker
+
+    kept = KeptStylizers(lambda stroke: _stylizer(style.with_stroke(stroke), spec, threads))
+    return SegmentWorker(kept.at(style.stroke), kept.at)
+
+
+def make_image_worker(
+    styles: Mapping[str, tuple[Style, StyleSpec]],
+    settings: ImageSettings,
+    *,
+    tile: TileChoice,
+    seed: int,
+    refinements: Mapping[str, Refinement],
+    remote: bool,
+    files: SharedFiles | None,
+    threads: int,
+) -> ImageWorker:
+    """Build a worker for pictures in any of ``styles``, where it will live.
+
+    ``refinements`` are those of the styles that have any.
+    ``remote`` says that it reads or writes behind a URI. ``files`` are those that it must see.
+    Raises EnvironmentProblem where it does not.
+    """
+    from pipeline.pictures.worker import ImageWorker
+
+    if files is not None:
+        files.check()
+
+    def stylizer_for(name: str, stroke: float) -> Stylizer:
+        style, spec = styles[name]
+        return _stylizer(
+            style.with_stroke(stroke),
+            spec,
+            threads,
+            tile=tile,
+            seed=seed,
+            refinement=refinements.get(name),
+        )
+
+    strokes = {name: stroke_choice(*chosen) for name, chosen in styles.items()}
+    files_at_once = max(threads, _MANY_FILES_AT_ONCE) if remote else threads
+    return ImageWorker(stylizer_for, settings, strokes=strokes, threads=files_at_once)
+
+
+def _stylizer(
+    style: Style,
+    spec: StyleSpec,
+    threads: int,
+    *,
+    tile: TileChoice = "off",
+    seed: int = 0,
+    refinement: Refinement | None = None,
+) -> Stylizer:
+    with first_import("torch"):
+        from nst_core.stylizer import Stylizer
+
+    return Stylizer(
+        style,
+        strength=spec.strength,
+        keep_colors=spec.keep_colors,
+        match_histogram=spec.match_histogram,
+        noise=spec.noise,
+        engine=spec.engine,
+        device=spec.device,
+        precision=spec.precision,
+        threads=threads,
+        tile=tile,
+        seed=seed,
+        refinement=refinement,
+    )
+
+
+def _resources(style: StyleSpec, pool: PoolSpec) -> Resources:
+    from cluster.workers.room import Resources, nodes_now, nodes_to_come
+
+    nodes = [*nodes_now(), *(nodes_to_come() or [])]
+
+    def total(name: str) -> float:
+        return sum(node.get(name, 0) for node in nodes)
+
+    gpus = pool.gpus_per_worker
+    if gpus is None:
+        wants_gpu = style.device == "cuda" or (
+            style.device == "auto" and style.engine != "openvino" and total("GPU") >= 1
+        )
+        gpus = 1.0 if wants_gpu else 0.0
+    cpus = pool.cpus_per_worker
+    if cpus is None:
+        # A GPU's share of the machine that it is in.
+        shares = [
+            node.get("CPU", 0) // (node["GPU"] / gpus) for node in nodes if gpus and node.get("GPU")
+        ]
+        cpus = max(1.0, min(shares, default=1.0))
+    return Resources(cpus=cpus, gpus=gpus)

@@ -1,0 +1,172 @@
+"""Every generator in every engine, precision and size: time, rate, share of the possible."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from jobs.benchmark.material.generators import MeasuredGenerator, measured_generators
+from jobs.benchmark.material.pictures import as_tensor, still_frames
+from jobs.benchmark.section import Cell, Section
+from jobs.benchmark.sections.ceilings import Ceiling, make_ceilings
+from jobs.benchmark.settings import BenchSettings
+from jobs.benchmark.subjects.engine_choice import REFERENCE, build_engines
+from jobs.benchmark.subjects.operations import operations
+from jobs.benchmark.turns import Case, median_ratio, take_turns, timed
+from nst_core.engines.engine import Engine
+from nst_core.networks.transformer import TransformerNet
+
+_SIZES = ((256, 256), (640, 360), (1280, 720), (1920, 1080))
+_QUICK_SIZES = ((640, 360),)
+_FRAMES_ON_GPU = 4
+_PAPERS_WIDTH = 32
+
+
+def engines(settings: BenchSettings) -> Section:
+    """Measure the networks alone: tensors in, tensors out."""
+    rows: list[tuple[Cell, ...]] = []
+    left_out: list[str] = []
+    for generator in measured_generators(settings):
+        found = build_engines(generator)
+        left_out += found.left_out
+        for width, height in _QUICK_SIZES if settings.quick else _SIZES:
+            settings.tell(f"engines: {generator.name} at {width}x{height}")
+            rows += _compare(settings, generator, found.built, width, height)
+    return Section(
+        key="engines",
+        title="Engines",
+        columns=(
+            *("generator", "frame", "engine", "ms a frame", "GFLOP/s", "of the ceiling"),
+            *("times eager float32", "times eager width 32", "dB to float32"),
+        ),
+        rows=rows,
+        notes=(
+            "The network alone, on frames that are in memory: as many at a time as there are cores "
+            f"(on a GPU {_FRAMES_ON_GPU}, there and back). `eager float32` is the peers' way of "
+            "calling the same network: torch as it comes, one frame at a time, on the same device; "
+            f"`eager width {_PAPERS_WIDTH}` is that way with the network of the paper. "
+            f"Medians of {settings.rounds} rounds in turn; ratios within each round.",
+            "GFLOP/s counts the multiplications and additions of the network's convolutions as "
+            "it was trained, a multiply-add as two. `of the ceiling` divides by what this machine "
+            "reaches in that precision, in the same round, with large convolutions and nothing "
+            "else (see there): 1 would be a network without norms, resizing and layers of few "
+            "channels.",
+            "dB: PSNR of the worst frame against torch float32; above 40 the eye sees no "
+            "difference. Random weights have none: their pictures mean nothing.",
+            *(f"Left out: {line}." for line in left_out),
+        ),
+    )
+
+
+def _compare(
+    settings: BenchSettings,
+    generator: MeasuredGenerator,
+    engines: list[Engine],
+    width: int,
+    height: int,
+) -> list[tuple[Cell, ...]]:
+    """Let engines, eager torch and ceilings take turns at one size of the output."""
+    scale = generator.style.scale
+    size = {"width": width // scale, "height": height // scale}
+    frames = {
+        "cpu": as_tensor(still_frames(settings, torch.get_num_threads(), **size)),
+        "cuda": as_tensor(still_frames(settings, _FRAMES_ON_GPU, **size)),
+    }
+    outputs = {engine.name: _run(engine, frames["cpu"]).numpy() for engine in engines}
+    ceilings = make_ceilings()
+    seconds = take_turns(
+        {_ceiling_name(name): ceiling.case for name, ceiling in ceilings.items()}
+        | _cases(generator, engines, frames),
+        rounds=settings.rounds,
+    )
+    gigaflops = operations(generator.load(), **size) / 1e9
+    shown = f"{width}x{height}" if scale == 1 else f"{size['width']}x{size['height']} x{scale}"
+    rows: list[tuple[Cell, ...]] = []
+    for engine in engines:
+        device = engine.device.type
+        mine = [each / len(frames[device]) for each in seconds[engine.name]]
+        rates = [gigaflops / each for each in mine]
+        best = _highest_rates(engine, ceilings, seconds)
+        rows.append(
+            (
+                *(generator.name, shown, engine.name),
+                *(1000 * statistics.median(mine), statistics.median(rates)),
+                median_ratio(rates, best) if best else None,
+                median_ratio(seconds[_eager_name(device)], mine),
+                median_ratio(seconds[_papers_name(device)], mine) if scale == 1 else None,
+                _closeness(generator, engine, outputs),
+            )
+        )
+    return rows
+
+
+def _cases(
+    generator: MeasuredGenerator, engines: list[Engine], frames: dict[str, Tensor]
+) -> dict[str, Case]:
+    """Eager torch on each device with one frame, the engines with all."""
+    cases: dict[str, Case] = {}
+    for device in sorted({engine.device.type for engine in engines}):
+        frame = frames[device][:1]
+        cases[_eager_name(device)] = timed(_eager(generator.load(), frame, device))
+        if generator.style.scale == 1:
+            papers = TransformerNet(_PAPERS_WIDTH)
+            cases[_papers_name(device)] = timed(_eager(papers, frame, device))
+    for engine in engines:
+        cases[engine.name] = timed(partial(_run, engine, frames[engine.device.type]))
+    return cases
+
+
+def _highest_rates(
+    engine: Engine, ceilings: Mapping[str, Ceiling], seconds: Mapping[str, list[float]]
+) -> list[float]:
+    """GFLOP/s of the fastest ceiling on the same device in the same precision, round by round."""
+    _, device, precision = engine.name.split()[:3]
+    rates = [
+        [ceiling.gigaflops / each for each in seconds[_ceiling_name(name)]]
+        for name, ceiling in ceilings.items()
+        if name.split()[1:] == [device, precision]
+    ]
+    return [max(of_one_round) for of_one_round in zip(*rates, strict=True)]
+
+
+def _run(engine: Engine, frames: Tensor) -> Tensor:
+    return engine.run(frames).cpu()
+
+
+def _eager(generator: nn.Module, frame: Tensor, device: str) -> Callable[[], object]:
+    generator = generator.eval().to(device)
+
+    @torch.no_grad()
+    def run() -> None:
+        generator(frame.to(device)).cpu()
+
+    return run
+
+
+def _eager_name(device: str) -> str:
+    return f"eager {device}"
+
+
+def _papers_name(device: str) -> str:
+    return f"eager {device}, width {_PAPERS_WIDTH}"
+
+
+def _ceiling_name(name: str) -> str:
+    return f"ceiling of {name}"
+
+
+def _closeness(
+    generator: MeasuredGenerator, engine: Engine, outputs: dict[str, NDArray[np.float32]]
+) -> float | None:
+    """PSNR of the worst frame in dB; None where there is nothing to compare."""
+    if not generator.trained or engine.name == REFERENCE:
+        return None
+    pairs = zip(outputs[engine.name], outputs[REFERENCE], strict=True)
+    errors = [float(np.mean((mine - exact) ** 2, dtype=np.float64)) for mine, exact in pairs]
+    return float(-10 * np.log10(max(*errors, 1e-12)))

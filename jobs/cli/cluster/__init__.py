@@ -1,0 +1,1 @@
+"""`nst cluster` and `nst jobs`."""

@@ -1,0 +1,1 @@
+"""The commands of `nst`, each in a module of its name."""

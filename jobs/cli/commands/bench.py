@@ -1,0 +1,152 @@
+"""`nst bench`: what the program costs on this machine, beside what others do."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobs.benchmark.registry import (
+    MACHINE,
+    SECTIONS,
+    SectionFailure,
+    chosen_sections,
+    run_sections,
+)
+from jobs.cli import console, options
+from nst_core import __version__
+from nst_core.errors import InputError
+
+if TYPE_CHECKING:
+    from jobs.benchmark.section import Section
+    from jobs.benchmark.settings import BenchSettings
+
+
+def bench(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer rounds and sizes: minutes, not hours.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Measure this alone; may be given again: {', '.join((MACHINE, *SECTIONS))}.",
+            metavar="SECTION",
+        ),
+    ] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option(help="Measure on this film's frames; default drawn ones.", metavar="FILE"),
+    ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="Measure on this folder's pictures; default drawn ones.", metavar="DIR"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the Markdown here too.", metavar="FILE"),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Measure this machine: engines, whole commands, efficiency, memory, training.
+
+    Prints Markdown tables. What is compared takes turns within this one run; the ratios count, not
+    the seconds. Nothing else should keep the machine busy meanwhile.
+
+    Example: nst bench --quick -o bench.md
+
+    Example: nst bench --only engines --only peers --json
+    """
+    names = chosen_sections(only or [])
+    _check_files(video, photos, output)
+    from jobs.benchmark.settings import BenchSettings
+
+    with tempfile.TemporaryDirectory(prefix="nst-bench-") as folder:
+        settings = BenchSettings(Path(folder), quick, video, photos, console.note)
+        failed = _run(names, settings, output, json=json)
+    if failed:
+        raise typer.Exit(console.SOME_FAILED)
+
+
+def _run(names: list[str], settings: BenchSettings, output: Path | None, *, json: bool) -> bool:
+    """Measure and print; returns whether a section failed."""
+    from jobs.benchmark.machine import describe_machine
+    from jobs.benchmark.rendering import machine_markdown
+
+    machine = describe_machine()
+    told = _Told(machine_markdown(machine), aloud=not json)
+    results = []
+    for result in run_sections(names, settings):
+        results.append(result)
+        told.add(result)
+    fields = _fields(machine, settings, results)
+    console.report(fields, as_json=json)
+    if output is not None:
+        _write(output, told.text)
+    return any(isinstance(result, SectionFailure) for result in results)
+
+
+class _Told:
+    """The Markdown so far; said at once, so that an interrupted run leaves what it has."""
+
+    def __init__(self, first: str, *, aloud: bool) -> None:
+        self._aloud = aloud
+        self.text = ""
+        self._say(first)
+
+    def add(self, result: Section | SectionFailure) -> None:
+        from jobs.benchmark.rendering import section_markdown
+
+        if isinstance(result, SectionFailure):
+            console.note(f"error: {result.key}: {result.error}")
+            self._say(f"**{result.key} failed**: {result.error}\n")
+        else:
+            self._say(section_markdown(result))
+
+    def _say(self, markdown: str) -> None:
+        self.text += markdown + "\n"
+        if self._aloud:
+            console.say(markdown)
+
+
+def _fields(
+    machine: dict[str, str | int | float],
+    settings: BenchSettings,
+    results: list[Section | SectionFailure],
+) -> dict[str, Any]:
+    from jobs.benchmark.rendering import section_fields
+
+    sections = [section_fields(one) for one in results if not isinstance(one, SectionFailure)]
+    failures = [
+        {"section": one.key, "error": one.error}
+        for one in results
+        if isinstance(one, SectionFailure)
+    ]
+    return {
+        "machine": machine,
+        "nst": __version__,
+        "quick": settings.quick,
+        "sections": sections,
+        "failures": failures,
+    }
+
+
+def _check_files(video: Path | None, photos: Path | None, output: Path | None) -> None:
+    """Before an hour's work. Raises InputError."""
+    if video is not None and not video.is_file():
+        raise InputError(f"--video {video}: no such file")
+    if photos is not None and not photos.is_dir():
+        raise InputError(f"--photos {photos}: no such folder")
+    if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
+        raise InputError(f"-o {output}: a file in a folder that exists is needed")
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

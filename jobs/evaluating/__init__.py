@@ -1,0 +1,1 @@
+"""Measuring generators, films and enlargements."""

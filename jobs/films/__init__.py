@@ -1,0 +1,1 @@
+"""Stylizing films, from the command to the verified outputs."""

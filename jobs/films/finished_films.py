@@ -1,0 +1,160 @@
+"""What finished films were made with, so that the same call again finds them done.
+
+A record for each film, in ``.nst-done`` beside the outputs, written before the output gets its
+name: a process killed at any time leaves either no output, or one that is known. The film meant is
+the one of the recorded size and time; of another time (touched, copied) the one of the same hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.applying.workers import stroke_choice
+from jobs.specs.applying import StylizeVideo
+from nst_core import __version__
+from nst_core.checkpoints.library import Style
+from nst_core.errors import InputError, MediaError
+from nst_core.wording import listed
+from pipeline.assembly.verification import Verified
+from pipeline.films.report import VideoReport
+from pipeline.segments.work_folder import PIPELINE_VERSION, WorkFolder, short_name
+from pipeline.storage.files import LocalStorage
+
+_log = logging.getLogger(__name__)
+
+HIDDEN_FOLDER = ".nst-done"
+_ADVICE = "--overwrite replaces it"
+_TOLD_AGAIN = (
+    *("status", "frames_in", "frames_out", "missing_pts_seconds", "corrupt_pts_seconds"),
+    *("segments", "verified", "warnings"),
+)
+"""Fields of the report that are recorded."""
+
+
+@dataclass(frozen=True)
+class FilmRecord:
+    """How a film was made, and what it is told by."""
+
+    made_with: dict[str, Any]
+    """See ``made_with``."""
+    left_out: bool
+    """Whether a stream was left out that might only be with --allow-left-out."""
+    report: dict[str, Any]
+    size: int
+    """Bytes of the output."""
+    mtime_ns: int
+    sha256: str
+    work_folder: str
+    pieces: str
+    """Identity of what may be left there, as a hash."""
+
+    def is_of(self, output: Path) -> bool:
+        """Whether the output is as it was made."""
+        try:
+            status = output.stat()
+            same_time = status.st_mtime_ns == self.mtime_ns
+            return status.st_size == self.size and (same_time or _digest(output) == self.sha256)
+        except OSError:
+            return False
+
+    def tell_again(self, report: VideoReport) -> None:
+        """Fill in the report of a run that finds the film done."""
+        for name in _TOLD_AGAIN:
+            setattr(report, name, self.report[name])
+        report.verified = Verified(**self.report["verified"])
+        total = report.segments["total"]
+        report.segments = {"total": total, "done": 0, "reused": total, "retried": 0}
+        report.reused = True
+
+
+def made_with(job: StylizeVideo, style: Style, source: list[object]) -> dict[str, Any]:
+    """Return all that decides an output, by what a user calls it; ``source`` is the file's state.
+
+    As it was asked for: to find a film done, its source need not be read.
+    """
+    how = asdict(job.style)
+    how["stroke"] = stroke_choice(style, job.style).factor
+    fingerprint = "--model" if how.pop("command") == "upscale" else "--style"
+    how["style"] = None  # its file may be moved
+    options = ("codec", "crf", "preset", "encoder", "tonemap", "max_side")
+    settings = {**how, **{name: getattr(job, name) for name in options}}
+    return {
+        "source (its path, size or time)": source,
+        **{f"--{name.replace('_', '-')}": value for name, value in settings.items()},
+        fingerprint: style.fingerprint,
+        "version of the program": [__version__, PIPELINE_VERSION],
+    }
+
+
+def find_record(output: Path, job: StylizeVideo, settings: dict[str, Any]) -> FilmRecord:
+    """Return the record of an output that is there, if this job would make the same.
+
+    Raises InputError, with what differs, where it would not, or must not look.
+    """
+    record = _read(_place(output)) if job.resume else None
+    if record is None:
+        raise InputError(f"{output} exists; {_ADVICE}")
+    if not record.is_of(output):
+        raise InputError(f"{output} exists and was changed since it was made; {_ADVICE}")
+    different = [name for name, value in settings.items() if record.made_with.get(name) != value]
+    if record.left_out and not job.allow_left_out:
+        different.append("--allow-left-out")
+    if different:
+        raise InputError(
+            f"{output} exists and was made with another {listed(different)}; {_ADVICE}"
+        )
+    return record
+
+
+def write_record(
+    finished: Path,
+    settings: dict[str, Any],
+    report: VideoReport,
+    folder: WorkFolder,
+    *,
+    left_out: bool,
+) -> None:
+    """Note how ``finished``, which is to become the report's output, was made.
+
+    Warns where that cannot be written: it only means that the same call again will not know.
+    """
+    output = Path(report.output)
+    try:
+        status = finished.stat()
+        record = FilmRecord(
+            made_with=settings,
+            left_out=left_out,
+            report={name: asdict(report)[name] for name in _TOLD_AGAIN},
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            sha256=_digest(finished),
+            work_folder=str(folder.path),
+            pieces=folder.identity_digest,
+        )
+        LocalStorage().write(str(_place(output)), json.dumps(asdict(record)).encode())
+    except (OSError, MediaError) as error:
+        _log.warning("%s: done, but not recorded (%s)", output, error)
+
+
+def _place(output: Path) -> Path:
+    digest = hashlib.sha256(str(output.name).encode(errors="surrogateescape")).hexdigest()[:8]
+    return output.absolute().parent / HIDDEN_FOLDER / f"{short_name(output)}-{digest}.json"
+
+
+def _read(path: Path) -> FilmRecord | None:
+    """Return a record; None where there is none, or one of another version."""
+    try:
+        record = FilmRecord(**json.loads(path.read_bytes()))
+        return record if set(record.report) == set(_TOLD_AGAIN) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

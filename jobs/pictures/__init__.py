@@ -1,0 +1,1 @@
+"""Stylizing folders of pictures."""

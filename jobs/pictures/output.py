@@ -1,0 +1,94 @@
+"""Where pictures go: into a folder, or one of them to a name; and where their record is kept."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from jobs.specs.applying import StylizeImages
+from nst_core.errors import InputError
+from nst_core.pictures.decoding import PICTURE_SUFFIXES
+from nst_core.wording import quoted
+from pipeline.films.sources import VIDEO_SUFFIXES
+from pipeline.pictures.records import FILE_NAME as RECORD_NAME
+from pipeline.pictures.sources import is_one_file
+from pipeline.storage.files import below, storage_for
+
+Keeps = Literal["report", "record", "nothing"]
+
+
+@dataclass(frozen=True)
+class ImageOutput:
+    """What ``-o`` means for a job."""
+
+    folder: str
+    """Resolved."""
+    name: str | None = None
+    """Name of the only output; None: outputs are called as their sources."""
+    keeps: Keeps = "report"
+    """What stays beside the outputs: report.json and progress.jsonl; among a user's own files the
+    hidden record alone, by which a run goes on; beside a single picture nothing."""
+
+
+def image_output(job: StylizeImages) -> ImageOutput:
+    """Tell a picture's name from a folder's, as the shell's cp would.
+
+    One picture and a name that ends as pictures do are a file, unless a folder is called so, or
+    the name ends with a slash. Raises InputError for a name where a folder is needed, and for a
+    picture that is there.
+    """
+    storage = storage_for(job.output)
+    path = storage.resolved(job.output)
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - it may be a URI
+    is_name = suffix in PICTURE_SUFFIXES and not job.output.endswith("/")
+    if suffix in VIDEO_SUFFIXES and not job.output.endswith("/") and not storage.is_folder(path):
+        raise InputError(
+            f"-o {job.output}: a video's name, and pictures go into a folder; name one "
+            f"({quoted(job.output)}/ where it is to be called so)"
+        )
+    is_one = len(job.sources) == 1 and is_one_file(job.sources[0])
+    if storage.is_file(path) and not (is_name and is_one):
+        raise InputError(f"-o {job.output}: a file; pictures go into a folder")
+    if not is_name or storage.is_folder(path):
+        is_users = _holds_sources(job, path) or _holds_pictures(job, path)
+        return ImageOutput(path, keeps="record" if is_users else "report")
+    if not is_one:
+        raise InputError(
+            f"-o {job.output}: a picture's name, and there may be several pictures; name a folder "
+            f"({quoted(job.output)}/ where it is to be called so)"
+        )
+    if job.format != "same":
+        raise InputError(
+            f"-o {job.output} and --format {job.format}: the ending says the format; leave one out"
+        )
+    if storage.is_file(path) and not job.overwrite and len(job.styles) == 1:
+        if storage.real(path) == storage.real(storage_for(job.sources[0]).resolved(job.sources[0])):
+            raise InputError(f"-o {job.output}: the output would replace its own input")
+        raise InputError(f"{job.output} exists; --overwrite replaces it")
+    folder, _, name = path.rpartition("/")
+    return ImageOutput(folder or "/", name, keeps="nothing")
+
+
+def _holds_sources(job: StylizeImages, folder: str) -> bool:
+    """Whether the user's own files lie there: it is the current folder, or that of a source."""
+    storage = storage_for(job.output)
+    if storage.is_remote:
+        return False
+    real = storage.real(folder)
+    sources = (storage.real(storage.resolved(source)) for source in job.sources)
+    return real == os.path.realpath(".") or any(
+        source == real or os.path.dirname(source) == real  # noqa: PTH120
+        for source in sources
+    )
+
+
+def _holds_pictures(job: StylizeImages, folder: str) -> bool:
+    """Whether pictures lie there that no run of ours has put there: a dataset, say."""
+    storage = storage_for(job.output)
+    if storage.is_remote or not storage.is_folder(folder):
+        return False
+    if storage.is_file(below(folder, RECORD_NAME)):
+        return False
+    suffixes = (os.path.splitext(each.name)[1].lower() for each in storage.walk(folder))  # noqa: PTH122
+    return any(suffix in PICTURE_SUFFIXES for suffix in suffixes)

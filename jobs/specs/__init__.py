@@ -1,0 +1,1 @@
+"""What was asked for: specifications, checked at birth."""

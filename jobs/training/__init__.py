@@ -1,0 +1,1 @@
+"""Training a generator with Ray Train."""

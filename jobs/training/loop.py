@@ -1,0 +1,247 @@
+"""What every Ray Train worker runs: read pictures, step, record, keep checkpoints."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jobs.training.freed_memory import keep_freed_memory
+from jobs.training.plan import TrainingPlan, build_trainer, training_pictures
+from jobs.training.ray_data_batches import ray_batches_of_steps
+from jobs.training.records import TrainingRecords
+from jobs.training.states import State, read_state, write_state
+from jobs.training.trained_checkpoint import save_so_far
+from nst_core.errors import EnvironmentProblem, NstError, TrainingDiverged, TrainingFailed
+from nst_core.processors import usable_processors
+from nst_core.training.photos import Batch, StepSampler, batches_of_steps
+from nst_core.training.trainer import GeneratorTrainer
+from nst_core.wording import first_line
+
+_ROLLBACKS_ALLOWED = 5
+_RATE_AFTER_ROLLBACK = 0.5
+_LASTING = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EISDIR, errno.ENOTDIR, errno.ENOENT),
+}
+"""System errors that another try would meet again."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of the processes that train together."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+
+def training_loop(config: dict[str, Any]) -> str | None:
+    """Entry point for Ray Train; ``config["plan"]`` is the TrainingPlan.
+
+    Ray Train begins it anew, on all workers, whenever one of them is lost or fails. What would
+    only fail again ends the training instead: worker 0 returns why. Where it is another's
+    alone, worker 0 may wait for it in vain: that one writes it down, and raises.
+    """
+    import ray.train
+    import ray.train.torch
+
+    plan: TrainingPlan = config["plan"]
+    context = ray.train.get_context()
+    device = ray.train.torch.get_device()
+    worker = Worker(context.get_world_rank(), context.get_world_size(), device)
+    if device.type == "cpu" and plan.threads is not None:
+        torch.set_num_threads(plan.threads)
+    with ExitStack() as held:
+        failure = _failure_before(plan, worker, held)
+        if failure is not None:
+            return failure
+        try:
+            _train(plan, worker)
+        except Exception as error:
+            lasting = _lasting(error)
+            if lasting is None:
+                raise
+            if worker.world_size > 1 and not isinstance(error, TrainingFailed):
+                plan.run_folder.note_failure(lasting)
+                raise
+            return lasting  # all workers come to it together
+    return None
+
+
+def _failure_before(plan: TrainingPlan, worker: Worker, held: ExitStack) -> str | None:
+    """Find out, for all workers together, whether there is a reason not to begin."""
+    failure: str | None = None
+    try:
+        if plan.files is not None:
+            plan.files.check()
+        if worker.rank == 0:
+            held.enter_context(plan.run_folder.writing())
+            failure = plan.run_folder.failure()
+    except EnvironmentProblem as error:
+        failure = str(error)
+    except OSError as error:
+        failure = f"{error.filename or plan.run_folder.path}: {error.strerror or error}"
+    if worker.world_size == 1:
+        return failure
+    failures: list[str | None] = [None] * worker.world_size
+    if worker.device.type == "cuda":
+        torch.cuda.set_device(worker.device)  # what is gathered goes through its memory
+    torch.distributed.all_gather_object(failures, failure)
+    return next((each for each in failures if each is not None), None)
+
+
+def _lasting(error: Exception) -> str | None:
+    """In words, what trying again would not mend; None for the rest."""
+    if isinstance(error, NstError):
+        return str(error)
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return (
+            f"out of memory ({first_line(error)}); try half the --batch-size with "
+            "--accumulate 2, or a smaller --image-size"
+        )
+    if isinstance(error, OSError) and error.errno in _LASTING:
+        return f"{error.filename or 'a worker'}: {error.strerror or error}"
+    return None
+
+
+def _train(plan: TrainingPlan, worker: Worker) -> None:
+    import ray.train.torch
+
+    trainer = build_trainer(plan, worker.device, world_size=worker.world_size)
+    state = _last_state(plan)
+    if state is not None:
+        trainer.load_state_dict(state)
+    if worker.world_size > 1:
+        trainer.data_parallel(ray.train.torch.prepare_model)
+    keep_freed_memory()
+    with ExitStack() as held:
+        records = TrainingRecords(plan, worker.world_size) if worker.rank == 0 else None
+        if records:
+            held.callback(records.close)
+            records.begin(trainer.steps_done)
+        _train_through_divergences(plan, worker, trainer, records)
+
+
+def _train_through_divergences(
+    plan: TrainingPlan,
+    worker: Worker,
+    trainer: GeneratorTrainer,
+    records: TrainingRecords | None,
+) -> None:
+    """Train to the end, or until the command is interrupted. Raises TrainingFailed."""
+    good = copy.deepcopy(trainer.state_dict())
+    rollbacks = 0
+    while trainer.steps_done < plan.settings.steps:
+        before = good["steps_done"]
+        try:
+            for state in _steps_to_checkpoints(plan, trainer, records, worker):
+                if not trainer.is_in_doubt:
+                    good = copy.deepcopy(state)
+                if is_asked_to_stop(plan, worker):
+                    return
+        except TrainingDiverged as error:
+            rollbacks = 1 if good["steps_done"] > before else rollbacks + 1
+            if rollbacks > _ROLLBACKS_ALLOWED:
+                raise TrainingFailed(
+                    f"{error}; {_ROLLBACKS_ALLOWED} times a lower learning rate did not help: "
+                    "try --clip-norm 1, a lower --style-weight or another --learning-rate"
+                ) from error
+            good["rate_factor"] = trainer.rate_factor * _RATE_AFTER_ROLLBACK
+            trainer.load_state_dict(copy.deepcopy(good))
+            if records:
+                records.rolled_back(str(error), trainer)
+
+
+def _steps_to_checkpoints(
+    plan: TrainingPlan, trainer: GeneratorTrainer, records: TrainingRecords | None, worker: Worker
+) -> Iterator[State]:
+    """Train to the end; yield the trainer's state with each checkpoint."""
+    sampler = StepSampler(
+        first_step=trainer.steps_done,
+        last_step=plan.settings.steps,
+        samples_per_step=plan.samples_per_step,
+        batch_size=plan.settings.batch_size,
+        rank=worker.rank,
+        world_size=worker.world_size,
+    )
+    unreadable: dict[str, str] = {}
+    for batches in _batches(plan, sampler, trainer.device):
+        rate = trainer.learning_rate
+        losses = trainer.step(batches)
+        for batch in batches:
+            new = {p: error for p, error in batch.unreadable.items() if p not in unreadable}
+            unreadable |= new
+            plan.run_folder.note_unreadable(worker.rank, new)
+        if records:
+            records.step(trainer.steps_done - 1, losses, rate)
+        done = trainer.steps_done
+        is_last = done == plan.settings.steps or is_asked_to_stop(plan, worker)
+        is_due = is_last or done % plan.checkpoint_every == 0
+        shows = records is not None and (is_due or records.preview_is_due)
+        state = trainer.state_dict() if is_due or shows else {}
+        if records and shows:
+            records.preview(done, trainer.trained)
+            if not trainer.is_in_doubt:
+                save_so_far(plan, state, losses)
+        if is_due:
+            _report(state, keep=records is not None)
+            yield state
+
+
+def is_asked_to_stop(plan: TrainingPlan, worker: Worker) -> bool:
+    """Say whether the command was interrupted; all workers hear the same from worker 0."""
+    asked = worker.rank == 0 and plan.run_folder.is_to_stop()
+    if worker.world_size == 1:
+        return asked
+    told = torch.tensor([int(asked)], device=worker.device)
+    torch.distributed.broadcast(told, src=0)
+    return bool(told.item())
+
+
+def _batches(
+    plan: TrainingPlan, sampler: StepSampler, device: torch.device
+) -> Iterator[list[Batch]]:
+    pictures = training_pictures(plan)
+    if plan.loader == "ray-data" and plan.photos:
+        return ray_batches_of_steps(pictures, sampler)
+    processes = _loader_processes(device) if plan.photos else 0
+    return batches_of_steps(pictures, sampler, processes=processes)
+
+
+def _loader_processes(device: torch.device) -> int:
+    """A GPU waits for crops unless others cut them; on a CPU they would fight for its cores."""
+    return min(8, usable_processors()) if device.type == "cuda" else 0
+
+
+def _report(state: State, *, keep: bool) -> None:
+    import ray.train
+
+    metrics = {"steps_done": state["steps_done"]}
+    if not keep:
+        ray.train.report(metrics)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_state(Path(folder), state)
+        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def _last_state(plan: TrainingPlan) -> State | None:
+    """Return the last state that this command kept, or the one it began with."""
+    import ray.train
+
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return read_state(plan.run_folder.checkpoint)
+    with checkpoint.as_directory() as folder:
+        state = read_state(Path(folder))
+    if state is None:
+        raise RuntimeError(f"{checkpoint.path}: no whole state")
+    return state

@@ -1,0 +1,214 @@
+"""Ray Train: starting the workers of a training, starting them again, stopping with Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jobs.specs.training import TrainGenerator
+from jobs.training.loop import training_loop
+from jobs.training.plan import TrainingPlan
+from jobs.training.states import State, settle
+from nst_core.errors import EnvironmentProblem, TrainingFailed
+from nst_core.wording import counted
+from pipeline.work.worker_deaths import lacked_memory, memory_used
+
+if TYPE_CHECKING:
+    from ray.train import Result
+    from ray.train.torch import TorchTrainer
+
+_log = logging.getLogger(__name__)
+
+_CHECKPOINTS_KEPT = 2
+_TRIES = 5
+"""Starts of the workers that come to no checkpoint."""
+_TRIES_TO_PLACE = 10
+"""How often workers are tried to place, 20 seconds at most each, while machines are missing."""
+_SECONDS_BETWEEN_RESIZES = 30.0
+"""Or more: taking in another node costs a start, and the steps since the last checkpoint."""
+_WORKER_ENVIRONMENT = {
+    "PYTHONSAFEPATH": "1",  # processes that load photographs do not import from the current folder
+    "MALLOC_ARENA_MAX": "1",  # else threads do not get what others have freed
+}
+
+_SECONDS_FOR_LAST_STEP = 60.0
+"""From Ctrl-C or SIGTERM to the end of a step and its checkpoint."""
+
+Resources = dict[str, float]
+
+
+def train_to_the_end(plan: TrainingPlan, resources: Resources, first_step: int) -> State:
+    """Train from ``first_step`` on, through all failures that still let it come further.
+
+    To be called while connected to Ray; returns the trainer's last state. Raises TrainingFailed.
+    """
+    reached = first_step
+    while True:
+        error = _fit(plan, resources)
+        state = settle(plan.run_folder)
+        steps_done = state["steps_done"] if state else 0
+        if state is not None and steps_done == plan.settings.steps:
+            return state
+        if steps_done <= reached:
+            words = _words(error) if error else "Ray Train ended early"
+            raise TrainingFailed(
+                _stopped(f"no start of the workers came beyond step {reached}; the last: {words}")
+            ) from error
+        reached = steps_done
+
+
+def resources_of_each_worker(job: TrainGenerator, nodes: Sequence[Resources]) -> Resources:
+    """Return what Ray gives to each worker: as many CPUs as let them all find a place.
+
+    ``nodes`` is what each machine has. Raises EnvironmentProblem where the least number of
+    workers finds none.
+    """
+    least, most = job.workers
+    if job.loader == "ray-data":
+        nodes = _without_one_cpu(nodes)
+    gpus, cpus = (int(sum(node.get(name, 0) for node in nodes)) for name in ("GPU", "CPU"))
+    if job.device == "cuda" and gpus < least:
+        raise EnvironmentProblem(
+            f"--device cuda: {counted(least, 'workers')} need as many GPUs, there are {gpus}"
+        )
+    use_gpu = job.device != "cpu" and gpus >= least
+
+    def places(threads: int) -> int:
+        free = ((int(node.get("CPU", 0) // threads), int(node.get("GPU", 0))) for node in nodes)
+        return sum(min(by_cpu, by_gpu) if use_gpu else by_cpu for by_cpu, by_gpu in free)
+
+    wanted = min(most, max(least, places(1)))
+    shares = range(cpus // wanted, 0, -1)
+    threads = job.cpus_per_worker or next((n for n in shares if places(n) >= wanted), 1)
+    if places(threads) < least:
+        beside = " beside one for --loader ray-data" if job.loader == "ray-data" else ""
+        raise EnvironmentProblem(
+            f"{counted(least, 'workers')} of {threads} CPUs need {least * threads}, there are "
+            f"{cpus} on {len(nodes)} machines{beside}; lower --workers or --cpus-per-worker"
+        )
+    return {"CPU": threads, **({"GPU": 1} if use_gpu else {})}
+
+
+def _without_one_cpu(nodes: Sequence[Resources]) -> list[Resources]:
+    """Leave a CPU to the tasks of Ray Data: without one they wait for ever, and so do all."""
+    largest = max(nodes, key=lambda node: node.get("CPU", 0))
+    return [node | {"CPU": node.get("CPU", 0) - 1} if node is largest else node for node in nodes]
+
+
+def machines() -> list[Resources]:
+    """What each machine has that Ray is on, or will be: with an autoscaler, all that may come."""
+    from cluster.workers.room import nodes_now, nodes_to_come
+
+    return nodes_to_come() or nodes_now()
+
+
+def _fit(plan: TrainingPlan, resources: Resources) -> Exception | None:
+    """Run Ray Train; returns the error that it gave up at. Raises TrainingFailed for our own."""
+    from ray.exceptions import RayError
+    from ray.train import TrainingFailedError
+
+    fitted = _in_background(_trainer(plan, resources).fit)
+    try:
+        result = fitted.result()
+    except (TrainingFailedError, RayError) as error:
+        given_up: Exception = error
+        return given_up
+    except KeyboardInterrupt:
+        _let_workers_finish(plan, fitted)
+        raise
+    if result.return_value is not None:
+        raise TrainingFailed(_stopped(result.return_value))
+    return None
+
+
+def _trainer(plan: TrainingPlan, resources: Resources) -> TorchTrainer:
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    least, most = plan.workers
+    return TorchTrainer(
+        training_loop,
+        train_loop_config={"plan": replace(plan, threads=int(resources["CPU"]))},
+        scaling_config=ScalingConfig(
+            num_workers=plan.workers if least < most else most,
+            use_gpu="GPU" in resources,
+            resources_per_worker=resources,
+            elastic_resize_monitor_interval_s=_SECONDS_BETWEEN_RESIZES,
+        ),
+        run_config=RunConfig(
+            # A new name: what is left of a command that was killed may still write under its own.
+            name=secrets.token_hex(4),
+            storage_path=str(plan.run_folder.ray),
+            checkpoint_config=CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
+            failure_config=FailureConfig(
+                max_failures=_TRIES - 1, controller_failure_limit=_TRIES_TO_PLACE - 1
+            ),
+            worker_runtime_env={"env_vars": _WORKER_ENVIRONMENT},
+        ),
+    )
+
+
+def _in_background(function: Callable[[], Result]) -> Future[Result]:
+    """Call it in a thread: in the main one Ray Train would take Ctrl-C, and end the workers."""
+    future: Future[Result] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=call, name="ray-train", daemon=True).start()
+    return future
+
+
+def _let_workers_finish(plan: TrainingPlan, fitted: Future[Result]) -> None:
+    """Wait for the workers' present step, and for its checkpoint."""
+    _log.warning("finishing the present step, to keep it")
+    with suppress(Exception):  # the command ends, however the training has
+        plan.run_folder.ask_to_stop()
+        fitted.result(timeout=_SECONDS_FOR_LAST_STEP)
+
+
+def _stopped(cause: str) -> str:
+    return f"training stopped: {cause}; what was reached is kept, --resume goes on with it"
+
+
+def _words(error: Exception) -> str:
+    """What happened to the workers, in one line."""
+    from ray.train import ControllerError, WorkerGroupError
+
+    failures = list(error.worker_failures.values()) if isinstance(error, WorkerGroupError) else []
+    for each in (*failures, error):
+        if lacked_memory(each):
+            return f"Ray has ended a worker, as the memory was full{memory_used(each)}: {_LESS}"
+    # When one worker dies, the others complain of its silence: that is no news.
+    if any(map(_is_death, (*failures, error))):
+        return f"a worker died without a word, such as for want of memory: {_LESS}"
+    if isinstance(error, ControllerError):
+        return f"the workers find no place or do not start ({_last_line(error)})"
+    return _last_line(error)
+
+
+_LESS = "try a lower --batch-size, or end other work"
+
+
+def _is_death(failure: Exception) -> bool:
+    from ray.exceptions import RayActorError, WorkerCrashedError
+
+    # Ray Train wraps it in an error that is not public.
+    cause = getattr(failure, "health_check_failure", failure)
+    return isinstance(cause, RayActorError | WorkerCrashedError)
+
+
+def _last_line(error: Exception) -> str:
+    """Ray wraps a worker's error in a traceback as text: its last line says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return re.sub(r"^[\w.]+: ", "", lines[-1]) if lines else type(error).__name__

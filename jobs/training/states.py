@@ -1,0 +1,62 @@
+"""The states of a training run on disk: how they are written, and where workers begin."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jobs.training.run_folder import RunFolder
+
+_FILE = "trainer.pt"
+
+State = dict[str, Any]
+"""What GeneratorTrainer.state_dict returns."""
+
+
+def write_state(folder: Path, state: State) -> None:
+    """Write a trainer's state into a checkpoint folder. Raises OSError, on a full disk too."""
+    content = io.BytesIO()  # torch, writing a file itself, has no word for a full disk
+    torch.save(state, content)
+    (folder / _FILE).write_bytes(content.getbuffer())
+
+
+def read_state(folder: Path) -> State | None:
+    """Read a checkpoint folder, onto the CPU; None where it holds no whole state.
+
+    Raises OSError where the disk does not give it: a state may well be there then.
+    """
+    try:
+        state: State = torch.load(folder / _FILE, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, EOFError, RuntimeError, pickle.UnpicklingError):
+        return None
+    return state
+
+
+def settle(run: RunFolder) -> State | None:
+    """Let the next workers begin at the newest state, and remove the others; returns it.
+
+    Ray Train itself would go on from what its snapshot names. But a kill can cut that short,
+    another version of Ray does not read it, and it knows nothing of a checkpoint that was written
+    and not yet reported. None where there is no state, in a run that came to no checkpoint.
+    To be called while no worker runs; what a killed command has left may still be tidying up.
+    """
+    reported = [
+        Path(parent, name)
+        for parent, names, _ in os.walk(run.ray)  # what vanishes meanwhile is no error to it
+        for name in names
+        if name.startswith("checkpoint_")
+    ]
+    found = ((folder, read_state(folder)) for folder in (run.checkpoint, *sorted(reported)))
+    states = [(folder, state) for folder, state in found if state is not None]
+    newest, state = max(states, key=lambda item: int(item[1]["steps_done"]), default=(None, None))
+    if newest is not None and newest != run.checkpoint:
+        shutil.rmtree(run.checkpoint, ignore_errors=True)
+        newest.rename(run.checkpoint)
+    shutil.rmtree(run.ray, ignore_errors=True)
+    return state

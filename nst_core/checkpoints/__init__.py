@@ -1,0 +1,1 @@
+"""Checkpoints: ours, bundled ones, other programs' and exported ones."""

@@ -1,0 +1,1 @@
+"""Colours: RGB, YUV, HDR, luma, histograms."""

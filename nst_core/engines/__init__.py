@@ -1,0 +1,1 @@
+"""Engines: a generator computed by torch, OpenVINO or CUDA, in some precision."""

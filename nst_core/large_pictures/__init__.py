@@ -1,0 +1,1 @@
+"""Pictures too large for the memory: computed by tiles or by rows."""

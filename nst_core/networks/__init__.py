@@ -1,0 +1,1 @@
+"""The generators, and what they are made of."""

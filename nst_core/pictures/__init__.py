@@ -1,0 +1,1 @@
+"""Picture files: decoded, with their colours and orientation, and encoded."""

@@ -1,0 +1,78 @@
+"""Pictures from files: reading, shrinking, sheets for people to look at."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from nst_core.errors import MediaError
+from nst_core.pictures.decoding import decode
+from nst_core.settings import MAX_PIXELS
+
+
+def read_upright(
+    path: Path, *, shrink_towards: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Read a picture of any mode as 8-bit sRGB, or RGBA where it has transparency.
+
+    It is turned upright as its EXIF says, and its colours are converted as its ICC profile says.
+    ``shrink_towards`` lets a JPEG decode at a half, quarter or eighth, as long as no side falls
+    below that many pixels: much faster for training. Raises MediaError, also for a picture of
+    more than ``max_pixels``.
+    """
+    name = str(path)
+    content = read_file(name)
+    return decode(content, name=name, shrink_towards=shrink_towards, max_pixels=max_pixels).image
+
+
+def read_file(path: str) -> bytes:
+    """Read a file of this machine. Raises MediaError, also for a pipe: it may never end."""
+    try:
+        mode = Path(path).stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise MediaError(f"{path}: a pipe or a device; write it to a file, and name that")
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise MediaError(f"{path}: no such file") from error
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def read_rgb(
+    path: Path, *, shrink_towards: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Read a picture as sRGB, upright; transparency is dropped. Raises MediaError."""
+    image = read_upright(path, shrink_towards=shrink_towards, max_pixels=max_pixels)
+    return image.convert("RGB")
+
+
+def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
+    """Resize so that the shorter side is ``size`` pixels (antialiased)."""
+    factor = size / min(image.size)
+    width, height = (max(size, round(side * factor)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def sheet(rows: Sequence[Sequence[Image.Image]], *, cell_height: int, gap: int = 6) -> Image.Image:
+    """Lay pictures out in rows on white, each scaled to ``cell_height``."""
+    scaled = [
+        [
+            picture.resize(
+                (max(1, round(picture.width * cell_height / picture.height)), cell_height),
+                Image.Resampling.LANCZOS,
+            )
+            for picture in row
+        ]
+        for row in rows
+    ]
+    width = max(sum(picture.width + gap for picture in row) + gap for row in scaled)
+    result = Image.new("RGB", (width, len(scaled) * (cell_height + gap) + gap), "white")
+    for number, row in enumerate(scaled):
+        x = gap
+        for picture in row:
+            result.paste(picture, (x, gap + number * (cell_height + gap)))
+            x += picture.width + gap
+    return result

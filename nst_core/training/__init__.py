@@ -1,0 +1,1 @@
+"""Fitting a generator: steps, rates, photographs, stability."""

@@ -1,0 +1,312 @@
+"""Fitting a generator: one optimisation step, on one worker or together with others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+
+from nst_core.errors import TrainingDiverged
+from nst_core.networks.conditional_norm import ConditionalInstanceNorm2d, MultiStyleGenerator
+from nst_core.networks.lean import LeanNet
+from nst_core.networks.texture import TextureNet
+from nst_core.objectives.perceptual import Losses
+from nst_core.settings import TrainingPrecision, TrainingSettings
+from nst_core.training.divergence import DivergenceWatch
+from nst_core.training.learning_rate import learning_rate_at
+from nst_core.training.photos import Batch
+from nst_core.training.stability import Disturbance, stability_loss
+from nst_core.training.style_balance import StyleBalance
+
+LOSS_NAMES = ("content", "style", "tv", "stability", "total")
+"""What ``step`` returns: the terms before their weights, and the weighted total."""
+
+_CPUS_WITH_BFLOAT16 = ("avx512_bf16", "amx_bf16", "arm_bf16")
+
+
+def keep(batch: Tensor) -> Tensor:
+    """Return the batch: a style generator sees the very picture it is judged against."""
+    return batch
+
+
+class GeneratorTrainer:
+    """Owns generator, its moving average, optimizer and step counter; ``step`` does one Adam step.
+
+    ``objective`` maps the generator's output, a batch of targets and what else a
+    ``PerceptualObjective`` takes to Losses. ``prepare`` makes the generator's input from the
+    targets: the low-resolution picture for super-resolution. Parameters that require no gradient
+    stay as they are. A step is over ``samples_per_step`` pictures of all ``world_size`` workers
+    together, however many of them this worker has. ``balance`` finds the styles' weights; its
+    state is part of the trainer's.
+
+    All that is random follows from seed and sample number, so there is no random state to keep.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        objective: nn.Module,
+        settings: TrainingSettings,
+        *,
+        device: torch.device,
+        prepare: Callable[[Tensor], Tensor] = keep,
+        balance: StyleBalance | None = None,
+        samples_per_step: int | None = None,
+        world_size: int = 1,
+    ) -> None:
+        self.settings = settings
+        self.device = device
+        self._layout = _fastest_layout(generator, device)
+        self.generator = generator.to(device).to(memory_format=self._layout).train()
+        self.objective = objective.to(device).to(memory_format=torch.channels_last)
+        self.parameters = [p for p in self.generator.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(self._parameter_groups(), lr=settings.learning_rate)
+        self.average = AveragedModel(
+            self.generator, multi_avg_fn=_moving_average(settings.average), use_buffers=True
+        )
+        self.steps_done = 0
+        self.rate_factor = 1.0
+        """Factor of the schedule's rate; lower after each divergence."""
+        self.samples_per_step = samples_per_step or settings.batch_size * settings.accumulate
+        self.world_size = world_size
+        self._watch = DivergenceWatch()
+        self._prepare = prepare
+        self._balance = balance
+        self._styles = generator.styles if isinstance(generator, MultiStyleGenerator) else 1
+        self._forward = self.generator
+        self._mixed_precision = uses_bfloat16(settings.precision, device)
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """All at the learning rate, but for styles' own parameters beside shared ones."""
+        own: list[nn.Parameter] = []
+        if isinstance(self.generator, MultiStyleGenerator):
+            own = self.generator.style_parameters()
+        numbers = {id(parameter) for parameter in own}
+        shared = [parameter for parameter in self.parameters if id(parameter) not in numbers]
+        if not (own and shared):
+            return [{"params": self.parameters, "rate": 1.0}]
+        return [
+            {"params": shared, "rate": 1.0},
+            {"params": own, "rate": self.settings.style_rate},
+        ]
+
+    def data_parallel(self, wrap: Callable[[nn.Module], nn.Module]) -> None:
+        """Run the forward pass through ``wrap(generator)``; the weights stay the generator's."""
+        self._forward = wrap(self.generator)
+
+    @property
+    def learning_rate(self) -> float:
+        """Return the rate of the next step."""
+        return self.rate_factor * learning_rate_at(self.steps_done, self.settings)
+
+    @property
+    def trained(self) -> nn.Module:
+        """The generator that the training is for: the moving average, where there is one."""
+        averaged: nn.Module = self.average.module
+        return averaged
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the loss has leapt up lately: no state to return to after a divergence."""
+        return self._watch.is_in_doubt
+
+    def step(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """Fit to this worker's batches of one step; returns the losses before the step, by name.
+
+        They are means over all workers' samples. Raises TrainingDiverged, on all workers alike,
+        when the losses are no longer finite or as high as at the start (see divergence.py); the
+        step is not taken then.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * group["rate"]
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = torch.zeros(len(LOSS_NAMES) + 2 * self._styles, device=self.device)
+        for number, batch in enumerate(batches):
+            sums += self._backward(batch, synchronize=number == len(batches) - 1)
+        if self.world_size > 1:
+            torch.distributed.all_reduce(sums)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm or math.inf)
+        terms = (sums[: len(LOSS_NAMES)] / self.samples_per_step).tolist()
+        means = dict(zip(LOSS_NAMES, terms, strict=True))
+        if not self._watch.is_well(means["total"], norm.item()):
+            raise TrainingDiverged(
+                f"the objective is {means['total']:.4g} at step {self.steps_done}, "
+                f"its gradient's norm {norm.item():.4g}"
+            )
+        self.optimizer.step()
+        if isinstance(network := plain(self.generator), LeanNet):
+            network.settle()
+        if self._balance is not None:
+            self._balance.observe(*sums[len(LOSS_NAMES) :].view(2, self._styles))
+        self.average.update_parameters(self.generator)
+        self.steps_done += 1
+        return means
+
+    def _backward(self, batch: Batch, *, synchronize: bool) -> Tensor:
+        """Add the gradients of a batch; returns sums over its pictures.
+
+        They are the losses in the order of LOSS_NAMES, each style's content errors, and how many
+        pictures each style has.
+        """
+        target = batch.pictures.to(
+            self.device, memory_format=torch.channels_last, non_blocking=True
+        )
+        self._seed_noise(batch.samples)
+        with self._synchronized(synchronize):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed_precision):
+                losses, stability = self._losses(target, batch.samples)
+            total = losses.total + self.settings.stability_weight * stability
+            # The workers' gradients are averaged afterwards, whatever each one's share was.
+            share = len(batch.samples) * self.world_size / self.samples_per_step
+            (share * total).backward()  # type: ignore[no-untyped-call]
+        terms = (losses.content, losses.style, losses.tv, stability, total)
+        means = torch.stack([term.detach().float() for term in terms])
+        return torch.cat([len(batch.samples) * means, *self._by_style(batch.samples, losses)])
+
+    def _by_style(self, samples: Sequence[int], losses: Losses) -> tuple[Tensor, Tensor]:
+        """Sums of content errors, and counts, for each style."""
+        errors, counts = torch.zeros(2, self._styles, device=self.device)
+        if losses.content_of_each is not None:
+            styles = self._styles_of(samples)
+            errors.index_add_(0, styles, losses.content_of_each.detach().float())
+            counts.index_add_(0, styles, torch.ones_like(styles, dtype=torch.float32))
+        return errors, counts
+
+    def _styles_of(self, samples: Sequence[int]) -> Tensor:
+        """Every style has the same part of the samples, and of every step over enough of them."""
+        return torch.tensor(samples, device=self.device) % self._styles
+
+    def _losses(self, target: Tensor, samples: Sequence[int]) -> tuple[Losses, Tensor]:
+        source = self._prepare(target)
+        disturbance = None
+        if self.is_stabilizing:
+            height, width = source.shape[-2:]
+            seeds = [self._seed(sample) for sample in samples]
+            disturbance = Disturbance.drawn(seeds, (height, width))
+            source = torch.cat([source, disturbance.disturbed(source)])
+        source = source.contiguous(memory_format=self._layout)
+        styles = self._styles_of(samples)
+        mixtures: tuple[Tensor, ...] = ()
+        if isinstance(self.generator, MultiStyleGenerator):
+            mixture = functional.one_hot(styles, self._styles).float()
+            mixtures = (mixture.repeat(len(source) // len(target), 1),)
+        stylized = _channels_last(self._forward(source, *mixtures))
+        losses = self._judged(stylized[: len(target)], target, styles)
+        if disturbance is None:
+            return losses, losses.total.new_zeros(())
+        output, again = torch.split(stylized, len(target))
+        return losses, stability_loss(output, again, disturbance)
+
+    def _judged(self, stylized: Tensor, target: Tensor, styles: Tensor) -> Losses:
+        factors = None if self._balance is None else self._balance.factors[styles]
+        losses: Losses = self.objective(stylized, target, styles, style_factors=factors)
+        return losses
+
+    @property
+    def is_stabilizing(self) -> bool:
+        """Whether the stability loss counts in the next step."""
+        first = self.settings.stability_from * self.settings.steps
+        return self.settings.stability_weight > 0 and self.steps_done >= first
+
+    def _synchronized(self, synchronize: bool) -> AbstractContextManager[None]:
+        """Let the workers exchange gradients only with the last batch of a step."""
+        if synchronize or not isinstance(self._forward, DistributedDataParallel):
+            return nullcontext()
+        waiting: AbstractContextManager[None] = self._forward.no_sync()
+        return waiting
+
+    def _seed_noise(self, samples: Sequence[int]) -> None:
+        """Let each picture's noise follow from seed and sample, however a step is cut up."""
+        generator = plain(self.generator)
+        if isinstance(generator, TextureNet):
+            generator.seed_noise(*map(self._seed, samples))
+
+    def _seed(self, sample: int) -> int:
+        sequence = np.random.SeedSequence((self.settings.seed, sample))
+        return int(sequence.generate_state(1, np.uint64)[0] >> 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on needs: schedule, data order and noise follow from the step.
+
+        ``trained`` beside it is the state that the training is for, under a checkpoint's names.
+        """
+        return {
+            "generator": self.generator.state_dict(),
+            "average": self.average.state_dict(),
+            "trained": plain(self.trained).state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "steps_done": self.steps_done,
+            "rate_factor": self.rate_factor,
+            "watch": self._watch.state_dict(),
+            "balance": self._balance.state_dict() if self._balance else {},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned."""
+        self.generator.load_state_dict(state["generator"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps_done = state["steps_done"]
+        self.rate_factor = state["rate_factor"]
+        self._watch.load_state_dict(state["watch"])
+        if self._balance is not None:
+            self._balance.load_state_dict(state["balance"])
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """Return the generator within a MultiStyleGenerator, or the generator itself."""
+    return network.generator if isinstance(network, MultiStyleGenerator) else network
+
+
+def _fastest_layout(generator: nn.Module, device: torch.device) -> torch.memory_format:
+    """Return channels last, but for instance normalisation on a CPU.
+
+    There it knows contiguous tensors only, like the gradient of the reflection that goes with it:
+    converting for them costs a tenth of a step.
+    """
+    instance_norms = (nn.InstanceNorm2d, ConditionalInstanceNorm2d)
+    if device.type == "cpu" and any(isinstance(m, instance_norms) for m in generator.modules()):
+        return torch.contiguous_format
+    return torch.channels_last
+
+
+def _channels_last(pictures: Tensor) -> Tensor:
+    return pictures.contiguous(memory_format=torch.channels_last)
+
+
+def uses_bfloat16(precision: TrainingPrecision, device: torch.device) -> bool:
+    """Whether a training on ``device`` computes in bfloat16 where it may."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in _CPUS_WITH_BFLOAT16)
+
+
+def _moving_average(
+    decay: float,
+) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """Exponential moving average that forgets faster in its first steps."""
+
+    @torch.no_grad()
+    def update(
+        averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int
+    ) -> None:
+        done = int(updates)
+        weight = 1 - min(decay, (1 + done) / (10 + done))
+        for average, current in zip(averages, currents, strict=True):
+            if average.is_floating_point():
+                average.lerp_(current, weight)
+            else:
+                average.copy_(current)
+
+    return update

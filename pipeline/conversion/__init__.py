@@ -1,0 +1,1 @@
+"""Sound and subtitles that a container does not hold as they are."""

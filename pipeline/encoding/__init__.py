@@ -1,0 +1,1 @@
+"""How stylized frames are encoded."""

@@ -1,0 +1,1 @@
+"""Films as users name them, and what became of each."""

@@ -1,0 +1,84 @@
+"""What became of one film."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from nst_core.wording import counted
+from pipeline.assembly.reassembly import CopyReport
+from pipeline.assembly.verification import Verified
+from pipeline.films.damaged_places import frames_in_words
+from pipeline.segments.work_folder import FinishedSegment
+from pipeline.source.source_video import SourceVideo
+
+Status = Literal["done", "damaged", "failed", "skipped"]
+
+
+@dataclass
+class VideoReport:
+    """What became of one input; the fields of the command's JSON."""
+
+    input: str
+    output: str
+    status: Status = "failed"
+    error: str | None = None
+    frames_in: int = 0
+    frames_out: int = 0
+    missing_pts_seconds: list[float] = field(default_factory=list)
+    corrupt_pts_seconds: list[float] = field(default_factory=list)
+    """Times of frames that are in the output, but were damaged in the source."""
+    segments: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("total", "done", "reused", "retried"), 0)
+    )
+    reused: bool = False
+    """Whether an earlier run has made the output, with the same source, style and settings."""
+    verified: Verified | None = None
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("scan", "stylize", "mux", "verify", "total"), 0.0)
+    )
+    """``total`` is what a user waits for the film, from its scan, or from the end of those before
+    it, to the verified output; the others are parts of it, which may overlap."""
+    frames_per_second: float = 0.0
+    """Frames of ``total`` a second."""
+
+
+def with_outcome(
+    report: VideoReport, source: SourceVideo, pieces: list[FinishedSegment], copied: CopyReport
+) -> VideoReport:
+    """Return the report of a verified output: what it holds, what was damaged, what changed."""
+    time_base = source.info.time_base
+    missing = [pts for piece in pieces for pts in piece.missing_pts]
+    corrupt = [pts for piece in pieces for pts in piece.corrupt_pts]
+    errors = [error for piece in pieces for error in piece.errors]
+    warnings = [*report.warnings, *_changes(report, pieces), *copied.warnings]
+    if damaged := bool(missing or errors or corrupt):
+        shown = source.packets.shown_pts
+        warnings.append(
+            f"the source is damaged: {frames_in_words(missing, 'missing', shown, time_base)}, "
+            f"{frames_in_words(corrupt, 'corrupt', shown, time_base)}, "
+            f"{counted(len(errors), 'packets')} that could not be decoded"
+        )
+    whole = source.is_whole and copied.is_whole and not damaged
+    return replace(
+        report,
+        status="done" if whole else "damaged",
+        frames_out=sum(len(piece.pts) for piece in pieces),
+        missing_pts_seconds=[round(float(pts * time_base), 6) for pts in missing],
+        corrupt_pts_seconds=[round(float(pts * time_base), 6) for pts in corrupt],
+        warnings=warnings,
+    )
+
+
+def _changes(report: VideoReport, pieces: list[FinishedSegment]) -> Iterator[str]:
+    """What has come to light on the way and is not damage."""
+    later = report.verified.later_by_seconds if report.verified else 0.0
+    if later > 0:
+        suffix = Path(report.output).suffix
+        yield f"every time is {1000 * later:.1f} ms later: {suffix} has no times before zero"
+    if later < 0:
+        yield f"every time is {-1000 * later:.1f} ms earlier: a GIF begins at zero"
+    yield from sorted({note for piece in pieces for note in piece.notes})

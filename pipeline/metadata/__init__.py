@@ -1,0 +1,1 @@
+"""What a file says of itself beside its streams: tags, chapters, covers, marks."""

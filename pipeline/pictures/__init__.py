@@ -1,0 +1,1 @@
+"""Folders of pictures: found, planned, stylized, recorded."""

@@ -1,0 +1,338 @@
+"""What an image job is to do: on disk instead of in memory, as there may be millions of pictures.
+
+Every input is one of: named in ``failures`` at once, reused, or part of a task. Paths are kept as
+bytes, since file names need not be text.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from nst_core.errors import EnvironmentProblem, InputError
+from nst_core.wording import listed
+from pipeline.pictures.output_names import OutputNames
+from pipeline.pictures.records import ImageRecord
+from pipeline.pictures.task import ImageTask, OutputTask
+from pipeline.storage.files import Storage, StoredFile, below
+
+_TABLES = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE inputs (number INTEGER PRIMARY KEY, name BLOB, path BLOB, size INTEGER, version TEXT,
+                     real BLOB, problem BLOB, UNIQUE (path, name));
+CREATE TABLE outputs (input INTEGER, style BLOB, name BLOB, state TEXT, problem BLOB);
+CREATE TABLE known (name BLOB PRIMARY KEY, source BLOB, version TEXT, identity TEXT, digest TEXT,
+                    size INTEGER, done INTEGER, is_new INTEGER) WITHOUT ROWID;
+CREATE TABLE existing (path BLOB PRIMARY KEY, size INTEGER) WITHOUT ROWID;
+"""
+_AFTER_LISTING = """
+CREATE INDEX inputs_by_name ON inputs (name);
+CREATE INDEX inputs_by_real ON inputs (real);
+CREATE INDEX outputs_by_input ON outputs (input);
+CREATE INDEX outputs_by_name ON outputs (name);
+"""
+_COLLIDING = """
+SELECT inputs.name, inputs.path, outputs.style, outputs.name, outputs.rowid FROM outputs
+JOIN inputs ON inputs.number = outputs.input
+WHERE outputs.name IN (SELECT name FROM outputs GROUP BY name HAVING COUNT(*) > 1)
+ORDER BY outputs.name, inputs.name
+"""
+_TO_JUDGE = """
+SELECT outputs.rowid, outputs.style, outputs.name, inputs.path, inputs.version,
+       known.source, known.version, known.identity, known.digest, known.size, known.done,
+       known.is_new
+FROM outputs
+JOIN inputs ON inputs.number = outputs.input LEFT JOIN known ON known.name = outputs.name
+WHERE outputs.problem IS NULL ORDER BY outputs.name
+"""
+_TO_DO = """
+SELECT inputs.number, inputs.path, inputs.size, inputs.version, outputs.style, outputs.name,
+       CASE outputs.state WHEN 'unsure' THEN known.digest END, known.size, outputs.state
+FROM inputs
+JOIN outputs ON outputs.input = inputs.number LEFT JOIN known ON known.name = outputs.name
+WHERE outputs.state NOT IN ('reused', 'refused') ORDER BY inputs.name, inputs.number, outputs.style
+"""
+_FAILED = """
+SELECT inputs.number, inputs.path, COALESCE(inputs.problem, MIN(outputs.problem)) FROM inputs
+LEFT JOIN outputs ON outputs.input = inputs.number
+GROUP BY inputs.number HAVING COALESCE(inputs.problem, MIN(outputs.problem)) IS NOT NULL
+ORDER BY inputs.name
+"""
+_ROWS_AT_A_TIME = 1000
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """Where the outputs go, and what is to be made of what lies there."""
+
+    storage: Storage
+    path: str
+    identities: dict[str, str]
+    """For every style: all that decides an output beside its source."""
+    resume: bool
+    overwrite: bool
+
+
+class ImagePlan:
+    """Inputs, their outputs, and which of them are still to be made."""
+
+    def __init__(self) -> None:
+        # A database without a name is a file without one: a kill, too, leaves nothing behind.
+        self._tables = sqlite3.connect("", isolation_level=None)
+        self._tables.executescript(_TABLES)
+
+    def __enter__(self) -> ImagePlan:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raise EnvironmentProblem for a disk that does not hold the plan."""
+        self._tables.close()
+        if isinstance(error, sqlite3.Error):
+            raise EnvironmentProblem(
+                f"the list of pictures cannot be kept on disk ({error}); "
+                "make room for temporary files, or name another folder for them with TMPDIR"
+            ) from error
+
+    def add(self, found: Iterable[StoredFile], names: OutputNames) -> Iterator[int]:
+        """Take in what is found and name its outputs; yields how many inputs there are so far."""
+        self._tables.execute("BEGIN")
+        for each in found:
+            path, name = os.fsencode(each.path), os.fsencode(each.name)
+            problem = _stored(each.problem)
+            row = (name, path, each.size, each.version, os.fsencode(each.real), problem)
+            insert = "INSERT OR IGNORE INTO inputs VALUES (NULL, ?, ?, ?, ?, ?, ?)"
+            if self._tables.execute(insert, row).rowcount and each.problem is None:
+                number = self._tables.execute("SELECT last_insert_rowid()").fetchone()[0]
+                self._name_outputs(number, each.name, names)
+            yield self.inputs()
+        self._tables.execute("COMMIT")
+        self._tables.executescript(_AFTER_LISTING)
+        self._tell_apart(names)
+
+    def inputs(self) -> int:
+        """Return how many inputs there are."""
+        return int(self._one("SELECT COALESCE(MAX(number), 0) FROM inputs"))
+
+    def spare_inputs(self, output_folder: str) -> None:
+        """Raise InputError where an output would replace an input; both real paths are known."""
+        prefix = below(output_folder, "")
+        inside = "SELECT real, path FROM inputs WHERE real >= ? AND real < ?"
+        first, last = os.fsencode(prefix), os.fsencode(prefix[:-1] + "0")  # "0" follows "/"
+        for real, path in self._tables.execute(inside, (first, last)):
+            name = real[len(first) :]
+            if self.names(os.fsdecode(name)):
+                raise InputError(
+                    f"{os.fsdecode(real)}: the output would replace an input, "
+                    f"{os.fsdecode(path)}; choose another folder with -o"
+                )
+
+    def names(self, output: str) -> bool:
+        """Whether an output has this name."""
+        question = "SELECT COUNT(*) FROM outputs WHERE name = ?"
+        return bool(self._one(question, os.fsencode(output)))
+
+    def reads_uris(self) -> bool:
+        """Whether an input lies behind a URI: paths of this machine begin with ``/``."""
+        question = "SELECT EXISTS (SELECT 1 FROM inputs WHERE substr(path, 1, 1) != ?)"
+        return bool(self._one(question, b"/"))
+
+    def remember(self, records: Iterable[ImageRecord]) -> None:
+        """Take in what earlier runs have recorded."""
+        rows = (
+            (
+                *(os.fsencode(path) for path in (each.output, each.source)),
+                *(each.version, each.identity, each.digest, each.size, each.done, each.is_new),
+            )
+            for each in records
+        )
+        self._tables.execute("BEGIN")
+        self._tables.executemany(
+            "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+        )
+        self._tables.execute("COMMIT")
+
+    def judge(
+        self, folder: OutputFolder, made_with: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Decide what becomes of every output.
+
+        ``made_with`` says what identities stand for, of this run and earlier ones, by a user's
+        names of it.
+
+        reused, new, missing (another file is to be replaced), unsure (its source must be read),
+        whole (an interrupted run has written it, and not recorded it), refused.
+        """
+        exists = _Existing(self._tables, folder)
+        rows = self._tables.execute(_TO_JUDGE)
+        self._tables.execute("BEGIN")
+        while some := rows.fetchmany(_ROWS_AT_A_TIME):
+            verdicts = [(*_judge(row, folder, exists, made_with or {}), row[0]) for row in some]
+            self._tables.executemany(
+                "UPDATE outputs SET state = ?, problem = ? WHERE rowid = ?", verdicts
+            )
+        self._tables.execute("COMMIT")
+
+    def failures(self) -> Iterator[tuple[int, str, str]]:
+        """Yield number, path and reason of the inputs that fail without having been tried."""
+        for number, path, problem in self._tables.execute(_FAILED):
+            yield number, os.fsdecode(path), os.fsdecode(problem)
+
+    def reused(self) -> int:
+        """Return how many inputs have nothing to do, and have not failed."""
+        question = """SELECT COUNT(*) FROM inputs WHERE problem IS NULL AND number NOT IN
+            (SELECT input FROM outputs WHERE problem IS NOT NULL OR state != 'reused')"""
+        return int(self._one(question))
+
+    def waiting(self) -> int:
+        """Return how many inputs there are to do."""
+        question = """SELECT COUNT(DISTINCT input) FROM outputs
+            WHERE state NOT IN ('reused', 'refused')"""
+        return int(self._one(question))
+
+    def tasks(self, folder: OutputFolder) -> Iterator[ImageTask]:
+        """Yield the inputs that have something to do, by name."""
+        rows = self._tables.execute(_TO_DO)
+        for (number, path, length, version), group in groupby(rows, key=lambda row: row[:4]):
+            outputs = tuple(
+                OutputTask(
+                    os.fsdecode(style),
+                    below(folder.path, os.fsdecode(name)),
+                    digest,
+                    size or 0,
+                    is_new=state in ("new", "whole"),
+                    is_whole=state == "whole",
+                )
+                for *_, style, name, digest, size, state in group
+            )
+            yield ImageTask(number, os.fsdecode(path), outputs, length, version)
+
+    def sample(self, count: int) -> Iterator[tuple[str, list[str]]]:
+        """Yield sources and their outputs of at most ``count`` inputs, evenly over all."""
+        number = self.inputs()
+        for place in range(min(count, number)):
+            question = """SELECT inputs.path, outputs.name FROM inputs
+                JOIN outputs ON outputs.input = inputs.number
+                WHERE inputs.number = (SELECT number FROM inputs ORDER BY name LIMIT 1 OFFSET ?)
+                AND outputs.name IS NOT NULL ORDER BY outputs.rowid"""
+            which = (place * number // min(count, number),)
+            rows = self._tables.execute(question, which).fetchall()
+            if rows:  # an input that failed may have no output's name
+                yield os.fsdecode(rows[0][0]), [os.fsdecode(name) for _, name in rows]
+
+    def _name_outputs(self, number: int, name: str, names: OutputNames) -> None:
+        for style in names.styles_of(name):
+            try:
+                output, problem = os.fsencode(names.name_of(name, style)), None
+            except InputError as error:
+                output, problem = None, _stored(str(error))
+            row = (number, os.fsencode(style), output, problem)
+            self._tables.execute("INSERT INTO outputs VALUES (?, ?, ?, NULL, ?)", row)
+
+    def _tell_apart(self, names: OutputNames) -> None:
+        """Let outputs of one name keep their sources' endings. Raises InputError if still one."""
+        for name, _, style, _, row in self._tables.execute(_COLLIDING).fetchall():
+            whole = names.name_of(os.fsdecode(name), os.fsdecode(style), whole=True)
+            self._tables.execute(
+                "UPDATE outputs SET name = ? WHERE rowid = ?", (os.fsencode(whole), row)
+            )
+        same = self._tables.execute(_COLLIDING).fetchmany(2)
+        if same:
+            (_, first, _, name, _), (_, second, _, _, _) = same
+            raise InputError(
+                f"{os.fsdecode(first)} and {os.fsdecode(second)} would both become "
+                f"{os.fsdecode(name)}; stylize them into different folders"
+            )
+
+    def _one(self, question: str, *values: Any) -> Any:
+        return self._tables.execute(question, values).fetchone()[0]
+
+
+class _Existing:
+    """What lies in the output folder: asked file by file here, listed once behind a URI."""
+
+    def __init__(self, tables: sqlite3.Connection, folder: OutputFolder) -> None:
+        self._tables = tables
+        self._folder = folder
+        self._real = folder.storage.real(folder.path)
+        self._checked: tuple[str, bool] = ("", True)
+        if folder.storage.is_remote:
+            found = folder.storage.walk(folder.path)
+            rows = ((os.fsencode(each.path), each.size) for each in found)
+            tables.executemany("INSERT INTO existing VALUES (?, ?)", rows)
+
+    def size(self, path: str) -> int | None:
+        if not self._folder.storage.is_remote:
+            return self._folder.storage.size(path)
+        question = "SELECT size FROM existing WHERE path = ?"
+        row = self._tables.execute(question, (os.fsencode(path),)).fetchone()
+        return row and int(row[0])
+
+    def leaves(self, path: str) -> bool:
+        """Whether a link leads the file out of the output folder."""
+        parent = path.rpartition("/")[0]
+        if self._checked[0] != parent:  # outputs come by name: those of a folder in a row
+            real = self._folder.storage.real(parent)
+            inside = real == self._real or real.startswith(below(self._real, ""))
+            self._checked = (parent, not inside)
+        return self._checked[1]
+
+
+def _stored(text: str | None) -> bytes | None:
+    """Names that are no UTF-8 are in texts, too: the table has their bytes."""
+    return None if text is None else os.fsencode(text)
+
+
+def _judge(
+    row: tuple[Any, ...],
+    folder: OutputFolder,
+    exists: _Existing,
+    made_with: Mapping[str, Mapping[str, Any]],
+) -> tuple[str, bytes | None]:
+    (
+        style,
+        raw,
+        source,
+        version,
+        known_source,
+        known_version,
+        identity,
+        digest,
+        size,
+        done,
+        is_new,
+    ) = row[1:]
+    path = below(folder.path, os.fsdecode(raw))
+    if exists.leaves(path):
+        return "refused", _stored(f"{path}: a link leads out of the output folder")
+    existing = exists.size(path)
+    if existing is None:
+        return "new", None
+    asked = folder.identities[os.fsdecode(style)]
+    ours = known_source == source and identity == asked
+    if ours and is_new and existing and known_version == version and folder.resume:
+        return "whole", None
+    if ours and digest and existing == size and folder.resume:
+        return ("reused" if done and known_version == version else "unsure"), None
+    begun = ours and (not done or existing in (0, size))
+    if begun or folder.overwrite:
+        return "missing", None
+    if ours:
+        how = "was changed since it was made"
+    elif identity == asked:
+        how = "was made from another file"
+    else:
+        how = f"was made {_otherwise(made_with.get(identity), made_with.get(asked))}"
+    return "refused", _stored(f"{path} exists and {how}; --overwrite replaces it")
+
+
+def _otherwise(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:
+    """Say with which other options; ``otherwise`` where that is not known."""
+    if before is None or now is None:
+        return "otherwise"
+    changed = [name for name, value in now.items() if before.get(name) != value]
+    return f"with another {listed(changed)}" if changed else "otherwise"

@@ -1,0 +1,1 @@
+"""Segments of a film: cut, decoded, stylized, encoded, kept."""

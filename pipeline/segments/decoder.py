@@ -1,0 +1,201 @@
+"""Decoding a segment's packets far from their file, with a bare decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain
+from typing import Any, cast
+
+import av
+
+from pipeline.segments.packet_reader import EncodedPacket, put_beside
+from pipeline.segments.task import SegmentTask
+from pipeline.source.source_video import VideoStreamInfo
+
+_SAME_SHAPE = 0.01
+"""By how much pictures of one shape differ in it, where sizes are rounded."""
+
+
+@dataclass(eq=False)
+class DecoderOnItsWay:
+    """A decoder that has come as far as a segment's end, within a group of pictures."""
+
+    film: int
+    first_packet: int
+    """Where it began: what it gives depends on all packets since."""
+    threads: int
+    context: av.VideoCodecContext
+    next_packet: int
+    owned_before: int
+    """PTS up to which segments have had their frames."""
+    waiting: list[av.VideoFrame] = field(default_factory=list)
+    """Frames that came out and belong to segments behind."""
+    errors: list[tuple[int, str]] = field(default_factory=list)
+    """What it complained of, by the packet's PTS, in the packets that such segments own."""
+
+
+class SegmentDecoder:
+    """Decodes a task's packets with a bare decoder and lets the owned frames through.
+
+    ``earlier`` is the decoder of a segment before: where it has come from the same keyframe it goes
+    on, and the way up to the segment is not decoded again. Frames are the same either way.
+    """
+
+    def __init__(
+        self, task: SegmentTask, *, threads: int, earlier: DecoderOnItsWay | None = None
+    ) -> None:
+        self.errors: list[str] = []
+        self.corrupt_pts: list[int] = []
+        self.notes: set[str] = set()
+        self.on_its_way: DecoderOnItsWay | None = None
+        """For a segment behind in the same group of pictures, once all frames have come."""
+        self._task = task
+        segment = task.segment
+        if earlier is not None and _goes_on(earlier, task, threads):
+            self._context, self._place = earlier.context, earlier.next_packet
+            self._waiting = earlier.waiting
+            self._all_errors = earlier.errors
+        else:
+            self._context, self._place = _decoder(task.stream, threads), segment.first_packet
+            self._waiting, self._all_errors = [], []
+        self._threads = threads
+        self._end = segment.first_packet + len(task.packets)
+        self._missing = set(segment.owned_pts)
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Owned frames, in the order of showing."""
+        last = min(self._missing) - 1
+        for frame in self._decoded():
+            frame.time_base = self._task.stream.time_base
+            # A decoder that lost its place gives frames twice or late: encoders take neither.
+            if frame.pts not in self._missing or frame.pts <= last:
+                continue
+            last = frame.pts
+            self._missing.discard(last)
+            self._note(frame)
+            yield frame
+        owned = self._task.segment.owned_pts
+        self.errors += [words for pts, words in self._all_errors if owned[0] <= pts <= owned[-1]]
+
+    def _note(self, frame: av.VideoFrame) -> None:
+        stream = self._task.stream
+        if frame.is_corrupt:
+            self.corrupt_pts.append(cast("int", frame.pts))
+        if (frame.width, frame.height) != (stream.width, stream.height):
+            self.notes.add(
+                f"its frames change their size: those of {frame.width}x{frame.height} are "
+                f"scaled to {stream.width}x{stream.height}, as it begins"
+            )
+        if frame.interlaced_frame and not stream.has_fields:
+            self.notes.add(
+                "some of its frames are interlaced; each is stylized as one picture, both fields, "
+                "and the output is marked progressive"
+            )
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        segment = self._task.segment
+        end = segment.owned_pts[-1]
+        waiting, self._waiting = self._waiting, []
+        for frame in chain(waiting, self._fed(min(segment.end_packet, self._end))):
+            yield from self._now_or_later(frame)
+        while self._missing and self._place < self._end:
+            for frame in self._fed(self._place + 1):
+                yield from self._now_or_later(frame)
+        if self._missing or not segment.ahead or self._task.film is None:
+            yield from self._feed(None, end)
+            return
+        self.on_its_way = DecoderOnItsWay(
+            self._task.film,
+            segment.first_packet,
+            self._threads,
+            self._context,
+            self._place,
+            end,
+            self._waiting,
+            [error for error in self._all_errors if error[0] > end],
+        )
+
+    def _now_or_later(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        if frame.pts is not None and frame.pts > self._task.segment.owned_pts[-1]:
+            if self._task.segment.ahead:
+                self._waiting.append(frame)
+        else:
+            yield frame
+
+    def _fed(self, end_packet: int) -> Iterator[av.VideoFrame]:
+        """Frames that come out for the packets up to a place."""
+        while self._place < end_packet:
+            packet = self._task.packets[self._place - self._task.segment.first_packet]
+            self._place += 1
+            yield from self._feed(_av_packet(packet, self._task.stream), packet.pts)
+            if packet.pts in self._missing:
+                self._note_pixels()
+
+    def _feed(self, packet: av.Packet[Any] | None, pts: int) -> list[av.VideoFrame]:
+        try:
+            return self._context.decode(packet)
+        except av.EOFError:
+            return []
+        except av.FFmpegError as error:  # a damaged packet: note it, go on with the next
+            self._all_errors.append((pts, str(error)))
+            return []
+
+    def _note_pixels(self) -> None:
+        """Tell of pixels of another shape, unless another size makes up for it."""
+        stream, context = self._task.stream, self._context
+        first, now = stream.coded_aspect, context.sample_aspect_ratio
+        if not (first and now) or now == first:
+            return
+        shown, as_first = (
+            now * Fraction(context.width, context.height),
+            first * Fraction(stream.width, stream.height),
+        )
+        if abs(shown / as_first - 1) > _SAME_SHAPE:
+            self.notes.add(
+                f"its pixels change their shape, to {now.numerator}:{now.denominator}: all are "
+                f"shown with {first.numerator}:{first.denominator}, as it begins"
+            )
+
+
+def _goes_on(earlier: DecoderOnItsWay, task: SegmentTask, threads: int) -> bool:
+    """Whether the decoder has come the task's own way and has given nothing that it owns."""
+    segment = task.segment
+    return (
+        (earlier.film, earlier.first_packet, earlier.threads)
+        == (task.film, segment.first_packet, threads)
+        and earlier.next_packet <= segment.end_packet + segment.ahead
+        and earlier.owned_before < segment.owned_pts[0]
+    )
+
+
+def _decoder(stream: VideoStreamInfo, threads: int) -> av.VideoCodecContext:
+    context = cast("av.VideoCodecContext", av.VideoCodecContext.create(stream.codec, "r"))
+    if stream.extradata:
+        context.extradata = stream.extradata
+    context.width, context.height = stream.width, stream.height
+    context.pix_fmt = stream.pixel_format
+    if len(stream.codec_tag) == 4 and stream.codec_tag.isascii() and stream.codec_tag.isprintable():
+        context.codec_tag = stream.codec_tag
+    if stream.bits_per_coded_sample:
+        context.bits_per_coded_sample = stream.bits_per_coded_sample
+    if stream.codec == "h264":
+        # Streams that do not say how far they reorder: wait for the most, rather than drop frames.
+        context.options = {"strict": "1"}
+    context.thread_type = "SLICE" if threads == 1 else "AUTO"
+    context.thread_count = threads
+    return context
+
+
+def _av_packet(packet: EncodedPacket, stream: VideoStreamInfo) -> av.Packet[Any]:
+    # av.Packet(data) would share the bytes without the padding that decoders read beyond the end.
+    result = av.Packet(len(packet.data))
+    result.update(packet.data)
+    result.pts, result.dts = packet.pts, packet.dts
+    result.time_base = stream.time_base
+    result.duration = packet.duration
+    result.is_keyframe = packet.is_keyframe
+    for kind, data in packet.beside:
+        put_beside(result, kind, data)
+    return result

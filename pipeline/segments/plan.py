@@ -1,0 +1,139 @@
+"""Cutting a video into segments: a pure function of the packet index.
+
+A *segment* is the frames that one task owns. The ownership rule: segment i owns the frames shown
+from cut i up to cut i+1 (exclusive); its packets start at the last keyframe from which all of
+them can be decoded and end at the last packet that any of them needs. That one rule covers
+closed GOPs, the leading pictures of open GOPs (they follow the next keyframe in the file and are
+shown before it) and cuts within a long GOP (the packets before the cut are pre-roll).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.segments.lengths import (
+    KEYFRAME_REACH,
+    LONGEST_ALONE,
+    MOST_PRE_ROLL,
+    PACKETS_AHEAD,
+    PRE_ROLL_BY_SEGMENT,
+    REST_BY_SEGMENT,
+    SHORTEST_SECONDS,
+)
+from pipeline.source.packet_index import PacketIndex
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One task's share of a video."""
+
+    number: int
+    """From 0, in the order of showing."""
+    first_packet: int
+    end_packet: int
+    """Exclusive."""
+    owned_pts: tuple[int, ...]
+    """PTS of the frames that this segment must deliver, ascending."""
+    ahead: int = 0
+    """Packets beyond the end that come along, where the next segment begins at the same keyframe:
+    with them the last frames come out of a decoder that can then go on."""
+
+    def __post_init__(self) -> None:
+        assert self.owned_pts, "a segment without frames"
+        assert self.first_packet < self.end_packet
+
+    @property
+    def name(self) -> str:
+        """Its name in records and file names: ``00042``."""
+        return f"{self.number:05d}"
+
+
+def plan_segments(packets: PacketIndex, *, time_base: Fraction, seconds: float) -> list[Segment]:
+    """Cut into segments of about ``seconds``; every shown frame is owned exactly once.
+
+    Towards the end they are shorter, that no worker is long at its last one while the others have
+    nothing to do (guided self-scheduling, Polychronopoulos and Kuck 1987). The plan depends on
+    nothing but the arguments: never on the number of workers.
+    """
+    shown = packets.shown_pts
+    if not len(shown):
+        return []
+    asked, shortest = (max(1, round(Fraction(s) / time_base)) for s in (seconds, SHORTEST_SECONDS))
+    cuts = _cuts(packets, shown, asked=asked, shortest=min(asked, shortest))
+    bounds = [*np.searchsorted(shown, cuts).tolist(), len(shown)]
+    segments = [
+        _segment(packets, number, shown[start:end])
+        for number, (start, end) in enumerate(pairwise(bounds))
+    ]
+    return [*(_linked(a, b, len(packets)) for a, b in pairwise(segments)), segments[-1]]
+
+
+def with_pre_roll(packets: PacketIndex, segment: Segment) -> Segment | None:
+    """The same share with packets from one keyframe earlier on; None where there is none.
+
+    For a segment that came out damaged. Its keyframe may be none that a decoder can begin at:
+    H.264 with intra refresh marks places from which a picture is whole only some frames later,
+    and a damaged keyframe can be concealed only by pictures before it.
+    """
+    before = np.flatnonzero(packets.is_keyframe[: segment.first_packet])
+    if segment.first_packet == 0:
+        return None
+    return replace(segment, first_packet=int(before[-1]) if len(before) else 0, ahead=0)
+
+
+def _linked(segment: Segment, following: Segment, packets: int) -> Segment:
+    if segment.first_packet != following.first_packet:
+        return segment
+    return replace(segment, ahead=min(PACKETS_AHEAD, packets - segment.end_packet))
+
+
+def _cuts(
+    packets: PacketIndex, shown: NDArray[np.int64], *, asked: int, shortest: int
+) -> list[int]:
+    """PTS at which segments begin: at keyframes where one is near, else at any frame.
+
+    Far behind its keyframe a segment is longer, for all before it is decoded again: so a film with
+    one keyframe is decoded a few times in all, not once for each segment.
+    """
+    keyframes = np.sort(packets.pts[packets.is_keyframe & packets.is_shown])
+    cuts = [int(shown[0])]
+    end = int(shown[-1])
+    if end - cuts[0] < LONGEST_ALONE * asked:
+        return cuts
+    while True:
+        before = keyframes[keyframes <= cuts[-1]]
+        pre_roll = cuts[-1] - int(before[-1]) if len(before) else 0
+        part_of_rest = (end - cuts[-1]) // REST_BY_SEGMENT
+        length = min(asked, max(shortest, part_of_rest, pre_roll // PRE_ROLL_BY_SEGMENT))
+        reach = int(length * KEYFRAME_REACH)
+        target = cuts[-1] + length
+        at_most = max(target, cuts[-1] + pre_roll // MOST_PRE_ROLL)
+        if at_most + max(1, reach) > end:  # what is left would make no more than one segment
+            return cuts
+        near = keyframes[
+            (keyframes > cuts[-1]) & (keyframes >= target - reach) & (keyframes <= at_most + reach)
+        ]
+        if len(near):
+            cut = int(near[np.argmin(np.abs(near - target))])
+        else:
+            cut = int(shown[np.searchsorted(shown, at_most)])
+        cuts.append(cut)
+
+
+def _segment(packets: PacketIndex, number: int, owned: NDArray[np.int64]) -> Segment:
+    needed = np.flatnonzero((packets.pts >= owned[0]) & (packets.pts <= owned[-1]))
+    first, last = int(needed[0]), int(needed[-1])
+    starts = np.flatnonzero(
+        packets.is_keyframe[: first + 1] & (packets.pts[: first + 1] <= owned[0])
+    )
+    return Segment(
+        number=number,
+        first_packet=int(starts[-1]) if len(starts) else 0,
+        end_packet=last + 1,
+        owned_pts=tuple(owned.tolist()),
+    )

@@ -1,0 +1,46 @@
+"""What a worker is given of a video, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.encoding.output_frame import OutputFrame
+from pipeline.segments.packet_reader import EncodedPacket
+from pipeline.segments.plan import Segment
+from pipeline.source.source_video import VideoStreamInfo
+
+
+@dataclass(frozen=True, repr=False)
+class SegmentTask:
+    """A segment with all that a worker needs: it sees no file."""
+
+    segment: Segment
+    stream: VideoStreamInfo
+    output: OutputFrame
+    packets: tuple[EncodedPacket, ...]
+    film: int | None = None
+    """Tells the films of a job apart; None: a worker keeps nothing for the segments behind."""
+    stroke: float = 1.0
+    """Size of the strokes: one for the whole film, also where its frames change their size."""
+
+    def __repr__(self) -> str:
+        return f"SegmentTask({self.segment.name}, {len(self.packets)} packets)"
+
+
+@dataclass(frozen=True, repr=False)
+class StylizedSegment:
+    """A segment done: an encoded piece, and what came to light on the way."""
+
+    number: int
+    piece: bytes
+    """A file with one closed-GOP stream; empty when no frame could be decoded."""
+    pts: tuple[int, ...]
+    """Times of the frames in the piece, ascending."""
+    missing_pts: tuple[int, ...]
+    """Owned, but the decoder gave no frame."""
+    corrupt_pts: tuple[int, ...]
+    """Times of the frames in the piece that the decoder marked as damaged, ascending."""
+    errors: tuple[str, ...]
+    """What the decoder complained of."""
+    notes: tuple[str, ...] = ()
+    """Lines for the user on what came to light and is not damage."""

@@ -1,0 +1,331 @@
+"""Where a video's finished segments wait until the output is whole: the basis of resuming."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from nst_core.errors import InputError
+from pipeline.segments.plan import Segment
+from pipeline.segments.task import StylizedSegment
+
+_log = logging.getLogger(__name__)
+
+HIDDEN_PARENT = ".nst-work"
+"""Made beside the outputs, unless the user names a folder."""
+
+PIPELINE_VERSION = 4
+"""Version of the segments' content: raise it when one source and settings give other pieces, so
+that no output is spliced from segments of two kinds."""
+
+_LOCK_NAME = "lock"
+_IDENTITY_NAME = "identity.json"
+_OWN_FILE = re.compile(r"lock|identity\.json(\.part)?|[0-9]{5,}\.(piece|json)(\.part)?")
+_LOCK_ATTEMPTS = 5
+_RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_pts", "errors", "notes")
+_LONGEST_STEM = 60
+"""Bytes kept of an output's name in names made from it: file systems take 255 in all."""
+
+
+@dataclass(frozen=True)
+class FinishedSegment:
+    """A segment whose piece lies in the work folder."""
+
+    number: int
+    piece: Path | None
+    """None when no frame of the segment could be decoded."""
+    pts: tuple[int, ...]
+    missing_pts: tuple[int, ...]
+    corrupt_pts: tuple[int, ...]
+    errors: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    redone: bool = False
+    """Whether it has been done a second time, with pre-roll, and this is the better result."""
+
+    @property
+    def damage(self) -> tuple[int, int, int]:
+        """Counts that compare: of two results the one with less is the better."""
+        return _damage(self)
+
+
+class WorkFolder:
+    """Pieces ``00042.piece`` with records ``00042.json``; a record is written after its piece.
+
+    They are not forced onto the disk, hundreds in a second may come: what a power cut leaves empty
+    or half is told by its hash, and done again. A process that is killed loses nothing.
+    ``identity`` holds what decides the pixels: input, plan, style, settings. Pieces made under
+    another identity, or by another version of the pipeline, are dropped.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        self.path = path.absolute()
+        self._identity = json.dumps({**identity, "pipeline": PIPELINE_VERSION}, sort_keys=True)
+        self._lock: IO[bytes] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this run has the folder to itself."""
+        return self._lock is not None
+
+    @property
+    def identity_digest(self) -> str:
+        """Stands for what the pieces are made under."""
+        return hashlib.sha256(self._identity.encode()).hexdigest()
+
+    def open(self, *, resume: bool) -> None:
+        """Make the folder ready; without ``resume``, or under another identity, empty it.
+
+        Raises InputError while another process works in it.
+        """
+        self._lock = self._lock or self._take_lock()
+        identity_file = self.path / _IDENTITY_NAME
+        if not (resume and _read(identity_file) == self._identity.encode()):
+            for file in self.path.iterdir():
+                if file.name != _LOCK_NAME:
+                    file.unlink()
+        _write_whole(identity_file, self._identity.encode())
+        _sync(identity_file)  # without it all pieces would be dropped
+
+    def close(self) -> None:
+        """Let other processes in; what is finished stays. Where nothing is, the folder goes."""
+        if self._lock and self._is_empty():
+            self.remove()
+        self._release()
+
+    def unfinished(self, output: Path) -> Path:
+        """Where ``output`` grows, beside its final name.
+
+        The same in every run with this folder: whoever has opened it may take what lies there for
+        the leftover of a run that was killed.
+        """
+        place = hashlib.sha256(str(self.path).encode(errors="surrogateescape")).hexdigest()[:8]
+        return output.with_name(f".{short_name(output)}-{place}.part")
+
+    def finished(self, segment: Segment) -> FinishedSegment | None:
+        """Find the segment's record, if record and piece are as they were written."""
+        record = _read(self._record(segment.number))
+        if record is None:
+            return None
+        try:
+            written = json.loads(record)
+            fields = written["fields"]
+            piece = self._piece(segment.number) if fields["has_piece"] else None
+            data = piece.read_bytes() if piece else b""
+            if _digest(fields, data) != written["sha256"]:
+                return None
+            found = _finished(fields, piece)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        owned = {*found.pts, *found.missing_pts}
+        return found if owned == set(segment.owned_pts) else None
+
+    def record(self, result: StylizedSegment) -> FinishedSegment:
+        """Keep a result: first its piece, then its record."""
+        return self._keep(result, redone=False)
+
+    def record_better(
+        self, first: FinishedSegment, second: StylizedSegment | None
+    ) -> FinishedSegment:
+        """Keep the better of a recorded result and that of doing the segment again.
+
+        None stands for a second attempt that failed. Either way it is not done a third time.
+        """
+        if second is not None and _damage(second) < first.damage:
+            return self._keep(second, redone=True)
+        data = first.piece.read_bytes() if first.piece else b""
+        fields = _fields(first, has_piece=bool(first.piece), redone=True)
+        self._write_record(fields, data)
+        return _finished(fields, first.piece)
+
+    def remove(self) -> None:
+        """Remove the folder, and the hidden parent once no other output is in work."""
+        # Under the lock: another run must not begin to fill what is being removed.
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._release()
+        with suppress(OSError):
+            self.path.rmdir()  # file systems of the network keep an open file, here the lock
+        if self.path.parent.name == HIDDEN_PARENT:
+            with suppress(OSError):  # another output's folder is in it
+                self.path.parent.rmdir()
+
+    def remove_leftover(self, identity_digest: str, output: Path) -> None:
+        """Remove what a run has left that was killed after its output got its name.
+
+        Pieces made under another identity are another run's, and stay.
+        """
+        if not self._holds_pieces_only():
+            return
+        with suppress(InputError):  # another run is at work in it
+            self._lock = self._lock or self._take_lock()
+            identity = _read(self.path / _IDENTITY_NAME)
+            if identity is None or hashlib.sha256(identity).hexdigest() == identity_digest:
+                self.unfinished(output).unlink(missing_ok=True)
+                self.remove()
+        self._release()
+
+    def _holds_pieces_only(self) -> bool:
+        """Whether it is there and a work folder by its content, a half removed one too."""
+        try:
+            return all(_OWN_FILE.fullmatch(file.name) for file in self.path.iterdir())
+        except OSError:
+            return False
+
+    def _is_empty(self) -> bool:
+        try:
+            return {file.name for file in self.path.iterdir()} <= {_LOCK_NAME, _IDENTITY_NAME}
+        except OSError:
+            return False
+
+    def _release(self) -> None:
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def _keep(self, result: StylizedSegment, *, redone: bool) -> FinishedSegment:
+        piece = self._piece(result.number) if result.piece else None
+        if piece:
+            _write_whole(piece, result.piece)
+        fields = _fields(result, has_piece=bool(piece), redone=redone)
+        self._write_record(fields, result.piece)
+        return _finished(fields, piece)
+
+    def _write_record(self, fields: dict[str, Any], piece: bytes) -> None:
+        record = {"fields": fields, "sha256": _digest(fields, piece)}
+        _write_whole(self._record(fields["number"]), json.dumps(record).encode())
+
+    def _take_lock(self) -> IO[bytes]:
+        for _ in range(_LOCK_ATTEMPTS):
+            with suppress(FileNotFoundError):  # its end removed the folder under our hands
+                self.path.mkdir(parents=True, exist_ok=True)
+                lock = (self.path / _LOCK_NAME).open("wb")
+                self._claim(lock)
+                if os.fstat(lock.fileno()).st_nlink:
+                    return lock
+                lock.close()
+            if not self.path.parent.is_dir():  # not even that: /proc takes no files
+                raise InputError(
+                    f"{self.path.parent.parent}: nothing can be written there; choose another place"
+                )
+        raise InputError(f"{self.path}: other runs make and remove it all the time; run again")
+
+    def _claim(self, lock: IO[bytes]) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise InputError(
+                f"{self.path}: another run is at work on the same output; wait for its end"
+            ) from error
+        except OSError:
+            _log.debug("no locks on the file system of %s", self.path)
+
+    def _piece(self, number: int) -> Path:
+        return self.path / f"{number:05d}.piece"
+
+    def _record(self, number: int) -> Path:
+        return self.path / f"{number:05d}.json"
+
+
+def publish(temporary: Path, output: Path, *, overwrite: bool) -> None:
+    """Let a finished file appear under its name, whole and on the disk, or not at all.
+
+    Raises InputError where something has that name meanwhile and may not be replaced.
+    """
+    _sync(temporary)
+    if overwrite:
+        temporary.replace(output)
+    else:
+        try:
+            os.link(temporary, output)  # unlike a renaming, it never replaces
+        except FileExistsError as error:
+            raise _in_the_way(output) from error
+        except OSError:  # a file system without links
+            if output.exists():
+                raise _in_the_way(output) from None
+            temporary.replace(output)
+        temporary.unlink(missing_ok=True)
+    _sync(output.parent)
+
+
+def _in_the_way(output: Path) -> InputError:
+    return InputError(
+        f"{output} has appeared meanwhile; --overwrite replaces it (what is finished is kept)"
+    )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems cannot, of folders above all
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def describe(value: Any) -> Any:
+    """Turn a dataclass into plain values for an identity."""
+    return json.loads(json.dumps(asdict(value), default=str))
+
+
+def short_name(output: Path) -> str:
+    """The start of an output's name, for names made from it."""
+    return os.fsencode(output.name)[:_LONGEST_STEM].decode(errors="ignore")
+
+
+def _damage(result: FinishedSegment | StylizedSegment) -> tuple[int, int, int]:
+    return len(result.missing_pts), len(result.corrupt_pts), len(result.errors)
+
+
+def _fields(
+    result: FinishedSegment | StylizedSegment, *, has_piece: bool, redone: bool
+) -> dict[str, Any]:
+    fields = {name: getattr(result, name) for name in _RECORD_FIELDS}
+    return {**fields, "has_piece": has_piece, "redone": redone}
+
+
+def _finished(fields: dict[str, Any], piece: Path | None) -> FinishedSegment:
+    return FinishedSegment(
+        number=fields["number"],
+        piece=piece,
+        pts=tuple(fields["pts"]),
+        missing_pts=tuple(fields["missing_pts"]),
+        corrupt_pts=tuple(fields["corrupt_pts"]),
+        errors=tuple(fields["errors"]),
+        notes=tuple(fields["notes"]),
+        redone=fields["redone"],
+    )
+
+
+def _digest(fields: dict[str, Any], piece: bytes) -> str:
+    """Hash record and piece together, so that neither passes with another's."""
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    digest.update(piece)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()  # a full disk has no room for halves
+        raise

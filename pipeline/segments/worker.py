@@ -1,0 +1,129 @@
+"""What a worker does with a segment: decode, stylize, encode. An ordinary class; no Ray here.
+
+A worker of one CPU does one after the other, for its core is never idle. One of several, or with a
+GPU, decodes the next frames and encodes the last ones while the network computes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import av
+
+from nst_core.color.yuv import YuvFrames, join_frames, split_frames
+from nst_core.stylizer import Stylizer
+from pipeline.encoding.output_frame import loses_chroma, output_encoding, source_encoding
+from pipeline.segments.decoder import DecoderOnItsWay, SegmentDecoder
+from pipeline.segments.encoder import SegmentEncoder
+from pipeline.segments.frames import frame_to_encode, loses_alpha, shows_color, source_planes
+from pipeline.segments.task import SegmentTask, StylizedSegment
+from pipeline.work.read_ahead import ahead
+
+
+@dataclass(frozen=True, repr=False)
+class _Batch:
+    pts: Sequence[int]
+    planes: YuvFrames
+
+
+class SegmentWorker:
+    """Stylizes segments, one after the other, with one Stylizer, or with one for each stroke."""
+
+    def __init__(
+        self, stylizer: Stylizer, at_stroke: Callable[[float], Stylizer] | None = None
+    ) -> None:
+        """``at_stroke`` gives the Stylizer of a film's stroke; None: ``stylizer`` is for all."""
+        self._stylizer = stylizer
+        self._at_stroke = at_stroke
+        self._decoder: DecoderOnItsWay | None = None
+
+    @property
+    def engine(self) -> str:
+        """What computes, for the report."""
+        return self._stylizer.engine
+
+    def process(self, task: SegmentTask) -> StylizedSegment:
+        """Decode, stylize and encode. Damage is reported in the result, not raised."""
+        if self._at_stroke:
+            self._stylizer = self._at_stroke(task.stroke)
+        decoder = SegmentDecoder(task, threads=self._stylizer.threads, earlier=self._decoder)
+        self._decoder = None  # until this one has come to its end
+        encoder = SegmentEncoder(task.stream, task.output)
+        pts: list[int] = []
+        for batch in self._stylized(task, self._decoded(task, decoder)):
+            for frame_pts, planes in zip(batch.pts, split_frames(batch.planes), strict=True):
+                encoder.encode(frame_to_encode(planes, task.output), frame_pts)
+                pts.append(frame_pts)
+        self._decoder = decoder.on_its_way
+        delivered = set(pts)
+        return StylizedSegment(
+            number=task.segment.number,
+            piece=encoder.finish() if pts else b"",
+            pts=tuple(pts),
+            missing_pts=tuple(p for p in task.segment.owned_pts if p not in delivered),
+            corrupt_pts=tuple(decoder.corrupt_pts),
+            errors=tuple(decoder.errors),
+            notes=tuple(sorted(decoder.notes)),
+        )
+
+    def _decoded(self, task: SegmentTask, decoder: SegmentDecoder) -> Iterator[_Batch]:
+        stream, output = task.stream, task.output
+        size = self._stylizer.frames_a_batch(output.taken_size[1], output.taken_size[0])
+        batches = _batches(decoder.frames(), size)
+
+        may_lose_color = stream.colorless and loses_chroma(stream, output)
+
+        def taken() -> Iterator[_Batch]:
+            for frames in batches:
+                planes = join_frames([source_planes(f, stream, output.taken_size) for f in frames])
+                if not stream.transparent and loses_alpha(planes, stream, output):
+                    decoder.notes.add(
+                        "its transparency, which begins later, is left out: "
+                        f"{output.encoder.codec} has none; --codec ffv1, prores or vp9 keeps it"
+                    )
+                if may_lose_color and shows_color(planes, stream):
+                    decoder.notes.add(
+                        "its colours, which begin later, are written with fewer samples than it "
+                        f"has by {output.encoder.codec}; --codec ffv1 or prores keeps them"
+                    )
+                yield _Batch([_pts(frame) for frame in frames], planes)
+
+        return self._beside(taken())
+
+    def _stylized(self, task: SegmentTask, batches: Iterator[_Batch]) -> Iterator[_Batch]:
+        ahead_of_their_planes: deque[Sequence[int]] = deque()  # on a GPU two batches are under way
+
+        def planes() -> Iterator[YuvFrames]:
+            for batch in batches:
+                ahead_of_their_planes.append(batch.pts)
+                yield batch.planes
+
+        stylized = self._stylizer.stylize_yuv_batches(
+            planes(),
+            source_encoding(task.stream),
+            output_encoding(task.stream, task.output),
+            tone_mapping=task.output.tone_mapping,
+        )
+        return self._beside(_Batch(ahead_of_their_planes.popleft(), each) for each in stylized)
+
+    def _beside(self, batches: Iterator[_Batch]) -> Iterator[_Batch]:
+        """Have the batches made while others are worked on, where that gains anything."""
+        return ahead(batches) if self._stylizer.works_beside else batches
+
+
+def _pts(frame: av.VideoFrame) -> int:
+    assert frame.pts is not None
+    return frame.pts
+
+
+def _batches(frames: Iterator[av.VideoFrame], size: int) -> Iterator[list[av.VideoFrame]]:
+    batch: list[av.VideoFrame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,1 @@
+"""What a film is before it is touched: its streams, packets and times."""

@@ -1,0 +1,108 @@
+"""Layouts of planes: what a pixel format holds, and which one an output codec gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from av.video.format import VideoFormat
+
+from nst_core.color.yuv_encoding import Subsampling
+
+Codec = Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores", "gif"]
+
+_DEPTHS = (8, 9, 10, 12, 14, 16)
+
+
+@dataclass(frozen=True)
+class PlaneLayout:
+    """How a frame is stored, apart from what its numbers mean."""
+
+    depth: int
+    """Bits a sample: 8, 9, 10, 12, 14 or 16."""
+    subsampling: Subsampling
+    rgb: bool = False
+    alpha: bool = False
+
+    @property
+    def pixel_format(self) -> str:
+        """FFmpeg's planar format of this layout, little-endian."""
+        alpha = "a" if self.alpha else ""
+        deep = "" if self.depth == 8 else f"{self.depth}le"
+        family = f"gbr{alpha}p" if self.rgb else f"yuv{alpha}{self.subsampling}p"
+        return f"{family}{deep}"
+
+
+def layout_of(pixel_format: str) -> PlaneLayout:
+    """Find the planar layout that holds all of a format, whatever its order of bytes."""
+    video_format = VideoFormat(pixel_format)
+    components = video_format.components
+    is_rgb = video_format.is_rgb or video_format.has_palette
+    alpha = video_format.has_palette or any(component.is_alpha for component in components)
+    bits = max(component.bits for component in components)
+    layout = PlaneLayout(
+        depth=next((depth for depth in _DEPTHS if depth >= bits), 16),
+        subsampling="444" if is_rgb else _subsampling(video_format),
+        rgb=is_rgb,
+        alpha=alpha,
+    )
+    return layout if _exists(layout) else replace(layout, depth=16)
+
+
+def fit_layout(codec: Codec, source: PlaneLayout, *, same_codec: bool) -> PlaneLayout:
+    """Choose what an encoder of ``codec`` is given for frames of ``source``.
+
+    An output in the source's own codec keeps its depth and chroma, as do ffv1 and prores. Other
+    outputs are for players: 4:2:0, with 10 bits where the source has more than 8 and the codec
+    commonly does.
+    """
+    match codec:
+        case "gif":
+            return PlaneLayout(8, "444", rgb=True, alpha=True)
+        case "ffv1":
+            return source
+        case "prores":
+            full = source.rgb or source.alpha or source.subsampling == "444"
+            return PlaneLayout(10, "444" if full else "422", alpha=source.alpha)
+        case "vp9":
+            kept = source.subsampling if same_codec and not source.alpha else "420"
+            return PlaneLayout(8, "420" if source.rgb else kept, alpha=source.alpha)
+    chroma: Subsampling = "420"
+    if same_codec and not source.rgb and codec != "av1":
+        chroma = source.subsampling
+    return PlaneLayout(_lossy_depth(codec, source.depth, same_codec=same_codec), chroma)
+
+
+def _lossy_depth(codec: Codec, depth: int, *, same_codec: bool) -> int:
+    if depth == 8 or (codec == "h264" and not same_codec):
+        return 8
+    return 12 if codec == "hevc" and same_codec and depth > 10 else 10
+
+
+def _subsampling(video_format: VideoFormat) -> Subsampling:
+    """The coarsest of the usual ones that loses nothing."""
+    if len(video_format.components) < 3:
+        return "420"  # grey: its chroma is empty
+    across, down = video_format.chroma_width(16), video_format.chroma_height(16)
+    if (across, down) == (8, 8):
+        return "420"
+    return "422" if (across, down) == (8, 16) else "444"
+
+
+def chroma_in_words(pixel_format: str) -> str:
+    """How a format is called: RGB, or by its chroma samples to four of luma, in two rows: 4:1:1."""
+    video_format = VideoFormat(pixel_format)
+    if video_format.is_rgb or video_format.has_palette:
+        return "RGB"
+    if len(video_format.components) < 3:
+        return "grey"
+    across = video_format.chroma_width(16) // 4
+    return f"4:{across}:{across if video_format.chroma_height(16) == 16 else 0}"
+
+
+def _exists(layout: PlaneLayout) -> bool:
+    try:
+        VideoFormat(layout.pixel_format)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Units of work, threads beside one another, and progress."""

@@ -1,0 +1,304 @@
+"""The pool against real Ray actors that fail, die and refuse to start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.workers.actor_pool import ActorPool
+from cluster.workers.room import Resources
+from nst_core.errors import EnvironmentProblem, MediaError
+from pipeline.pictures.task import ImageResult, ImageTask, OutputTask
+from pipeline.pictures.units import ImageUnits
+from pipeline.work.pool import MAX_ATTEMPTS, Deadline, InProcessPool, Outcome, Unit
+
+
+class _Worker:
+    """Squares numbers; some numbers are poison. Deaths are counted in a folder."""
+
+    engine = "abacus"
+
+    def __init__(self, folder: Path, deaths: int = 0) -> None:
+        self._folder = folder
+        self._deaths = deaths
+
+    def process(self, number: int) -> int:
+        if number == 13:
+            raise MediaError("thirteen: unlucky")
+        if number == 7:
+            died = len(list(self._folder.iterdir()))
+            if died < self._deaths:
+                (self._folder / str(died)).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return number * number
+
+
+class _Sleeper:
+    """Sleeps for as long as its task says, and tells when, on a clock that processes share."""
+
+    engine = "bed"
+
+    def __init__(self, seconds_to_build: float = 0.0) -> None:
+        time.sleep(seconds_to_build)
+
+    def process(self, seconds: float) -> tuple[int, float, float]:
+        begin = time.time()
+        time.sleep(seconds)
+        return os.getpid(), begin, time.time()
+
+
+class _Dreamer(_Sleeper):
+    """Sleeps like others, but dies after less than no time."""
+
+    def process(self, seconds: float) -> tuple[int, float, float]:
+        slept = super().process(abs(seconds))
+        if seconds < 0:
+            _die()
+        return slept
+
+
+class _PictureWorker:
+    """Dies of one picture, whatever others it has beside it."""
+
+    engine = "abacus"
+
+    def process(self, tasks: Sequence[ImageTask]) -> list[ImageResult]:
+        if any(task.number == 7 for task in tasks):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [ImageResult(task.number, "digest", ()) for task in tasks]
+
+
+def _die() -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _refuse() -> Any:
+    raise EnvironmentProblem("no abacus here; buy one")
+
+
+@pytest.fixture
+def pool_of(ray_here: None) -> Iterator[Any]:
+    pools = []
+
+    def make(factory: Any, workers: int = 2, **options: Any) -> ActorPool:
+        pools.append(ActorPool(factory, Resources(cpus=1), workers=workers, **options))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        pool.close()
+
+
+def _run(pool: Any, numbers: range) -> dict[int, Outcome[int]]:
+    return {o.key: o for o in pool.run(Unit(number, number) for number in numbers)}
+
+
+def test_every_unit_has_one_outcome_and_a_failing_unit_stops_nobody(
+    pool_of: Any, tmp_path: Path
+) -> None:
+    pool = pool_of(partial(_Worker, tmp_path))
+    outcomes = _run(pool, range(20))
+    assert sorted(outcomes) == list(range(20))
+    assert outcomes[13].error == "thirteen: unlucky"
+    assert outcomes[13].result is None
+    assert all(outcomes[n].result == n * n for n in range(20) if n != 13)
+    assert pool.engine() == "abacus"
+
+
+def test_a_killed_workers_unit_is_done_by_another(pool_of: Any, tmp_path: Path) -> None:
+    outcomes = _run(pool_of(partial(_Worker, tmp_path, deaths=1)), range(12))
+    assert all(outcomes[n].result == n * n for n in range(12))
+    assert outcomes[7].attempts == 2
+    assert sum(outcome.attempts for outcome in outcomes.values()) <= 12 + 2  # and its neighbour
+
+
+def test_a_unit_that_kills_every_worker_is_given_up_and_named(pool_of: Any, tmp_path: Path) -> None:
+    outcomes = _run(pool_of(partial(_Worker, tmp_path, deaths=99)), range(12))
+    assert f"{MAX_ATTEMPTS} times" in str(outcomes[7].error)
+    assert len(list(tmp_path.iterdir())) == MAX_ATTEMPTS
+    assert all(outcomes[n].result == n * n for n in range(12) if n != 7)
+
+
+def test_a_picture_that_kills_its_worker_takes_none_of_its_unit_with_it(pool_of: Any) -> None:
+    output = OutputTask("wave", "/out.jpg")
+    tasks = (ImageTask(n, f"/{n}.jpg", (output,), 1, "version") for n in range(100))
+    units = ImageUnits(tasks, 100, 2, lambda begun: None)
+    ended: dict[int, ImageResult] = {}
+    for outcome in pool_of(_PictureWorker).run(units):
+        ended |= {result.number: result for _, result in units.results(outcome)}
+    (given_up,) = ended.pop(7).outputs
+    assert given_up.error == f"/7.jpg: its worker died {MAX_ATTEMPTS} times; given up"
+    assert sorted(ended) == [number for number in range(100) if number != 7]
+    assert all(result.digest for result in ended.values())
+
+
+def test_workers_that_cannot_start_end_the_run_with_their_reason(pool_of: Any) -> None:
+    with pytest.raises(EnvironmentProblem, match="no abacus here; buy one"):
+        _run(pool_of(_refuse), range(3))
+
+
+def test_more_workers_than_the_cluster_holds_are_refused_at_once(ray_here: None) -> None:
+    with pytest.raises(EnvironmentProblem, match="lower --workers"):
+        ActorPool(_refuse, Resources(cpus=1), workers=1000)
+
+
+def test_units_are_drawn_only_as_workers_become_free(pool_of: Any, tmp_path: Path) -> None:
+    drawn = []
+
+    def units() -> Iterator[Unit[int]]:
+        for number in range(50):
+            drawn.append(number)
+            yield Unit(number, number + 100)
+
+    outcomes = pool_of(partial(_Worker, tmp_path)).run(units())
+    next(outcomes)
+    assert len(drawn) <= 2 * 2 + 2  # two at each of two workers, one on its way, one replaced
+    assert len(list(outcomes)) == 49
+
+
+def _spans(pool: ActorPool, seconds: list[float], pause: float = 0) -> list[Any]:
+    """When each worker was at work, after a consumer that takes ``pause`` for each outcome."""
+    spans: dict[int, list[tuple[float, float]]] = {}
+    for outcome in pool.run(Unit(n, s) for n, s in enumerate(seconds)):
+        assert outcome.result is not None
+        worker, begin, end = outcome.result
+        spans.setdefault(worker, []).append((begin, end))
+        time.sleep(pause)  # hashes, writes, waits for the disk
+    return [sorted(of_one) for of_one in spans.values()]
+
+
+def test_no_worker_is_idle_while_units_wait(pool_of: Any) -> None:
+    pool = pool_of(_Sleeper, depth=1)
+    _spans(pool, [0.5, 0.5, 0.5])  # both have started
+    # Were a unit queued behind the first, long one, it would wait beside an idle worker.
+    spans = _spans(pool, [1.0, *[0.2] * 4])
+    assert len(spans) == 2
+    last_begin = max(begin for of_one in spans for begin, _ in of_one)
+    assert all(of_one[-1][1] >= last_begin for of_one in spans), spans
+
+
+def test_a_worker_has_its_next_unit_before_the_last_ones_outcome_is_looked_at(
+    pool_of: Any,
+) -> None:
+    (spans,) = _spans(pool_of(_Sleeper, workers=1, depth=1), [0.3] * 4, pause=0.25)
+    pauses = [after - end for (_, end), (after, _) in pairwise(spans)]
+    assert max(pauses) < 0.2, pauses
+
+
+def test_only_short_units_are_handed_out_ahead(pool_of: Any) -> None:
+    for seconds, at_the_worker in ((0.05, 2), (1.3, 1)):
+        pool = pool_of(_Sleeper, workers=1, depth=1)
+        outcomes = pool.run(Unit(n, seconds) for n in range(4))
+        next(outcomes)
+        assert [len(seat.calls) for seat in pool._seats] == [at_the_worker]
+        pool.close()
+
+
+def test_an_idle_worker_takes_over_what_waits_behind_a_long_unit(pool_of: Any) -> None:
+    pool = pool_of(_Sleeper, depth=1)
+    _spans(pool, [0.1] * 6)  # both have started, and units are known to be short
+    seconds = [3.0, *[0.1] * 6]
+    outcomes = list(pool.run(Unit(n, s) for n, s in enumerate(seconds)))
+    assert sorted(outcome.key for outcome in outcomes) == list(range(7))  # each of them once
+    assert outcomes[-1].key == 0  # all others have ended beside it
+
+
+def test_a_unit_that_was_taken_over_is_not_tried_again_with_its_first_worker(
+    pool_of: Any,
+) -> None:
+    pool = pool_of(_Dreamer, depth=1)
+    list(pool.run(Unit(n, 0.1) for n in range(6)))
+    seconds = [-1.0, *[0.1] * 4]  # the first dies in its sleep, and one waits behind it
+    outcomes = list(pool.run(Unit(n, s) for n, s in enumerate(seconds)))
+    assert sorted(outcome.key for outcome in outcomes) == list(range(5))
+    assert {outcome.key for outcome in outcomes if outcome.error} == {0}
+    assert {outcome.attempts for outcome in outcomes if outcome.key} == {1}
+
+
+def test_units_that_appear_later_are_done_too(pool_of: Any, tmp_path: Path) -> None:
+    for pool in (pool_of(partial(_Worker, tmp_path)), InProcessPool(partial(_Worker, tmp_path))):
+        ended: list[Any] = []
+
+        def units(ended: list[Any] = ended) -> Iterator[Unit[int] | None]:
+            yield Unit(2, 2)
+            for number in (3, 4):
+                nothing_before = time.monotonic() + 0.3
+                while len(ended) < number - 2 or time.monotonic() < nothing_before:
+                    yield None
+                yield Unit(number, number)
+
+        for outcome in pool.run(units()):
+            ended.append(outcome.result)
+        assert ended == [4, 9, 16]
+
+
+def test_a_unit_past_its_deadline_is_given_up_and_the_rest_is_done(pool_of: Any) -> None:
+    pool = pool_of(_Sleeper, depth=1, deadline=Deadline(0.6, "take more time"))
+    seconds = [0.01, 60.0, *[0.01] * 6]
+    outcomes = {o.key: o for o in pool.run(Unit(n, s) for n, s in enumerate(seconds))}
+    assert sorted(outcomes) == list(range(8))
+    words = "took more than 0.6 s 3 times; given up; take more time"
+    assert (outcomes[1].error, outcomes[1].attempts) == (words, MAX_ATTEMPTS)
+    assert all(outcomes[n].result and outcomes[n].attempts == 1 for n in range(8) if n != 1)
+
+
+def test_units_behind_one_past_its_deadline_are_innocent(pool_of: Any) -> None:
+    pool = pool_of(_Sleeper, workers=1, depth=4, deadline=Deadline(0.4))
+    seconds = [60.0, 0.15, 0.15, 0.15, 0.15]  # the last four together take longer than allowed
+    outcomes = {o.key: o for o in pool.run(Unit(n, s) for n, s in enumerate(seconds))}
+    assert "took more than 0.4 s" in str(outcomes[0].error)
+    assert all(outcomes[n].result and outcomes[n].attempts == 1 for n in range(1, 5))
+
+
+def test_building_a_worker_takes_nothing_from_the_deadline(pool_of: Any) -> None:
+    pool = pool_of(partial(_Sleeper, 1.0), workers=1, depth=1, deadline=Deadline(0.5))
+    (outcome,) = pool.run([Unit(0, 0.01)])
+    assert outcome.result
+    assert outcome.attempts == 1
+
+
+def test_workers_that_die_while_they_start_end_the_run(pool_of: Any) -> None:
+    with pytest.raises(EnvironmentProblem, match="a worker could not start"):
+        _run(pool_of(_die), range(3))
+
+
+def test_one_unit_starts_one_worker(pool_of: Any, tmp_path: Path) -> None:
+    pool = pool_of(partial(_Worker, tmp_path))
+    assert len(_run(pool, range(1))) == 1
+    assert len(pool._seats) == 1
+
+
+def test_the_pool_in_this_process_tells_the_same_outcomes(tmp_path: Path) -> None:
+    outcomes = _run(InProcessPool(partial(_Worker, tmp_path)), range(20))
+    assert outcomes[13].error == "thirteen: unlucky"
+    assert all(outcomes[n].result == n * n for n in range(20) if n != 13)
+
+
+class _Chains:
+    """Units of which each goes well with the one before it in its chain."""
+
+    def __init__(self) -> None:
+        self._left = [(chain, number) for chain in range(2) for number in range(4)]
+
+    def next_for(self, last: tuple[int, int] | None) -> Unit[int]:
+        if not self._left:
+            raise StopIteration
+        following = last and (last[0], last[1] + 1)
+        begins = next((key for key in self._left if key[1] == 0), self._left[0])
+        key = following if following in self._left else begins
+        self._left.remove(key)
+        return Unit(key, 0)
+
+
+def test_a_worker_is_given_what_goes_with_its_last_unit(pool_of: Any) -> None:
+    for pool in (pool_of(_Sleeper, workers=1, depth=1), InProcessPool(_Sleeper)):
+        keys = [outcome.key for outcome in pool.run(_Chains())]
+        assert keys == [(chain, number) for chain in range(2) for number in range(4)]

@@ -1,0 +1,288 @@
+"""The command line as scripts see it: exit codes, one line for an error, JSON alone on stdout."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import pytest
+import typer
+from PIL import Image
+
+from jobs.cli.registry import app_for
+from nst_core import __version__
+from nst_core.checkpoints.library import Style
+from nst_core.errors import InputError
+from tests.kit.media import moving_picture
+
+
+def _nst(
+    *arguments: str | Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+        timeout=600,
+        check=False,
+    )
+
+
+def _one_error_line(result: subprocess.CompletedProcess[str]) -> str:
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    assert result.stdout == ""
+    return lines[0]
+
+
+def test_version_and_help() -> None:
+    assert _nst("--version").stdout.strip() == f"nst {__version__}"
+    for command in ("stylize", "train", "styles", "demo", "doctor", "bench"):
+        assert command in _nst("--help").stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    # The reason why `nst --help` answers at once; its time is for benchmarks to measure.
+    code = (
+        "import sys; from jobs.cli.registry import app_for; app_for(()); "
+        "print([m for m in ('torch', 'ray', 'av', 'numpy', 'PIL', 'openvino') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_a_command_line_reads_its_own_command_only() -> None:
+    code = (
+        "import sys, typer; from jobs.cli.registry import app_for; "
+        "typer.main.get_command(app_for(('upscale', 'a.png'))); "
+        "print(*sorted(m for m in sys.modules if m.startswith('jobs.cli.')))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    read = {name.removeprefix("jobs.cli.") for name in result.stdout.split()}
+    assert "upscale" in read
+    assert not read & {"stylize", "train", "cluster", "bench", "jobs", "styles", "evaluate"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("stylize", "video"),
+        ("stylize", "images"),
+        ("train", "style"),
+        ("train", "texture"),
+        ("train", "super-resolution"),
+        ("styles", "list"),
+        ("styles", "show"),
+        ("styles", "import"),
+        ("styles", "export"),
+        ("upscale",),
+        ("synthesize",),
+        ("optimize",),
+        ("demo",),
+        ("evaluate",),
+        ("doctor",),
+        ("bench",),
+        ("styles", "calibrate"),
+    ],
+)
+def test_every_command_has_an_example(command: tuple[str, ...]) -> None:
+    result = _nst(*command, "--help")
+    assert result.returncode == 0
+    assert f"Example: nst {' '.join(command)}" in " ".join(result.stdout.split())
+
+
+def test_a_text_named_mp4_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_text("this is a text")
+    result = _nst("stylize", "video", film, "-o", tmp_path / "o.mp4", "--style", "wave")
+    assert result.returncode == 2
+    assert "not a readable video" in _one_error_line(result)
+
+
+def test_a_missing_video_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    result = _nst(
+        "stylize", "video", tmp_path / "no.mp4", "-o", tmp_path / "o.mp4", "--style", "wave"
+    )
+    assert result.returncode == 2
+    assert "no such file" in _one_error_line(result)
+
+
+def test_an_empty_folder_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = _nst("stylize", "images", tmp_path / "empty", "-o", tmp_path / "o", "--style", "wave")
+    assert result.returncode == 2
+    assert "no pictures" in _one_error_line(result)
+
+
+@pytest.mark.parametrize("kind", ["video", "images"])
+def test_an_unknown_style_is_one_line_and_exit_2(kind: str, clip: Path, tmp_path: Path) -> None:
+    result = _nst("stylize", kind, clip, "-o", tmp_path / "o.mp4", "--style", "monet")
+    assert result.returncode == 2
+    assert "wave" in _one_error_line(result)
+
+
+def test_words_that_the_parser_does_not_know_are_one_line_and_exit_2() -> None:
+    for arguments in (("stylize", "video"), ("paint",), ("demo", "--colour")):
+        result = _nst(*arguments)
+        assert result.returncode == 2
+        assert "--help" in _one_error_line(result)
+
+
+def test_training_without_weights_and_network_names_both_ways(photos: Path, tmp_path: Path) -> None:
+    painting = tmp_path / "painting.png"
+    Image.fromarray(moving_picture(0)).save(painting)
+    result = _nst(
+        *("train", "style", painting, "--content", photos, "-o", tmp_path / "s.safetensors"),
+        # No proxy is there: wherever this runs, the download is refused at once.
+        environment={"https_proxy": "http://127.0.0.1:9", "TORCH_HOME": str(tmp_path)},
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    line = result.stderr.strip().splitlines()[-1]  # torch announces its download before
+    assert line.startswith("error: ")
+    assert "--loss-network-weights FILE" in line
+    assert "connect to the internet" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--workers", "1:two"), "--workers 1:two"),
+        (("--workers", "2:1"), "--workers 2:1"),
+        (("--workers", "0"), "--workers 0: 1 or more"),
+        (("--average", "1"), "--average 1"),
+        (("--stability-weight", "-1"), "--stability-weight -1"),
+        (("--architecture", "texture", "--width", "32", "--stability-weight", "1"), "new noise"),
+        (("--preset", "best"), "--help"),
+        (("--extend", "no.safetensors"), "no.safetensors: no such file"),
+        (("--extend", "no.safetensors", "--width", "16"), "leave out --width"),
+    ],
+)
+def test_what_training_does_not_take_is_one_line_and_exit_2(
+    arguments: tuple[str, ...], words: str, photos: Path, tmp_path: Path
+) -> None:
+    painting = tmp_path / "painting.png"
+    Image.fromarray(moving_picture(0)).save(painting)
+    output = tmp_path / "s.safetensors"
+    result = _nst("train", "style", painting, "--content", photos, "-o", output, *arguments)
+    assert result.returncode == 2
+    assert words in _one_error_line(result)
+
+
+def test_two_pictures_of_one_name_cannot_be_two_styles(photos: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(moving_picture(0)).save(tmp_path / folder / "wave.png")
+    pictures = (tmp_path / "a" / "wave.png", tmp_path / "b" / "wave.png")
+    output = tmp_path / "s.safetensors"
+    result = _nst("train", "style", *pictures, "--content", photos, "-o", output)
+    assert result.returncode == 2
+    assert "two style images called wave" in _one_error_line(result)
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    result = _nst("styles", "show", "monet", "--debug")
+    assert result.returncode == 2
+    assert "Traceback" in result.stderr
+
+
+def test_json_is_alone_on_stdout_and_has_the_contracts_fields(
+    clip: Path, style: Style, tmp_path: Path
+) -> None:
+    arguments = ("-o", tmp_path / "out", "--style", style.path or "", "--workers", "0", "--json")
+    missing = tmp_path / "missing.mp4"
+    result = _nst("stylize", "video", clip, missing, *arguments)
+    assert result.returncode == 1  # one of the two
+    report = json.loads(result.stdout)
+    assert set(report) >= {"engine", "workers", "inputs"}
+    done, failed = report["inputs"]
+    assert set(done) >= {
+        *("input", "output", "status", "error", "frames_in", "frames_out", "missing_pts_seconds"),
+        *("segments", "verified", "warnings", "seconds", "frames_per_second"),
+        "corrupt_pts_seconds",
+    }
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("error: ")]
+    assert lines[-1] == "48 of 48 frames, 100 %"
+    assert set(done["segments"]) >= {"total", "done", "reused", "retried"}
+    checks = ("frame_count", "pts", "copied_streams")
+    assert all(done["verified"][what] is True for what in checks)
+    assert set(done["seconds"]) >= {"scan", "stylize", "mux", "verify", "total"}
+    assert (failed["status"], failed["verified"]) == ("failed", None)
+
+    result = _nst("stylize", "images", "pictures/*.png", *arguments)
+    assert result.returncode == 2
+    Image.fromarray(moving_picture(0)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no picture")
+    result = _nst("stylize", "images", tmp_path / "[ab].png", *arguments)
+    assert result.returncode == 1
+    report = json.loads(result.stdout)
+    assert set(report) >= {
+        *("total", "done", "reused", "failed", "failures", "images_per_second", "seconds"),
+        *("engine", "workers"),
+    }
+    assert (report["total"], report["done"], report["failed"]) == (2, 1, 1)
+
+
+def test_a_damaged_video_is_exit_1_unless_that_is_allowed(data: Path, tmp_path: Path) -> None:
+    source = data / "hostile" / "17c_corrupt_hevc.mp4"
+    arguments = ("stylize", "video", source, "-o", tmp_path / "o.mp4", "--style", "identity")
+    result = _nst(*arguments, "--workers", "0")
+    assert result.returncode == 1
+    assert "15 frames missing (3.08 s, 3.17-3.71 s)" in result.stderr
+    assert "damaged, 129 of 144 frames" in result.stdout
+    allowed = _nst(*arguments, "--workers", "0", "--overwrite", "--allow-damaged")
+    assert allowed.returncode == 0
+    assert allowed.stdout.split(", verified")[0] == result.stdout.split(", verified")[0]
+
+
+def test_styles_are_listed_and_shown() -> None:
+    assert "wave" in _nst("styles", "list").stdout
+    assert "identity" in json.loads(_nst("styles", "list", "--json").stdout)["styles"]
+    shown = json.loads(_nst("styles", "show", "wave", "--json").stdout)
+    assert shown["training"]["style_image"].startswith("wave.jpg")
+    assert shown["strokes"] == [0.5, 1, 2]
+    pack = json.loads(_nst("styles", "show", "pack", "--json").stdout)
+    assert {"wave", "starry_night"} < set(pack["styles"])
+    assert len(pack["training"]["style_factors"]) == 3 * len(pack["styles"])
+
+
+def test_doctor_finds_what_is_needed() -> None:
+    result = _nst("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(result.stdout)["findings"]}
+    assert result.returncode == 0, result.stdout
+    assert findings["engine openvino"]["ok"]
+    assert findings["encoder h264"]["ok"]
+
+
+@pytest.mark.parametrize("command", ["video", "images", "style", "super-resolution", "upscale"])
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_every_option_that_is_a_number_wants_a_finite_one(command: str, number: str) -> None:
+    group = {"video": "stylize", "images": "stylize", "upscale": ""}.get(command, "train")
+    words = [word for word in (group, command) if word]
+    parser: Any = typer.main.get_command(app_for(words))
+    for word in words:
+        parser = parser.commands[word]
+    parameters = inspect.signature(
+        inspect.unwrap(parser.callback), eval_str=True
+    ).parameters.items()
+    floats = [name for name, each in parameters if float in _types(each.annotation)]
+    assert floats
+    for name in floats:
+        with pytest.raises(InputError, match=f"^--{name.replace('_', '-')} {number}: a finite"):
+            parser.invoke(SimpleNamespace(params={name: float(number)}))
+
+
+def _types(annotation: Any) -> set[Any]:
+    return {annotation, *(one for part in get_args(annotation) for one in _types(part))}

@@ -1,0 +1,51 @@
+"""`nst doctor` and what -v tells: plain words, and only what concerns this machine."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from jobs import doctor
+from jobs.films.stylize_video import stylize_videos
+from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from nst_core.errors import InputError
+from pipeline.encoding.encoders import NVENC_CODECS
+
+
+@pytest.mark.parametrize("has_card", [False, True])
+def test_encoders_of_a_graphics_card_are_looked_at_where_there_is_one(
+    has_card: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: object, **__: object) -> list[doctor.Finding]:
+        return []
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_card)
+    monkeypatch.setattr(doctor, "_cuda", lambda: doctor.Finding("cuda", has_card, ""))
+    monkeypatch.setattr(doctor, "_encode", lambda codec, kind: f"{codec} {kind}")
+    monkeypatch.setattr(doctor, "_styles_and_engines", nothing)
+    nvenc = [finding.name for finding in doctor.examine() if "nvenc" in finding.name]
+    assert nvenc == [f"encoder {codec} nvenc" for codec in NVENC_CODECS] * has_card
+
+
+def test_an_encoder_that_does_not_open_is_told_in_plain_words() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("its encoder may open")
+    with pytest.raises(InputError) as told:
+        doctor._encode("h264", "nvenc")
+    assert "(h264_nvenc, preset p5, rc vbr" in str(told.value)
+    assert not set("{}[]'") & set(str(told.value))
+
+
+def test_what_is_chosen_is_told_in_plain_words(
+    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        stylize_videos(
+            StylizeVideo((clip,), tmp_path / "out.mp4", StyleSpec("identity"), PoolSpec(workers=0))
+        )
+    (line,) = [message for message in caplog.messages if "frames in" in message]
+    assert "; libx264, preset veryfast, crf 17" in line
+    assert not set("{}[]'") & set(line)

@@ -1,0 +1,31 @@
+"""The layout of the packages: a stranger takes in a folder, and a file, at a look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+_PACKAGES = ("jobs", "cluster", "pipeline", "nst_core")
+_FILES = sorted(file for package in _PACKAGES for file in (ROOT / package).rglob("*.py"))
+_FOLDERS = sorted({file.parent for file in _FILES})
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("folder", _FOLDERS, ids=_name)
+def test_a_folder_has_fourteen_modules_at_most_and_says_what_it_holds(folder: Path) -> None:
+    assert len([*folder.glob("*.py")]) <= 14
+    assert (folder / "__init__.py").read_text().startswith('"""')
+
+
+def test_files_have_400_lines_at_most() -> None:
+    lines = {_name(file): len(file.read_text().splitlines()) for file in _FILES}
+    assert {name: count for name, count in lines.items() if count > 400} == {}
+
+
+def test_docstrings_say_first_what_a_thing_is() -> None:
+    assert [_name(file) for file in _FILES if '"""Of ' in file.read_text()] == []
