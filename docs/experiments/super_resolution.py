@@ -18,7 +18,8 @@ from nst_core.pictures.reading import read_rgb
 from nst_core.stylizer import Stylizer
 from nst_core.training.degradation import downscale, upscale_bicubic
 
-STEPS = {"pixel": 8000, "feature": 4000}
+STEPS = {"pixel": 8000, "feature": 4000, "feature-from-pixel": 800}
+"""By loss; the last begins with the weights that the pixel loss has come to."""
 CROPS = {"Set5/img_002.png": (60, 90, 60 + 96, 90 + 96), "Set14/img_002.png": (90, 60, 186, 156)}
 
 
@@ -36,9 +37,10 @@ def main() -> None:
 
 def train(run: Experiment, loss: str, scale: str) -> Path:
     """One training run, on all photographs: the test sets are others."""
-    options = {
+    kind = loss.partition("-")[0]
+    options: dict[str, object] = {
         "--scale": scale,
-        "--loss": loss,
+        "--loss": kind,
         "--steps": STEPS[loss],
         "--width": 64,
         "--image-size": 96,
@@ -46,6 +48,9 @@ def train(run: Experiment, loss: str, scale: str) -> Path:
         "--seed": 1,
         "--checkpoint-every": 1000,
     }
+    if loss != kind:
+        start = {"--from": train(run, "pixel", scale), "--learning-rate": 5e-4, "--average": 0.99}
+        options |= start
     words = ("super-resolution", "--content", run.data / "photos")
     return run.train(f"super-resolution-x{scale}-{loss}", *words, options=options)
 
@@ -62,8 +67,9 @@ def _measured(
         }
         report = run.report(f"{model.stem}-{test_set}", "evaluate", options=options)
         found["bicubic"] = report["bicubic"]
-        found[f"{model.stem.rpartition('-')[2]} loss"] = report["model"]
-        found[f"{model.stem.rpartition('-')[2]} loss, histograms matched"] = report["model_matched"]
+        loss = model.stem.removeprefix(f"super-resolution-x{scale}-")
+        found[f"{loss} loss"] = report["model"]
+        found[f"{loss} loss, histograms matched"] = report["model_matched"]
     quality = {name: _shown(value) for name, value in found.items()}
     return [{"scale": f"x{scale}", "of": test_set, "": n, **q} for n, q in quality.items()]
 
