@@ -62,7 +62,15 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
 
     def watch(iterate: Iterate) -> None:
         iterates[1:] = [iterate]  # the first and the last
-        on_progress(Progress(iterate.iteration, job.steps, "iterations", _note(iterate)))
+        on_progress(
+            Progress(
+                iterate.iteration,
+                job.steps,
+                "iterations",
+                _note(iterate),
+                time_is_summed_up=True,
+            )
+        )
 
     content = content.to(device)
     of_content = OneContent(objective, content)

@@ -248,9 +248,9 @@ class _PlainLines:
     def _time(self, progress: Progress, now: float, *, has_ended: bool) -> str:
         """Say what is left, or else what it has taken so far.
 
-        At the end of what has a rate nothing: its summary has the time.
+        At the end nothing where the summary does.
         """
-        if has_ended and progress.per_second is not None:
+        if has_ended and progress.time_is_summed_up:
             return ""
         return _left(progress) or f"{now - self._start:.0f} s"
 

@@ -204,5 +204,6 @@ class _Batch:
             per_second=self._pace.per_second(now),
             seconds_left=self._pace.seconds_left(total - done, now) if all_known else None,
             estimates=True,
+            time_is_summed_up=True,
             is_all=all_known,
         )

@@ -294,6 +294,7 @@ class _Run:
                 per_second=self._pace.per_second(now),
                 seconds_left=self._pace.seconds_left(report.total - done, now),
                 estimates=True,
+                time_is_summed_up=True,
             )
         )
 

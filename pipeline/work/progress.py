@@ -42,6 +42,8 @@ class Progress:
     """An estimate; None as long as there is not enough to base it on."""
     estimates: bool = False
     """Whether the job estimates by itself what is left: where it does not yet, nobody should."""
+    time_is_summed_up: bool = False
+    """Whether the summary of the command says what it took: the last progress then need not."""
     is_all: bool = True
     """Whether ``total`` is known to be all that is to be done."""
     news: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 
 import pytest
@@ -27,7 +28,7 @@ def test_without_a_terminal_a_line_tells_all_files_and_each(
     with console.shown_progress() as show:
         show(IN_THE_MIDDLE)
         show(IN_THE_MIDDLE)  # too soon for another line
-        show(Progress(3400, 3400, "frames", per_second=30.0, seconds_left=0.0))
+        show(Progress(3400, 3400, "frames", per_second=30.0, time_is_summed_up=True))
     first, last = capsys.readouterr().err.splitlines()
     assert first == (
         "1200 of 3400 frames, 35 %, 22.1 frames/s, about 100 s left; "
@@ -53,10 +54,19 @@ def test_a_total_that_is_not_all_looks_like_no_end(capsys: pytest.CaptureFixture
     with console.shown_progress() as show:
         show(Progress(48, 48, "frames", per_second=22.1, is_all=False))
         show(Progress(96, 96, "frames", per_second=22.1, is_all=False))
-        show(Progress(144, 144, "frames", per_second=22.1))
+        show(Progress(144, 144, "frames", per_second=22.1, time_is_summed_up=True))
     first, last = capsys.readouterr().err.splitlines()
     assert first.startswith("48 of 48 frames so far, 22.1 frames/s, ")
     assert last == "144 of 144 frames, 100 %"
+
+
+def test_what_a_job_took_is_in_its_last_line_unless_its_summary_tells_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for is_summed_up, rest in ((False, r", \d+ s, a\.png"), (True, r", a\.png")):
+        with console.shown_progress() as show:
+            show(Progress(9, 9, "steps", "a.png", time_is_summed_up=is_summed_up))
+        assert re.fullmatch(rf"9 of 9 steps, 100 %{rest}\n", capsys.readouterr().err)
 
 
 def test_stages_before_the_first_unit_are_told_at_once_and_once(
