@@ -22,6 +22,11 @@ IN_THE_MIDDLE = Progress(
 )
 
 
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def test_without_a_terminal_a_line_tells_all_files_and_each(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -113,11 +118,7 @@ def test_news_are_shown_at_once_and_whole(capsys: pytest.CaptureFixture[str]) ->
 def test_a_terminal_shows_a_bar_for_all_and_one_for_each_file_in_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
+    terminal = _Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "150")
@@ -141,11 +142,7 @@ def test_a_terminal_shows_a_bar_for_all_and_one_for_each_file_in_work(
 def test_a_bar_has_no_estimate_where_the_job_has_none_yet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
+    terminal = _Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     with console.shown_progress() as show:
