@@ -48,6 +48,8 @@ class SortedSources:
     pictures: tuple[str, ...]
     """Files and folders; a folder stands for all pictures below it."""
     videos: tuple[Path, ...]
+    unseen: tuple[StoredFile, ...] = ()
+    """Folders below those of films that could not be looked through."""
 
 
 def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleReport:
@@ -71,9 +73,23 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
     both = pictures is not None and videos is not None
     with _one_session(job) if both else nullcontext():
         return UpscaleReport(
-            images=stylize_images(pictures, on_progress) if pictures else None,
+            images=_with_unseen(
+                stylize_images(pictures, on_progress) if pictures else None, sources.unseen
+            ),
             videos=stylize_videos(videos, on_progress) if videos else None,
         )
+
+
+def _with_unseen(
+    images: StylizeImagesReport | None, unseen: Sequence[StoredFile]
+) -> StylizeImagesReport | None:
+    """Add what could not be looked through to the pictures' report: films have one for each."""
+    if unseen:
+        images = images or StylizeImagesReport()
+        images.total += len(unseen)
+        for each in unseen:
+            images.fail(each.path, str(each.problem))
+    return images
 
 
 def _check_output(job: Upscale) -> bool:
@@ -101,6 +117,7 @@ def sort_sources(sources: Sequence[str], output: str) -> SortedSources:
     """
     pictures: list[str] = []
     videos: list[Path] = []
+    unseen: list[StoredFile] = []
     for source in sources:
         if is_uri(source):  # of which only pictures are read
             pictures.append(source)
@@ -110,9 +127,12 @@ def sort_sources(sources: Sequence[str], output: str) -> SortedSources:
             if all(each.problem for each in found):
                 nothing = f"{source}: neither a picture nor a video in this folder"
                 raise InputError("; ".join([nothing, *(str(each.problem) for each in found[:1])]))
+            problems = [each for each in found if each.problem]
             below = sorted(Path(each.path) for each in found if _is_video(each))
-            # Of the other ones the pictures' report tells what could not be looked through.
-            pictures += [source] if len(below) < len(found) else []
+            if len(below) + len(problems) < len(found):
+                pictures.append(source)  # its report names the problems, too
+            else:
+                unseen += problems
             videos += below
             continue
         for file in _files(source):
@@ -120,7 +140,7 @@ def sort_sources(sources: Sequence[str], output: str) -> SortedSources:
                 pictures.append(str(file))
             else:
                 videos.append(file)
-    return SortedSources(tuple(pictures), tuple(videos))
+    return SortedSources(tuple(pictures), tuple(videos), tuple(unseen))
 
 
 def _below(folder: str, output: str) -> Iterator[StoredFile]:
