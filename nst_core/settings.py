@@ -114,8 +114,8 @@ class ObjectiveSettings:
     """Whether the gradient of each term at each layer is divided by its L1 norm, so that the terms
     pull by their weights, whatever their errors (Ulyanov et al. 2016, section 4)."""
     pooling: Pooling = "max"
-    """Of the loss network: as VGG was trained, or the average, which Gatys et al. 2016 (section 2)
-    found to give slightly more appealing pictures."""
+    """Pooling of the loss network: as VGG was trained, or the average, which Gatys et al. 2016
+    (section 2) found to give slightly more appealing pictures."""
     balanced: bool = False
     """Let each style's weight find itself in training, so that all are equally bold (see
     style_balance.py): ``style_weight`` then says how bold."""

@@ -27,7 +27,7 @@ def test_no_other_distribution_owns_our_names() -> None:
 
 
 def test_the_bundled_styles_are_inside_a_package() -> None:
-    assert list((ROOT / "nst_core" / "styles").glob("*.safetensors"))
+    assert list((ROOT / "nst_core" / "checkpoints" / "bundled" / "styles").glob("*.safetensors"))
 
 
 def test_the_changelog_knows_this_version() -> None:

@@ -6,7 +6,6 @@ import atexit
 import json
 import logging
 import math
-import os
 import signal
 import sys
 import threading
@@ -126,7 +125,8 @@ def heed_hangup() -> None:
 
     def wait() -> None:
         signal.sigwait({signal.SIGHUP})
-        os.kill(os.getpid(), signal.SIGTERM)
+        # To the main thread: what it waits in is not ended by a signal that another one gets.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     threading.Thread(target=wait, name="hangup", daemon=True).start()
 

@@ -24,7 +24,7 @@ _STEPS_TO_JUDGE_BY = 5
 _SECONDS_TO_SEE_OTHERS = 0.5
 """Processors' times are counted in hundredths of a second."""
 _OTHERS_SHARE_BORNE = 0.25
-"""Of the processors' time."""
+"""Share of the processors' time that other work may take."""
 _FACTOR_WORTH_TELLING = 1.5
 _SECONDS_WORTH_TELLING = 30.0
 

@@ -287,7 +287,7 @@ class _News:
         self._folder = folder
         self._known = {event["time"] for event in folder.read_events()}
         self._workers = 0
-        """Of the latest start; 0 before the first."""
+        """Workers of the latest start; 0 before the first."""
 
     def tell(self) -> None:
         for event in self._folder.read_events():

@@ -44,7 +44,13 @@ def photos_wanted() -> int:
 
 def photos_computed(photos: int) -> int:
     """How often photographs are computed to calibrate on so many: some several times."""
-    return photos + len(_SHARES) * min(_NARROWING_PHOTOS, photos)
+    calibrating = photos - -(-photos // 3)
+    return photos + len(_SHARES) * -(-calibrating // _narrowing_by_every(calibrating))
+
+
+def _narrowing_by_every(calibrating: int) -> int:
+    """Which of the photographs that are calibrated on narrow the ranges: every second, third ..."""
+    return -(-calibrating // _NARROWING_PHOTOS)
 
 
 def calibrate(generator: nn.Module, photos: Sequence[Tensor]) -> EightBit:
@@ -80,8 +86,8 @@ def calibrate_together(
     )
     if not ranges:
         raise InputError(f"{type(generators[0]).__name__} has no convolution to compute in 8 bits")
-    every = -(-len(calibrating) // _NARROWING_PHOTOS)
-    ranges = _narrowed(generators, ranges, calibrating[::every], on_photo)
+    narrowing = calibrating[:: _narrowing_by_every(len(calibrating))]
+    ranges = _narrowed(generators, ranges, narrowing, on_photo)
     decibels = [*_decibels(generators, ranges, photos[::3], on_photo)]
     return EightBit(ranges, round(fmean(decibels), 2), round(min(decibels), 2), len(calibrating))
 

@@ -164,7 +164,7 @@ def test_without_a_cluster_one_line_says_how_to_start_one(
 ) -> None:
     monkeypatch.setenv("NST_STATE_DIR", str(tmp_path))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    for module in ("connection", "job_client"):
+    for module in ("connection", "submission.client"):
         monkeypatch.setattr(f"cluster.{module}.prepare_environment", lambda address: None)
     told = nst(*line.split())
     assert told.code == 2
