@@ -18,6 +18,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from cluster.workers.room import Resources, RoomNews
+from cluster.workers.worker_deaths import LACKED_MEMORY, lacked_memory, memory_used
 from nst_core.errors import EnvironmentProblem
 from pipeline.work.pool import (
     MAX_ATTEMPTS,
@@ -29,7 +30,6 @@ from pipeline.work.pool import (
     WorkerFactory,
 )
 from pipeline.work.unit_queue import Attempt, UnitQueue
-from pipeline.work.worker_deaths import LACKED_MEMORY, lacked_memory, memory_used
 
 _START_UP_SECONDS = 1800.0
 """After which a pool without a single worker gives up; an autoscaler may need many minutes."""

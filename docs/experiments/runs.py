@@ -23,11 +23,11 @@ from nst_core.stylizer import Stylizer
 
 Choice = TypeVar("Choice")
 Options = Mapping[str, object]
-"""Of a command: names such as --steps, and their values; True: a flag."""
+"""Options of a command: names such as --steps, and their values; True: a flag."""
 
 PICTURES = Path(__file__).parents[1] / "images"
 HELD_OUT_EVERY = 20
-"""Of the photographs in sorted order, every 20th is never trained on."""
+"""Every 20th photograph, in sorted order, is never trained on."""
 
 GENERATORS: Mapping[str, Options] = {
     "johnson": {"--architecture": "johnson", "--width": 16},

@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cluster.workers.worker_deaths import lacked_memory, memory_used
 from jobs.specs.training import TrainGenerator
 from jobs.training.loop import training_loop
 from jobs.training.plan import TrainingPlan
 from jobs.training.states import State, settle
 from nst_core.errors import EnvironmentProblem, TrainingFailed
 from nst_core.wording import counted
-from pipeline.work.worker_deaths import lacked_memory, memory_used
 
 if TYPE_CHECKING:
     from ray.train import Result

@@ -27,7 +27,7 @@ class Expected:
     width: int = 0
     height: int = 0
     mode: Literal["RGB", "RGBA", "P", ""] = ""
-    """Of the output, as Pillow opens it."""
+    """Mode of the output, as Pillow opens it."""
     profile: Literal["none", "srgb", "own"] = "none"
     """None in the output; one of sRGB in place of another; or that of the input, byte for byte."""
     probes: tuple[tuple[int, int, int], ...] = ()

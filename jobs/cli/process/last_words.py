@@ -47,9 +47,7 @@ def last_words(arguments: Sequence[str]) -> Iterator[None]:
 def _wait(reader: int, arguments: Sequence[str]) -> None:
     """In the copy: wait for the end of the other process, tell of it where it came too soon."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # they are meant for the other, which comes to its end
+        signal.signal(number, signal.SIG_IGN)  # meant for the other, which comes to its end
     kills = _kills_for_memory()
     try:
         if os.read(reader, 1) != _ENDED:

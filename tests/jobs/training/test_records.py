@@ -23,7 +23,7 @@ from tests.kit.training_jobs import same_state
 
 _CPU = torch.device("cpu")
 _GAP, _CELL = 6, (80, 64)
-"""Of the sheets of these tests, in pixels."""
+"""Size of the sheets of these tests, in pixels."""
 
 
 @pytest.fixture(autouse=True)

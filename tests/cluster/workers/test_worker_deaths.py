@@ -7,8 +7,8 @@ from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
 from ray.train import WorkerGroupError
 
 from cluster.workers.actor_pool import _words as words_of_the_pool
+from cluster.workers.worker_deaths import lacked_memory, memory_used
 from jobs.training.on_ray import _words
-from pipeline.work.worker_deaths import lacked_memory, memory_used
 
 _FULL = (
     "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: "
