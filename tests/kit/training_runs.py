@@ -38,7 +38,7 @@ class Disturbed:
         return RunFolder(self.job.run_folder)
 
     def command(self, *more: str) -> list[str]:
-        """Of the job: what a user types; ``more`` options behind it."""
+        """Return what a user types for the job; ``more`` options behind it."""
         job, training = self.job, self.job.training
         least, most = job.workers
         return [

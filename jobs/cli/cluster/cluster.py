@@ -13,7 +13,7 @@ import typer
 
 from cluster.nodes.start import NodeSpec
 from jobs.cli import console, options
-from jobs.cli.cluster import render as cluster_render
+from jobs.cli.cluster import render
 from jobs.cli.cluster.words import overview_lines, work_on
 from nst_core.errors import EnvironmentProblem, InputError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cluster.nodes.records import NodeRecord
 
 app = typer.Typer(no_args_is_help=True, help="Start, look at and end a cluster; files for others.")
-app.add_typer(cluster_render.app, name="render")
+app.add_typer(render.app, name="render")
 
 _CHECK_SECONDS = 1.0
 

@@ -70,14 +70,14 @@ def submit(
     """
     from cluster.submission.client import is_head_here
     from cluster.submission.environment import handed_on, withheld
-    from jobs.cli import command_line as entrypoint
+    from jobs.cli import command_line
 
-    line = entrypoint.read_command_line(command)
-    entrypoint.check_names(line, working_dir or Path())
+    line = command_line.read_command_line(command)
+    command_line.check_names(line, working_dir or Path())
     if working_dir is not None:
-        entrypoint.check_output_stays(line)
+        command_line.check_output_stays(line)
     jobs = _jobs(address)
-    entrypoint.check_inputs(
+    command_line.check_inputs(
         line,
         working_dir or Path.cwd(),
         is_copy=working_dir is not None,

@@ -11,13 +11,13 @@ import typer
 from jobs.cli import console, options
 from jobs.cli.option_groups import expanded
 from jobs.cli.training import options as train_options
-from jobs.cli.training import recipes as recipe_command
+from jobs.cli.training import recipes
 from jobs.cli.training.options import ContentTerms, Judge, StyleTerms
 from jobs.specs.applying import DeviceChoice
 from jobs.specs.single import OPTIMIZE_OBJECTIVE, Optimize
 from nst_core.wording import counted
 
-COMMAND = recipe_command.RecipeCommand
+COMMAND = recipes.RecipeCommand
 
 
 @expanded
@@ -27,7 +27,7 @@ def optimize(
         Path, typer.Option("--style", metavar="IMAGE", help="The picture whose style is taken.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")],
-    recipe: recipe_command.OfOptimize = None,
+    recipe: recipes.OfOptimize = None,
     steps: Annotated[int, typer.Option(help="Iterations of L-BFGS.")] = Optimize.steps,
     init: Annotated[
         str,

@@ -10,7 +10,7 @@ import typer
 from jobs.cli import options
 from jobs.cli.option_groups import expanded
 from jobs.cli.training import options as train_options
-from jobs.cli.training import recipes as recipe_command
+from jobs.cli.training import recipes
 from jobs.cli.training.options import ContentTerms, Fitting, Judge, Running, StyleTerms
 from jobs.cli.training.run import run
 from jobs.specs.training import (
@@ -49,7 +49,7 @@ def style(
             "--style-size."
         ),
     ] = "balanced",
-    recipe: recipe_command.OfStyle = None,
+    recipe: recipes.OfStyle = None,
     extend: Annotated[
         str | None,
         typer.Option(

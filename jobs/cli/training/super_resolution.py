@@ -10,7 +10,7 @@ import typer
 from jobs.cli import options
 from jobs.cli.option_groups import expanded
 from jobs.cli.training import options as train_options
-from jobs.cli.training import recipes as recipe_command
+from jobs.cli.training import recipes
 from jobs.cli.training.options import Fitting, Judge, Running
 from jobs.cli.training.run import run
 from jobs.specs.training import TrainSuperResolution
@@ -26,7 +26,7 @@ def super_resolution(
     ctx: typer.Context,
     content: train_options.Content,
     output: train_options.Output,
-    recipe: recipe_command.OfSuperResolution = None,
+    recipe: recipes.OfSuperResolution = None,
     scale: Annotated[int, typer.Option(help="4 or 8.")] = _SUPER_RESOLUTION.scale,
     loss: Annotated[
         ReconstructionLoss,

@@ -10,7 +10,7 @@ import typer
 from jobs.cli import options
 from jobs.cli.option_groups import expanded
 from jobs.cli.training import options as train_options
-from jobs.cli.training import recipes as recipe_command
+from jobs.cli.training import recipes
 from jobs.cli.training.options import Fitting, Judge, Running, StyleTerms
 from jobs.cli.training.run import run
 from jobs.specs.training import TrainTexture
@@ -24,7 +24,7 @@ def texture(
     ctx: typer.Context,
     texture_image: Annotated[Path, typer.Argument(help="The picture of the texture.")],
     output: train_options.Output,
-    recipe: recipe_command.OfTexture = None,
+    recipe: recipes.OfTexture = None,
     norm: train_options.Norm = _TEXTURE.norm,
     scales: Annotated[
         int, typer.Option(help="Levels of noise; more for larger patterns.")

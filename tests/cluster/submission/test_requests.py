@@ -289,7 +289,13 @@ def test_a_missing_input_is_told_before_anything_is_sent(
 def test_inputs_that_are_there_or_anywhere_are_sent(line: str, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").touch()
-    check_inputs(read_command_line(line.split()), tmp_path, is_copy=False, is_here=True)
+    command = read_command_line(line.split())
+    check_inputs(command, tmp_path, is_copy=False, is_here=True)
+    (tmp_path / "photos" / "a.jpg").unlink()
+    (tmp_path / "photos").rmdir()
+    if "photos" in line:  # it was there that made the difference
+        with pytest.raises(InputError, match="photos"):
+            check_inputs(command, tmp_path, is_copy=False, is_here=True)
 
 
 def test_an_absolute_path_is_the_heads_unless_that_is_here(tmp_path: Path) -> None:

@@ -294,7 +294,7 @@ def test_what_lies_beside_the_loss_networks_padding_does_not_count(
 
 
 def _style_error(ours: np.ndarray, style: np.ndarray, scaling: Scaling) -> float:
-    """Of one layer, C x H x W in float64, as each author writes it."""
+    """Compute the loss of one layer, C x H x W in float64, as each author writes it."""
     channels, size = ours.shape[0], ours.shape[1] * ours.shape[2]
     a, b = (f.reshape(channels, -1) @ f.reshape(channels, -1).T for f in (ours, style))
     if scaling == "plain":  # Ulyanov et al. 2016, equations 2 and 3

@@ -174,7 +174,7 @@ def test_what_is_beyond_the_border_does_not_count() -> None:
 
 
 def test_larger_outputs_move_with_their_sources() -> None:
-    """Of super-resolution: the motion is that of the picture, whatever its pixels."""
+    """In super-resolution the motion is that of the picture, whatever its pixels."""
     size = (24, 36)
     disturbance = _shift(2, 1, size)
     large = _pictures(1, (96, 144))

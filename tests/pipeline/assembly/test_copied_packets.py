@@ -72,7 +72,7 @@ def test_sound_without_durations_gets_them_from_its_times() -> None:
 
 
 def _clocks(clip: Path, *resets: ClockReset) -> _Clocks:
-    """Of a picture whose 48 frames are 512 ticks of 1/12288 s apart."""
+    """Return the clocks of a picture whose 48 frames are 512 ticks of 1/12288 s apart."""
     return _Clocks(replace(probe(clip), clock_resets=resets))
 
 

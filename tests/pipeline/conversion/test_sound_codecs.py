@@ -45,7 +45,7 @@ class SoundKind:
     layout: str = "stereo"
     bit_rate: int = 0
     options: tuple[tuple[str, str], ...] = ()
-    """Of the source's muxer."""
+    """Options of the source's muxer."""
 
 
 _S16, _S24, _S32, _F32, _F64 = "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"

@@ -15,7 +15,7 @@ from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
 from tests.kit.media import moving_picture
 
 _TOP_BOTTOM = 1
-"""Of the box st3d."""
+"""A stereo mode of the box st3d."""
 _YAW = 45 << 16
 
 
