@@ -60,7 +60,7 @@ _BOLD = ObjectiveSettings(
 
 
 def _gradients(plan: TrainingPlan, rank: int = 0, world_size: int = 1) -> list[Tensor]:
-    """Return the gradients of the first step; behind them styles' factors and losses; as this worker has them."""
+    """Return this worker's gradients of the first step, and behind them factors and losses."""
     trainer = build_trainer(plan, torch.device("cpu"), world_size=world_size)
     if world_size > 1:
         trainer.data_parallel(DistributedDataParallel)

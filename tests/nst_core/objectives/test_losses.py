@@ -51,7 +51,7 @@ def _plain_gram(features: torch.Tensor) -> torch.Tensor:
 
 
 def _gradients(features: torch.Tensor, upstream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients through the Gram matrices: ours, and autograd's of the plain formula in float64."""
+    """Gradients through the Gram matrices: ours, and autograd's of the formula in float64."""
     ours = features.clone(memory_format=torch.preserve_format).requires_grad_()
     gram_matrix(ours).backward(upstream)  # type: ignore[no-untyped-call]
     exact = features.double().requires_grad_()
