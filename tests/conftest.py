@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cluster.connection import prepare_environment, ray_session
+from jobs.cli import console
 from jobs.specs.training import TrainGenerator
 from nst_core.checkpoints.checkpoint import save_generator
 from nst_core.checkpoints.info import CheckpointInfo
@@ -47,6 +49,19 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     torch.set_num_threads(1)
     monkeypatch.setattr("jobs.applying.workers.usable_processors", lambda: 1)
+
+
+@pytest.fixture(autouse=True)
+def _own_console(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command that runs in this process leaves no later one quiet or talkative."""
+    monkeypatch.setattr(console, "_quiet", False)
+    monkeypatch.setattr(console, "_verbose", False)
+    monkeypatch.setattr(console, "_warned", set())
+    loggers = [logging.getLogger(name) for name in ("jobs", "pipeline", "cluster", "nst_core")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
