@@ -17,8 +17,9 @@ import psutil
 from nst_core.caches import cache_folder, caches
 from nst_core.errors import NstError
 from nst_core.wording import counted
-from pipeline.encoding.encoders import NVENC_CODECS, EncoderKind, choose_encoder
+from pipeline.encoding.encoders import NVENC_CODECS, choose_encoder
 from pipeline.encoding.output_frame import plan_output
+from pipeline.films.settings import EncoderKind
 from pipeline.source.pixel_formats import Codec
 from pipeline.source.source_video import ColorTags, VideoStreamInfo
 

@@ -21,7 +21,7 @@ from nst_core.engines.cuda_engine import frames_a_batch, full_size_width
 from nst_core.engines.device_transfer import overlapped
 from nst_core.engines.engine import Engine, NoiseDrawing, make_engine
 from nst_core.engines.halving_batches import HalvingBatches
-from nst_core.engines.names import PrecisionName
+from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
 from nst_core.large_pictures.layerwise_engine import LayerwiseEngine
 from nst_core.large_pictures.tiled_engine import TiledEngine, tiles_exactly
 from nst_core.objectives.refinement import Refinement, RefiningEngine
@@ -82,9 +82,9 @@ class Stylizer:
         match_histogram: bool = False,
         seed: int = 0,
         noise: float | None = None,
-        engine: Literal["auto", "torch", "openvino"] = "auto",
-        device: Literal["auto", "cpu", "cuda"] = "auto",
-        precision: PrecisionName = "auto",
+        engine: EngineChoice = "auto",
+        device: DeviceChoice = "auto",
+        precision: PrecisionChoice = "auto",
         threads: int | None = None,
         tile: Literal["auto", "off"] | int = "auto",
         refinement: Refinement | None = None,

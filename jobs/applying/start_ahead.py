@@ -14,8 +14,9 @@ from pathlib import Path
 
 from cluster.connection import LOCAL, connecting_ahead
 from jobs.applying.small_work import MOST_PICTURES
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.library import find_for
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import MediaError, NstError
 from pipeline.storage.files import is_uri
 

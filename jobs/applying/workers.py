@@ -12,13 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cluster.connection import LOCAL, ray_session
-from jobs.specs.applying import PoolSpec, StyleSpec, TileChoice
+from jobs.specs.applying import PoolSpec
 from nst_core.checkpoints.library import Style, find_for
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.engines.names import torch_for_noise
 from nst_core.first_import import first_import
 from nst_core.processors import usable_processors
 from nst_core.strokes import StrokeChoice
 from nst_core.wording import counted
+from pipeline.pictures.settings import TileChoice
 from pipeline.pictures.task import ImageSettings
 from pipeline.storage.shared_files import SharedFiles
 from pipeline.work.pool import Deadline, InProcessPool, Worker, WorkerPool

@@ -7,16 +7,12 @@ from typing import Annotated
 
 import typer
 
-from jobs.specs.applying import (
-    DeviceChoice,
-    EncoderChoice,
-    EngineChoice,
-    PoolSpec,
-    PrecisionChoice,
-    StyleSpec,
-)
+from jobs.specs.applying import PoolSpec
+from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
 from nst_core.errors import InputError
 from nst_core.wording import quoted
+from pipeline.films.settings import EncoderKind
 
 
 def complete_style(incomplete: str) -> list[str]:
@@ -170,7 +166,7 @@ MaxPixels = Annotated[
     int, typer.Option(help="Refuse larger pictures before decoding them.", metavar="N")
 ]
 Encoder = Annotated[
-    EncoderChoice,
+    EncoderKind,
     typer.Option(
         help="`nvenc`: h264, hevc and av1 by the graphics card, where it can.",
         rich_help_panel=_VIDEOS,

@@ -11,8 +11,9 @@ from PIL import Image
 from jobs.demo.clip import SECONDS, draw_frame, make_clip
 from jobs.films.stylize_video import stylize_videos
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.library import bundled_styles
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, NstError
 from nst_core.pictures.reading import sheet
 from pipeline.work.progress import OnProgress, ignore_progress

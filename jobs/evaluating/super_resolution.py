@@ -12,9 +12,9 @@ from statistics import fmean
 import numpy as np
 from PIL import Image
 
-from jobs.specs.applying import DeviceChoice, EngineChoice, PrecisionChoice
 from nst_core.checkpoints.library import Style, find_for
 from nst_core.color.histograms import match_histogram
+from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
 from nst_core.errors import InputError, MediaError
 from nst_core.measures.image_quality import LEAST_SIDE, psnr_y, ssim_y
 from nst_core.pictures.reading import read_rgb

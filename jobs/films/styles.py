@@ -9,7 +9,8 @@ from dataclasses import replace
 from jobs.applying.workers import find_checked
 from jobs.films.output import planned_films
 from jobs.films.stylize_video import StylizeVideoReport, stylize_videos
-from jobs.specs.applying import StyleSpec, StylizeVideo
+from jobs.specs.applying import StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from jobs.applying.workers import stroke_choice
-from jobs.specs.applying import StyleSpec, StylizeImages
+from jobs.specs.applying import StylizeImages
 from nst_core import __version__
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.pictures.task import PICTURES_VERSION
 
 _VERSION = [__version__, PICTURES_VERSION]

@@ -18,8 +18,9 @@ from jobs.pictures.contact_sheet import SAMPLE, SHEET_NAME, write_sheet
 from jobs.pictures.identity import identity_of, made_with
 from jobs.pictures.output import ImageOutput, image_output
 from jobs.pictures.refinement import refinement_identity, refinements_of
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages
+from jobs.specs.applying import PoolSpec, StylizeImages
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError
 from nst_core.file_kinds import kind_of
 from pipeline.pictures.output_names import OutputNames

@@ -7,13 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs.specs.applying import (
-    DeviceChoice,
-    InitChoice,
-    LossNetworkChoice,
-    check_at_least,
-    check_pixels,
-)
+from jobs.specs.applying import InitChoice, LossNetworkChoice
+from nst_core.checks import check_at_least, check_pixels
+from nst_core.engines.names import DeviceChoice
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from jobs.specs.applying import (
-    WRITTEN_SUFFIXES,
-    DeviceChoice,
-    InitChoice,
-    LossNetworkChoice,
-    check_at_least,
-    check_pixels,
-    check_seed,
-)
+from jobs.specs.applying import WRITTEN_SUFFIXES, InitChoice, LossNetworkChoice
+from nst_core.checks import check_at_least, check_pixels, check_seed
+from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
 from nst_core.settings import GATYS_CONTENT_LAYER, GATYS_STYLE_LAYERS, ObjectiveSettings
 

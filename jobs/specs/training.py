@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from jobs.specs.applying import DeviceChoice, LossNetworkChoice, check_pixels
+from jobs.specs.applying import LossNetworkChoice
+from nst_core.checks import check_pixels
+from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
 from nst_core.settings import (
     BOLD_STYLE_WEIGHT,

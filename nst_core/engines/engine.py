@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import copy
 from importlib.util import find_spec
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from nst_core.engines.eight_bit import EightBit
-from nst_core.engines.names import Device, Precision, PrecisionName, torch_for_noise
+from nst_core.engines.names import (
+    Device,
+    DeviceChoice,
+    EngineChoice,
+    Precision,
+    PrecisionChoice,
+    torch_for_noise,
+)
 from nst_core.errors import EnvironmentProblem, InputError
 
 
@@ -96,9 +103,9 @@ def draws_noise(generator: nn.Module) -> bool:
 def make_engine(
     generator: nn.Module,
     *,
-    engine: Literal["auto", "torch", "openvino"] = "auto",
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    precision: PrecisionName = "auto",
+    engine: EngineChoice = "auto",
+    device: DeviceChoice = "auto",
+    precision: PrecisionChoice = "auto",
     eight_bit: EightBit | None = None,
     threads: int | None = None,
     seed: int = 0,
@@ -142,7 +149,7 @@ def make_engine(
     return TorchEngine(generator, device=chosen_device, precision=precision, seed=seed)
 
 
-def choose_device(device: Literal["auto", "cpu", "cuda"]) -> Device:
+def choose_device(device: DeviceChoice) -> Device:
     """``auto`` is CUDA where there is a device. Raises EnvironmentProblem."""
     if device == "cpu":
         return "cpu"

@@ -6,13 +6,14 @@ from typing import Literal
 
 from nst_core.errors import InputError
 
-EngineName = Literal["torch", "openvino"]
+EngineChoice = Literal["auto", "torch", "openvino"]
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16", "float16"]
-PrecisionName = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 
-def torch_for_noise(engine: Literal["auto", "torch", "openvino"]) -> Literal["torch"]:
+def torch_for_noise(engine: EngineChoice) -> Literal["torch"]:
     """Choose the one engine that draws noise. Raises InputError where another is asked for."""
     if engine == "openvino":
         raise InputError(

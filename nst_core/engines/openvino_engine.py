@@ -25,7 +25,7 @@ from nst_core import __version__
 from nst_core.caches import compiled_styles, drop_unused, note_use
 from nst_core.engines.eight_bit import EightBit
 from nst_core.engines.inference_form import inference_form
-from nst_core.engines.names import Precision, PrecisionName
+from nst_core.engines.names import Precision, PrecisionChoice
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.networks.padding import pad_to_multiple
 from nst_core.processors import usable_processors
@@ -53,7 +53,7 @@ class OpenVinoEngine:
         self,
         generator: nn.Module,
         *,
-        precision: PrecisionName = "auto",
+        precision: PrecisionChoice = "auto",
         eight_bit: EightBit | None = None,
         threads: int | None = None,
         streams: int | None = None,
@@ -152,7 +152,7 @@ def _shared(frame: Tensor) -> openvino.Tensor:
 
 
 def choose_precision(
-    precision: PrecisionName, eight_bit: EightBit | None, capabilities: frozenset[str]
+    precision: PrecisionChoice, eight_bit: EightBit | None, capabilities: frozenset[str]
 ) -> Literal["float32", "bfloat16", "int8"]:
     """Choose for a processor made for ``capabilities`` beside float32.
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from nst_core.errors import InputError
 from pipeline.encoding.hdr_metadata import HdrMetadata, read_hdr_metadata
+from pipeline.films.settings import EncoderKind
 from pipeline.source.pixel_formats import Codec, PlaneLayout, fit_layout
 from pipeline.source.source_video import VideoStreamInfo
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 writes pages to stderr by itself
-
-EncoderKind = Literal["software", "nvenc"]
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,10 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal
 
 from nst_core.errors import InputError
 from nst_core.pictures.encoding import can_write
-
-OutputFormat = Literal["same", "png", "jpeg", "webp"]
+from pipeline.pictures.settings import FormatChoice
 
 _SUFFIX_OF_FORMAT = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
@@ -20,7 +18,7 @@ _SUFFIX_OF_FORMAT = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 class OutputNames:
     """The rule by which a job's outputs are named; it looks at one picture at a time."""
 
-    format: OutputFormat
+    format: FormatChoice
     styles: tuple[str, ...]
     """Names of the styles; with two or more the outputs' names say which."""
     styles_per_image: int

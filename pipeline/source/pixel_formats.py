@@ -8,8 +8,9 @@ from typing import Literal
 from av.video.format import VideoFormat
 
 from nst_core.color.yuv_encoding import Subsampling
+from pipeline.films.settings import CodecChoice
 
-Codec = Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores", "gif"]
+Codec = Literal[CodecChoice, "gif"]
 
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 

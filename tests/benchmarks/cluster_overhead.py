@@ -19,7 +19,8 @@ from pathlib import Path
 
 from cluster.connection import LOCAL, ray_session
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from tests.kit.cluster_nodes import Machine
 from tests.kit.media import make_clip
 

@@ -27,7 +27,8 @@ import numpy as np
 from cluster.connection import ray_session
 from jobs.demo.clip import draw_frame
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.encoding.encoders import EncoderSettings, choose_encoder
 from pipeline.source.source_video import probe
 

@@ -21,7 +21,8 @@ from PIL import Image
 
 from cluster.connection import ray_session
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages
+from jobs.specs.applying import PoolSpec, StylizeImages
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.pictures.report import StylizeImagesReport
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 

@@ -26,7 +26,8 @@ import psutil
 from cluster.connection import ray_session
 from jobs.benchmark.material.repeated_film import repeat
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.work.progress import Progress
 
 _MINUTES = 120

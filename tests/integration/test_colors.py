@@ -20,10 +20,12 @@ import torch
 from numpy.typing import NDArray
 
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import CodecChoice, PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.checkpoint import load_generator
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.engines.engine import make_engine
+from pipeline.films.settings import CodecChoice
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 """Luma, and Cb and Cr of half the size."""

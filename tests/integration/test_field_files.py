@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from tests.kit.field_files import FIELD_FILES, FieldFile
 from tests.kit.sequential_decode import read_sequentially
 from tests.kit.sound_reading import read_sound

@@ -22,7 +22,8 @@ import pytest
 
 from jobs.films.finished_films import HIDDEN_FOLDER
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from tests.kit.hostile_files import HOSTILE_FILES, HostileFile
 from tests.kit.sequential_decode import CopiedStream, Reading, read_sequentially
 

@@ -12,8 +12,9 @@ import pytest
 
 from jobs.films.stylize_video import stylize_videos
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.work.progress import Progress
 from tests.kit.processes import command_of
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages
+from jobs.specs.applying import PoolSpec, StylizeImages
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.pictures.report import StylizeImagesReport
 from tests.kit.media import moving_picture
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from jobs.specs.applying import StyleSpec
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from nst_core.strokes import PROPORTIONAL_SIDE, StrokeChoice, half_octaves, in_proportion, shares
 

@@ -17,7 +17,8 @@ from jobs.benchmark.section import Cell, Section
 from jobs.demo.clip import HEIGHT, SECONDS, WIDTH, make_clip
 from jobs.films.stylize_video import stylize_videos
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import NstError
 from pipeline.work.progress import Progress
 

@@ -25,7 +25,8 @@ from jobs.benchmark.section import Cell, Section
 from jobs.benchmark.subjects.sleeping_worker import SealedSegment, SleepingWorker, SleptSegment
 from jobs.films.film import VideoRun
 from jobs.films.output import PlannedFilm
-from jobs.specs.applying import StyleSpec, StylizeVideo
+from jobs.specs.applying import StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.segments.task import StylizedSegment
 from pipeline.work.pool import Deadline, Outcome, Unit
 

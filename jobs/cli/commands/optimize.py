@@ -13,8 +13,8 @@ from jobs.cli.option_groups import expanded
 from jobs.cli.training import options as train_options
 from jobs.cli.training import recipes
 from jobs.cli.training.options import ContentTerms, Judge, StyleTerms
-from jobs.specs.applying import DeviceChoice
 from jobs.specs.single import OPTIMIZE_OBJECTIVE, Optimize
+from nst_core.engines.names import DeviceChoice
 from nst_core.wording import counted
 
 COMMAND = recipes.RecipeCommand

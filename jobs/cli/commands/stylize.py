@@ -9,16 +9,11 @@ from typing import Annotated
 import typer
 
 from jobs.cli import console, options, reports
-from jobs.specs.applying import (
-    CodecChoice,
-    FormatChoice,
-    PoolSpec,
-    StyleSpec,
-    StylizeImages,
-    StylizeVideo,
-    TileChoice,
-)
+from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
+from pipeline.films.settings import CodecChoice
+from pipeline.pictures.settings import FormatChoice, TileChoice
 
 app = typer.Typer(no_args_is_help=True, help="Stylize whole videos or folders of pictures.")
 

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from jobs.cli import console, options
-from jobs.specs.applying import DeviceChoice
 from jobs.specs.single import Synthesize
+from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
 
 

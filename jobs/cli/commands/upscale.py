@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from jobs.cli import console, options, reports
-from jobs.specs.applying import CodecChoice, FormatChoice, PoolSpec, Upscale
+from jobs.specs.applying import PoolSpec, Upscale
+from pipeline.films.settings import CodecChoice
+from pipeline.pictures.settings import FormatChoice
 
 _POOL = options.DEFAULT_POOL
 _VIDEOS = "Videos"

@@ -13,8 +13,9 @@ import typer
 from jobs.cli import options
 from jobs.cli.option_groups import OptionGroup
 from jobs.cli.training.run import workers_of
-from jobs.specs.applying import DeviceChoice, LossNetworkChoice
+from jobs.specs.applying import LossNetworkChoice
 from jobs.specs.training import EXTENSION_RATE, LoaderChoice, NormChoice, TrainGenerator
+from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
 from nst_core.settings import (
     ObjectiveSettings,

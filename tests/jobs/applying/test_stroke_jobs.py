@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from jobs.films.stylize_video import stylize_videos
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.library import Style, find_style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from nst_core.kept_stylizers import KeptStylizers
 from nst_core.stylizer import Stylizer

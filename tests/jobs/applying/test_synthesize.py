@@ -15,11 +15,13 @@ from typer.testing import CliRunner
 from jobs.applying.synthesize import synthesize
 from jobs.cli.commands.synthesize import parse_size
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import EngineChoice, PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
 from jobs.specs.single import Synthesize
 from nst_core.checkpoints.checkpoint import save_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style, find_style
+from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.engines.names import EngineChoice
 from nst_core.errors import InputError
 from nst_core.networks.texture import TextureNet
 from nst_core.stylizer import Stylizer
@@ -148,7 +150,9 @@ def test_a_film_is_the_same_whatever_the_batch(
         monkeypatch.setattr(Stylizer, "frames_a_batch", lambda *_, frames=frames: frames)
         outputs.append(tmp_path / f"{frames}.mkv")
         spec = StyleSpec(str(texture_style), device="cpu")
-        job = StylizeVideo((source,), outputs[-1], spec, PoolSpec(workers=0), seconds, codec="ffv1")
+        job = StylizeVideo(
+            (source,), outputs[-1], spec, PoolSpec(workers=0), segment_seconds=seconds, codec="ffv1"
+        )
         report = stylize_videos(job)
         assert report.engine == "torch cpu float32"
         assert report.inputs[0].status == "done", report.inputs[0].error

@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 from jobs.applying.upscale import sort_sources, upscale
 from jobs.films.stylize_video import stylize_videos
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages, StylizeVideo, Upscale
+from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo, Upscale
 from nst_core.checkpoints.checkpoint import load_generator, save_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style, find_style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.engines.engine import make_engine
 from nst_core.engines.openvino_engine import OpenVinoEngine
 from nst_core.errors import InputError

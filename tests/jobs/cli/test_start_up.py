@@ -16,8 +16,9 @@ from jobs.applying.start_ahead import images_need_ray, videos_need_ray
 from jobs.benchmark.sections.start_up import first_frame_seconds, start_up
 from jobs.films.stylize_video import stylize_videos
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.library import Style, bundled_styles
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import NstError
 from tests.kit.image_jobs import contents
 from tests.kit.media import make_clip
@@ -62,7 +63,8 @@ _WHOLE_JOBS = """
 import sys
 from pathlib import Path
 from cluster.connection import ray_session
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeImages, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from jobs.pictures.stylize_images import stylize_images
 from jobs.films.stylize_video import stylize_videos
 clip, photos, folder, style = sys.argv[1:]

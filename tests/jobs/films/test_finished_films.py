@@ -18,7 +18,8 @@ import jobs.films.film
 from jobs.applying.start_ahead import videos_need_ray
 from jobs.films.finished_films import HIDDEN_FOLDER
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.segments.work_folder import HIDDEN_PARENT
 from pipeline.work.progress import Progress
 from tests.kit.command_line import Ended, nst
@@ -228,7 +229,8 @@ def _job(clip: Path, output: Path) -> StylizeVideo:
 _KILLED_BEFORE_TIDYING_UP = """
 import os, signal, sys
 from pathlib import Path
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from jobs.films.stylize_video import stylize_videos
 from pipeline.segments.work_folder import WorkFolder
 WorkFolder.remove = lambda folder: os.kill(os.getpid(), signal.SIGKILL)

@@ -9,7 +9,8 @@ import pytest
 
 from jobs.films.styles import stylize_in_styles
 from jobs.films.stylize_video import StylizeVideoReport
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.work.progress import FileProgress, OnProgress, Progress, stage
 from tests.kit.media import make_clip
 

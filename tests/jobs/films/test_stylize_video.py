@@ -26,8 +26,9 @@ from cluster.workers.room import Resources
 from jobs.films.finished_films import HIDDEN_FOLDER
 from jobs.films.stylize_video import stylize_videos
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from pipeline.assembly.reassembly import CopyReport
 from pipeline.segments.task import SegmentTask, StylizedSegment
@@ -465,7 +466,9 @@ def test_inputs_are_scanned_while_the_first_are_stylized(
             first_is_done.set()
 
     monkeypatch.setattr(jobs.films.film, "probe", slow_probe)
-    job = StylizeVideo(tuple(sources), tmp_path / "out", StyleSpec("identity"), HERE, 0.5)
+    job = StylizeVideo(
+        tuple(sources), tmp_path / "out", StyleSpec("identity"), HERE, segment_seconds=0.5
+    )
     report = stylize_videos(job, look)
     assert [video.status for video in report.inputs] == ["done"] * 3
     assert (events[0].total, events[0].note) == (0, "scanning 3 films")
@@ -522,7 +525,9 @@ def test_progress_ends_with_all_frames_though_the_last_scan_ends_later(
             all_are_done.set()
 
     monkeypatch.setattr(jobs.films.film, "probe", slow_probe)
-    job = StylizeVideo((clip, text), tmp_path / "out", StyleSpec("identity"), HERE, 0.5)
+    job = StylizeVideo(
+        (clip, text), tmp_path / "out", StyleSpec("identity"), HERE, segment_seconds=0.5
+    )
     stylize_videos(job, look)
     assert (events[-1].done, events[-1].total, events[-1].is_all) == (48, 48, True)
     assert sum(event.is_all and event.done == event.total for event in events) == 1

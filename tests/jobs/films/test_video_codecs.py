@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.films.report import VideoReport
 from pipeline.source.first_frame import display_matrix, first_frame, is_colorless
 from pipeline.source.line_order import lines_from_above

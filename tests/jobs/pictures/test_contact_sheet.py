@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jobs.pictures.contact_sheet import write_sheet
-from jobs.specs.applying import StyleSpec, StylizeImages
+from jobs.specs.applying import StylizeImages
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.pictures.plan import OutputFolder
 from pipeline.storage.files import storage_for
 

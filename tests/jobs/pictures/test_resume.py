@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import StyleSpec
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from pipeline.pictures.records import ImageRecords
 from pipeline.storage.files import LocalStorage

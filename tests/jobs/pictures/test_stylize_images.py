@@ -15,8 +15,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import StyleSpec, StylizeImages
+from jobs.specs.applying import StylizeImages
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from nst_core.stylizer import Stylizer
 from pipeline.pictures.records import ImageRecords

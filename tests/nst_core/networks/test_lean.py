@@ -13,7 +13,7 @@ from torch.nn import functional
 from nst_core.engines.calibration import activation_ranges
 from nst_core.engines.eight_bit import EightBit
 from nst_core.engines.engine import Engine, make_engine
-from nst_core.engines.names import PrecisionName
+from nst_core.engines.names import PrecisionChoice
 from nst_core.networks.lean import LeanNet
 from nst_core.networks.normalization import NormName
 
@@ -182,7 +182,7 @@ def engine_and_most(request: pytest.FixtureRequest) -> tuple[Engine, float]:
     return engine, most
 
 
-def _skip_without(precision: PrecisionName) -> None:
+def _skip_without(precision: PrecisionChoice) -> None:
     from nst_core.engines.openvino_engine import _capabilities, _core
 
     if precision != "float32" and precision not in _capabilities(_core()):

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from jobs.applying.workers import find_checked
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import StyleSpec
 from nst_core.checkpoints.checkpoint import save_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style, find_style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.color.yuv import YuvFrames
 from nst_core.color.yuv_encoding import YuvEncoding
 from nst_core.errors import InputError

@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 
 from jobs.pictures.stylize_images import stylize_images
-from jobs.specs.applying import StyleSpec, StylizeImages
+from jobs.specs.applying import StylizeImages
 from jobs.specs.training import TrainStyle
 from nst_core.checkpoints.library import Style, find_style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.color.pixels import to_tensor
 from nst_core.errors import InputError
 from nst_core.objectives.loss_network import load_loss_network_weights

@@ -16,7 +16,8 @@ import av
 import pytest
 
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import MediaError
 from pipeline.assembly.copied_streams import plan_copies
 from pipeline.conversion.subtitle_text import Cue, Screen, show_alike

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from tests.kit.media import make_clip
 
 _USUAL = {"title": "Dawn", "artist": "Anna", "comment": "on the lake", "date": "2024"}

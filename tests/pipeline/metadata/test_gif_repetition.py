@@ -10,7 +10,8 @@ import pytest
 from PIL import Image, ImageSequence
 
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 
 _DELAYS = [20, 500, 30, 40, 1000]
 

@@ -11,7 +11,8 @@ import av
 import pytest
 
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from tests.kit.media import moving_picture
 
 _TOP_BOTTOM = 1

@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nst_core.errors import InputError
-from pipeline.pictures.output_names import OutputFormat, OutputNames
+from pipeline.pictures.output_names import OutputNames
+from pipeline.pictures.settings import FormatChoice
 
 STYLES = ("wave", "mosaic", "scream", "candy")
 PICTURES = [f"class{number % 7}/{number:04d}.jpg" for number in range(3000)]
 
 
 def _names(
-    chosen: OutputFormat = "same",
+    chosen: FormatChoice = "same",
     styles: tuple[str, ...] = ("wave",),
     styles_per_image: int | None = None,
     seed: int = 0,
@@ -39,7 +40,7 @@ def _names(
     ],
 )
 def test_names_are_kept_and_the_ending_follows_the_format(
-    name: str, chosen: OutputFormat, expected: str
+    name: str, chosen: FormatChoice, expected: str
 ) -> None:
     assert _names(chosen).name_of(name, "wave") == expected
 
@@ -72,7 +73,7 @@ def test_a_name_that_leads_out_of_its_folder_is_refused(name: str) -> None:
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1), st.sampled_from(("png", "webp")))
-def test_no_name_whatever_leads_out_of_the_output_folder(name: str, chosen: OutputFormat) -> None:
+def test_no_name_whatever_leads_out_of_the_output_folder(name: str, chosen: FormatChoice) -> None:
     try:
         output = _names(chosen).name_of(name, "wave")
     except InputError:

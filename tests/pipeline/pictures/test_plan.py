@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from nst_core.errors import EnvironmentProblem, InputError
-from pipeline.pictures.output_names import OutputFormat, OutputNames
+from pipeline.pictures.output_names import OutputNames
 from pipeline.pictures.plan import ImagePlan, OutputFolder
 from pipeline.pictures.records import ImageRecord
+from pipeline.pictures.settings import FormatChoice
 from pipeline.storage.files import LocalStorage, StoredFile
 
 SOURCE = StoredFile("/in/a.jpg", "a.jpg", 100, "version", "/in/a.jpg")
@@ -33,7 +34,7 @@ def _file(name: str, folder: str = "/in", **changes: Any) -> StoredFile:
     return replace(found, **changes)
 
 
-def _names(chosen: OutputFormat = "same", styles: tuple[str, ...] = ("wave",)) -> OutputNames:
+def _names(chosen: FormatChoice = "same", styles: tuple[str, ...] = ("wave",)) -> OutputNames:
     return OutputNames(chosen, styles, len(styles), 0)
 
 

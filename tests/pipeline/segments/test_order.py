@@ -12,8 +12,9 @@ import pytest
 from jobs.applying.workers import make_segment_worker
 from jobs.films.film import VideoRun
 from jobs.films.output import PlannedFilm
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.library import find_style
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.segments.decoder import SegmentDecoder
 from pipeline.segments.order import SegmentOrder
 from pipeline.segments.packet_reader import PacketReader

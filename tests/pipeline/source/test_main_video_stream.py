@@ -10,7 +10,8 @@ import av
 import pytest
 
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.source.source_video import probe
 from tests.kit.media import RATE, decoded_frames, moving_picture, stream_packets
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from jobs.films.stylize_video import stylize_videos
-from jobs.specs.applying import PoolSpec, StyleSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.films.report import VideoReport
 from pipeline.source.packed_frames import FrameUnpacker
 from pipeline.source.source_video import probe

@@ -1,0 +1,35 @@
+"""Checks of numbers that a user gives, with the option in the error."""
+
+from __future__ import annotations
+
+from nst_core.errors import InputError
+
+
+def check_at_least(least: int, option: str, value: int) -> None:
+    """Raise InputError for a number below the least one."""
+    if value < least:
+        raise InputError(f"{option} {value}: at least {least} is needed")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that no generator takes. Raises InputError."""
+    if not 0 <= seed < 2**63:  # what torch's generators take, without the negative numbers
+        raise InputError(f"--seed {seed}: a whole number from 0 to {2**63 - 1} is needed")
+
+
+def check_pixels(option: str, side: int) -> None:
+    """Raise InputError for a side that networks and memory do not take."""
+    if not 32 <= side <= 4096:
+        raise InputError(f"{option} {side}: 32 to 4096 pixels are allowed")
+
+
+def check_max_side(max_side: int | None) -> None:
+    """Raise InputError for a size that no picture is shrunk to."""
+    if max_side is not None and max_side < 16:
+        raise InputError(f"--max-side {max_side}: at least 16 pixels are needed")
+
+
+def check_stroke(stroke: float) -> None:
+    """Raise InputError for strokes that no style has a use for."""
+    if not 0.25 <= stroke <= 4:
+        raise InputError(f"--stroke {stroke:g}: 0.25 to 4 is allowed; try 0.5 or 2")

@@ -1,0 +1,65 @@
+"""How pictures are stylized, whichever they are: what was asked for, checked at birth.
+
+Nothing heavy is imported here, so that the command line can show the defaults at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nst_core.checks import check_at_least, check_max_side, check_seed
+from nst_core.errors import InputError
+from nst_core.settings import MAX_PIXELS
+
+FormatChoice = Literal["same", "png", "jpeg", "webp"]
+TileChoice = Literal["auto", "off"] | int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSettings:
+    """How pictures are computed, encoded, named and kept."""
+
+    styles_per_image: int | None = None
+    """How many of the styles each picture gets, by chance; None: all."""
+    seed: int = 0
+    """Seed of that choice, and of the noise of texture networks."""
+    format: FormatChoice = "same"
+    """Format of the pictures written; ``same``: as the source's ending says."""
+    quality: int = 95
+    """Quality of JPEG, WebP and AVIF, 1 to 100."""
+    max_side: int | None = None
+    """Shrink so that the longer side has at most this many pixels."""
+    max_pixels: int = MAX_PIXELS
+    """Larger pictures are refused before they are decoded."""
+    tile: TileChoice = "auto"
+    """Pictures of more than N x N pixels are computed in pieces; ``auto`` chooses N."""
+    refine: int = 0
+    """Iterations of L-BFGS from the generator's picture, on its training's objective; 0: none."""
+    refine_styles: tuple[Path, ...] = ()
+    """With ``refine``: the painting that each of the styles was trained on, in their order."""
+    loss_network_weights: Path | None = None
+    """With ``refine``: those of the trainings; None: torchvision's download."""
+    sheet: bool = False
+    """Write a contact sheet of a sample, before and after."""
+    report: Path | None = None
+    """Where the report goes too."""
+    resume: bool = True
+    """Use the outputs of an earlier run."""
+    overwrite: bool = False
+    """Replace outputs that are there."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality <= 100:
+            raise InputError(f"--quality {self.quality}: 1 to 100 is allowed; try 95")
+        if isinstance(self.tile, int) and self.tile < 64:
+            raise InputError(f"--tile {self.tile}: auto, off, or at least 64 pixels are allowed")
+        check_at_least(0, "--refine", self.refine)
+        if self.refine_styles and not self.refine:
+            raise InputError("--refine-style without --refine: add --refine 25")
+        if self.refine and isinstance(self.tile, int):
+            raise InputError("--refine with --tile: refined pictures are computed whole; use one")
+        check_at_least(1, "--max-pixels", self.max_pixels)
+        check_seed(self.seed)
+        check_max_side(self.max_side)
