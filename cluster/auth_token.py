@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nst_core.errors import EnvironmentProblem
+from nst_core.files import lock, write_whole
 
 _TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105 - names of Ray's variables, no secrets
 _TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"  # noqa: S105
@@ -52,7 +52,7 @@ def make_token() -> Path | None:
         with _locked(path.with_name(f".{path.name}.lock")):
             if find_token():  # another process was faster
                 return None
-            _write_whole(path, secrets.token_hex(32))
+            write_whole(path, secrets.token_hex(32), private=True)
     except OSError as error:
         raise EnvironmentProblem(
             f"token file {path}: cannot be made ({error.strerror}); name another in {_TOKEN_PATH}"
@@ -63,20 +63,8 @@ def make_token() -> Path | None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600)) as file:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file, wait=True)
         yield
-
-
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def use_token() -> None:

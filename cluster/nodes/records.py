@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from nst_core.files import write_whole
+
 MARK = "NST_CLUSTER_NODE"
 """In the environment of every process of a node, jobs and workers included: its record's name."""
 NO_PROCESS = -1
@@ -59,10 +61,7 @@ def write_record(record: NodeRecord) -> None:
     """Keep a record until the node is ended."""
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{record.name}.json"
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(record)))
-    part.replace(path)
+    write_whole(folder / f"{record.name}.json", json.dumps(asdict(record)))
 
 
 def forget_record(name: str) -> None:

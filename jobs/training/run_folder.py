@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from nst_core.errors import InputError
+from nst_core.files import lock, write_whole
 
 _LONGER_THAN_TWO_LINES = 4096
 _SECONDS_FOR_ORPHANS = 60.0
@@ -129,7 +128,7 @@ class RunFolder:
 
     def write_settings(self, settings: Line) -> None:
         """Say what is trained here; from now on the run has started."""
-        _write_whole(self.settings, json.dumps(settings, indent=1))
+        write_whole(self.settings, json.dumps(settings, indent=1))
 
     def read_settings(self) -> Line:
         """Return what is trained here. Raises InputError where that cannot be read."""
@@ -143,7 +142,7 @@ class RunFolder:
 
     def write_options(self, options: Mapping[str, Any]) -> None:
         """Keep the options of the command line that the run was started with."""
-        _write_whole(self.options, json.dumps(dict(options), indent=1))
+        write_whole(self.options, json.dumps(dict(options), indent=1))
 
     def read_options(self) -> Line:
         """Return the options that the run was started with; none where nobody knows."""
@@ -193,7 +192,7 @@ class RunFolder:
 
     def note_failure(self, why: str) -> None:
         """Let no worker of this command begin again: it would only fail again."""
-        _write_whole(self.failure_file, json.dumps({"failure": why}))
+        write_whole(self.failure_file, json.dumps({"failure": why}))
 
     def failure(self) -> str | None:
         """Why no worker of this command may begin again; None where they may."""
@@ -255,21 +254,11 @@ def _locked(path: Path, *, seconds: float) -> Iterator[None]:
     """Hold a lock that a process loses with its life. Raises TimeoutError after ``seconds``."""
     with path.open("a") as file:
         end = time.monotonic() + seconds
-        while not _lock(file):
+        while not lock(file):
             if time.monotonic() >= end:
                 raise TimeoutError(f"{path}: held by another process")
             time.sleep(_SECONDS_BETWEEN_TRIES)
         yield
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # a file system without locks
-    return True
 
 
 def _read_lines(path: Path) -> list[Line]:
@@ -301,19 +290,8 @@ def _append(path: Path, lines: Iterable[Line]) -> None:
 
 def _keep_lines(path: Path, lines: Iterable[Line]) -> None:
     if path.exists():
-        _write_whole(path, _text(lines))
+        write_whole(path, _text(lines))
 
 
 def _text(lines: Iterable[Line]) -> str:
     return "".join(json.dumps(line) + "\n" for line in lines)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    # Not the process's number: on two machines it may be the same.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

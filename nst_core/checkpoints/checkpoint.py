@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from nst_core.checkpoints.info import FORMAT, METADATA_KEY, CheckpointInfo, read_checkpoint
 from nst_core.errors import CheckpointError
+from nst_core.files import write_whole
 from nst_core.networks.conditional_norm import mixed
 from nst_core.networks.fast_style_transfer import FastStyleTransferNet
 from nst_core.networks.johnson_paper import JohnsonNet
@@ -60,13 +60,8 @@ def save_state(path: Path, state: Mapping[str, Tensor], info: CheckpointInfo) ->
     if not info.strokes:
         del metadata["strokes"]  # as before there were any
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        # save_file would make a file that only its owner can read.
-        temporary.write_bytes(save(tensors, metadata={METADATA_KEY: json.dumps(metadata)}))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # save_file would make a file that only its owner can read.
+    write_whole(path, save(tensors, metadata={METADATA_KEY: json.dumps(metadata)}))
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:

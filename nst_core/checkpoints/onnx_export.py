@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import io
 import json
-import os
 import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -24,6 +23,7 @@ from nst_core import __version__
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.engines.engine import draws_noise
 from nst_core.errors import EnvironmentProblem, InputError, VerificationError
+from nst_core.files import write_whole
 from nst_core.telemetry import no_telemetry
 
 INPUT_NAME = "image"
@@ -72,14 +72,9 @@ def export_onnx(generator: nn.Module, info: CheckpointInfo, output: Path) -> Onn
     min_side = int(getattr(network, "min_side", 1))
     name = "stylized" if scale == 1 else "upscaled"
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        model = _described(_trace(network, name, scale), info, name, scale, min_side)
-        largest_error = _compare(network, model, min_side) if find_spec("onnxruntime") else None
-        temporary.write_bytes(model)
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    model = _described(_trace(network, name, scale), info, name, scale, min_side)
+    largest_error = _compare(network, model, min_side) if find_spec("onnxruntime") else None
+    write_whole(output, model)
     return OnnxExport(output, name, scale, min_side, largest_error)
 
 

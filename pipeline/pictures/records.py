@@ -8,7 +8,6 @@ there they go into ``progress/00000.jsonl`` and on, a new part every few seconds
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from nst_core.errors import InputError
+from nst_core.files import lock
 from pipeline.storage.files import Storage, below
 
 FILE_NAME = "progress.jsonl"
@@ -159,16 +159,12 @@ class _Appended:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[str] = path.open("a", encoding="ascii")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not lock(self._file):
             self._file.close()
             raise InputError(
                 f"{path.parent}: another run is writing into this folder; wait for its end, "
                 "or choose another folder with -o"
-            ) from error
-        except OSError:
-            pass  # a file system without locks
+            )
         if self._cut_short():
             self._file.write("\n")
 

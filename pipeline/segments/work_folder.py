@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nst_core.errors import InputError
+from nst_core.files import lock, write_whole
 from pipeline.segments.plan import Segment
 from pipeline.segments.task import StylizedSegment
 
@@ -92,7 +92,7 @@ class WorkFolder:
             for file in self.path.iterdir():
                 if file.name != _LOCK_NAME:
                     file.unlink()
-        _write_whole(identity_file, self._identity.encode())
+        write_whole(identity_file, self._identity.encode())
         _sync(identity_file)  # without it all pieces would be dropped
 
     def close(self) -> None:
@@ -193,40 +193,33 @@ class WorkFolder:
     def _keep(self, result: StylizedSegment, *, redone: bool) -> FinishedSegment:
         piece = self._piece(result.number) if result.piece else None
         if piece:
-            _write_whole(piece, result.piece)
+            write_whole(piece, result.piece)
         fields = _fields(result, has_piece=bool(piece), redone=redone)
         self._write_record(fields, result.piece)
         return _finished(fields, piece)
 
     def _write_record(self, fields: dict[str, Any], piece: bytes) -> None:
         record = {"fields": fields, "sha256": _digest(fields, piece)}
-        _write_whole(self._record(fields["number"]), json.dumps(record).encode())
+        write_whole(self._record(fields["number"]), json.dumps(record).encode())
 
     def _take_lock(self) -> IO[bytes]:
         for _ in range(_LOCK_ATTEMPTS):
             with suppress(FileNotFoundError):  # its end removed the folder under our hands
                 self.path.mkdir(parents=True, exist_ok=True)
-                lock = (self.path / _LOCK_NAME).open("wb")
-                self._claim(lock)
-                if os.fstat(lock.fileno()).st_nlink:
-                    return lock
-                lock.close()
+                file = (self.path / _LOCK_NAME).open("wb")
+                if not lock(file):
+                    file.close()
+                    raise InputError(
+                        f"{self.path}: another run is at work on the same output; wait for its end"
+                    )
+                if os.fstat(file.fileno()).st_nlink:
+                    return file
+                file.close()
             if not self.path.parent.is_dir():  # not even that: /proc takes no files
                 raise InputError(
                     f"{self.path.parent.parent}: nothing can be written there; choose another place"
                 )
         raise InputError(f"{self.path}: other runs make and remove it all the time; run again")
-
-    def _claim(self, lock: IO[bytes]) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.close()
-            raise InputError(
-                f"{self.path}: another run is at work on the same output; wait for its end"
-            ) from error
-        except OSError:
-            _log.debug("no locks on the file system of %s", self.path)
 
     def _piece(self, number: int) -> Path:
         return self.path / f"{number:05d}.piece"
@@ -317,15 +310,3 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()  # a full disk has no room for halves
-        raise

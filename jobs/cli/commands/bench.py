@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +18,7 @@ from jobs.benchmark.registry import (
 from jobs.cli import console, options
 from nst_core import __version__
 from nst_core.errors import InputError
+from nst_core.files import write_whole
 
 if TYPE_CHECKING:
     from jobs.benchmark.section import Section
@@ -84,7 +84,7 @@ def _run(names: list[str], settings: BenchSettings, output: Path | None, *, json
     fields = _fields(machine, settings, results)
     console.report(fields, as_json=json)
     if output is not None:
-        _write(output, told.text)
+        write_whole(output, told.text)
     return any(isinstance(result, SectionFailure) for result in results)
 
 
@@ -141,12 +141,3 @@ def _check_files(video: Path | None, photos: Path | None, output: Path | None) -
         raise InputError(f"--photos {photos}: no such folder")
     if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
         raise InputError(f"-o {output}: a file in a folder that exists is needed")
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,0 +1,41 @@
+"""Files that appear whole, and locks that a process loses with its life."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import IO, Any
+
+
+def write_whole(path: Path, content: bytes | str, *, private: bool = False) -> None:
+    """Write ``content`` (text as UTF-8) beside ``path``, then rename: readers see all or nothing.
+
+    The folder must exist; ``private`` keeps the file from other users. Raises OSError, and leaves
+    nothing behind.
+    """
+    # A random name: the process's number may be the same on two machines that share the folder.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o600 if private else 0o666), "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def lock(file: IO[Any], *, wait: bool = False) -> bool:
+    """Lock an open file for this process alone; returns whether it has it.
+
+    Only a lock that another process holds says no: a file system without locks says yes.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
