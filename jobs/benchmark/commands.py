@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -33,9 +34,9 @@ def run_nst(*arguments: object) -> CommandRun:
     return CommandRun(seconds, json.loads(output))
 
 
-def run_script(module: str, *arguments: object) -> CommandRun:
-    """Run a module of this package that prints a JSON object. Raises NstError where it fails."""
-    seconds, output = _run(f"jobs.benchmark.{module}", [*map(str, arguments)])
+def run_script(module: ModuleType, *arguments: object) -> CommandRun:
+    """Run a module that prints a JSON object. Raises NstError where it fails."""
+    seconds, output = _run(module.__name__, [*map(str, arguments)])
     return CommandRun(seconds, json.loads(output or "{}"))
 
 

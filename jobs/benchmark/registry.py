@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nst_core.errors import InputError
 from nst_core.wording import did_you_mean
@@ -23,24 +23,6 @@ _CACHE_VARIABLE = "NST_CACHE_DIR"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Where a section is made; imported when its turn comes, for torch and Ray take seconds."""
-
-    module: str
-    function: str
-    takes_settings: bool = True
-    when_quick: Mapping[str, Any] = field(default_factory=dict)
-    """What a function without settings is called with for --quick."""
-
-    def run(self, settings: BenchSettings) -> Section:
-        """Measure."""
-        function = getattr(import_module(self.module), self.function)
-        arguments = [settings] if self.takes_settings else []
-        section: Section = function(*arguments, **(self.when_quick if settings.quick else {}))
-        return section
-
-
-@dataclass(frozen=True)
 class SectionFailure:
     """A section that could not be measured."""
 
@@ -49,28 +31,23 @@ class SectionFailure:
     """One line."""
 
 
-def _without_settings(module: str, function: str, **when_quick: Any) -> Entry:
-    return Entry(f"jobs.benchmark.{module}", function, False, when_quick)
-
-
-SECTIONS: dict[str, Entry] = {
-    "ceilings": Entry("jobs.benchmark.sections.ceilings", "ceilings"),
-    "engines": Entry("jobs.benchmark.sections.engines", "engines"),
-    "streams": Entry("jobs.benchmark.sections.streams", "streams"),
-    "peers": Entry("jobs.benchmark.sections.peers", "peers"),
-    "whole_commands": Entry("jobs.benchmark.sections.whole_commands", "whole_commands"),
-    "efficiency": Entry("jobs.benchmark.sections.efficiency", "efficiency"),
-    "start_up": _without_settings("start_up", "start_up", rounds=3),
-    "training": Entry("jobs.benchmark.sections.training", "training"),
-    "memory": Entry("jobs.benchmark.sections.memory", "memory"),
-    "memory_growth": Entry("jobs.benchmark.sections.memory", "memory_growth"),
-    "film_growth": _without_settings("growth", "film_growth", times=(1, 10)),
-    "folder_growth": _without_settings("growth", "folder_growth", files=(100, 1_000)),
-    "simulated_cluster": _without_settings(
-        "simulated_cluster", "simulated_cluster", workers=(1, 4, 16), rounds=1
-    ),
+SECTIONS = {
+    "ceilings": "jobs.benchmark.sections.ceilings",
+    "engines": "jobs.benchmark.sections.engines",
+    "streams": "jobs.benchmark.sections.streams",
+    "peers": "jobs.benchmark.sections.peers",
+    "whole_commands": "jobs.benchmark.sections.whole_commands",
+    "efficiency": "jobs.benchmark.sections.efficiency",
+    "start_up": "jobs.benchmark.sections.start_up",
+    "training": "jobs.benchmark.sections.training",
+    "memory": "jobs.benchmark.sections.memory",
+    "memory_growth": "jobs.benchmark.sections.memory",
 }
-"""In the order in which they are measured and printed."""
+"""The module of each section, in which a function of the section's name measures it.
+
+They are measured and printed in this order. A module is imported when its turn comes, for torch
+and Ray take seconds.
+"""
 
 
 def chosen_sections(only: Sequence[str]) -> list[str]:
@@ -86,16 +63,14 @@ def chosen_sections(only: Sequence[str]) -> list[str]:
 
 
 def run_sections(
-    names: Sequence[str],
-    settings: BenchSettings,
-    entries: Mapping[str, Entry] = SECTIONS,
+    names: Sequence[str], settings: BenchSettings, modules: Mapping[str, str] = SECTIONS
 ) -> Iterator[Section | SectionFailure]:
     """Measure one after the other, each as soon as it is asked for."""
     for name in names:
         settings.tell(f"{name}: begins")
         try:
             with _cache_of_its_own(settings.folder / "cache"):
-                section = entries[name].run(settings)
+                section: Section = getattr(import_module(modules[name]), name)(settings)
         except Exception as error:  # whatever it is: the other sections go on
             lines = str(error).strip().splitlines() or ["no reason given"]
             yield SectionFailure(name, f"{type(error).__name__}: {lines[-1]}")

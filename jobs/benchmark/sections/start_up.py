@@ -6,13 +6,14 @@ import re
 import signal
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from jobs.benchmark.commands import command_line, failure, run_script
 from jobs.benchmark.section import Cell, Section
+from jobs.benchmark.settings import BenchSettings
+from jobs.benchmark.subjects import start_up_part
 from jobs.demo.clip import make_clip
 from nst_core.errors import NstError
 
@@ -21,7 +22,6 @@ _SEGMENT_SECONDS = "0.1"
 """The least: two or three frames, which the command tells of as soon as it has them."""
 _FIRST_FRAMES = re.compile(r"^\d+ of \d+ frames, ")
 _BAR = 1.5
-_ROUNDS = 3
 
 _PARTS = {
     "python": "Python's own start",
@@ -38,27 +38,25 @@ _PARTS = {
 _UNAVOIDABLE = ("ray", "torch", "compile")
 
 
-def start_up(clip: Path | None = None, rounds: int = _ROUNDS) -> Section:
+def start_up(settings: BenchSettings) -> Section:
     """Measure what starting up is made of, each part alone, and a whole command by turns with it.
 
-    ``clip`` is a film of 640x360 and more than a moment; None: the demo's. The caches of the disk
-    and of the network are warm. Raises NstError where a command fails.
+    The caches of the disk and of the network are warm. Raises NstError where a command fails.
     """
-    with tempfile.TemporaryDirectory(prefix="nst-start-up-") as name:
-        folder = Path(name)
-        if clip is None:
-            clip = folder / "clip.mp4"
-            make_clip(clip)
-        first_frame_seconds(clip, folder)  # warms the caches
-        seconds: list[dict[str, float]] = []
-        for _ in range(rounds):
-            seconds.append({**_parts(), "first": first_frame_seconds(clip, folder)})
+    folder = settings.folder / "start-up"
+    folder.mkdir()
+    clip = folder / "clip.mp4"
+    make_clip(clip)
+    first_frame_seconds(clip, folder)  # warms the caches
+    seconds: list[dict[str, float]] = []
+    for _ in range(settings.rounds):
+        seconds.append({**_parts(), "first": first_frame_seconds(clip, folder)})
     medians = {name: statistics.median(each[name] for each in seconds) for name in seconds[0]}
     unavoidable = [sum(each[name] for name in _UNAVOIDABLE) for each in seconds]
     ratio = statistics.median(
         each["first"] / least for each, least in zip(seconds, unavoidable, strict=True)
     )
-    return _section(medians, statistics.median(unavoidable), ratio, rounds)
+    return _section(medians, statistics.median(unavoidable), ratio, settings.rounds)
 
 
 def first_frame_seconds(clip: Path, folder: Path) -> float:
@@ -95,13 +93,13 @@ def _parts() -> dict[str, float]:
     """Each part in a process of its own."""
     seconds: dict[str, float] = {}
     for name in ("command", "driver", "torch", "worker"):
-        run = run_script("start_up_part", name)
+        run = run_script(start_up_part, name)
         seconds[name] = run.report["seconds"]
         if name == "command":
             seconds["python"] = run.seconds - seconds[name]
     seconds["worker"] -= seconds["torch"]
     for name in ("stock", "ray", "model"):
-        seconds.update(run_script("start_up_part", name).report)
+        seconds.update(run_script(start_up_part, name).report)
     return seconds
 
 

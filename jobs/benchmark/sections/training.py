@@ -15,6 +15,7 @@ from jobs.benchmark.commands import run_nst, run_script
 from jobs.benchmark.material.pictures import photo_folder
 from jobs.benchmark.section import Cell, Section
 from jobs.benchmark.settings import BenchSettings
+from jobs.benchmark.subjects import plain_training
 from jobs.benchmark.turns import Case, median_ratio, take_turns
 from jobs.demo.clip import draw_frame
 
@@ -134,7 +135,7 @@ def write_random_vgg19(path: Path) -> None:
 def _plain(material: _Material) -> float:
     return float(
         run_script(
-            "plain_training",
+            plain_training,
             *(material.photos, material.style, material.weights, material.steps),
             *(_WIDTH, _SIZE, _STYLE_SIZE, _BATCH, _THREADS),
         ).report["images_per_second"]

@@ -13,6 +13,7 @@ from jobs.benchmark.material.generators import BUNDLED
 from jobs.benchmark.material.pictures import photo_folder
 from jobs.benchmark.section import Cell, Section
 from jobs.benchmark.settings import BenchSettings
+from jobs.benchmark.subjects import naive_script
 from jobs.benchmark.turns import median_ratio, take_turns
 
 _FASTER_BAR = 3.0
@@ -87,7 +88,7 @@ def _film_row(settings: BenchSettings, wanted: _Film) -> tuple[Cell, ...]:
         wanted.name,
         nst=lambda: run_nst(*_stylize_film(settings, source)),
         script=lambda: run_script(
-            "naive_script", "video", BUNDLED, source, settings.folder / "script.mp4"
+            naive_script, "video", BUNDLED, source, settings.folder / "script.mp4"
         ),
         rounds=1 if minute else settings.long_rounds,
         bar=_FASTER_BAR if minute else None,
@@ -102,7 +103,7 @@ def _photo_row(settings: BenchSettings) -> tuple[Cell, ...]:
         settings,
         f"{len(list(photos.iterdir()))} photographs",
         nst=lambda: run_nst("stylize", "images", photos, "-o", ours, *options),
-        script=lambda: run_script("naive_script", "images", BUNDLED, photos, theirs),
+        script=lambda: run_script(naive_script, "images", BUNDLED, photos, theirs),
         rounds=settings.long_rounds,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from jobs.benchmark.material.films import film
 from jobs.benchmark.material.generators import lean, measured_generators, wave
 from jobs.benchmark.material.pictures import photo_folder, still_frames
 from jobs.benchmark.memory_watch import MemoryCurve
-from jobs.benchmark.registry import Entry, SectionFailure, chosen_sections, run_sections
+from jobs.benchmark.registry import SectionFailure, chosen_sections, run_sections
 from jobs.benchmark.rendering import cell_text, section_fields, section_markdown
 from jobs.benchmark.section import Section
 from jobs.benchmark.sections import engines
@@ -251,22 +252,23 @@ def test_an_unknown_section_is_answered_with_the_known_ones() -> None:
         chosen_sections(["speed"])
 
 
+@pytest.mark.parametrize("name", sections.SECTIONS)
+def test_every_section_is_found(name: str) -> None:
+    assert callable(getattr(import_module(sections.SECTIONS[name]), name))
+
+
 def test_a_section_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
-    entries = {
-        "missing": Entry("jobs.benchmark.no_such_module", "section"),
-        "turned": Entry("tests.jobs.benchmark.test_bench", "failing_section"),
-        "fine": Entry("tests.jobs.benchmark.test_bench", "fast_section", takes_settings=False),
-    }
-    results = list(run_sections(list(entries), _settings(tmp_path), entries))
+    modules = {"missing": "jobs.benchmark.no_such_module", "failing": __name__, "fast": __name__}
+    results = list(run_sections(list(modules), _settings(tmp_path), modules))
     assert [type(result) for result in results] == [SectionFailure, SectionFailure, Section]
-    assert results[1] == SectionFailure("turned", "InputError: no frame in it")
+    assert results[1] == SectionFailure("failing", "InputError: no frame in it")
 
 
-def failing_section(settings: BenchSettings) -> Section:
+def failing(settings: BenchSettings) -> Section:
     raise InputError("a first line\nno frame in it")
 
 
-def fast_section() -> Section:
+def fast(settings: BenchSettings) -> Section:
     return _SECTION
 
 
@@ -275,7 +277,7 @@ def _bench(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command with other sections than its own, in a process of its own."""
     code = (
-        "from jobs.benchmark.registry import SECTIONS, Entry; "
+        "from jobs.benchmark.registry import SECTIONS; "
         f"SECTIONS.update({{{sections_in_python}}}); "
         "from jobs.cli.main import run; run()"
     )
@@ -288,8 +290,8 @@ def _bench(
     )
 
 
-_FAST = "'fast': Entry('tests.jobs.benchmark.test_bench', 'fast_section', False)"
-_FAILING = "'failing': Entry('tests.jobs.benchmark.test_bench', 'failing_section')"
+_FAST = "'fast': 'tests.jobs.benchmark.test_bench'"
+_FAILING = "'failing': 'tests.jobs.benchmark.test_bench'"
 
 
 def test_the_command_prints_markdown_and_writes_it_too(tmp_path: Path) -> None:

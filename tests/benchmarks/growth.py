@@ -1,7 +1,11 @@
-"""What longer films and larger folders cost the driver: per frame and per file, and in memory."""
+"""What longer films and larger folders cost the driver: per frame and per file, and in memory.
+
+python -m tests.benchmarks.growth [--quick]
+"""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -13,6 +17,7 @@ from PIL import Image
 
 from cluster.connection import ray_session
 from jobs.benchmark.material.repeated_film import repeat
+from jobs.benchmark.rendering import section_markdown
 from jobs.benchmark.section import Cell, Section
 from jobs.demo.clip import HEIGHT, SECONDS, WIDTH, make_clip
 from jobs.films.stylize_video import stylize_videos
@@ -212,3 +217,9 @@ def _memory_note(what: str) -> str:
         "in the first, libraries and object store still set up their buffers. "
         "The driver's has all that was measured before in the same process."
     )
+
+
+if __name__ == "__main__":
+    quick = "--quick" in sys.argv[1:]
+    print(section_markdown(film_growth(times=(1, 10)) if quick else film_growth()))
+    print(section_markdown(folder_growth(files=(100, 1_000)) if quick else folder_growth()))

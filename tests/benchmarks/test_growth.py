@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.benchmark.sections.growth import film_growth, folder_growth
 from jobs.demo.clip import RATE, SECONDS
+from tests.benchmarks.growth import film_growth, folder_growth
 
 
 @pytest.mark.usefixtures("ray_here")

@@ -1,5 +1,7 @@
 """What the driver can feed: a cluster whose workers sleep where others compute.
 
+    python -m tests.benchmarks.simulated_cluster [--quick]
+
 All else is what `nst stylize video` does: a film's packets are read, travel to Ray's actors, and
 the pieces that come back are hashed, written and recorded.
 """
@@ -7,6 +9,7 @@ the pieces that come back are hashed, written and recorded.
 from __future__ import annotations
 
 import pickle
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -21,14 +24,15 @@ import psutil
 from cluster.connection import ray_session
 from jobs.applying.workers import find_checked
 from jobs.benchmark.material.repeated_film import make_second, repeat
+from jobs.benchmark.rendering import section_markdown
 from jobs.benchmark.section import Cell, Section
-from jobs.benchmark.subjects.sleeping_worker import SealedSegment, SleepingWorker, SleptSegment
 from jobs.films.film import VideoRun
 from jobs.films.output import PlannedFilm
 from jobs.specs.applying import StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.segments.task import StylizedSegment
 from pipeline.work.pool import Deadline, Outcome, Unit
+from tests.benchmarks.sleeping_worker import SealedSegment, SleepingWorker, SleptSegment
 
 if TYPE_CHECKING:
     from cluster.workers.actor_pool import ActorPool
@@ -190,3 +194,10 @@ def _result(outcome: Outcome[Any]) -> SleptSegment:
     assert outcome.result is not None, outcome.error
     done: SleptSegment = outcome.result
     return done
+
+
+if __name__ == "__main__":
+    if "--quick" in sys.argv[1:]:
+        print(section_markdown(simulated_cluster(workers=(1, 4, 16), rounds=1)))
+    else:
+        print(section_markdown(simulated_cluster()))

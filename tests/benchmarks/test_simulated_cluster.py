@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobs.benchmark.material.repeated_film import make_second, repeat
-from jobs.benchmark.sections.simulated_cluster import simulated_cluster
 from jobs.demo.clip import RATE
+from tests.benchmarks.simulated_cluster import simulated_cluster
 from tests.kit.media import decoded_frames
 
 
@@ -33,7 +33,7 @@ def test_no_worker_is_faster_than_it_sleeps_and_the_driver_is_seen_at_work() -> 
 
 def test_a_sleeping_workers_process_does_without_torch() -> None:
     code = (
-        "import sys, jobs.benchmark.subjects.sleeping_worker, cluster.workers.actor_pool; "
+        "import sys, tests.benchmarks.sleeping_worker, cluster.workers.actor_pool; "
         "sys.exit('torch' in sys.modules or 'av' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
