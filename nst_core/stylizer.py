@@ -144,7 +144,7 @@ class Stylizer:
         return self._engine is not None
 
     @property
-    def works_beside(self) -> bool:
+    def overlaps(self) -> bool:
         """Whether the caller's thread can get something done while a network computes."""
         return self.computes and (self._video_device.type != "cpu" or self.threads > 1)
 

@@ -122,7 +122,7 @@ class Jobs:
             os.environ.pop(variable, None)  # Ray would prefer them to what was asked for
         from ray.job_submission import JobSubmissionClient
 
-        with _told(self._url):
+        with one_line_errors(self._url):
             self._client: JobSubmissionClient = JobSubmissionClient(self._url)
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -153,7 +153,7 @@ class Jobs:
         environment = {"env_vars": {**request.environment, **own}}
         package = {"working_dir": str(request.package)} if request.package else {}
         try:
-            with _told(self._url):
+            with one_line_errors(self._url):
                 self._client.submit_job(
                     entrypoint=request.entrypoint,
                     submission_id=new_id,
@@ -168,7 +168,7 @@ class Jobs:
 
     def list(self) -> list[Job]:
         """Return all jobs, the oldest first."""
-        with _told(self._url):
+        with one_line_errors(self._url):
             details = [each for each in self._client.list_jobs() if each.submission_id]
         return sorted((_job(each) for each in details), key=lambda job: job.started or time.time())
 
@@ -182,7 +182,7 @@ class Jobs:
 
     def log(self, job_id: str) -> str:
         """Return all that a job has printed."""
-        with _told(self._url):
+        with one_line_errors(self._url):
             text: str = self._client.get_job_logs(job_id)
         return text
 
@@ -241,7 +241,7 @@ class Jobs:
 
     def _lines(self, job_id: str) -> Iterator[str]:
         """Yield the lines of a job's log from its first, as long as the connection lasts."""
-        with asyncio.Runner() as runner, _told(self._url):
+        with asyncio.Runner() as runner, one_line_errors(self._url):
             chunks = self._client.tail_job_logs(job_id)
             rest = ""
             while (chunk := runner.run(_next(chunks))) is not None:
@@ -255,7 +255,7 @@ class Jobs:
         job = self.get(job_id)
         if not job.is_live:
             return job
-        with _told(self._url):
+        with one_line_errors(self._url):
             self._client.stop_job(job_id)
         end = time.monotonic() + _STOP_SECONDS
         while (job := self._look_at(job_id)).is_live and time.monotonic() < end:
@@ -264,7 +264,7 @@ class Jobs:
 
     def _look_at(self, job_id: str) -> Job:
         """Return a job that is known to be there."""
-        with _told(self._url):
+        with one_line_errors(self._url):
             return _job(self._client.get_job_info(job_id))
 
 
@@ -324,7 +324,7 @@ def _version(url: str) -> str:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def one_line_errors(url: str) -> Iterator[None]:
     """Put what Ray's client raises into one line."""
     import aiohttp
 

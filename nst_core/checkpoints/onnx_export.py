@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from nst_core import __version__
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.engines.engine import draws_noise
+from nst_core.engines.telemetry import no_telemetry
 from nst_core.errors import EnvironmentProblem, InputError, VerificationError
 from nst_core.files import write_whole
-from nst_core.telemetry import no_telemetry
 
 INPUT_NAME = "image"
 OPSET = 17

@@ -26,10 +26,10 @@ from nst_core.caches import compiled_styles, drop_unused, note_use
 from nst_core.engines.eight_bit import EightBit
 from nst_core.engines.inference_form import inference_form
 from nst_core.engines.names import Precision, PrecisionChoice
+from nst_core.engines.telemetry import no_telemetry
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.networks.padding import pad_to_multiple
 from nst_core.processors import usable_processors
-from nst_core.telemetry import no_telemetry
 from nst_core.wording import last_line
 
 no_telemetry()

@@ -119,7 +119,7 @@ def reassemble(
     if "acm" in copies.ways.values():
         with destination.open("r+b") as file:
             name_acm_tracks(file)
-    if _told_afterwards(source, container.format):
+    if needs_aspect_patch(source, container.format):
         aspect = source.info.sample_aspect_ratio
         assert aspect is not None
         factor = display_factor(source.info.stereo)
@@ -240,14 +240,14 @@ def _add_video(
             stream = _add_from_template(result, template, source.info, first.piece)
             if template.codec_context.name == "hevc" and result.format.name in ("mp4", "mov"):
                 stream.codec_context.codec_tag = "hvc1"  # players of Apple want it
-            _tell_what_pieces_do_not(stream.codec_context, source, frame)
+            _set_stream_properties(stream.codec_context, source, frame)
         alpha = [value for tag, value in template.metadata.items() if tag.lower() == "alpha_mode"]
     stream.time_base = source.info.time_base
     tags = _tags(original, result).items()
     stream.metadata.update({k: v for k, v in tags if k.lower() not in _TAGS_OF_THE_STREAM})
     if alpha:
         stream.metadata["alpha_mode"] = alpha[0]
-    if _told_afterwards(source, result.format.name):
+    if needs_aspect_patch(source, result.format.name):
         title = stream.metadata.get("title", "")
         stream.metadata["title"] = f"{title} {PLACEHOLDER}".lstrip()
     stream.disposition = original.disposition
@@ -267,7 +267,7 @@ def _add_from_template(
         return stream
 
 
-def _tell_what_pieces_do_not(
+def _set_stream_properties(
     context: VideoCodecContext, source: SourceVideo, frame: OutputFrame
 ) -> None:
     """Set what NUT does not keep, for codecs that have no place for it in their packets."""
@@ -278,7 +278,7 @@ def _tell_what_pieces_do_not(
         context.sample_aspect_ratio = source.info.sample_aspect_ratio
 
 
-def _told_afterwards(source: SourceVideo, output_format: str) -> bool:
+def needs_aspect_patch(source: SourceVideo, output_format: str) -> bool:
     """Whether pixels are not square and the container is Matroska: see matroska_aspect."""
     is_matroska = {"matroska", "webm"} & set(output_format.split(","))
     return bool(is_matroska) and source.info.sample_aspect_ratio not in (None, 0, 1)

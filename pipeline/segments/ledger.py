@@ -16,7 +16,7 @@ from pipeline.segments.plan import Segment, with_pre_roll
 from pipeline.segments.task import StylizedSegment
 from pipeline.segments.work_folder import FinishedSegment, WorkFolder
 from pipeline.source.source_video import SourceVideo
-from pipeline.work.read_ahead import ahead
+from pipeline.work.read_ahead import prefetch
 
 _WRITERS = 4
 """Threads that hash and write: what a disk far away takes its time for, it does for several."""
@@ -114,7 +114,7 @@ class SegmentLedger:
         most = max((s.end_packet - s.first_packet for s in fresh), default=1)
         largest = most / len(self._source.packets.pts) * self._source.path.stat().st_size
         depth = min(_MOST_READ_AHEAD, int(_BYTES_READ_AHEAD / max(1.0, largest)))
-        yield from ahead(packets, depth=depth) if depth else packets
+        yield from prefetch(packets, depth=depth) if depth else packets
 
     def accept(self, number: int, result: StylizedSegment) -> int:
         """Keep the result of a segment handed out; returns how many more frames are done.

@@ -29,7 +29,7 @@ that no output is spliced from segments of two kinds."""
 
 _LOCK_NAME = "lock"
 _IDENTITY_NAME = "identity.json"
-_OWN_FILE = re.compile(r"lock|identity\.json(\.part)?|[0-9]{5,}\.(piece|json)(\.part)?")
+_OWN_FILE = re.compile(r"lock|\.?(identity\.json|[0-9]{5,}\.(piece|json))(\.[0-9a-f]{8})?(\.part)?")
 _LOCK_ATTEMPTS = 5
 _RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_pts", "errors", "notes")
 _LONGEST_STEM = 60

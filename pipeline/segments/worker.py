@@ -19,7 +19,7 @@ from pipeline.segments.decoder import DecoderOnItsWay, SegmentDecoder
 from pipeline.segments.encoder import SegmentEncoder
 from pipeline.segments.frames import frame_to_encode, loses_alpha, shows_color, source_planes
 from pipeline.segments.task import SegmentTask, StylizedSegment
-from pipeline.work.read_ahead import ahead
+from pipeline.work.read_ahead import prefetch
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,11 +93,11 @@ class SegmentWorker:
         return self._beside(taken())
 
     def _stylized(self, task: SegmentTask, batches: Iterator[_Batch]) -> Iterator[_Batch]:
-        ahead_of_their_planes: deque[Sequence[int]] = deque()  # on a GPU two batches are under way
+        pts_of_batches: deque[Sequence[int]] = deque()  # on a GPU two batches are under way
 
         def planes() -> Iterator[YuvFrames]:
             for batch in batches:
-                ahead_of_their_planes.append(batch.pts)
+                pts_of_batches.append(batch.pts)
                 yield batch.planes
 
         stylized = self._stylizer.stylize_yuv_batches(
@@ -106,11 +106,11 @@ class SegmentWorker:
             output_encoding(task.stream, task.output),
             tone_mapping=task.output.tone_mapping,
         )
-        return self._beside(_Batch(ahead_of_their_planes.popleft(), each) for each in stylized)
+        return self._beside(_Batch(pts_of_batches.popleft(), each) for each in stylized)
 
     def _beside(self, batches: Iterator[_Batch]) -> Iterator[_Batch]:
         """Have the batches made while others are worked on, where that gains anything."""
-        return ahead(batches) if self._stylizer.works_beside else batches
+        return prefetch(batches) if self._stylizer.overlaps else batches
 
 
 def _pts(frame: av.VideoFrame) -> int:

@@ -27,8 +27,8 @@ from pipeline.source.timestamps import (
     are_plain,
     decoding_times,
     find_resets,
-    hidden_apart,
-    times_of,
+    ordered_times,
+    separate_hidden,
     without_strays,
 )
 
@@ -122,7 +122,7 @@ def index_packets(
     if is_in_doubt and showing:
         before, scan = scan, _ordered(scan, showing, step=step)
         warnings += [] if scan.was_packed else _words_for_times(before, scan, rate)
-    pts = hidden_apart(scan.pts, scan.is_shown)
+    pts = separate_hidden(scan.pts, scan.is_shown)
     index = PacketIndex(
         pts=pts,
         duration=scan.duration,
@@ -261,7 +261,7 @@ def _ordered(scan: _Scan, showing: Showing, *, step: Fraction) -> _Scan:
     is_shown = scan.is_shown & ~second
     order = showing.order_of(is_shown)
     pts, duration = scan.pts.copy(), scan.duration.copy()
-    pts[order] = times_of(scan.pts[order], scan.dts[order], step=step)
+    pts[order] = ordered_times(scan.pts[order], scan.dts[order], step=step)
     # A field's time beside its frame's, and no keyframe: it goes where the other field goes.
     fields = np.flatnonzero(second)
     closest = int(np.min(np.diff(np.sort(pts[order])), initial=2**62))

@@ -108,7 +108,7 @@ def are_plain(pts: Ticks, dts: Ticks, is_shown: NDArray[np.bool_]) -> bool:
     )
 
 
-def times_of(pts: Ticks, dts: Ticks, *, step: Fraction) -> Ticks:
+def ordered_times(pts: Ticks, dts: Ticks, *, step: Fraction) -> Ticks:
     """Give each frame a time of its own; all arguments and the result are in the order of showing.
 
     The times of the file, sorted, go to the frames in their order; equal ones move apart by the
@@ -124,7 +124,7 @@ def times_of(pts: Ticks, dts: Ticks, *, step: Fraction) -> Ticks:
     return _strictly_increasing(np.sort(_filled(known, step)))
 
 
-def hidden_apart(pts: Ticks, is_shown: NDArray[np.bool_]) -> Ticks:
+def separate_hidden(pts: Ticks, is_shown: NDArray[np.bool_]) -> Ticks:
     """Give frames that are not shown times of their own, before all others, where they lack them.
 
     An edit list may use a time for a frame to show and for one to decode only.

@@ -24,7 +24,7 @@ class _End:
     pass
 
 
-_not_stopped: list[_Ahead[Any]] = []
+_not_stopped: list[_Prefetch[Any]] = []
 
 
 @atexit.register
@@ -38,14 +38,14 @@ def _stop_all() -> None:
         _not_stopped[0].stop()
 
 
-class _Ahead(Generic[Item]):
+class _Prefetch(Generic[Item]):
     """Draws from an iterable in a thread, at most ``depth`` items ahead."""
 
     def __init__(self, items: Iterable[Item], depth: int) -> None:
         self._items = items
         self._drawn: queue.Queue[Item | _Failed | _End] = queue.Queue(depth)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._draw, name="ahead", daemon=True)
+        self._thread = threading.Thread(target=self._draw, name="prefetch", daemon=True)
         _not_stopped.append(self)
         self._thread.start()
 
@@ -87,10 +87,10 @@ class _Ahead(Generic[Item]):
         return False
 
 
-def ahead(items: Iterable[Item], *, depth: int = 2) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], *, depth: int = 2) -> Iterator[Item]:
     """Yield ``items``, drawn in a thread of its own: at most ``depth`` wait, and one is in work.
 
     An error of ``items`` is raised here, after the items before it. Whoever stops early (closes
     the iterator, or has an error) waits until the thread has ended its item.
     """
-    yield from _Ahead(items, depth)
+    yield from _Prefetch(items, depth)

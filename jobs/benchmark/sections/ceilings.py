@@ -17,8 +17,8 @@ from jobs.benchmark.settings import BenchSettings
 from jobs.benchmark.subjects.operations import operations
 from jobs.benchmark.turns import Case, take_turns, timed
 from nst_core.engines.inference_form import QuantizedConv2d
+from nst_core.engines.telemetry import no_telemetry
 from nst_core.processors import usable_processors
-from nst_core.telemetry import no_telemetry
 
 _LAYERS = 4
 _COPIED_BYTES = 256 << 20

@@ -189,3 +189,10 @@ def test_a_run_that_came_to_nothing_leaves_no_folder(tmp_path: Path) -> None:
     folder.open(resume=True)
     folder.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_cut_short_by_a_kill_is_the_folders_own(folder: WorkFolder) -> None:
+    (folder.path / ".00002.piece.0123abcd.part").write_bytes(b"half")
+    folder.close()
+    folder.remove_leftover(folder.identity_digest, folder.path.parents[1] / "film.mp4")
+    assert not folder.path.exists()

@@ -252,7 +252,7 @@ def test_a_network_that_fails_beside_the_encoder_ends_the_segment_with_its_error
     clip: Path, style: Style, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stylizer = Stylizer(style, device="cpu", threads=2)
-    assert stylizer.works_beside
+    assert stylizer.overlaps
 
     def fail(*arguments: object, **options: object) -> Iterator[object]:
         yield from ()

@@ -17,8 +17,8 @@ from pipeline.source.timestamps import (
     are_plain,
     decoding_times,
     find_resets,
-    hidden_apart,
-    times_of,
+    ordered_times,
+    separate_hidden,
     without_strays,
 )
 
@@ -103,23 +103,23 @@ def test_only_frames_to_show_need_times_of_their_own() -> None:
 
 def test_gaps_are_filled_from_the_times_beside_them() -> None:
     given_times = _ticks(NO_TIME, 40, NO_TIME, NO_TIME, 160, NO_TIME)
-    assert times_of(given_times, given_times, step=STEP).tolist() == [0, 40, 80, 120, 160, 200]
+    assert ordered_times(given_times, given_times, step=STEP).tolist() == [0, 40, 80, 120, 160, 200]
 
 
 def test_without_times_of_showing_those_of_decoding_serve_and_then_the_rate() -> None:
     none = _ticks(NO_TIME, NO_TIME, NO_TIME)
-    assert times_of(none, _ticks(20, 0, 10), step=STEP).tolist() == [0, 10, 20]
-    assert times_of(none, none, step=Fraction(100, 3)).tolist() == [0, 33, 67]
+    assert ordered_times(none, _ticks(20, 0, 10), step=STEP).tolist() == [0, 10, 20]
+    assert ordered_times(none, none, step=Fraction(100, 3)).tolist() == [0, 33, 67]
 
 
 def test_equal_times_move_apart_by_the_least() -> None:
     times = _ticks(5, 5, 5, 6, 20)
-    assert times_of(times, times, step=STEP).tolist() == [5, 6, 7, 8, 20]
+    assert ordered_times(times, times, step=STEP).tolist() == [5, 6, 7, 8, 20]
 
 
 @given(st.lists(st.integers(-50, 50) | st.just(NO_TIME), min_size=1, max_size=40))
 def test_every_frame_gets_a_later_time_than_the_one_before(times: list[int]) -> None:
-    result = times_of(_ticks(*times), _ticks(*[NO_TIME] * len(times)), step=Fraction(7, 3))
+    result = ordered_times(_ticks(*times), _ticks(*[NO_TIME] * len(times)), step=Fraction(7, 3))
     assert (np.diff(result) > 0).all()
     known = sorted(time for time in times if time != NO_TIME)
     if len(known) == len(times) == len(set(known)):
@@ -128,8 +128,8 @@ def test_every_frame_gets_a_later_time_than_the_one_before(times: list[int]) -> 
 
 def test_hidden_frames_leave_the_times_of_shown_ones_to_them() -> None:
     shown = np.array([False, True, True, False])
-    assert hidden_apart(_ticks(0, 40, 80, 40), shown).tolist() == [0, 40, 80, -1]
-    assert hidden_apart(_ticks(NO_TIME, 40, 80, 120), shown).tolist() == [39, 40, 80, 120]
+    assert separate_hidden(_ticks(0, 40, 80, 40), shown).tolist() == [0, 40, 80, -1]
+    assert separate_hidden(_ticks(NO_TIME, 40, 80, 120), shown).tolist() == [39, 40, 80, 120]
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=80, unique=True))

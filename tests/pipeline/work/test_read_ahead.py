@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.work.read_ahead import ahead
+from pipeline.work.read_ahead import prefetch
 
 
 def test_items_come_in_order_from_another_thread() -> None:
@@ -17,7 +17,7 @@ def test_items_come_in_order_from_another_thread() -> None:
             threads.add(threading.get_ident())
             yield number
 
-    assert list(ahead(items())) == list(range(50))
+    assert list(prefetch(items())) == list(range(50))
     assert len(threads) == 1
     assert threading.get_ident() not in threads
 
@@ -33,7 +33,7 @@ def test_no_more_items_are_drawn_than_may_wait() -> None:
                 enough.set()
             yield number
 
-    stream = ahead(items(), depth=2)
+    stream = prefetch(items(), depth=2)
     assert next(stream) == 0
     assert enough.wait(10)  # one is taken, two wait, one has been drawn and finds no room
     time.sleep(0.3)
@@ -47,7 +47,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
         yield 2
         raise ValueError("the third")
 
-    stream = ahead(items())
+    stream = prefetch(items())
     assert [next(stream), next(stream)] == [1, 2]
     with pytest.raises(ValueError, match="the third"):
         next(stream)
@@ -68,7 +68,7 @@ def test_two_steps_work_at_once() -> None:
             second_has[number].set()
             yield number
 
-    assert list(ahead(second(ahead(first())))) == [0, 1, 2]
+    assert list(prefetch(second(prefetch(first())))) == [0, 1, 2]
 
 
 def test_whoever_stops_early_leaves_no_thread_behind() -> None:
@@ -79,7 +79,7 @@ def test_whoever_stops_early_leaves_no_thread_behind() -> None:
             number += 1
 
     before = threading.active_count()
-    for item in ahead(ahead(endless())):
+    for item in prefetch(prefetch(endless())):
         if item == 3:
             break
     deadline = time.monotonic() + 300
@@ -90,7 +90,7 @@ def test_whoever_stops_early_leaves_no_thread_behind() -> None:
 
 _LEFT_DRAWING = """
 import torch
-from pipeline.work.read_ahead import ahead
+from pipeline.work.read_ahead import prefetch
 
 def computed():
     picture = torch.rand(1, 16, 256, 256)
@@ -101,7 +101,7 @@ def computed():
                 layer(picture)
         yield 1
 
-left = ahead(ahead(computed()))
+left = prefetch(prefetch(computed()))
 next(left)
 """
 
