@@ -15,7 +15,7 @@ from cluster.embedded_ray import EMBEDDED_ENVIRONMENT, Start, end_embedded_ray, 
 from cluster.environment import NODE_ENVIRONMENT
 from cluster.head import AUTO, check_head, is_local_host, with_port
 from cluster.nodes.records import running_node
-from cluster.ray_init import init_ray
+from cluster.ray_private import init_ray, keep_stdout_for_results
 from nst_core.errors import EnvironmentProblem
 from nst_core.first_import import first_import
 from nst_core.wording import first_line
@@ -135,7 +135,7 @@ def _open(address: str, start: Start | None = None) -> None:
             f"no Ray at {address} ({first_line(error)}); "
             "check --address, or leave it out to work on this machine"
         ) from error
-    _silence()
+    keep_stdout_for_results()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own dumps its stack on stderr
 
@@ -184,13 +184,6 @@ def _close(address: str) -> None:
     thread = threading.Thread(target=ray.shutdown, name="leave the cluster", daemon=True)
     thread.start()
     thread.join(_SECONDS_TO_LEAVE)
-
-
-def _silence() -> None:
-    """Keep stdout for results: Ray prints there that a node has died, log_to_driver or not."""
-    import ray._private.worker as internals
-
-    internals._worker_logs_enabled = False
 
 
 def _connect(address: str) -> None:

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster.lean_node import lean_node
 from cluster.ray_folder import embedded_ray_folder
-from cluster.ray_init import init_ray
+from cluster.ray_private import init_ray, lean_node
 from cluster.ray_processes import processes_ended
 from nst_core.errors import EnvironmentProblem
+from nst_core.wording import first_line
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def _try_to_start(folder: Path, start: Start) -> None:
             return
         except Exception as error:  # Ray raises a bare Exception when a node does not come up
             ray.shutdown()
-            words = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            words = first_line(error)
     raise EnvironmentProblem(
         f"no Ray of its own on this machine in {attempts} attempts ({words}); "
         "try again when more of its memory and processors is free; stylize and upscale need no "

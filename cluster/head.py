@@ -8,6 +8,7 @@ import time
 from typing import Any, Literal
 
 from cluster.auth_token import sent_token
+from cluster.ray_private import ask_head
 from nst_core.errors import EnvironmentProblem
 
 AUTO = "auto"
@@ -132,18 +133,7 @@ def ask(address: str, service: str, method: str, **fields: Any) -> Any:
     ``service`` and ``method`` are of Ray's own protocol, such as ``NodeInfoGcsService`` and
     ``GetAllNodeInfo``. Raises grpc.RpcError. To be called after `prepare_environment`.
     """
-    import grpc
-    from ray.core.generated import gcs_service_pb2 as messages
-    from ray.core.generated import gcs_service_pb2_grpc as services
-
-    token = sent_token()
-    metadata = [("authorization", f"Bearer {token}")] if token else []
-    # A cluster's nodes are reached directly, whatever proxy the environment names.
-    options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1)]
-    with grpc.insecure_channel(address, options) as channel:
-        stub = getattr(services, f"{service}Stub")(channel)
-        request = getattr(messages, f"{method}Request")(**fields)
-        return getattr(stub, method)(request, timeout=_ANSWER_SECONDS, metadata=metadata)
+    return ask_head(address, service, method, timeout=_ANSWER_SECONDS, token=sent_token(), **fields)
 
 
 def _takes_connections(address: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 
 from cluster.head import ask
+from cluster.ray_private import actor_state
 
 Amounts = dict[str, float]
 
@@ -58,27 +59,24 @@ def look_at(address: str) -> Overview:
 
     To be called after `check_head`. Raises grpc.RpcError.
     """
-    from ray.core.generated import gcs_pb2
-
     drivers = [
         driver
         for driver in ask(address, "JobInfoGcsService", "GetAllJobInfo").job_info_list
         if not driver.is_dead and not driver.config.ray_namespace.startswith("_ray")
     ]
     actors = ask(address, "ActorInfoGcsService", "GetAllActorInfo").actor_table_data
-    states = gcs_pb2.ActorTableData.ActorState
     return Overview(
         address,
         nodes_of(address),
         [
             {
                 "class": actor.class_name,
-                "state": states.Name(actor.state),
+                "state": actor_state(actor.state),
                 "node": actor.address.ip_address,
                 "pid": actor.pid,
             }
             for actor in actors
-            if states.Name(actor.state) != _ENDED
+            if actor_state(actor.state) != _ENDED
         ],
         _jobs_at(address),
         len(drivers),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import cluster.lean_node
 from jobs.applying.small_work import MOST_BYTES, MOST_PICTURES, pool_for_pictures, pool_for_segments
 from jobs.applying.start_ahead import images_need_ray, videos_need_ray
 from jobs.benchmark.sections.start_up import first_frame_seconds, start_up
@@ -76,17 +75,6 @@ with ray_session():
     images = stylize_images(StylizeImages((photos,), folder + "/out", (style,), pool))
     print(images.done, images.workers, "torch" in sys.modules)
 """
-_WITHOUT_INSIDES = """
-import ray._private.node, ray._private.services
-del ray._private.services.get_node
-from cluster.lean_node import lean_node
-from pathlib import Path
-import threading
-spawned = threading.Event()
-usual = ray._private.node.Node
-with lean_node(Path('.'), spawned):
-    print(ray._private.node.Node is usual, spawned.is_set())
-"""
 
 
 def _python(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -126,32 +114,6 @@ def test_what_keeps_ray_from_starting_is_told_where_it_is_needed(tmp_path: Path)
     assert told == "the machine is busy: Ray did not start in 0 s, attempt 2 of 2"
     assert words in error
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_ray_with_other_insides_is_started_as_it_is() -> None:
-    result = _python(_WITHOUT_INSIDES)
-    assert result.stdout.strip() == "True True", result.stderr
-
-
-@pytest.mark.usefixtures("ray_here")
-@pytest.mark.parametrize("failures", [0, 3])
-def test_a_node_that_is_there_is_seen_at_the_first_look_that_is_answered(
-    failures: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import ray
-
-    waits: list[float] = []
-    looks = iter(range(failures + 1))
-
-    def look_up() -> str:
-        if next(looks) < failures:
-            raise RuntimeError("busy")
-        return "node"
-
-    monkeypatch.setattr("cluster.lean_node.time.sleep", waits.append)
-    head = ray.get_runtime_context().gcs_address
-    assert cluster.lean_node._awaited_node(head, look_up, []) == "node"
-    assert len(waits) == failures
 
 
 def test_the_driver_of_a_whole_job_never_imports_torch(

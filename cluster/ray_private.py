@@ -1,19 +1,72 @@
-"""An embedded Ray that starts in half the time: without the processes that serve people."""
+"""Everything that leans on Ray's private parts, for which Ray has no public setting.
+
+Where a later Ray lacks one of them, that Ray is used as it comes: slower to start, or with more
+words. Only `ask_head`, which speaks the protocol of Ray's own processes, has no other way.
+"""
 
 from __future__ import annotations
 
+import shlex
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.ray_processes import processes_ended
 
+if TYPE_CHECKING:
+    from ray.job_config import JobConfig
+
 _SECONDS_TO_REGISTER = 180.0
 _SECONDS_BETWEEN_LOOKS = 0.02
+
+
+def init_ray(**how: Any) -> None:
+    """Connect this process to Ray: `ray.init`, quietly, without a log on our streams."""
+    import ray
+
+    with _readable_command_line():
+        ray.init(job_config=_config_class()(), log_to_driver=False, logging_level="ERROR", **how)
+
+
+def keep_stdout_for_results() -> None:
+    """Stop Ray from printing there that a node has died, which ``log_to_driver=False`` does not."""
+    import ray._private.worker as internals
+
+    internals._worker_logs_enabled = False
+
+
+def ask_head(
+    address: str, service: str, method: str, *, timeout: float, token: str | None, **fields: Any
+) -> Any:
+    """Return the reply of the head at ``address`` (HOST:PORT) to a request of these ``fields``.
+
+    ``service`` and ``method`` are of Ray's own protocol, such as ``NodeInfoGcsService`` and
+    ``GetAllNodeInfo``; ``timeout`` is in seconds. Raises grpc.RpcError.
+    """
+    import grpc
+    from ray.core.generated import gcs_service_pb2 as messages
+    from ray.core.generated import gcs_service_pb2_grpc as services
+
+    metadata = [("authorization", f"Bearer {token}")] if token else []
+    # A cluster's nodes are reached directly, whatever proxy the environment names.
+    options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1)]
+    with grpc.insecure_channel(address, options) as channel:
+        stub = getattr(services, f"{service}Stub")(channel)
+        request = getattr(messages, f"{method}Request")(**fields)
+        return getattr(stub, method)(request, timeout=timeout, metadata=metadata)
+
+
+def actor_state(number: int) -> str:
+    """Return the name of an actor's state in a reply of the head, such as ``ALIVE``."""
+    from ray.core.generated import gcs_pb2
+
+    name: str = gcs_pb2.ActorTableData.ActorState.Name(number)
+    return name
 
 
 @contextmanager
@@ -91,3 +144,32 @@ def _awaited_node(head: str, look_up: Callable[[], Any], started: Sequence[Any])
                 return look_up()
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     return look_up()  # Ray knows what to say
+
+
+@cache
+def _config_class() -> type[JobConfig]:
+    from ray.job_config import JobConfig
+
+    class WithoutFolders(JobConfig):  # type: ignore[misc]
+        """Ray's own gives workers the driver's current folder as the first to import from."""
+
+        def _serialize(self) -> str:
+            self._py_driver_sys_path: list[str] = []
+            serialized: str = super()._serialize()
+            return serialized
+
+    return WithoutFolders
+
+
+@contextmanager
+def _readable_command_line() -> Iterator[None]:
+    """Let Ray, which keeps it, have a command line of UTF-8, whatever files are called."""
+    import ray._private.utils as internals
+
+    usual = getattr(internals, "get_entrypoint_name", None)
+    readable = shlex.join(sys.argv).encode("utf-8", "backslashreplace").decode()
+    internals.get_entrypoint_name = lambda: readable
+    try:
+        yield
+    finally:
+        internals.get_entrypoint_name = usual
