@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -20,6 +21,11 @@ def first_line(error: BaseException) -> str:
 def last_line(error: BaseException) -> str:
     """Return the last line of an error's message; the error's kind where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+
+
+def last_words(error: BaseException) -> str:
+    """Return the last line of an error that holds a traceback as text, without its class."""
+    return re.sub(r"^([a-z_]\w*\.)*[A-Z]\w*: ", "", last_line(error))
 
 
 def listed(names: Sequence[str]) -> str:

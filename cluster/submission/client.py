@@ -23,7 +23,7 @@ from cluster.nodes.records import read_records
 from cluster.nodes.start import DASHBOARD_PORT, LOOPBACK
 from cluster.submission.output import JOB_VARIABLE
 from nst_core.errors import EnvironmentProblem, InputError
-from nst_core.wording import quoted
+from nst_core.wording import last_line, quoted
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
@@ -331,9 +331,7 @@ def one_line_errors(url: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ConnectionError, OSError, aiohttp.ClientError) as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        words = lines[-1].strip() if lines else type(error).__name__
-        raise EnvironmentProblem(f"{url}: {words}") from error
+        raise EnvironmentProblem(f"{url}: {last_line(error)}") from error
 
 
 async def _next(chunks: AsyncIterator[str]) -> str | None:

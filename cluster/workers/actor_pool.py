@@ -8,7 +8,6 @@ poisonous unit cannot stop the rest.
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from cluster.workers.room import Resources, RoomNews
 from cluster.workers.worker_deaths import LACKED_MEMORY, lacked_memory, memory_used
 from nst_core.errors import EnvironmentProblem
+from nst_core.wording import last_words
 from pipeline.work.pool import (
     MAX_ATTEMPTS,
     SECONDS_BETWEEN_QUESTIONS,
@@ -40,7 +40,6 @@ _SHORT_UNIT_SECONDS = 1.0
 _MOST_SHORT_UNITS_AT_ONCE = 16
 """Ended units that are fetched together. Of long ones one: their results may be large."""
 _WEIGHT_OF_THE_LAST = 0.1
-_CLASS_PREFIX = re.compile(r"^[\w.]+(Error|Problem): ")
 _FAILED_TO_START = "The actor died because of an error raised in its creation task"
 _DIED = "its worker died"
 
@@ -367,5 +366,4 @@ def _words(error: Exception) -> str:
     cause = getattr(error, "cause", None)
     if isinstance(cause, Exception):
         return str(cause) or type(cause).__name__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return _CLASS_PREFIX.sub("", lines[-1]) if lines else type(error).__name__
+    return last_words(error)

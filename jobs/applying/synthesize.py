@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from jobs.specs.single import Synthesize
 from nst_core.checkpoints.checkpoint import load_generator
 from nst_core.checkpoints.library import find_for
+from nst_core.color.pixels import to_bytes
 from nst_core.engines.engine import choose_device
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.networks.texture import TextureNet
@@ -76,7 +77,7 @@ def _generate(network: TextureNet, job: Synthesize, device: torch.device) -> NDA
     network.seed_noise(job.seed)
     size = torch.zeros((1, 3, job.height, job.width), device=device)  # only its size counts
     try:
-        image = network.to(device)(size)[0]
+        image = network.to(device)(size)
     except RuntimeError as error:
         if "memory" not in str(error):
             raise
@@ -84,6 +85,5 @@ def _generate(network: TextureNet, job: Synthesize, device: torch.device) -> NDA
             f"--size {job.height}x{job.width}: more than this machine's memory holds on {device}; "
             "try a smaller one"
         ) from error
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
-    result: NDArray[np.uint8] = pixels.cpu().contiguous().numpy()
-    return result
+    pixels: NDArray[np.uint8] = to_bytes(image)[0]
+    return pixels

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nst_core.errors import InputError
-from nst_core.wording import did_you_mean
+from nst_core.wording import did_you_mean, last_line
 
 if TYPE_CHECKING:
     from jobs.benchmark.section import Section
@@ -72,8 +72,7 @@ def run_sections(
             with _cache_of_its_own(settings.folder / "cache"):
                 section: Section = getattr(import_module(modules[name]), name)(settings)
         except Exception as error:  # whatever it is: the other sections go on
-            lines = str(error).strip().splitlines() or ["no reason given"]
-            yield SectionFailure(name, f"{type(error).__name__}: {lines[-1]}")
+            yield SectionFailure(name, f"{type(error).__name__}: {last_line(error)}")
         else:
             yield section
 

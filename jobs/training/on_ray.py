@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from jobs.training.loop import training_loop
 from jobs.training.plan import TrainingPlan
 from jobs.training.states import State, settle
 from nst_core.errors import EnvironmentProblem, TrainingFailed
-from nst_core.wording import counted
+from nst_core.wording import counted, last_words
 
 if TYPE_CHECKING:
     from ray.train import Result
@@ -193,8 +192,8 @@ def _words(error: Exception) -> str:
     if any(map(_is_death, (*failures, error))):
         return f"a worker died without a word, such as for want of memory: {_LESS}"
     if isinstance(error, ControllerError):
-        return f"the workers find no place or do not start ({_last_line(error)})"
-    return _last_line(error)
+        return f"the workers find no place or do not start ({last_words(error)})"
+    return last_words(error)
 
 
 _LESS = "try a lower --batch-size, or end other work"
@@ -206,9 +205,3 @@ def _is_death(failure: Exception) -> bool:
     # Ray Train wraps it in an error that is not public.
     cause = getattr(failure, "health_check_failure", failure)
     return isinstance(cause, RayActorError | WorkerCrashedError)
-
-
-def _last_line(error: Exception) -> str:
-    """Ray wraps a worker's error in a traceback as text: its last line says what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return re.sub(r"^[\w.]+: ", "", lines[-1]) if lines else type(error).__name__

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from nst_core.color.pixels import to_bytes
 from nst_core.color.yuv import yuv_to_rgb
 from nst_core.errors import MediaError
 from nst_core.wording import counted
@@ -100,6 +100,7 @@ def _rgb_frames(video: SourceVideo, width: int, height: int) -> Iterator[NDArray
 def _to_rgb(
     frame: av.VideoFrame, stream: VideoStreamInfo, size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    rgb = yuv_to_rgb(source_planes(frame, stream, size), source_encoding(stream))[0]
-    pixels: NDArray[np.uint8] = (rgb.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    pixels: NDArray[np.uint8] = to_bytes(
+        yuv_to_rgb(source_planes(frame, stream, size), source_encoding(stream))
+    )[0]
     return pixels

@@ -4,7 +4,7 @@ import pytest
 
 from cluster import connection
 from nst_core.errors import EnvironmentProblem
-from nst_core.wording import counted, first_line, last_line
+from nst_core.wording import counted, first_line, last_line, last_words
 
 
 def test_a_line_of_an_error_is_never_empty() -> None:
@@ -31,3 +31,19 @@ def test_an_error_of_ray_without_a_word_is_told_by_its_kind(
     monkeypatch.setattr(connection, "check_head", refuse)
     with pytest.raises(EnvironmentProblem, match=r"no Ray at 10\.0\.0\.1:6379 \(AssertionError\)"):
         connection._open("10.0.0.1:6379")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "Traceback:\n  File ...\nnst_core.errors.MediaError: a.jpg: is broken\n",
+            "a.jpg: is broken",
+        ),
+        ("RayTaskError: KeyError: 'x'", "KeyError: 'x'"),
+        ("photo.jpg: cannot be read", "photo.jpg: cannot be read"),
+        ("", "ValueError"),
+    ],
+)
+def test_of_a_traceback_the_last_words_are_told_without_their_class(text: str, words: str) -> None:
+    assert last_words(ValueError(text)) == words

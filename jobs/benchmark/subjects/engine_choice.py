@@ -11,6 +11,7 @@ import torch
 from jobs.benchmark.material.generators import MeasuredGenerator
 from nst_core.engines.engine import Engine, make_engine
 from nst_core.errors import NstError
+from nst_core.wording import first_line
 
 REFERENCE = "torch cpu float32"
 """The engine that the others are compared with."""
@@ -42,8 +43,9 @@ def build_engines(generator: MeasuredGenerator) -> Engines:
         try:
             engines.built.append(build_engine(generator, name, device, precision))
         except (NstError, ValueError, ImportError) as error:
-            reason = str(error).splitlines()[0]
-            engines.left_out.append(f"{generator.name}: no {name} {device} {precision} ({reason})")
+            engines.left_out.append(
+                f"{generator.name}: no {name} {device} {precision} ({first_line(error)})"
+            )
     return engines
 
 
