@@ -80,12 +80,10 @@ def test_what_is_written_whole_is_never_half_there(
     run = RunFolder(tmp_path)
     run.write_settings({"steps": 3})
 
-    def full(path: Path, text: str) -> None:
-        with path.open("w") as file:
-            file.write(text[:4])
+    def full(path: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         run.write_settings({"steps": 4})
     assert run.read_settings() == {"steps": 3}
