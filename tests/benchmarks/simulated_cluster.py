@@ -19,13 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
 import psutil
 
 from cluster.connection import ray_session
 from jobs.applying.workers import find_checked
-from jobs.benchmark.material.repeated_film import make_second, repeat
+from jobs.benchmark.material.repeated_film import repeat
 from jobs.benchmark.rendering import section_markdown
 from jobs.benchmark.section import Cell, Section
+from jobs.demo.clip import HEIGHT, RATE, WIDTH, draw_frame
 from jobs.films.film import VideoRun
 from jobs.films.output import PlannedFilm
 from jobs.specs.applying import StylizeVideo
@@ -127,6 +129,18 @@ def simulated_cluster(
             "processes.",
         ),
     )
+
+
+def make_second(path: Path) -> None:
+    """Encode the first second of the demo's clip, without sound: one closed group of pictures."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=RATE)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.codec_context.options = {"crf": "18", "preset": "veryfast"}
+        video.codec_context.thread_count = 1
+        for number in range(RATE):
+            container.mux(video.encode(av.VideoFrame.from_image(draw_frame(number / RATE))))
+        container.mux(video.encode(None))
 
 
 def _feed(film: Path, workers: int, factory: Any) -> _Fed:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.benchmark.material.repeated_film import make_second, repeat
+from jobs.benchmark.material.repeated_film import repeat
 from jobs.demo.clip import RATE
-from tests.benchmarks.simulated_cluster import simulated_cluster
+from tests.benchmarks.simulated_cluster import make_second, simulated_cluster
 from tests.kit.media import decoded_frames
 
 

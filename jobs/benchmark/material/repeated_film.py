@@ -7,20 +7,6 @@ from typing import Any
 
 import av
 
-from jobs.demo.clip import HEIGHT, RATE, WIDTH, draw_frame
-
-
-def make_second(path: Path) -> None:
-    """Encode the first second of the demo's clip, without sound: one closed group of pictures."""
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=RATE)
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        video.codec_context.options = {"crf": "18", "preset": "veryfast"}
-        video.codec_context.thread_count = 1
-        for number in range(RATE):
-            container.mux(video.encode(av.VideoFrame.from_image(draw_frame(number / RATE))))
-        container.mux(video.encode(None))
-
 
 def repeat(clip: Path, film: Path, times: int) -> None:
     """Write ``clip``'s picture and sound ``times`` times; each stream goes on where it ended."""
