@@ -21,7 +21,9 @@ from nst_core.wording import quoted
 from pipeline.encoding.encoders import CONTAINERS
 from pipeline.films.sources import VIDEO_SUFFIXES, is_one_video
 from pipeline.pictures.report import StylizeImagesReport
-from pipeline.storage.files import LocalStorage, StoredFile, is_uri, storage_for
+from pipeline.storage.files import StoredFile, is_uri
+from pipeline.storage.local import LocalStorage
+from pipeline.storage.open import storage_for
 from pipeline.work.progress import OnProgress, ignore_progress
 
 

@@ -18,7 +18,7 @@ from jobs.cli.registry import app_for, command_of
 from nst_core.checkpoints.library import Command
 from nst_core.errors import InputError
 from nst_core.utf8_paths import is_utf8
-from pipeline.storage.files import LocalStorage
+from pipeline.storage.local import LocalStorage
 
 _NOT_FOR_JOBS = ("cluster", "jobs")
 _SECRET_IN_URI = re.compile(r"[a-zA-Z][\w+.-]*://[^/@\s]+@")

@@ -23,7 +23,7 @@ from nst_core.wording import listed
 from pipeline.assembly.verification import Verified
 from pipeline.films.report import VideoReport
 from pipeline.segments.work_folder import PIPELINE_VERSION, WorkFolder, short_name
-from pipeline.storage.files import LocalStorage
+from pipeline.storage.local import LocalStorage
 
 _log = logging.getLogger(__name__)
 

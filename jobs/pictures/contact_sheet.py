@@ -14,7 +14,8 @@ from nst_core.pictures.encoding import decode_picture
 from nst_core.pictures.reading import sheet
 from pipeline.pictures.plan import OutputFolder
 from pipeline.pictures.saving import save_picture
-from pipeline.storage.files import below, storage_for
+from pipeline.storage.files import below
+from pipeline.storage.open import storage_for
 
 _log = logging.getLogger(__name__)
 

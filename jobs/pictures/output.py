@@ -13,7 +13,8 @@ from nst_core.wording import quoted
 from pipeline.films.sources import VIDEO_SUFFIXES
 from pipeline.pictures.records import FILE_NAME as RECORD_NAME
 from pipeline.pictures.sources import is_one_file
-from pipeline.storage.files import below, storage_for
+from pipeline.storage.files import below
+from pipeline.storage.open import storage_for
 
 Keeps = Literal["report", "record", "nothing"]
 

@@ -36,7 +36,8 @@ from pipeline.pictures.task import (
     OutputTask,
 )
 from pipeline.pictures.units import ImageUnits
-from pipeline.storage.files import below, is_uri, storage_for
+from pipeline.storage.files import below, is_uri
+from pipeline.storage.open import storage_for
 from pipeline.storage.shared_files import SharedFiles, shared_files
 from pipeline.work.progress import OnProgress, Pace, Progress, ignore_progress, stage
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nst_core.errors import InputError
-from pipeline.storage.files import LocalStorage, StoredFile
+from pipeline.storage.files import StoredFile
+from pipeline.storage.local import LocalStorage
 
 VIDEO_SUFFIXES = frozenset(
     {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.pictures.sources import find_images
-from pipeline.storage.files import storage_for
+from pipeline.storage.open import storage_for
 
 
 def find_content(sources: Sequence[str]) -> tuple[str, ...]:

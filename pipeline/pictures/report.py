@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from nst_core.errors import InputError, MediaError
-from pipeline.storage.files import LocalStorage
+from pipeline.storage.local import LocalStorage
 
 MOST_WARNINGS = 1000
 """In a report; how many there were in all is counted."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nst_core.errors import MediaError
 from nst_core.pictures.encoding import Picture, encode_picture
-from pipeline.storage.files import storage_for
+from pipeline.storage.open import storage_for
 
 
 def save_picture(path: str, rgb: NDArray[np.uint8], *, quality: int) -> None:

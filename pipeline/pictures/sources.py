@@ -14,7 +14,8 @@ from pathlib import Path
 from nst_core.errors import InputError
 from nst_core.file_kinds import kind_of
 from nst_core.pictures.decoding import PICTURE_SUFFIXES
-from pipeline.storage.files import Storage, StoredFile, storage_for
+from pipeline.storage.files import Storage, StoredFile
+from pipeline.storage.open import storage_for
 
 LIST_SUFFIXES = (".txt", ".lst")
 """What ends so is a list of pictures: a path or URI a line; ``#`` begins a remark."""

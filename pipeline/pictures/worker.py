@@ -24,7 +24,7 @@ from nst_core.pictures.encoding import Picture, decode_picture, encode_picture, 
 from nst_core.strokes import StrokeChoice
 from nst_core.stylizer import Stylizer
 from pipeline.pictures.task import ImageResult, ImageSettings, ImageTask, OutputResult, OutputTask
-from pipeline.storage.files import storage_for
+from pipeline.storage.open import storage_for
 
 Answer = TypeVar("Answer")
 

@@ -18,7 +18,7 @@ from PIL import Image
 from jobs.pictures.stylize_images import stylize_images
 from nst_core.checkpoints.library import Style
 from pipeline.pictures.sources import find_images
-from pipeline.storage.files import storage_for
+from pipeline.storage.open import storage_for
 from pipeline.work.progress import Progress
 from tests.kit.buckets import put_picture
 from tests.kit.image_jobs import contents, counts, images_job, save_pictures

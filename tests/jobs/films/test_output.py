@@ -211,7 +211,7 @@ def test_a_folder_that_cannot_be_listed_is_told_and_the_others_are_done(
         return listed(folder)
 
     listed = os.scandir
-    monkeypatch.setattr("pipeline.storage.files.os.scandir", scandir)
+    monkeypatch.setattr("pipeline.storage.local.os.scandir", scandir)
     ended = _stylize("films", "-o", "out")
     assert ended.code == 1
     assert "error: films/deep: cannot be listed (Permission denied)\n" in ended.error

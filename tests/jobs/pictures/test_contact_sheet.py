@@ -15,7 +15,7 @@ from jobs.pictures.contact_sheet import write_sheet
 from jobs.specs.applying import StylizeImages
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.pictures.plan import OutputFolder
-from pipeline.storage.files import storage_for
+from pipeline.storage.open import storage_for
 
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 160, 30), (30, 30, 220), (128, 128, 128)
 GAP, CELL = 6, 200

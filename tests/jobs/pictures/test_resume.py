@@ -15,7 +15,7 @@ from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from pipeline.pictures.records import ImageRecords
-from pipeline.storage.files import LocalStorage
+from pipeline.storage.local import LocalStorage
 from pipeline.work.progress import OnProgress, Progress
 from tests.kit.image_jobs import contents, images_job, save_pictures, tree
 

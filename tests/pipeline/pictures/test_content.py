@@ -13,7 +13,7 @@ from PIL import Image
 from nst_core.errors import InputError, MediaError
 from nst_core.training.photos import PhotoCrops
 from pipeline.pictures.content import find_content, read_content
-from pipeline.storage.files import storage_for
+from pipeline.storage.open import storage_for
 from tests.kit.media import moving_picture
 
 BUCKET = "memory://photos"

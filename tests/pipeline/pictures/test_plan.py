@@ -16,7 +16,8 @@ from pipeline.pictures.output_names import OutputNames
 from pipeline.pictures.plan import ImagePlan, OutputFolder
 from pipeline.pictures.records import ImageRecord
 from pipeline.pictures.settings import FormatChoice
-from pipeline.storage.files import LocalStorage, StoredFile
+from pipeline.storage.files import StoredFile
+from pipeline.storage.local import LocalStorage
 
 SOURCE = StoredFile("/in/a.jpg", "a.jpg", 100, "version", "/in/a.jpg")
 DONE = ImageRecord("a.jpg", "/in/a.jpg", "version", "as asked", "digest", 5, "done")

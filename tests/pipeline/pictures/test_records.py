@@ -13,7 +13,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from nst_core.errors import InputError, MediaError
 from pipeline.pictures.records import FILE_NAME, ImageRecord, ImageRecords
-from pipeline.storage.files import LocalStorage, Storage, storage_for
+from pipeline.storage.files import Storage
+from pipeline.storage.local import LocalStorage
+from pipeline.storage.open import storage_for
 from pipeline.storage.remote import RemoteStorage
 
 RECORD = ImageRecord("x/a.jpg", "/in/a.jpg", "version", "identity", "digest", 5, "done")

@@ -11,7 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from nst_core.errors import EnvironmentProblem, InputError, MediaError
 from pipeline.pictures.sources import find_images
-from pipeline.storage.files import storage_for
+from pipeline.storage.open import storage_for
 
 NAMES = ("a.jpg", "x/a.JPG", "x/y/b.tif", "x/notes.md", "x/y/c.webp", "d.scan")
 PICTURES = {"a.jpg", "x/a.JPG", "x/y/b.tif", "x/y/c.webp"}

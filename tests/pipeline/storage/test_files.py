@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from nst_core.errors import MediaError
-from pipeline.storage.files import LocalStorage, StoredFile, is_uri, parts_of_pattern, storage_for
+from pipeline.storage.files import StoredFile, is_uri, parts_of_pattern
+from pipeline.storage.local import LocalStorage
+from pipeline.storage.open import storage_for
 
 STORAGE = LocalStorage()
 NAMES = ("a.jpg", "b.JPG", "x/a.jpg", "x/b c.png", "x/y/a.jpg", "x/y/[1].jpg", "z.txt")

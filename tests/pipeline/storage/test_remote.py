@@ -13,7 +13,9 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from nst_core.errors import EnvironmentProblem, InputError, MediaError
-from pipeline.storage.files import LocalStorage, Storage, below, storage_for
+from pipeline.storage.files import Storage, below
+from pipeline.storage.local import LocalStorage
+from pipeline.storage.open import storage_for
 
 NAMES = ("a.jpg", "b.JPG", "x/a.jpg", "x/b c.png", "x/y/a.jpg", "x/y/[1].jpg", "z.txt")
 HIDDEN = (".a.jpg", "x/.y.jpg", ".folder/a.jpg")
