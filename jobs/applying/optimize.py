@@ -21,7 +21,7 @@ from nst_core.objectives.loss_network import load_loss_network_weights
 from nst_core.objectives.perceptual import OneContent, PerceptualObjective
 from nst_core.pictures.reading import read_rgb, resize_shorter_side
 from nst_core.wording import quoted
-from pipeline.pictures.saving import save_picture
+from pipeline.pictures.outputs.saving import save_picture
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 
 _QUALITY = 95

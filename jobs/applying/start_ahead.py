@@ -77,10 +77,8 @@ def _can_be_written(job: StylizeVideo) -> bool:
 
 def _films(job: StylizeVideo) -> list[Path]:
     """Those whose outputs are not there, or are to be replaced."""
-    from jobs.films.output import planned_films
-
     try:
-        films = planned_films(job)
+        films = job.planned_films()
     except NstError:
         return []
     return [
@@ -93,7 +91,7 @@ def _films(job: StylizeVideo) -> list[Path]:
 def _has_several_segments(path: Path, segment_seconds: float) -> bool:
     import av
 
-    from pipeline.segments.lengths import LONGEST_ALONE
+    from pipeline.films.settings import LONGEST_ALONE
     from pipeline.source.media_file import main_video_stream, open_source
 
     try:

@@ -17,7 +17,7 @@ from nst_core.color.pixels import to_bytes
 from nst_core.engines.engine import choose_device
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.networks.texture import TextureNet
-from pipeline.pictures.saving import save_picture
+from pipeline.pictures.outputs.saving import save_picture
 
 _QUALITY = 95
 """Quality of JPEG and WebP, 1 to 100."""

@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.connection import ray_session
+from jobs.applying.stylize_images import stylize_images
+from jobs.applying.stylize_video import stylize_videos
 from jobs.applying.workers import find_checked
-from jobs.films.output import planned_films
-from jobs.films.stylize_video import StylizeVideoReport, stylize_videos
-from jobs.pictures.output import image_output
-from jobs.pictures.stylize_images import stylize_images
 from jobs.specs.applying import Upscale
 from nst_core.errors import InputError
 from nst_core.pictures.decoding import PICTURE_SUFFIXES, is_picture
 from nst_core.wording import quoted
 from pipeline.encoding.encoders import CONTAINERS
+from pipeline.films.report import StylizeVideoReport
 from pipeline.films.sources import VIDEO_SUFFIXES, is_one_video
+from pipeline.pictures.outputs.place import image_output
 from pipeline.pictures.report import StylizeImagesReport
 from pipeline.storage.files import StoredFile, is_uri
 from pipeline.storage.local import LocalStorage
@@ -68,10 +68,10 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
     videos = job.of_videos(sources.videos) if sources.videos else None
     # What -o cannot be is told before anything is begun; two videos of one name, too.
     if pictures:
-        image_output(pictures)
+        image_output(pictures.sources, pictures.output, pictures)
     if videos:
         videos = replace(videos, into_folder=videos.into_folder or not is_one)
-        planned_films(videos)
+        videos.planned_films()
     both = pictures is not None and videos is not None
     with _one_session(job) if both else nullcontext():
         return UpscaleReport(

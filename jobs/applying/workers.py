@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cluster.connection import LOCAL, ray_session
 from jobs.specs.applying import PoolSpec
@@ -18,10 +18,8 @@ from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.engines.names import torch_for_noise
 from nst_core.first_import import first_import
 from nst_core.processors import usable_processors
-from nst_core.strokes import StrokeChoice
 from nst_core.wording import counted
-from pipeline.pictures.settings import TileChoice
-from pipeline.pictures.task import ImageSettings
+from pipeline.pictures.settings import PictureSettings
 from pipeline.storage.shared_files import SharedFiles
 from pipeline.work.pool import Deadline, InProcessPool, Worker, WorkerPool
 
@@ -110,28 +108,23 @@ def find_checked(spec: StyleSpec, pool: PoolSpec | None = None) -> Style:
     return style.with_content()
 
 
-def stroke_choice(style: Style, spec: StyleSpec) -> StrokeChoice:
-    """How wide strokes are in a picture of any size."""
-    return StrokeChoice(style.strokes, float(spec.stroke or 1))
-
-
 def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> SegmentWorker:
     """Build a worker for videos, where it will live, ready for strokes as those of ``style``."""
     with first_import("torch"):
         from nst_core.kept_stylizers import KeptStylizers
         from pipeline.segments.worker import SegmentWorker
 
-    kept = KeptStylizers(lambda stroke: _stylizer(style.with_stroke(stroke), spec, threads))
+    kept = KeptStylizers(
+        lambda stroke: _stylizer(style.with_stroke(stroke), spec, threads, tile="off")
+    )
     return SegmentWorker(kept.at(style.stroke), kept.at)
 
 
 def make_image_worker(
     styles: Mapping[str, tuple[Style, StyleSpec]],
-    settings: ImageSettings,
-    *,
-    tile: TileChoice,
-    seed: int,
+    settings: PictureSettings,
     refinements: Mapping[str, Refinement],
+    *,
     remote: bool,
     files: SharedFiles | None,
     threads: int,
@@ -153,25 +146,17 @@ def make_image_worker(
             style.with_stroke(stroke),
             spec,
             threads,
-            tile=tile,
-            seed=seed,
+            tile=settings.tile,
+            seed=settings.seed,
             refinement=refinements.get(name),
         )
 
-    strokes = {name: stroke_choice(*chosen) for name, chosen in styles.items()}
+    strokes = {name: spec.strokes_of(style) for name, (style, spec) in styles.items()}
     files_at_once = max(threads, _MANY_FILES_AT_ONCE) if remote else threads
     return ImageWorker(stylizer_for, settings, strokes=strokes, threads=files_at_once)
 
 
-def _stylizer(
-    style: Style,
-    spec: StyleSpec,
-    threads: int,
-    *,
-    tile: TileChoice = "off",
-    seed: int = 0,
-    refinement: Refinement | None = None,
-) -> Stylizer:
+def _stylizer(style: Style, spec: StyleSpec, threads: int, **how: Any) -> Stylizer:
     with first_import("torch"):
         from nst_core.stylizer import Stylizer
 
@@ -185,9 +170,7 @@ def _stylizer(
         device=spec.device,
         precision=spec.precision,
         threads=threads,
-        tile=tile,
-        seed=seed,
-        refinement=refinement,
+        **how,
     )
 
 

@@ -11,7 +11,7 @@ from jobs.cli import console
 from nst_core.wording import counted
 
 if TYPE_CHECKING:
-    from jobs.films.stylize_video import StylizeVideoReport
+    from pipeline.films.report import StylizeVideoReport
     from pipeline.pictures.report import StylizeImagesReport
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import av
 from PIL import Image
 
+from jobs.applying.stylize_images import stylize_images
+from jobs.applying.stylize_video import stylize_videos
 from jobs.demo.clip import SECONDS, draw_frame, make_clip
-from jobs.films.stylize_video import stylize_videos
-from jobs.pictures.stylize_images import stylize_images
 from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.library import bundled_styles
 from nst_core.checkpoints.style_spec import StyleSpec

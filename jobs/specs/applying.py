@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
@@ -16,6 +16,9 @@ from nst_core.errors import InputError
 from nst_core.wording import counted, quoted
 from pipeline.films.settings import CodecChoice, EncoderKind, FilmSettings
 from pipeline.pictures.settings import FormatChoice, PictureSettings
+
+if TYPE_CHECKING:
+    from pipeline.films.output import PlannedFilm
 
 LossNetworkChoice = Literal["vgg16", "vgg19"]
 InitChoice = Literal["content", "noise", "generator"]
@@ -52,7 +55,7 @@ class StylizeVideo(FilmSettings):
     inputs: tuple[Path, ...]
     """Files, folders of films and globs."""
     output: Path
-    """A file for one input; else a folder: see jobs/films/output.py."""
+    """A file for one input; else a folder: see pipeline/films/output.py."""
     style: StyleSpec
     pool: PoolSpec = PoolSpec()
     into_folder: bool = False
@@ -65,6 +68,12 @@ class StylizeVideo(FilmSettings):
             raise InputError("no input: name at least one video")
         super().__post_init__()
 
+    def planned_films(self) -> list[PlannedFilm]:
+        """Return every film with its output. Raises InputError."""
+        from pipeline.films.output import planned_films  # PyAV
+
+        return planned_films(self.inputs, self.output, into_folder=self.into_folder, mark=self.mark)
+
 
 @dataclass(frozen=True)
 class StylizeImages(PictureSettings):
@@ -73,7 +82,7 @@ class StylizeImages(PictureSettings):
     sources: tuple[str, ...]
     """Files, folders (with all below them), globs and lists (.txt); paths or URIs."""
     output: str
-    """A folder, or the URI of one; for one picture its name too: see jobs/pictures/output.py."""
+    """A folder, or the URI of one; for one picture its name too: see ``image_output``."""
     styles: tuple[StyleSpec, ...]
     """They compute alike: on one device, by one engine."""
     pool: PoolSpec = PoolSpec()

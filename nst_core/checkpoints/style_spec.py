@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from nst_core.checks import check_stroke
 from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
 from nst_core.errors import InputError
+from nst_core.strokes import StrokeChoice
+
+if TYPE_CHECKING:
+    from nst_core.checkpoints.library import Style
 
 ApplyingCommand = Literal["stylize", "upscale"]
 
@@ -50,3 +54,13 @@ class StyleSpec:
                 "--strength and --keep-colors mix a picture with its source, and an upscaled one "
                 "is larger than that; leave them out"
             )
+
+    def strokes_of(self, style: Style) -> StrokeChoice:
+        """How wide the strokes of the style found are in a picture of any size."""
+        return StrokeChoice(style.strokes, float(self.stroke or 1))
+
+    def options_for(self, style: Style) -> dict[str, Any]:
+        """All that decides how the style found is applied, without the name: its file may move."""
+        options = asdict(self) | {"stroke": self.strokes_of(style).factor}
+        del options["style"]
+        return options

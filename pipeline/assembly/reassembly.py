@@ -39,7 +39,7 @@ from pipeline.metadata.spherical_marks import (
     marked,
     words_for_lost_marks,
 )
-from pipeline.segments.work_folder import FinishedSegment
+from pipeline.segments.task import KeptResult
 from pipeline.source.media_file import films_before, open_source
 from pipeline.source.source_video import SourceVideo, VideoStreamInfo
 
@@ -85,7 +85,7 @@ class CopyReport:
 
 def reassemble(
     source: SourceVideo,
-    pieces: Sequence[FinishedSegment],
+    pieces: Sequence[KeptResult],
     destination: Path,
     copies: CopyPlan,
     *,
@@ -136,7 +136,7 @@ def reassemble(
 def _add_streams(
     source: SourceVideo,
     original: InputContainer,
-    pieces: Sequence[FinishedSegment],
+    pieces: Sequence[KeptResult],
     result: OutputContainer,
     copies: CopyPlan,
     frame: OutputFrame,
@@ -228,7 +228,7 @@ def _add_video(
     result: OutputContainer,
     original: Any,
     source: SourceVideo,
-    first: FinishedSegment,
+    first: KeptResult,
     frame: OutputFrame,
 ) -> VideoStream:
     assert first.piece is not None

@@ -16,7 +16,7 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from nst_core.errors import VerificationError
-from pipeline.segments.work_folder import FinishedSegment
+from pipeline.segments.task import KeptResult
 from pipeline.source.source_video import SourceVideo
 from pipeline.source.timestamps import Ticks, decoding_times, without_long_steps
 
@@ -51,7 +51,7 @@ def plan_splice(pts_in_decoding_order: Ticks, *, last_duration: int) -> SplicePl
 
 
 def spliced(
-    source: SourceVideo, pieces: Sequence[FinishedSegment], stream: VideoStream
+    source: SourceVideo, pieces: Sequence[KeptResult], stream: VideoStream
 ) -> Iterator[Timed]:
     """Every packet for ``stream``; two passes over the pieces, one piece at a time.
 
@@ -73,7 +73,7 @@ def spliced(
 
 
 def encoded_as_gif(
-    source: SourceVideo, pieces: Sequence[FinishedSegment], stream: VideoStream
+    source: SourceVideo, pieces: Sequence[KeptResult], stream: VideoStream
 ) -> Iterator[Timed]:
     """Every packet for a GIF's ``stream``, made of pieces that hold pictures with their palettes.
 
@@ -93,7 +93,7 @@ def encoded_as_gif(
         yield seconds, packet
 
 
-def _decoding_order(source: SourceVideo, pieces: Sequence[FinishedSegment]) -> Ticks:
+def _decoding_order(source: SourceVideo, pieces: Sequence[KeptResult]) -> Ticks:
     """PTS of the source for every packet of the pieces."""
     parts: list[Ticks] = []
     headers: set[bytes | None] = set()
@@ -110,7 +110,7 @@ def _decoding_order(source: SourceVideo, pieces: Sequence[FinishedSegment]) -> T
     return np.concatenate(parts)
 
 
-def _source_pts(piece: FinishedSegment, pts_in_piece: Sequence[int | None]) -> Ticks:
+def _source_pts(piece: KeptResult, pts_in_piece: Sequence[int | None]) -> Ticks:
     """Give packets the PTS of the source by rank: a container may have rounded its own."""
     known = [pts for pts in pts_in_piece if pts is not None]
     if len(set(known)) != len(pts_in_piece) or len(known) != len(piece.pts):

@@ -1,4 +1,4 @@
-"""What became of one film."""
+"""What became of one film, and of all films of a job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nst_core.wording import counted
 from pipeline.assembly.reassembly import CopyReport
 from pipeline.assembly.verification import Verified
 from pipeline.films.damaged_places import frames_in_words
-from pipeline.segments.work_folder import FinishedSegment
+from pipeline.segments.task import KeptResult
 from pipeline.source.source_video import SourceVideo
 
 Status = Literal["done", "damaged", "failed", "skipped"]
@@ -46,8 +46,25 @@ class VideoReport:
     """Frames of ``total`` a second."""
 
 
+@dataclass(frozen=True)
+class StylizeVideoReport:
+    """What a video job came to; the fields of the command's JSON."""
+
+    engine: str
+    workers: int
+    inputs: list[VideoReport]
+
+    @property
+    def nothing_started(self) -> bool:
+        """Whether not one input got past scanning."""
+        return all(video.error and not video.segments["total"] for video in self.inputs)
+
+
 def with_outcome(
-    report: VideoReport, source: SourceVideo, pieces: list[FinishedSegment], copied: CopyReport
+    report: VideoReport,
+    source: SourceVideo,
+    pieces: list[KeptResult],
+    copied: CopyReport,
 ) -> VideoReport:
     """Return the report of a verified output: what it holds, what was damaged, what changed."""
     time_base = source.info.time_base
@@ -73,7 +90,7 @@ def with_outcome(
     )
 
 
-def _changes(report: VideoReport, pieces: list[FinishedSegment]) -> Iterator[str]:
+def _changes(report: VideoReport, pieces: list[KeptResult]) -> Iterator[str]:
     """What has come to light on the way and is not damage."""
     later = report.verified.later_by_seconds if report.verified else 0.0
     if later > 0:

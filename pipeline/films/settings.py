@@ -15,6 +15,9 @@ from nst_core.errors import InputError
 CodecChoice = Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores"]
 EncoderKind = Literal["software", "nvenc"]
 
+LONGEST_ALONE = 1.5
+"""Maximum length of a film that is one segment, as a multiple of the length asked for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FilmSettings:

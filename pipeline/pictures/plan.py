@@ -15,7 +15,7 @@ from typing import Any
 
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.wording import listed
-from pipeline.pictures.output_names import OutputNames
+from pipeline.pictures.outputs.names import OutputNames
 from pipeline.pictures.records import ImageRecord
 from pipeline.pictures.task import ImageTask, OutputTask
 from pipeline.storage.files import Storage, StoredFile, below

@@ -9,18 +9,6 @@ PICTURES_VERSION = 6
 
 
 @dataclass(frozen=True)
-class ImageSettings:
-    """What decides the pixels and files beside the styles."""
-
-    quality: int
-    """Quality of JPEG, WebP and AVIF, 1 to 100."""
-    max_side: int | None
-    """Shrink so that the longer side has at most this many pixels."""
-    max_pixels: int
-    """Refuse larger pictures before they are decoded."""
-
-
-@dataclass(frozen=True)
 class OutputTask:
     """One picture to write."""
 

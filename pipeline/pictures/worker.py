@@ -23,7 +23,8 @@ from nst_core.kept_stylizers import KeptStylizers
 from nst_core.pictures.encoding import Picture, decode_picture, encode_picture, lost_in, pixels_of
 from nst_core.strokes import StrokeChoice
 from nst_core.stylizer import Stylizer
-from pipeline.pictures.task import ImageResult, ImageSettings, ImageTask, OutputResult, OutputTask
+from pipeline.pictures.settings import PictureSettings
+from pipeline.pictures.task import ImageResult, ImageTask, OutputResult, OutputTask
 from pipeline.storage.open import storage_for
 
 Answer = TypeVar("Answer")
@@ -56,7 +57,7 @@ class ImageWorker:
     def __init__(
         self,
         stylizer_for: Callable[[str, float], Stylizer],
-        settings: ImageSettings,
+        settings: PictureSettings,
         *,
         strokes: Mapping[str, StrokeChoice] | None = None,
         threads: int = 1,

@@ -6,15 +6,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from functools import partial
 
 from pipeline.segments.order import SegmentOrder
 from pipeline.segments.packet_reader import EncodedPacket, PacketReader
 from pipeline.segments.packets import RunReaders
 from pipeline.segments.plan import Segment, with_pre_roll
-from pipeline.segments.task import StylizedSegment
-from pipeline.segments.work_folder import FinishedSegment, WorkFolder
+from pipeline.segments.task import KeptResult, SegmentResult
+from pipeline.segments.work_folder import WorkFolder
 from pipeline.source.source_video import SourceVideo
 from pipeline.work.read_ahead import prefetch
 
@@ -30,8 +29,8 @@ _BYTES_READ_AHEAD = 8 << 20
 class SegmentLedger:
     """Hands out the segments of a video and keeps what comes back, in an opened work folder.
 
-    Results are written beside the hand-out of others: ``close`` and ``pieces`` wait for them. What
-    writing raised is raised by the ``accept`` or the ``pieces`` that comes next.
+    It is for one thread at a time. Results are written beside the hand-out of others: ``close`` and
+    ``pieces`` wait for them. What writing raised is raised by the next ``accept`` or ``pieces``.
 
     A segment that comes out damaged is handed out a second time, with pre-roll where there is any,
     and the better of its two results is kept: see ``with_pre_roll``.
@@ -43,9 +42,10 @@ class SegmentLedger:
         self._source = source
         self._segments = segments
         self._folder = folder
-        self._finished: dict[int, FinishedSegment] = {}
-        self._unwritten: dict[int, _Unwritten] = {}
-        """By number, oldest first."""
+        self._results: dict[int, Future[KeptResult]] = {}
+        """By segment number: what is in the work folder, or on its way there."""
+        self._unwritten: deque[tuple[Future[KeptResult], int]] = deque()
+        """Those on their way with the bytes of their pieces, oldest first."""
         self.frames_done = 0
         """Frames in finished segments, the missing ones counted too."""
         self._again: deque[Segment] = deque()
@@ -53,10 +53,11 @@ class SegmentLedger:
         for segment in segments:
             found = folder.finished(segment)
             if found:
-                self._finished[segment.number] = found
+                self._results[segment.number] = Future()
+                self._results[segment.number].set_result(found)
                 self._count(found, segment, redone=found.redone)
-        self.reused = len(self._finished)
-        fresh = [s for s in segments if s.number not in self._finished]
+        self.reused = len(self._results)
+        fresh = [s for s in segments if s.number not in self._results]
         self._order = SegmentOrder(segments, [segment.number for segment in fresh])
         self._resources = ExitStack()
         self._writers = self._resources.enter_context(ThreadPoolExecutor(_WRITERS, "record"))
@@ -81,9 +82,8 @@ class SegmentLedger:
     @property
     def done(self) -> int:
         """How many segments are written, beside those used again; once closed, all that will be."""
-        records = {number: unwritten.record for number, unwritten in self._unwritten.items()}
-        written = {n for n, record in records.items() if record.done() and not record.exception()}
-        return len(self._finished.keys() | written) - self.reused
+        written = [each for each in self._results.values() if each.done() and not each.exception()]
+        return len(written) - self.reused
 
     def next(self, after: int | None = None) -> tuple[Segment, tuple[EncodedPacket, ...]] | None:
         """Hand out a segment that waits, with its packets; second attempts come first.
@@ -116,47 +116,42 @@ class SegmentLedger:
         depth = min(_MOST_READ_AHEAD, int(_BYTES_READ_AHEAD / max(1.0, largest)))
         yield from prefetch(packets, depth=depth) if depth else packets
 
-    def accept(self, number: int, result: StylizedSegment) -> int:
-        """Keep the result of a segment handed out; returns how many more frames are done.
+    def accept(self, number: int, result: SegmentResult[bytes] | None) -> int | None:
+        """Take back a segment handed out, with None where its worker failed.
 
-        Waits while too much of what came before is still to be written. Raises OSError when that
-        could not be.
+        Returns how many more frames are done; None where the segment has no result at all. Waits
+        while too much of what came before is still to be written. Raises OSError when that could
+        not be.
         """
         segment = self._out.pop(number)
-        first = self._recorded(number)
-        if first is None:
-            self._write(number, len(result.piece), partial(self._folder.record, result))
-            frames = self._count(result, segment, redone=False)
-        else:
-            better = partial(self._folder.record_better, first, result)
-            self._write(number, len(result.piece), better)
-            frames = 0
-        self._settle(_MOST_UNWRITTEN, _MOST_UNWRITTEN_BYTES)
+        before = self._results.get(number)
+        size = len(result.piece) if result else 0
+        if before is not None:
+            self._write(number, size, partial(self._folder.record_better, before.result(), result))
+            return 0
+        if result is None:
+            return None
+        frames = self._count(result, segment, redone=False)
+        self._write(number, size, partial(self._folder.record, result))
         return frames
 
-    def give_up(self, number: int) -> bool:
-        """Take back a segment whose worker failed; tells whether an earlier result is there."""
-        self._out.pop(number)
-        first = self._recorded(number)
-        if first is None:
-            return False
-        self._finished[number] = self._folder.record_better(first, None)
-        return True
+    def start_seconds(self, number: int) -> float:
+        """When a segment is shown first, in seconds."""
+        return float(self._segments[number].owned_pts[0] * self._source.info.time_base)
 
-    def pieces(self) -> list[FinishedSegment]:
+    def pieces(self) -> list[KeptResult]:
         """All finished segments, in the order of showing. Raises OSError: see ``accept``."""
-        self._settle(0, 0)
-        return [self._finished[segment.number] for segment in self._segments]
+        return [self._results[segment.number].result() for segment in self._segments]
 
     def close(self) -> None:
         """Wait until what was accepted is written, and close the source."""
         self._resources.close()
 
     def _count(
-        self, result: FinishedSegment | StylizedSegment, segment: Segment, *, redone: bool
+        self, result: KeptResult | SegmentResult[bytes], segment: Segment, *, redone: bool
     ) -> int:
         """Count a segment's frames as done, and have it done again where that may help."""
-        if (result.missing_pts or result.corrupt_pts or result.errors) and not redone:
+        if any(result.damage) and not redone:
             longer = with_pre_roll(self._source.packets, segment)
             if longer:
                 self._again.append(longer)
@@ -164,30 +159,16 @@ class SegmentLedger:
         self.frames_done += frames
         return frames
 
-    def _write(self, number: int, size: int, record: Callable[[], FinishedSegment]) -> None:
-        self._unwritten[number] = _Unwritten(self._writers.submit(record), size)
-
-    def _recorded(self, number: int) -> FinishedSegment | None:
-        """The segment's earlier result, if there is one; waits until it is written."""
-        if number in self._unwritten:
-            self._settle(0, 0)
-        return self._finished.get(number)
-
-    def _settle(self, most: int, most_bytes: int) -> None:
-        """Take note of what is written, and wait until no more than so much is not."""
-        size = sum(unwritten.size for unwritten in self._unwritten.values())
-        for number, oldest in list(self._unwritten.items()):
-            if len(self._unwritten) <= most and size <= most_bytes and not oldest.record.done():
+    def _write(self, number: int, size: int, record: Callable[[], KeptResult]) -> None:
+        """Write beside the caller; wait for the oldest ones while too much is unwritten."""
+        self._results[number] = self._writers.submit(record)
+        self._unwritten.append((self._results[number], size))
+        total = sum(size for _, size in self._unwritten)
+        while self._unwritten:
+            oldest, size = self._unwritten[0]
+            few = len(self._unwritten) <= _MOST_UNWRITTEN and total <= _MOST_UNWRITTEN_BYTES
+            if few and not oldest.done():
                 return
-            del self._unwritten[number]
-            size -= oldest.size
-            self._finished[number] = oldest.record.result()
-
-
-@dataclass(frozen=True)
-class _Unwritten:
-    """A result on its way to the work folder."""
-
-    record: Future[FinishedSegment]
-    size: int
-    """Bytes of its piece."""
+            self._unwritten.popleft()
+            total -= size
+            oldest.result()

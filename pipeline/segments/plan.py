@@ -16,16 +16,26 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segments.lengths import (
-    KEYFRAME_REACH,
-    LONGEST_ALONE,
-    MOST_PRE_ROLL,
-    PACKETS_AHEAD,
-    PRE_ROLL_BY_SEGMENT,
-    REST_BY_SEGMENT,
-    SHORTEST_SECONDS,
-)
+from pipeline.films.settings import LONGEST_ALONE
 from pipeline.source.packet_index import PacketIndex
+
+_KEYFRAME_REACH = 0.5
+"""A keyframe within this fraction of a segment's length attracts the cut."""
+_REST_BY_SEGMENT = 8
+"""Towards the end of a film a segment is this part of what is left, so that about as many workers
+end at nearly the same time."""
+_SHORTEST_SECONDS = 0.5
+"""Minimum length of such a segment, unless less was asked for: each costs a keyframe of the output.
+Less gains nothing more (simulated)."""
+_PRE_ROLL_BY_SEGMENT = 2
+"""Maximum pre-roll of such a segment, as a multiple of its length: all of it is decoded again.
+Simulated with a keyframe each ten seconds: half as much leaves nothing of the gain, three times as
+much loses it again in decoding, where that is a tenth of the work."""
+_MOST_PRE_ROLL = 4
+"""Maximum pre-roll of any segment, as a multiple of its length."""
+_PACKETS_AHEAD = 40
+"""Packets that a decoder may want before a frame comes out: 16 for frames shown in another order,
+and some for each of its threads. Where they are too few, the pre-roll is decoded again."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ def plan_segments(packets: PacketIndex, *, time_base: Fraction, seconds: float) 
     shown = packets.shown_pts
     if not len(shown):
         return []
-    asked, shortest = (max(1, round(Fraction(s) / time_base)) for s in (seconds, SHORTEST_SECONDS))
+    asked, shortest = (max(1, round(Fraction(s) / time_base)) for s in (seconds, _SHORTEST_SECONDS))
     cuts = _cuts(packets, shown, asked=asked, shortest=min(asked, shortest))
     bounds = [*np.searchsorted(shown, cuts).tolist(), len(shown)]
     segments = [
@@ -89,7 +99,7 @@ def with_pre_roll(packets: PacketIndex, segment: Segment) -> Segment | None:
 def _linked(segment: Segment, following: Segment, packets: int) -> Segment:
     if segment.first_packet != following.first_packet:
         return segment
-    return replace(segment, ahead=min(PACKETS_AHEAD, packets - segment.end_packet))
+    return replace(segment, ahead=min(_PACKETS_AHEAD, packets - segment.end_packet))
 
 
 def _cuts(
@@ -97,8 +107,8 @@ def _cuts(
 ) -> list[int]:
     """PTS at which segments begin: at keyframes where one is near, else at any frame.
 
-    Far behind its keyframe a segment is longer, for all before it is decoded again: so a film with
-    one keyframe is decoded a few times in all, not once for each segment.
+    Segments far from their keyframe are longer, because each decodes the pre-roll again: so a film
+    with one keyframe is decoded a few times in all, not once for each segment.
     """
     keyframes = np.sort(packets.pts[packets.is_keyframe & packets.is_shown])
     cuts = [int(shown[0])]
@@ -108,11 +118,11 @@ def _cuts(
     while True:
         before = keyframes[keyframes <= cuts[-1]]
         pre_roll = cuts[-1] - int(before[-1]) if len(before) else 0
-        part_of_rest = (end - cuts[-1]) // REST_BY_SEGMENT
-        length = min(asked, max(shortest, part_of_rest, pre_roll // PRE_ROLL_BY_SEGMENT))
-        reach = int(length * KEYFRAME_REACH)
+        part_of_rest = (end - cuts[-1]) // _REST_BY_SEGMENT
+        length = min(asked, max(shortest, part_of_rest, pre_roll // _PRE_ROLL_BY_SEGMENT))
+        reach = int(length * _KEYFRAME_REACH)
         target = cuts[-1] + length
-        at_most = max(target, cuts[-1] + pre_roll // MOST_PRE_ROLL)
+        at_most = max(target, cuts[-1] + pre_roll // _MOST_PRE_ROLL)
         if at_most + max(1, reach) > end:  # what is left would make no more than one segment
             return cuts
         near = keyframes[

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
 
 from pipeline.encoding.output_frame import OutputFrame
 from pipeline.segments.packet_reader import EncodedPacket
 from pipeline.segments.plan import Segment
 from pipeline.source.source_video import VideoStreamInfo
+
+Piece = TypeVar("Piece", bytes, Path | None)
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,12 +32,13 @@ class SegmentTask:
 
 
 @dataclass(frozen=True, repr=False)
-class StylizedSegment:
+class SegmentResult(Generic[Piece]):
     """A segment done: an encoded piece, and what came to light on the way."""
 
     number: int
-    piece: bytes
-    """A file with one closed-GOP stream; empty when no frame could be decoded."""
+    piece: Piece
+    """A file with one closed-GOP stream: its bytes from a worker, its path in the work folder.
+    Empty or None when no frame could be decoded."""
     pts: tuple[int, ...]
     """Times of the frames in the piece, ascending."""
     missing_pts: tuple[int, ...]
@@ -44,3 +49,14 @@ class StylizedSegment:
     """What the decoder complained of."""
     notes: tuple[str, ...] = ()
     """Lines for the user on what came to light and is not damage."""
+    redone: bool = False
+    """Whether it has been done a second time, with pre-roll, and this is the better result."""
+
+    @property
+    def damage(self) -> tuple[int, int, int]:
+        """Counts that compare: of two results the one with less is the better."""
+        return len(self.missing_pts), len(self.corrupt_pts), len(self.errors)
+
+
+KeptResult = SegmentResult[Path | None]
+"""A result whose piece lies in the work folder."""

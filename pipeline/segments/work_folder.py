@@ -9,14 +9,14 @@ import os
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
 from nst_core.errors import InputError
 from nst_core.files import lock, write_whole
 from pipeline.segments.plan import Segment
-from pipeline.segments.task import StylizedSegment
+from pipeline.segments.task import KeptResult, SegmentResult
 
 _log = logging.getLogger(__name__)
 
@@ -31,30 +31,8 @@ _LOCK_NAME = "lock"
 _IDENTITY_NAME = "identity.json"
 _OWN_FILE = re.compile(r"lock|\.?(identity\.json|[0-9]{5,}\.(piece|json))(\.[0-9a-f]{8})?(\.part)?")
 _LOCK_ATTEMPTS = 5
-_RECORD_FIELDS = ("number", "pts", "missing_pts", "corrupt_pts", "errors", "notes")
 _LONGEST_STEM = 60
 """Bytes kept of an output's name in names made from it: file systems take 255 in all."""
-
-
-@dataclass(frozen=True)
-class FinishedSegment:
-    """A segment whose piece lies in the work folder."""
-
-    number: int
-    piece: Path | None
-    """None when no frame of the segment could be decoded."""
-    pts: tuple[int, ...]
-    missing_pts: tuple[int, ...]
-    corrupt_pts: tuple[int, ...]
-    errors: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-    redone: bool = False
-    """Whether it has been done a second time, with pre-roll, and this is the better result."""
-
-    @property
-    def damage(self) -> tuple[int, int, int]:
-        """Counts that compare: of two results the one with less is the better."""
-        return _damage(self)
 
 
 class WorkFolder:
@@ -110,7 +88,7 @@ class WorkFolder:
         place = hashlib.sha256(str(self.path).encode(errors="surrogateescape")).hexdigest()[:8]
         return output.with_name(f".{short_name(output)}-{place}.part")
 
-    def finished(self, segment: Segment) -> FinishedSegment | None:
+    def finished(self, segment: Segment) -> KeptResult | None:
         """Find the segment's record, if record and piece are as they were written."""
         record = _read(self._record(segment.number))
         if record is None:
@@ -122,29 +100,31 @@ class WorkFolder:
             data = piece.read_bytes() if piece else b""
             if _digest(fields, data) != written["sha256"]:
                 return None
-            found = _finished(fields, piece)
+            values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+            del values["has_piece"]
+            found = SegmentResult(piece=piece, **values)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         owned = {*found.pts, *found.missing_pts}
         return found if owned == set(segment.owned_pts) else None
 
-    def record(self, result: StylizedSegment) -> FinishedSegment:
+    def record(self, result: SegmentResult[bytes]) -> KeptResult:
         """Keep a result: first its piece, then its record."""
-        return self._keep(result, redone=False)
+        piece = self._piece(result.number) if result.piece else None
+        if piece:
+            write_whole(piece, result.piece)
+        kept: KeptResult = SegmentResult(**(vars(result) | {"piece": piece}))
+        return self._write_record(kept, result.piece)
 
-    def record_better(
-        self, first: FinishedSegment, second: StylizedSegment | None
-    ) -> FinishedSegment:
+    def record_better(self, first: KeptResult, second: SegmentResult[bytes] | None) -> KeptResult:
         """Keep the better of a recorded result and that of doing the segment again.
 
         None stands for a second attempt that failed. Either way it is not done a third time.
         """
-        if second is not None and _damage(second) < first.damage:
-            return self._keep(second, redone=True)
+        if second is not None and second.damage < first.damage:
+            return self.record(replace(second, redone=True))
         data = first.piece.read_bytes() if first.piece else b""
-        fields = _fields(first, has_piece=bool(first.piece), redone=True)
-        self._write_record(fields, data)
-        return _finished(fields, first.piece)
+        return self._write_record(replace(first, redone=True), data)
 
     def remove(self) -> None:
         """Remove the folder, and the hidden parent once no other output is in work."""
@@ -190,17 +170,12 @@ class WorkFolder:
             self._lock.close()
             self._lock = None
 
-    def _keep(self, result: StylizedSegment, *, redone: bool) -> FinishedSegment:
-        piece = self._piece(result.number) if result.piece else None
-        if piece:
-            write_whole(piece, result.piece)
-        fields = _fields(result, has_piece=bool(piece), redone=redone)
-        self._write_record(fields, result.piece)
-        return _finished(fields, piece)
-
-    def _write_record(self, fields: dict[str, Any], piece: bytes) -> None:
+    def _write_record(self, result: KeptResult, piece: bytes) -> KeptResult:
+        fields = {name: value for name, value in vars(result).items() if name != "piece"}
+        fields["has_piece"] = result.piece is not None
         record = {"fields": fields, "sha256": _digest(fields, piece)}
-        write_whole(self._record(fields["number"]), json.dumps(record).encode())
+        write_whole(self._record(result.number), json.dumps(record))
+        return result
 
     def _take_lock(self) -> IO[bytes]:
         for _ in range(_LOCK_ATTEMPTS):
@@ -264,7 +239,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def describe(value: Any) -> Any:
+def identity_of(value: Any) -> Any:
     """Turn a dataclass into plain values for an identity."""
     return json.loads(json.dumps(asdict(value), default=str))
 
@@ -272,30 +247,6 @@ def describe(value: Any) -> Any:
 def short_name(output: Path) -> str:
     """The start of an output's name, for names made from it."""
     return os.fsencode(output.name)[:_LONGEST_STEM].decode(errors="ignore")
-
-
-def _damage(result: FinishedSegment | StylizedSegment) -> tuple[int, int, int]:
-    return len(result.missing_pts), len(result.corrupt_pts), len(result.errors)
-
-
-def _fields(
-    result: FinishedSegment | StylizedSegment, *, has_piece: bool, redone: bool
-) -> dict[str, Any]:
-    fields = {name: getattr(result, name) for name in _RECORD_FIELDS}
-    return {**fields, "has_piece": has_piece, "redone": redone}
-
-
-def _finished(fields: dict[str, Any], piece: Path | None) -> FinishedSegment:
-    return FinishedSegment(
-        number=fields["number"],
-        piece=piece,
-        pts=tuple(fields["pts"]),
-        missing_pts=tuple(fields["missing_pts"]),
-        corrupt_pts=tuple(fields["corrupt_pts"]),
-        errors=tuple(fields["errors"]),
-        notes=tuple(fields["notes"]),
-        redone=fields["redone"],
-    )
 
 
 def _digest(fields: dict[str, Any], piece: bytes) -> str:

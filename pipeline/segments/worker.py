@@ -18,7 +18,7 @@ from pipeline.encoding.output_frame import loses_chroma, output_encoding, source
 from pipeline.segments.decoder import DecoderOnItsWay, SegmentDecoder
 from pipeline.segments.encoder import SegmentEncoder
 from pipeline.segments.frames import frame_to_encode, loses_alpha, shows_color, source_planes
-from pipeline.segments.task import SegmentTask, StylizedSegment
+from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.work.read_ahead import prefetch
 
 
@@ -44,7 +44,7 @@ class SegmentWorker:
         """What computes, for the report."""
         return self._stylizer.engine
 
-    def process(self, task: SegmentTask) -> StylizedSegment:
+    def process(self, task: SegmentTask) -> SegmentResult[bytes]:
         """Decode, stylize and encode. Damage is reported in the result, not raised."""
         if self._at_stroke:
             self._stylizer = self._at_stroke(task.stroke)
@@ -58,7 +58,7 @@ class SegmentWorker:
                 pts.append(frame_pts)
         self._decoder = decoder.on_its_way
         delivered = set(pts)
-        return StylizedSegment(
+        return SegmentResult(
             number=task.segment.number,
             piece=encoder.finish() if pts else b"",
             pts=tuple(pts),

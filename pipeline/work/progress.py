@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,6 +91,29 @@ class Pace:
             return None
         since, before = self._marks[0]
         return (self._done - before) / (now - since)
+
+    def progress(
+        self,
+        done: int,
+        total: int,
+        unit: str,
+        *,
+        files: tuple[FileProgress, ...] = (),
+        is_all: bool = True,
+    ) -> Progress:
+        """Return the state of a job now, with what is left where ``total`` is known to be all."""
+        now = time.monotonic()
+        return Progress(
+            done,
+            total,
+            unit,
+            files=files,
+            per_second=self.per_second(now),
+            seconds_left=self.seconds_left(total - done, now) if is_all else None,
+            estimates=True,
+            time_is_summed_up=True,
+            is_all=is_all,
+        )
 
     def seconds_left(self, rest: int, now: float) -> float | None:
         """Estimate how long ``rest`` more will take; None until enough is measured."""

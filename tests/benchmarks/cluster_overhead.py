@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from cluster.connection import LOCAL, ray_session
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from tests.kit.cluster_nodes import Machine

@@ -16,12 +16,12 @@ import psutil
 from PIL import Image
 
 from cluster.connection import ray_session
+from jobs.applying.stylize_images import stylize_images
+from jobs.applying.stylize_video import stylize_videos
 from jobs.benchmark.material.repeated_film import repeat
 from jobs.benchmark.rendering import section_markdown
 from jobs.benchmark.section import Cell, Section
 from jobs.demo.clip import HEIGHT, SECONDS, WIDTH, make_clip
-from jobs.films.stylize_video import stylize_videos
-from jobs.pictures.stylize_images import stylize_images
 from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import NstError

@@ -25,8 +25,8 @@ import av
 import numpy as np
 
 from cluster.connection import ray_session
+from jobs.applying.stylize_video import stylize_videos
 from jobs.demo.clip import draw_frame
-from jobs.films.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.encoding.encoders import EncoderSettings, choose_encoder

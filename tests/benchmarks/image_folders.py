@@ -20,7 +20,7 @@ import psutil
 from PIL import Image
 
 from cluster.connection import ray_session
-from jobs.pictures.stylize_images import stylize_images
+from jobs.applying.stylize_images import stylize_images
 from jobs.specs.applying import PoolSpec, StylizeImages
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.pictures.report import StylizeImagesReport

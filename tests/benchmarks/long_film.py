@@ -24,8 +24,8 @@ import av
 import psutil
 
 from cluster.connection import ray_session
+from jobs.applying.stylize_video import stylize_videos
 from jobs.benchmark.material.repeated_film import repeat
-from jobs.films.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.work.progress import Progress

@@ -28,11 +28,11 @@ from jobs.benchmark.material.repeated_film import repeat
 from jobs.benchmark.rendering import section_markdown
 from jobs.benchmark.section import Cell, Section
 from jobs.demo.clip import HEIGHT, RATE, WIDTH, draw_frame
-from jobs.films.film import VideoRun
-from jobs.films.output import PlannedFilm
 from jobs.specs.applying import StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
-from pipeline.segments.task import StylizedSegment
+from pipeline.films.film import Film
+from pipeline.films.output import PlannedFilm
+from pipeline.segments.task import SegmentResult
 from pipeline.work.pool import Deadline, Outcome, Unit
 from tests.benchmarks.sleeping_worker import SealedSegment, SleepingWorker, SleptSegment
 
@@ -149,7 +149,7 @@ def _feed(film: Path, workers: int, factory: Any) -> _Fed:
 
     output = film.with_name(f"{workers}-out.mp4")
     job = StylizeVideo((film,), output, StyleSpec("identity"), segment_seconds=1, resume=False)
-    run = VideoRun(PlannedFilm(film, output), job, find_checked(job.style))
+    run = Film(PlannedFilm(film, output), job, find_checked(job.style), job.style)
     pool = ActorPool(
         factory,
         Resources(cpus=_CPUS_IN_ALL / workers),
@@ -175,13 +175,13 @@ def _start_all(pool: ActorPool) -> None:
         up.add(_result(outcome).worker)
 
 
-def _measure(run: VideoRun, pool: ActorPool) -> _Fed:
+def _measure(run: Film, pool: ActorPool) -> _Fed:
     process = psutil.Process()
     segments = most_bytes = 0
     cpu, wall = time.process_time(), time.monotonic()
     for outcome in pool.run(_units(run)):
         done = _result(outcome)
-        segment = StylizedSegment(done.number, done.piece, done.pts, (), (), ())
+        segment = SegmentResult(done.number, done.piece, done.pts, (), (), ())
         run.accept(Outcome(outcome.key, segment, began=outcome.began))
         segments += 1
         if segments % _SEGMENTS_BETWEEN_LOOKS == 0:
@@ -197,7 +197,7 @@ def _measure(run: VideoRun, pool: ActorPool) -> _Fed:
     )
 
 
-def _units(run: VideoRun) -> Iterator[Unit[SealedSegment]]:
+def _units(run: Film) -> Iterator[Unit[SealedSegment]]:
     while unit := run.next_unit(0):
         segment = unit.task.segment
         content = pickle.dumps(unit.task, pickle.HIGHEST_PROTOCOL)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.pictures.stylize_images import stylize_images
+from jobs.applying.stylize_images import stylize_images
 from nst_core.checkpoints.library import Style
 from pipeline.pictures.sources import find_images
 from pipeline.storage.open import storage_for

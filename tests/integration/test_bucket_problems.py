@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.pictures.stylize_images import stylize_images
+from jobs.applying.stylize_images import stylize_images
 from nst_core.errors import EnvironmentProblem, InputError
 from tests.kit.buckets import put_picture
 from tests.kit.image_jobs import counts, images_job, save_pictures

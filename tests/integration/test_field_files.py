@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from tests.kit.field_files import FIELD_FILES, FieldFile

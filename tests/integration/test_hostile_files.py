@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.films.finished_films import HIDDEN_FOLDER
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
+from pipeline.films.finished_films import HIDDEN_FOLDER
 from tests.kit.hostile_files import HOSTILE_FILES, HostileFile
 from tests.kit.sequential_decode import CopiedStream, Reading, read_sequentially
 

@@ -18,7 +18,7 @@ import av
 import numpy as np
 import pytest
 
-from jobs.films.finished_films import HIDDEN_FOLDER
+from pipeline.films.finished_films import HIDDEN_FOLDER
 from pipeline.segments.work_folder import HIDDEN_PARENT
 from tests.kit.media import moving_picture
 

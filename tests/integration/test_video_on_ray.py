@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.films.stylize_video import stylize_videos
-from jobs.pictures.stylize_images import stylize_images
+from jobs.applying.stylize_images import stylize_images
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from jobs import doctor
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError

@@ -16,7 +16,7 @@ from pipeline.encoding.encoders import choose_encoder, container_for
 from pipeline.encoding.output_frame import OutputFrame, plan_output
 from pipeline.encoding.palette import PaletteQuantizer
 from pipeline.segments.plan import plan_segments
-from pipeline.segments.work_folder import FinishedSegment
+from pipeline.segments.task import KeptResult
 from pipeline.source.source_video import SourceVideo, probe
 
 _SIDE = 32
@@ -29,14 +29,14 @@ _OPTIONS = {
 
 def make_pieces(
     source: SourceVideo, folder: Path, *, container: str = "mp4", seconds: float = 0.5
-) -> list[FinishedSegment]:
+) -> list[KeptResult]:
     """Encode each segment's frames, numbered grey squares, into a piece."""
     segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=seconds)
     pieces = []
     for segment in segments:
         path = folder / f"{segment.name}.piece"
         _encode(path, source, segment.owned_pts, *_ENCODERS.get(container, ("libx264", "yuv420p")))
-        pieces.append(FinishedSegment(segment.number, path, segment.owned_pts, (), (), ()))
+        pieces.append(KeptResult(segment.number, path, segment.owned_pts, (), (), ()))
     return pieces
 
 

@@ -90,7 +90,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 PARTS: Mapping[str, Callable[[], dict[str, float]]] = {
     "command": _command,
-    "driver": _imports("jobs.films.stylize_video"),
+    "driver": _imports("jobs.applying.stylize_video"),
     "torch": _imports("torch"),
     "worker": _imports("pipeline.segments.worker", "nst_core.engines.openvino_engine"),
     "ray": _ray,

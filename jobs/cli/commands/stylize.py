@@ -117,7 +117,7 @@ def _stylize_videos(job: StylizeVideo, styles: list[StyleSpec], json: bool) -> N
     from jobs.applying.start_ahead import ahead_of_videos
 
     with ahead_of_videos(job), console.shown_progress() as show:
-        from jobs.films.styles import stylize_in_styles
+        from jobs.applying.stylize_video import stylize_in_styles
 
         report = stylize_in_styles(job, styles, show)
     console.report(asdict(report), as_json=json)
@@ -260,7 +260,7 @@ def _stylize_images(job: StylizeImages, json: bool) -> None:
     from jobs.applying.start_ahead import ahead_of_images
 
     with ahead_of_images(job), console.shown_progress() as show:
-        from jobs.pictures.stylize_images import stylize_images
+        from jobs.applying.stylize_images import stylize_images
 
         report = stylize_images(job, show)
     console.report(asdict(report), as_json=json)

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
-from jobs.films.stylize_video import stylize_videos
-from jobs.pictures.stylize_images import stylize_images
+from jobs.applying.stylize_images import stylize_images
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.library import Style, find_style
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from nst_core.kept_stylizers import KeptStylizers
 from nst_core.stylizer import Stylizer
-from pipeline.segments.task import SegmentTask, StylizedSegment
+from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.segments.worker import SegmentWorker
 from pipeline.work.progress import Progress
 from tests.kit.command_line import app
@@ -185,7 +185,7 @@ def strokes_done(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     done: list[float] = []
     usual = SegmentWorker.process
 
-    def process(worker: SegmentWorker, task: SegmentTask) -> StylizedSegment:
+    def process(worker: SegmentWorker, task: SegmentTask) -> SegmentResult[bytes]:
         done.append(task.stroke)
         return usual(worker, task)
 

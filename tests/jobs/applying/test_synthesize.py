@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from jobs.applying.stylize_video import stylize_videos
 from jobs.applying.synthesize import synthesize
 from jobs.cli.commands.synthesize import parse_size
-from jobs.films.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from jobs.specs.single import Synthesize
 from nst_core.checkpoints.checkpoint import save_generator

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from jobs.applying.stylize_images import stylize_images
+from jobs.applying.stylize_video import stylize_videos
 from jobs.applying.upscale import sort_sources, upscale
-from jobs.films.stylize_video import stylize_videos
-from jobs.pictures.stylize_images import stylize_images
 from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo, Upscale
 from nst_core.checkpoints.checkpoint import load_generator, save_generator
 from nst_core.checkpoints.info import CheckpointInfo

@@ -12,10 +12,10 @@ import pytest
 
 from jobs.applying.small_work import MOST_BYTES, MOST_PICTURES, pool_for_pictures, pool_for_segments
 from jobs.applying.start_ahead import images_need_ray, videos_need_ray
+from jobs.applying.stylize_images import stylize_images
+from jobs.applying.stylize_video import stylize_videos
 from jobs.benchmark.sections.start_up import first_frame_seconds, start_up
 from jobs.benchmark.settings import BenchSettings
-from jobs.films.stylize_video import stylize_videos
-from jobs.pictures.stylize_images import stylize_images
 from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.library import Style, bundled_styles
 from nst_core.checkpoints.style_spec import StyleSpec
@@ -65,8 +65,8 @@ from pathlib import Path
 from cluster.connection import ray_session
 from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
-from jobs.pictures.stylize_images import stylize_images
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_images import stylize_images
+from jobs.applying.stylize_video import stylize_videos
 clip, photos, folder, style = sys.argv[1:]
 style, pool = StyleSpec(style), PoolSpec(workers=1)
 with ray_session():

@@ -10,8 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from jobs.applying.stylize_images import stylize_images
 from jobs.applying.workers import find_checked
-from jobs.pictures.stylize_images import stylize_images
 from nst_core.checkpoints.checkpoint import save_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style, find_style

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs.pictures.stylize_images import stylize_images
+from jobs.applying.stylize_images import stylize_images
 from jobs.specs.applying import StylizeImages
 from jobs.specs.training import TrainStyle
 from nst_core.checkpoints.library import Style, find_style

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from tests.kit.media import make_clip

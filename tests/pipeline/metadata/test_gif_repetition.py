@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 

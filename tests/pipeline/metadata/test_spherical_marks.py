@@ -10,7 +10,7 @@ from typing import Any
 import av
 import pytest
 
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from tests.kit.media import moving_picture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nst_core.errors import EnvironmentProblem, InputError
-from pipeline.pictures.output_names import OutputNames
+from pipeline.pictures.outputs.names import OutputNames
 from pipeline.pictures.plan import ImagePlan, OutputFolder
 from pipeline.pictures.records import ImageRecord
 from pipeline.pictures.settings import FormatChoice

@@ -14,11 +14,12 @@ from PIL import Image
 
 from nst_core.checkpoints.library import Style, find_style
 from nst_core.stylizer import Stylizer
-from pipeline.pictures.task import ImageResult, ImageSettings, ImageTask, OutputResult, OutputTask
+from pipeline.pictures.settings import PictureSettings
+from pipeline.pictures.task import ImageResult, ImageTask, OutputResult, OutputTask
 from pipeline.pictures.worker import ImageWorker
 from tests.kit.media import moving_picture
 
-SETTINGS = ImageSettings(quality=95, max_side=None, max_pixels=10_000_000)
+SETTINGS = PictureSettings(quality=95, max_side=None, max_pixels=10_000_000)
 
 
 class Negative:
@@ -41,7 +42,7 @@ class Negative:
 
 
 def _worker(
-    stylizer: object, settings: ImageSettings = SETTINGS, *, threads: int = 1
+    stylizer: object, settings: PictureSettings = SETTINGS, *, threads: int = 1
 ) -> ImageWorker:
     return ImageWorker(lambda name, stroke: cast("Stylizer", stylizer), settings, threads=threads)
 
@@ -287,13 +288,13 @@ def test_settings_reach_the_decoder_and_the_encoder(tmp_path: Path) -> None:
     source = _source(tmp_path, 0, 400, 300)
     sizes = []
     for quality in (30, 95):
-        settings = ImageSettings(quality, max_side=200, max_pixels=120_000)
+        settings = PictureSettings(quality=quality, max_side=200, max_pixels=120_000)
         (result,) = _worker(Negative(), settings).process([_task(source, tmp_path / "a.jpg")])
         assert result.outputs[0].error is None
         assert _pixels(result.outputs[0].path).shape == (150, 200, 3)
         sizes.append(result.outputs[0].size)
     assert sizes[0] < sizes[1] / 2
-    settings = ImageSettings(95, max_side=200, max_pixels=119_999)
+    settings = PictureSettings(quality=95, max_side=200, max_pixels=119_999)
     (result,) = _worker(Negative(), settings).process([_task(source, tmp_path / "b.jpg")])
     assert "--max-pixels" in str(result.outputs[0].error)
 

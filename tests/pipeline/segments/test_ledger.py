@@ -17,8 +17,8 @@ import pipeline.segments.ledger
 from pipeline.segments.ledger import SegmentLedger
 from pipeline.segments.packet_reader import EncodedPacket, PacketReader
 from pipeline.segments.plan import Segment, plan_segments
-from pipeline.segments.task import StylizedSegment
-from pipeline.segments.work_folder import FinishedSegment, WorkFolder
+from pipeline.segments.task import KeptResult, SegmentResult
+from pipeline.segments.work_folder import WorkFolder
 from pipeline.source.source_video import SourceVideo, probe
 
 
@@ -37,7 +37,7 @@ class _SlowFolder(WorkFolder):
 
     written = Event()
 
-    def record(self, result: StylizedSegment) -> FinishedSegment:
+    def record(self, result: SegmentResult[bytes]) -> KeptResult:
         self.written.wait()
         return super().record(result)
 
@@ -63,14 +63,14 @@ def ledger_in(
 class _FullFolder(WorkFolder):
     """Has no room for the second segment."""
 
-    def record(self, result: StylizedSegment) -> FinishedSegment:
+    def record(self, result: SegmentResult[bytes]) -> KeptResult:
         if result.number == 1:
             raise OSError("No space left on device")
         return super().record(result)
 
 
-def _whole(segment: Segment, piece: bytes = b"piece") -> StylizedSegment:
-    return StylizedSegment(segment.number, piece, segment.owned_pts, (), (), ())
+def _whole(segment: Segment, piece: bytes = b"piece") -> SegmentResult[bytes]:
+    return SegmentResult(segment.number, piece, segment.owned_pts, (), (), ())
 
 
 def _take_all(ledger: SegmentLedger) -> list[Segment]:
@@ -197,7 +197,7 @@ def test_a_full_disk_is_told_by_what_comes_next(
     monkeypatch.setattr(Path, "replace", full_disk)
     ledger.accept(first.number, _whole(first))
     accepted.set()
-    wait([unwritten.record for unwritten in ledger._unwritten.values()])
+    wait([written for written, _ in ledger._unwritten])
     with pytest.raises(OSError, match="No space"):
         ledger.accept(second.number, _whole(second))
     with pytest.raises(OSError, match="No space"):

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from jobs.applying.workers import make_segment_worker
-from jobs.films.film import VideoRun
-from jobs.films.output import PlannedFilm
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.library import find_style
 from nst_core.checkpoints.style_spec import StyleSpec
+from pipeline.films.film import Film
+from pipeline.films.output import PlannedFilm
 from pipeline.segments.decoder import SegmentDecoder
 from pipeline.segments.order import SegmentOrder
 from pipeline.segments.packet_reader import PacketReader
 from pipeline.segments.packets import RunReaders
 from pipeline.segments.plan import Segment, plan_segments
-from pipeline.segments.task import StylizedSegment
+from pipeline.segments.task import SegmentResult
 from pipeline.segments.worker import SegmentWorker
 from pipeline.source.source_video import probe
 from pipeline.work.pool import Outcome
@@ -57,7 +57,7 @@ def _stylized(path: Path, output: Path, workers: int, monkeypatch: pytest.Monkey
 
     spec, style = StyleSpec("identity"), find_style("identity")
     job = StylizeVideo((path,), output, spec, PoolSpec(workers=0), segment_seconds=0.5)
-    run = VideoRun(PlannedFilm(path, output), job, style)
+    run = Film(PlannedFilm(path, output), job, style, spec)
     with monkeypatch.context() as patch:
         patch.setattr(SegmentDecoder, "_feed", counted)
         run.scan()
@@ -69,11 +69,11 @@ def _stylized(path: Path, output: Path, workers: int, monkeypatch: pytest.Monkey
     return len(fed) / run.report.frames_out
 
 
-def _work(run: VideoRun, workers: list[SegmentWorker], fed: list[int]) -> None:
+def _work(run: Film, workers: list[SegmentWorker], fed: list[int]) -> None:
     """Have the workers work at once, as if a frame took one tick, and a tenth to decode."""
     turns = [(0.0, number) for number in range(len(workers))]
     last: dict[int, Any] = {}
-    done: dict[int, Outcome[StylizedSegment]] = {}
+    done: dict[int, Outcome[SegmentResult[bytes]]] = {}
     while turns:
         now, number = heapq.heappop(turns)
         if number in done:  # it asks before its result is looked at, as in a pool

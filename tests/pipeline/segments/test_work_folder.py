@@ -7,11 +7,11 @@ import pytest
 import pipeline.segments.work_folder
 from nst_core.errors import InputError
 from pipeline.segments.plan import Segment
-from pipeline.segments.task import StylizedSegment
+from pipeline.segments.task import SegmentResult
 from pipeline.segments.work_folder import HIDDEN_PARENT, PIPELINE_VERSION, WorkFolder
 
 SEGMENT = Segment(2, 0, 5, (10, 20, 30))
-RESULT = StylizedSegment(2, b"piece" * 99, (10, 30), (20,), (30,), ("invalid data",))
+RESULT = SegmentResult(2, b"piece" * 99, (10, 30), (20,), (30,), ("invalid data",))
 
 
 @pytest.fixture
@@ -98,15 +98,15 @@ def test_pieces_of_another_version_of_the_pipeline_are_dropped(
 @pytest.mark.parametrize(
     ("second", "kept"),
     [
-        (StylizedSegment(2, b"whole", (10, 20, 30), (), (), ()), b"whole"),
-        (StylizedSegment(2, b"sound", (10, 30), (20,), (), ()), b"sound"),  # fewer are corrupt
-        (StylizedSegment(2, b"worse", (10,), (20, 30), (), ()), RESULT.piece),
-        (StylizedSegment(2, b"equal", (10, 30), (20,), (10,), ("x",)), RESULT.piece),
+        (SegmentResult(2, b"whole", (10, 20, 30), (), (), ()), b"whole"),
+        (SegmentResult(2, b"sound", (10, 30), (20,), (), ()), b"sound"),  # fewer are corrupt
+        (SegmentResult(2, b"worse", (10,), (20, 30), (), ()), RESULT.piece),
+        (SegmentResult(2, b"equal", (10, 30), (20,), (10,), ("x",)), RESULT.piece),
         (None, RESULT.piece),
     ],
 )
 def test_the_better_of_two_results_is_kept_and_not_tried_again(
-    folder: WorkFolder, second: StylizedSegment | None, kept: bytes
+    folder: WorkFolder, second: SegmentResult[bytes] | None, kept: bytes
 ) -> None:
     first = folder.record(RESULT)
     assert not first.redone
@@ -156,7 +156,7 @@ def test_without_resume_everything_is_done_anew(folder: WorkFolder) -> None:
 
 
 def test_a_segment_without_any_frame_is_remembered_too(folder: WorkFolder) -> None:
-    folder.record(StylizedSegment(2, b"", (), (10, 20, 30), (), ("x",)))
+    folder.record(SegmentResult(2, b"", (), (10, 20, 30), (), ("x",)))
     finished = folder.finished(SEGMENT)
     assert finished is not None
     assert finished.piece is None

@@ -23,7 +23,7 @@ from pipeline.segments.encoder import check_encoder
 from pipeline.segments.frames import source_planes
 from pipeline.segments.packet_reader import PacketReader
 from pipeline.segments.plan import plan_segments
-from pipeline.segments.task import SegmentTask, StylizedSegment
+from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.segments.worker import SegmentWorker
 from pipeline.source.source_video import probe
 from tests.kit.media import decoded_frames, make_clip, moving_picture, psnr
@@ -91,7 +91,7 @@ def test_a_worker_that_gets_an_earlier_segment_begins_anew(tmp_path: Path) -> No
     assert [worker.process(task) for task in others[2:]] == first[2:]
 
 
-def _decoded(results: list[StylizedSegment], folder: Path) -> list[np.ndarray]:
+def _decoded(results: list[SegmentResult[bytes]], folder: Path) -> list[np.ndarray]:
     frames = []
     for result in results:
         path = folder / f"{result.number}.nut"

@@ -9,7 +9,7 @@ from typing import cast
 import av
 import pytest
 
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.source.source_video import probe

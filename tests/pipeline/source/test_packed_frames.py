@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.films.report import VideoReport

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.pictures.contact_sheet import write_sheet
 from jobs.specs.applying import StylizeImages
 from nst_core.checkpoints.style_spec import StyleSpec
+from pipeline.pictures.outputs.contact_sheet import write_sheet
 from pipeline.pictures.plan import OutputFolder
 from pipeline.storage.open import storage_for
 

@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.applying.workers import stroke_choice
-from jobs.specs.applying import StylizeVideo
 from nst_core import __version__
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError
 from nst_core.wording import listed
 from pipeline.assembly.verification import Verified
 from pipeline.films.report import VideoReport
+from pipeline.films.settings import FilmSettings
 from pipeline.segments.work_folder import PIPELINE_VERSION, WorkFolder, short_name
 from pipeline.storage.local import LocalStorage
 
@@ -72,37 +72,37 @@ class FilmRecord:
         report.reused = True
 
 
-def made_with(job: StylizeVideo, style: Style, source: list[object]) -> dict[str, Any]:
+def made_with(
+    settings: FilmSettings, style: Style, spec: StyleSpec, source: list[object]
+) -> dict[str, Any]:
     """Return all that decides an output, by what a user calls it; ``source`` is the file's state.
 
     As it was asked for: to find a film done, its source need not be read.
     """
-    how = asdict(job.style)
-    how["stroke"] = stroke_choice(style, job.style).factor
+    how = {"style": None, **spec.options_for(style)}
     fingerprint = "--model" if how.pop("command") == "upscale" else "--style"
-    how["style"] = None  # its file may be moved
-    options = ("codec", "crf", "preset", "encoder", "tonemap", "max_side")
-    settings = {**how, **{name: getattr(job, name) for name in options}}
+    names = ("codec", "crf", "preset", "encoder", "tonemap", "max_side")
+    options = {**how, **{name: getattr(settings, name) for name in names}}
     return {
         "source (its path, size or time)": source,
-        **{f"--{name.replace('_', '-')}": value for name, value in settings.items()},
+        **{f"--{name.replace('_', '-')}": value for name, value in options.items()},
         fingerprint: style.fingerprint,
         "version of the program": [__version__, PIPELINE_VERSION],
     }
 
 
-def find_record(output: Path, job: StylizeVideo, settings: dict[str, Any]) -> FilmRecord:
-    """Return the record of an output that is there, if this job would make the same.
+def find_record(output: Path, settings: FilmSettings, asked: dict[str, Any]) -> FilmRecord:
+    """Return the record of an output that is there, if what is ``asked`` would make the same.
 
     Raises InputError, with what differs, where it would not, or must not look.
     """
-    record = _read(_place(output)) if job.resume else None
+    record = _read(_place(output)) if settings.resume else None
     if record is None:
         raise InputError(f"{output} exists; {_ADVICE}")
     if not record.is_of(output):
         raise InputError(f"{output} exists and was changed since it was made; {_ADVICE}")
-    different = [name for name, value in settings.items() if record.made_with.get(name) != value]
-    if record.left_out and not job.allow_left_out:
+    different = [name for name, value in asked.items() if record.made_with.get(name) != value]
+    if record.left_out and not settings.allow_left_out:
         different.append("--allow-left-out")
     if different:
         raise InputError(
@@ -113,7 +113,7 @@ def find_record(output: Path, job: StylizeVideo, settings: dict[str, Any]) -> Fi
 
 def write_record(
     finished: Path,
-    settings: dict[str, Any],
+    asked: dict[str, Any],
     report: VideoReport,
     folder: WorkFolder,
     *,
@@ -127,7 +127,7 @@ def write_record(
     try:
         status = finished.stat()
         record = FilmRecord(
-            made_with=settings,
+            made_with=asked,
             left_out=left_out,
             report={name: asdict(report)[name] for name in _TOLD_AGAIN},
             size=status.st_size,

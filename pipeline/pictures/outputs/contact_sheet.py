@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image
 
-from jobs.specs.applying import StylizeImages
 from nst_core.errors import NstError
 from nst_core.pictures.encoding import decode_picture
 from nst_core.pictures.reading import sheet
+from pipeline.pictures.outputs.saving import save_picture
 from pipeline.pictures.plan import OutputFolder
-from pipeline.pictures.saving import save_picture
+from pipeline.pictures.settings import PictureSettings
 from pipeline.storage.files import below
 from pipeline.storage.open import storage_for
 
@@ -32,7 +32,7 @@ _QUALITY = 90
 
 
 def write_sheet(
-    sample: Iterable[tuple[str, Sequence[str]]], folder: OutputFolder, job: StylizeImages
+    sample: Iterable[tuple[str, Sequence[str]]], folder: OutputFolder, settings: PictureSettings
 ) -> None:
     """Write ``sheet.jpg`` into the output folder; pictures that cannot be read are left out.
 
@@ -45,7 +45,7 @@ def write_sheet(
         outputs = [*names[turn:], *names[:turn]][:_MOST_STYLES]
         paths = [source, *(below(folder.path, name) for name in outputs)]
         try:
-            shown.append([_small(path, job) for path in paths])
+            shown.append([_small(path, settings.max_pixels) for path in paths])
         except NstError as error:
             _log.debug("not on the sheet: %s", error)
     if not shown:
@@ -60,8 +60,8 @@ def write_sheet(
     save_picture(below(folder.path, SHEET_NAME), rgb, quality=_QUALITY)
 
 
-def _small(path: str, job: StylizeImages) -> Image.Image:
+def _small(path: str, max_pixels: int) -> Image.Image:
     content = storage_for(path).read(path)
-    picture = decode_picture(content, name=path, max_side=_LONGEST_SIDE, max_pixels=job.max_pixels)
+    picture = decode_picture(content, name=path, max_side=_LONGEST_SIDE, max_pixels=max_pixels)
     image = Image.fromarray(picture.rgb)
     return image.crop((0, 0, min(image.width, _WIDEST * image.height), image.height))

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-import jobs.films.film
+import pipeline.films.film
 from jobs.applying.start_ahead import videos_need_ray
-from jobs.films.finished_films import HIDDEN_FOLDER
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
+from pipeline.films.finished_films import HIDDEN_FOLDER
 from pipeline.segments.work_folder import HIDDEN_PARENT
 from pipeline.work.progress import Progress
 from tests.kit.command_line import Ended, nst
@@ -231,7 +231,7 @@ import os, signal, sys
 from pathlib import Path
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
-from jobs.films.stylize_video import stylize_videos
+from jobs.applying.stylize_video import stylize_videos
 from pipeline.segments.work_folder import WorkFolder
 WorkFolder.remove = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
 clip, output, work = map(Path, sys.argv[1:])
@@ -267,7 +267,7 @@ def test_a_run_killed_before_its_output_has_its_name_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.films.film, "publish", killed)
+        patch.setattr(pipeline.films.film, "publish", killed)
         with pytest.raises(KeyboardInterrupt):
             stylize_videos(_job(clip, output))
     assert list((tmp_path / HIDDEN_FOLDER).iterdir()) != []

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.specs.applying import StylizeImages
 from nst_core.errors import InputError
 from nst_core.pictures.decoding import PICTURE_SUFFIXES
 from nst_core.wording import quoted
 from pipeline.films.sources import VIDEO_SUFFIXES
 from pipeline.pictures.records import FILE_NAME as RECORD_NAME
+from pipeline.pictures.settings import PictureSettings
 from pipeline.pictures.sources import is_one_file
-from pipeline.storage.files import below
+from pipeline.storage.files import Storage, below
 from pipeline.storage.open import storage_for
 
 Keeps = Literal["report", "record", "nothing"]
@@ -32,61 +33,61 @@ class ImageOutput:
     hidden record alone, by which a run goes on; beside a single picture nothing."""
 
 
-def image_output(job: StylizeImages) -> ImageOutput:
+def image_output(
+    sources: Sequence[str], output: str, settings: PictureSettings, *, styles: int = 1
+) -> ImageOutput:
     """Tell a picture's name from a folder's, as the shell's cp would.
 
     One picture and a name that ends as pictures do are a file, unless a folder is called so, or
     the name ends with a slash. Raises InputError for a name where a folder is needed, and for a
     picture that is there.
     """
-    storage = storage_for(job.output)
-    path = storage.resolved(job.output)
+    storage = storage_for(output)
+    path = storage.resolved(output)
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - it may be a URI
-    is_name = suffix in PICTURE_SUFFIXES and not job.output.endswith("/")
-    if suffix in VIDEO_SUFFIXES and not job.output.endswith("/") and not storage.is_folder(path):
+    is_name = suffix in PICTURE_SUFFIXES and not output.endswith("/")
+    if suffix in VIDEO_SUFFIXES and not output.endswith("/") and not storage.is_folder(path):
         raise InputError(
-            f"-o {job.output}: a video's name, and pictures go into a folder; name one "
-            f"({quoted(job.output)}/ where it is to be called so)"
+            f"-o {output}: a video's name, and pictures go into a folder; name one "
+            f"({quoted(output)}/ where it is to be called so)"
         )
-    is_one = len(job.sources) == 1 and is_one_file(job.sources[0])
+    is_one = len(sources) == 1 and is_one_file(sources[0])
     if storage.is_file(path) and not (is_name and is_one):
-        raise InputError(f"-o {job.output}: a file; pictures go into a folder")
+        raise InputError(f"-o {output}: a file; pictures go into a folder")
     if not is_name or storage.is_folder(path):
-        is_users = _holds_sources(job, path) or _holds_pictures(job, path)
+        is_users = _holds_sources(storage, path, sources) or _holds_pictures(storage, path)
         return ImageOutput(path, keeps="record" if is_users else "report")
     if not is_one:
         raise InputError(
-            f"-o {job.output}: a picture's name, and there may be several pictures; name a folder "
-            f"({quoted(job.output)}/ where it is to be called so)"
+            f"-o {output}: a picture's name, and there may be several pictures; name a folder "
+            f"({quoted(output)}/ where it is to be called so)"
         )
-    if job.format != "same":
+    if settings.format != "same":
         raise InputError(
-            f"-o {job.output} and --format {job.format}: the ending says the format; leave one out"
+            f"-o {output} and --format {settings.format}: the ending says the format; leave one out"
         )
-    if storage.is_file(path) and not job.overwrite and len(job.styles) == 1:
-        if storage.real(path) == storage.real(storage_for(job.sources[0]).resolved(job.sources[0])):
-            raise InputError(f"-o {job.output}: the output would replace its own input")
-        raise InputError(f"{job.output} exists; --overwrite replaces it")
+    if storage.is_file(path) and not settings.overwrite and styles == 1:
+        if storage.real(path) == storage.real(storage_for(sources[0]).resolved(sources[0])):
+            raise InputError(f"-o {output}: the output would replace its own input")
+        raise InputError(f"{output} exists; --overwrite replaces it")
     folder, _, name = path.rpartition("/")
     return ImageOutput(folder or "/", name, keeps="nothing")
 
 
-def _holds_sources(job: StylizeImages, folder: str) -> bool:
+def _holds_sources(storage: Storage, folder: str, sources: Sequence[str]) -> bool:
     """Whether the user's own files lie there: it is the current folder, or that of a source."""
-    storage = storage_for(job.output)
     if storage.is_remote:
         return False
     real = storage.real(folder)
-    sources = (storage.real(storage.resolved(source)) for source in job.sources)
+    found = (storage.real(storage.resolved(source)) for source in sources)
     return real == os.path.realpath(".") or any(
         source == real or os.path.dirname(source) == real  # noqa: PTH120
-        for source in sources
+        for source in found
     )
 
 
-def _holds_pictures(job: StylizeImages, folder: str) -> bool:
+def _holds_pictures(storage: Storage, folder: str) -> bool:
     """Whether pictures lie there that no run of ours has put there: a dataset, say."""
-    storage = storage_for(job.output)
     if storage.is_remote or not storage.is_folder(folder):
         return False
     if storage.is_file(below(folder, RECORD_NAME)):

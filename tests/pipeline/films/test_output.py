@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jobs.films.finished_films import HIDDEN_FOLDER
+from pipeline.films.finished_films import HIDDEN_FOLDER
 from tests.kit.command_line import Ended, nst
 from tests.kit.media import make_clip
 

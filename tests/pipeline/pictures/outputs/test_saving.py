@@ -10,7 +10,7 @@ from PIL import Image
 
 from nst_core.errors import MediaError
 from nst_core.pictures.encoding import decode_picture
-from pipeline.pictures.saving import save_picture
+from pipeline.pictures.outputs.saving import save_picture
 from pipeline.storage.open import storage_for
 from tests.kit.media import moving_picture, psnr
 

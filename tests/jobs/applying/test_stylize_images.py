@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from jobs.pictures.stylize_images import stylize_images
+from jobs.applying.stylize_images import stylize_images
 from jobs.specs.applying import StylizeImages
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec

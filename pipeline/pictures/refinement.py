@@ -6,21 +6,21 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from jobs.specs.applying import StylizeImages
 from nst_core.checkpoints.library import Style
 from nst_core.errors import InputError
+from pipeline.pictures.settings import PictureSettings
 
 if TYPE_CHECKING:
     from nst_core.objectives.refinement import Refinement
 
 
-def refinements_of(job: StylizeImages, styles: Mapping[str, Style]) -> dict[str, Refinement]:
-    """Return the refinement of each style by its name, in the order of the job's; none without.
+def refinements_of(settings: PictureSettings, styles: Mapping[str, Style]) -> dict[str, Refinement]:
+    """Return the refinement of each style by its name, in the order of the settings'; none without.
 
     Raises InputError, before any work, for a painting that cannot be read, weights that are not
     those of the training, and a style that has no objective.
     """
-    if not job.refine:
+    if not settings.refine:
         return {}
     from nst_core.objectives.loss_network import load_loss_network_weights  # torch
     from nst_core.objectives.refinement import Refinement
@@ -28,19 +28,21 @@ def refinements_of(job: StylizeImages, styles: Mapping[str, Style]) -> dict[str,
     from nst_core.pictures.reading import read_rgb
 
     paintings = {}
-    for path in job.refine_styles:
+    for path in settings.refine_styles:
         if not path.exists():
             raise InputError(f"--refine-style {path}: no such file")
         paintings[path] = read_rgb(path)
     networks = {loss_network_of(style) for style in styles.values()}
-    weights = {name: load_loss_network_weights(name, job.loss_network_weights) for name in networks}
+    weights = {
+        name: load_loss_network_weights(name, settings.loss_network_weights) for name in networks
+    }
     refinements = {}
-    for (name, style), path in zip(styles.items(), job.refine_styles, strict=True):
-        refinement = Refinement(job.refine, paintings[path], weights[loss_network_of(style)])
+    for (name, style), path in zip(styles.items(), settings.refine_styles, strict=True):
+        refinement = Refinement(settings.refine, paintings[path], weights[loss_network_of(style)])
         try:
             refinement.check(style)
         except InputError as error:
-            raise InputError(f"--refine {job.refine}: {error}") from error
+            raise InputError(f"--refine {settings.refine}: {error}") from error
         refinements[name] = refinement
     return refinements
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.films.styles import stylize_in_styles
-from jobs.films.stylize_video import StylizeVideoReport
+from jobs.applying.stylize_video import StylizeVideoReport, stylize_in_styles
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.work.progress import FileProgress, OnProgress, Progress, stage
@@ -43,7 +42,7 @@ def _shown(
 ) -> Iterator[Progress]:
     shown: list[Progress] = []
     seen: list[str] = []
-    monkeypatch.setattr("jobs.films.styles.stylize_videos", _work(states, seen))
+    monkeypatch.setattr("jobs.applying.stylize_video.stylize_videos", _work(states, seen))
     stylize_in_styles(job, STYLES, shown.append)
     assert seen == ["wave", "udnie", "identity"]
     return iter(shown)
@@ -75,7 +74,7 @@ def test_a_stage_before_the_first_frame_is_told_with_its_style(
         return StylizeVideoReport("torch cpu float32", 1, [])
 
     shown: list[Progress] = []
-    monkeypatch.setattr("jobs.films.styles.stylize_videos", stylize_videos)
+    monkeypatch.setattr("jobs.applying.stylize_video.stylize_videos", stylize_videos)
     stylize_in_styles(job, STYLES[:2], shown.append)
     assert [(each.done, each.total, each.note) for each in shown] == [
         (0, 0, "style wave: starting workers"),

@@ -18,20 +18,20 @@ import av
 import numpy as np
 import pytest
 
-import jobs.films.film
-import jobs.films.stylize_video
+import jobs.applying.stylize_video
 import pipeline.assembly.reassembly
+import pipeline.films.film
 import pipeline.segments.ledger
 from cluster.workers.room import Resources
-from jobs.films.finished_films import HIDDEN_FOLDER
-from jobs.films.stylize_video import stylize_videos
-from jobs.pictures.stylize_images import stylize_images
+from jobs.applying.stylize_images import stylize_images
+from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from pipeline.assembly.reassembly import CopyReport
-from pipeline.segments.task import SegmentTask, StylizedSegment
+from pipeline.films.finished_films import HIDDEN_FOLDER
+from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.segments.work_folder import HIDDEN_PARENT, WorkFolder
 from pipeline.segments.worker import SegmentWorker
 from pipeline.source.source_video import probe
@@ -134,7 +134,7 @@ def test_sound_that_does_not_fit_is_refused_before_any_work(clip: Path, tmp_path
 def test_pieces_that_a_full_disk_refuses_are_not_counted_as_done(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(_: WorkFolder, __: StylizedSegment) -> None:
+    def refused(_: WorkFolder, __: SegmentResult[bytes]) -> None:
         time.sleep(0.2)  # the job goes on meanwhile, as if it were written
         raise OSError(28, "No space left on device")
 
@@ -209,7 +209,7 @@ def test_ctrl_c_ends_what_runs_beside_the_workers_too(
 
     output = tmp_path / "out.mp4"
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.films.film, stage, endless)
+        patch.setattr(pipeline.films.film, stage, endless)
         with pytest.raises(KeyboardInterrupt):
             stylize_videos(_job(clip, output))
     assert ended == [stage]
@@ -260,13 +260,13 @@ def test_a_damaged_segment_is_done_twice_and_not_again_by_a_later_run(
     starts: list[tuple[int, int]] = []
     process = SegmentWorker.process
 
-    def counted(worker: SegmentWorker, task: SegmentTask) -> StylizedSegment:
+    def counted(worker: SegmentWorker, task: SegmentTask) -> SegmentResult[bytes]:
         starts.append((task.segment.number, task.segment.first_packet))
         return process(worker, task)
 
     monkeypatch.setattr(SegmentWorker, "process", counted)
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.films.film, "reassemble", _fail)
+        patch.setattr(pipeline.films.film, "reassemble", _fail)
         stylize_videos(_job(source, output, segment_seconds=1))
     numbers = [number for number, _ in starts]
     (damaged,) = {number for number in numbers if numbers.count(number) > 1}
@@ -308,7 +308,7 @@ def test_a_run_stopped_just_before_its_end_only_writes(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.films.film, "reassemble", full_disk)
+        patch.setattr(pipeline.films.film, "reassemble", full_disk)
         (report,) = stylize_videos(_job(clip, output)).inputs
     assert report.status == "failed"
     assert "No space left" in str(report.error)
@@ -331,7 +331,7 @@ def test_an_output_that_fails_its_proof_is_not_kept(
                 return finished
             return dataclasses.replace(finished, piece=None)  # its piece is forgotten in the splice
 
-    monkeypatch.setattr(jobs.films.film, "WorkFolder", Forgetful)
+    monkeypatch.setattr(pipeline.films.film, "WorkFolder", Forgetful)
     (report,) = stylize_videos(_job(clip, output)).inputs
     assert report.status == "failed"
     assert "not whole" in str(report.error)
@@ -394,7 +394,7 @@ def test_a_run_that_goes_on_converts_sound_as_well(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.films.film, "publish", no_room)
+        patch.setattr(pipeline.films.film, "publish", no_room)
         (part,) = stylize_videos(_job(source, output)).inputs
     assert "No space left" in str(part.error)
     (part,) = stylize_videos(_job(source, output)).inputs
@@ -465,7 +465,7 @@ def test_inputs_are_scanned_while_the_first_are_stylized(
         if progress.done == 48:
             first_is_done.set()
 
-    monkeypatch.setattr(jobs.films.film, "probe", slow_probe)
+    monkeypatch.setattr(pipeline.films.plan, "probe", slow_probe)
     job = StylizeVideo(
         tuple(sources), tmp_path / "out", StyleSpec("identity"), HERE, segment_seconds=0.5
     )
@@ -524,7 +524,7 @@ def test_progress_ends_with_all_frames_though_the_last_scan_ends_later(
         if progress.done == 48:
             all_are_done.set()
 
-    monkeypatch.setattr(jobs.films.film, "probe", slow_probe)
+    monkeypatch.setattr(pipeline.films.plan, "probe", slow_probe)
     job = StylizeVideo(
         (clip, text), tmp_path / "out", StyleSpec("identity"), HERE, segment_seconds=0.5
     )
@@ -539,7 +539,7 @@ def test_no_worker_is_started_where_nothing_waits(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a pool was opened")
 
-    monkeypatch.setattr(jobs.films.stylize_video, "stylizing_pool", refuse)
+    monkeypatch.setattr(jobs.applying.stylize_video, "stylizing_pool", refuse)
     text = tmp_path / "text.mp4"
     text.write_text("no film")
     (tmp_path / "out").mkdir()
@@ -561,7 +561,7 @@ def test_an_input_that_trips_over_our_own_bug_does_not_stop_the_others(
             raise KeyError("a bug")
         return probe(path)
 
-    monkeypatch.setattr(jobs.films.film, "probe", buggy_probe)
+    monkeypatch.setattr(pipeline.films.plan, "probe", buggy_probe)
     job = StylizeVideo((other, clip), tmp_path / "out", StyleSpec("identity"), HERE)
     report = stylize_videos(job)
     assert [video.status for video in report.inputs] == ["failed", "done"]
@@ -578,7 +578,7 @@ def test_what_a_killed_run_left_beside_its_output_is_removed(clip: Path, tmp_pat
 
     output = tmp_path / "out.mp4"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jobs.films.film, "reassemble", kill)
+        patch.setattr(pipeline.films.film, "reassemble", kill)
         patch.setattr(Path, "unlink", lambda *_, **__: None)  # the dead do not clean up
         with pytest.raises(_Killed):
             stylize_videos(_job(clip, output))
@@ -663,7 +663,7 @@ def test_impossible_outputs_are_refused_in_one_line(
 def test_more_inputs_than_may_be_open_are_all_done(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs.films.stylize_video, "_MOST_OPEN", 2)
+    monkeypatch.setattr(jobs.applying.stylize_video, "_MOST_OPEN", 2)
     inputs = []
     for number in range(6):
         inputs.append(tmp_path / f"{number}.mp4")
@@ -685,7 +685,7 @@ def test_an_output_that_appears_meanwhile_is_not_replaced(
         output.write_text("precious")
         return pipeline.assembly.reassembly.reassemble(*arguments, **options)
 
-    monkeypatch.setattr(jobs.films.film, "reassemble", someone_else_is_faster)
+    monkeypatch.setattr(pipeline.films.film, "reassemble", someone_else_is_faster)
     (report,) = stylize_videos(_job(clip, output)).inputs
     assert "appeared meanwhile" in str(report.error)
     assert output.read_text() == "precious"
@@ -759,7 +759,7 @@ def test_sound_that_breaks_off_makes_the_source_damaged(
         report = pipeline.assembly.reassembly.reassemble(*arguments, **options)
         return dataclasses.replace(report, warnings=("its sound breaks off",), is_whole=False)
 
-    monkeypatch.setattr(jobs.films.film, "reassemble", with_lost_sound)
+    monkeypatch.setattr(pipeline.films.film, "reassemble", with_lost_sound)
     (report,) = stylize_videos(_job(clip, tmp_path / "out.mp4")).inputs
     assert report.status == "damaged"
     assert "its sound breaks off" in report.warnings
@@ -774,7 +774,7 @@ def test_a_disk_that_fills_up_while_writing_names_what_is_written(
             for _frame in range(200):
                 container.mux(stream.encode(av.VideoFrame(640, 480, "yuv420p")))
 
-    monkeypatch.setattr(jobs.films.film, "reassemble", no_room)
+    monkeypatch.setattr(pipeline.films.film, "reassemble", no_room)
     output = tmp_path / "out.mp4"
     (report,) = stylize_videos(_job(clip, output)).inputs
     assert str(report.error).startswith(f"{output}: No space left on device; ")

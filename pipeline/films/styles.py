@@ -1,4 +1,4 @@
-"""Films in several styles: one output for each film and style, named after both."""
+"""Films in several styles: one count of frames over all of them."""
 
 from __future__ import annotations
 
@@ -6,48 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from jobs.applying.workers import find_checked
-from jobs.films.output import planned_films
-from jobs.films.stylize_video import StylizeVideoReport, stylize_videos
-from jobs.specs.applying import StylizeVideo
-from nst_core.checkpoints.style_spec import StyleSpec
-from nst_core.errors import InputError
-from pipeline.work.progress import OnProgress, Progress, ignore_progress
+from pipeline.work.progress import OnProgress, Progress
 
 
-def stylize_in_styles(
-    job: StylizeVideo, styles: Sequence[StyleSpec], on_progress: OnProgress = ignore_progress
-) -> StylizeVideoReport:
-    """Stylize every film in every style, style by style; ``job.style`` is not looked at.
-
-    Raises InputError or EnvironmentProblem where the job as a whole cannot start: every style is
-    found before the first film is begun.
-    """
-    if len(styles) == 1:
-        return stylize_videos(replace(job, style=styles[0]), on_progress)
-    jobs: dict[str, StylizeVideo] = {}
-    for spec in styles:
-        name = find_checked(spec, job.pool).name
-        if name in jobs:
-            raise InputError(
-                f"--style {spec.style}: a second style called {name}; the names of the outputs "
-                "could not tell them apart, so name each once, or rename its file"
-            )
-        jobs[name] = replace(job, style=spec, mark=name)
-        planned_films(jobs[name])
-    counted = _AllStyles(list(jobs), on_progress)
-    reports = []
-    for name, each in jobs.items():
-        with counted.style(name) as show:
-            reports.append(stylize_videos(each, show))
-    return StylizeVideoReport(
-        engine=next((each.engine for each in reports if each.engine != "none"), "none"),
-        workers=max(each.workers for each in reports),
-        inputs=[one for each in reports for one in each.inputs],
-    )
-
-
-class _AllStyles:
+class AllStyles:
     """One count of frames over all styles: those that are still to come have the same films."""
 
     def __init__(self, names: Sequence[str], on_progress: OnProgress) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs.pictures.stylize_images import stylize_images
+from jobs.applying.stylize_images import stylize_images
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError

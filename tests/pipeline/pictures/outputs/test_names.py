@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nst_core.errors import InputError
-from pipeline.pictures.output_names import OutputNames
+from pipeline.pictures.outputs.names import OutputNames
 from pipeline.pictures.settings import FormatChoice
 
 STYLES = ("wave", "mosaic", "scream", "candy")

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.specs.applying import StylizeVideo
 from nst_core.errors import InputError
 from nst_core.wording import quoted
 from pipeline.encoding.encoders import CONTAINERS
-from pipeline.films.sources import FoundVideo, find_videos, is_one_video
+from pipeline.films.sources import find_videos, is_one_video
 
 
 @dataclass(frozen=True)
@@ -23,55 +22,52 @@ class PlannedFilm:
     """Why it cannot be done, where that is known."""
 
 
-def planned_films(job: StylizeVideo) -> list[PlannedFilm]:
+def planned_films(
+    inputs: Sequence[Path], output: Path, *, into_folder: bool = False, mark: str = ""
+) -> list[PlannedFilm]:
     """Return every film with its output. Raises InputError.
+
+    ``inputs`` are files, folders of films and globs; ``output`` is a file for one input, else a
+    folder, and with ``into_folder`` always one.
 
     In a folder names are kept, those below folders and globs with their folders. An ending that
     cannot be written (``.avi``, ``.ts``) becomes ``.mkv``, which holds most. With a ``mark`` it
     stands behind the name: ``film-wave.mp4``.
     """
-    found = find_videos(job.inputs, output=job.output)
-    if not _is_folder(job, found):
-        return [PlannedFilm(found[0].path, _marked(job.output, job.mark))]
+    found = find_videos(inputs, output=output)
+    if not (into_folder or output.is_dir()) and not _becomes_folder(inputs, output):
+        return [PlannedFilm(found[0].path, _marked(output, mark))]
+    if output.exists() and not output.is_dir():
+        raise InputError(f"-o {output}/: there is a file of that name; name another folder")
     films = [
-        PlannedFilm(
-            each.path, _marked(job.output / _written(each.name), job.mark), problem=each.problem
-        )
+        PlannedFilm(each.path, _marked(output / _written(each.name), mark), problem=each.problem)
         for each in found
     ]
     _check_names(films)
     return films
 
 
-def make_folders(job: StylizeVideo, films: Sequence[PlannedFilm]) -> None:
+def make_folders(films: Sequence[PlannedFilm], output: Path, *, into_folder: bool) -> None:
     """Make the folders that outputs go into, where the output is a folder. Raises InputError."""
-    if films[0].output.parent == job.output.parent and len(films) == 1 and not job.into_folder:
+    if films[0].output.parent == output.parent and len(films) == 1 and not into_folder:
         return  # beside a name nothing is made: it may be mistyped
     for folder in dict.fromkeys(each.output.parent for each in films if not each.problem):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(
-                f"-o {job.output}: {folder} cannot be made ({error.strerror})"
-            ) from error
+            raise InputError(f"-o {output}: {folder} cannot be made ({error.strerror})") from error
 
 
-def _is_folder(job: StylizeVideo, found: Sequence[FoundVideo]) -> bool:
-    """Whether the output is a folder. Raises InputError for a film's name for several."""
-    asked = job.output
-    one = len(job.inputs) == 1 and is_one_video(job.inputs[0])
-    if job.into_folder or asked.is_dir():
-        if asked.exists() and not asked.is_dir():
-            raise InputError(f"-o {asked}/: there is a file of that name; name another folder")
-        return True
-    if one:
-        return not asked.suffix and not asked.exists()
-    if asked.exists():
-        raise InputError(f"-o {asked}: a file; several inputs need a folder")
-    if asked.suffix.lower() in CONTAINERS:
+def _becomes_folder(inputs: Sequence[Path], output: Path) -> bool:
+    """Whether a folder is meant that is not there. Raises InputError for a name for several."""
+    if len(inputs) == 1 and is_one_video(inputs[0]):
+        return not output.suffix and not output.exists()
+    if output.exists():
+        raise InputError(f"-o {output}: a file; several inputs need a folder")
+    if output.suffix.lower() in CONTAINERS:
         raise InputError(
-            f"-o {asked}: a video's name, and there may be several; name a folder "
-            f"({quoted(asked)}/ where it is to be called so)"
+            f"-o {output}: a video's name, and there may be several; name a folder "
+            f"({quoted(output)}/ where it is to be called so)"
         )
     return True
 

@@ -1,0 +1,96 @@
+"""Stylizing pictures: from the specification to the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.connection import LOCAL
+from jobs.applying.small_work import MOST_PICTURES, pool_for_pictures
+from jobs.applying.workers import find_checked, make_image_worker, stylizing_pool
+from jobs.specs.applying import PoolSpec, StylizeImages
+from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.errors import InputError
+from pipeline.pictures.account import PictureAccount, Styles, stylize_pictures
+from pipeline.pictures.report import StylizeImagesReport
+from pipeline.storage.files import is_uri
+from pipeline.storage.shared_files import SharedFiles, shared_files
+from pipeline.work.pool import WorkerPool
+from pipeline.work.progress import OnProgress, ignore_progress, stage
+
+if TYPE_CHECKING:
+    from nst_core.objectives.refinement import Refinement
+
+_DEPTH = 3
+_OVERLAPPING = 2
+"""Units in work at a worker that waits for a network or a GPU: one is read or written meanwhile."""
+
+
+def stylize_images(
+    job: StylizeImages, on_progress: OnProgress = ignore_progress
+) -> StylizeImagesReport:
+    """Stylize every picture; those that fail are named in the report, and the rest goes on.
+
+    Raises InputError or EnvironmentProblem where the job as a whole cannot start.
+    """
+    styles = _find_styles(job)
+    open_pool = partial(_open_pool, job, styles, on_progress)
+    return stylize_pictures(job.sources, job.output, job, styles, open_pool, on_progress)
+
+
+def _find_styles(job: StylizeImages) -> Styles:
+    styles: dict[str, tuple[Style, StyleSpec]] = {}
+    for spec in job.styles:
+        style = find_checked(spec, job.pool)
+        if style.name in styles:
+            raise InputError(
+                f"--style {spec.style}: a second style called {style.name}; the names of the "
+                "outputs could not tell them apart, so rename its file"
+            )
+        styles[style.name] = (style, spec)
+    return styles
+
+
+@contextmanager
+def _open_pool(
+    job: StylizeImages,
+    styles: Styles,
+    on_progress: OnProgress,
+    account: PictureAccount,
+    refinements: Mapping[str, Refinement],
+) -> Iterator[WorkerPool]:
+    pool_spec = job.pool
+    outputs = job.outputs_of_each
+    if account.waiting <= MOST_PICTURES and (not job.refine or account.waiting * outputs == 1):
+        pool_spec = pool_for_pictures(job.pool, account.sizes(), styles=outputs)
+    remote = is_uri(job.output) or account.reads_uris
+    with (
+        _seen_by_all(account, job, pool_spec) as files,
+        stylizing_pool(
+            partial(make_image_worker, styles, job, refinements, remote=remote, files=files),
+            job.styles[0],
+            pool_spec,
+            depth=_DEPTH,
+            concurrency=_OVERLAPPING if remote else 1,
+            concurrency_on_gpu=_OVERLAPPING,
+            on_start=partial(on_progress, stage("starting workers", "pictures")),
+        ) as pool,
+    ):
+        yield pool
+
+
+@contextmanager
+def _seen_by_all(
+    account: PictureAccount, job: StylizeImages, pool: PoolSpec
+) -> Iterator[SharedFiles | None]:
+    """Let workers on other machines find out whether they read and write the same folders."""
+    if pool.address == LOCAL or pool.workers == 0:
+        yield None
+        return
+    folder = None if is_uri(job.output) else Path(account.folder)
+    with shared_files(folder, account.first_sources()) as files:
+        yield files

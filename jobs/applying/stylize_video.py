@@ -1,0 +1,85 @@
+"""Stylizing videos, in one style or several: from the specification to the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+
+from cluster.connection import LOCAL
+from jobs.applying.small_work import pool_for_segments
+from jobs.applying.workers import find_checked, make_segment_worker, stylizing_pool
+from jobs.specs.applying import StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.errors import InputError
+from pipeline.films.film import Film
+from pipeline.films.films import stylize_films
+from pipeline.films.output import make_folders
+from pipeline.films.report import StylizeVideoReport
+from pipeline.films.styles import AllStyles
+from pipeline.work.pool import Deadline, WorkerPool
+from pipeline.work.progress import OnProgress, ignore_progress, stage
+
+
+def stylize_videos(
+    job: StylizeVideo, on_progress: OnProgress = ignore_progress
+) -> StylizeVideoReport:
+    """Stylize every input; what fails is told in its part of the report, and the rest goes on.
+
+    Raises InputError or EnvironmentProblem where the job as a whole cannot start.
+    """
+    style = find_checked(job.style, job.pool)
+    planned = job.planned_films()
+    make_folders(planned, job.output, into_folder=job.into_folder)
+    is_here = job.pool.address == LOCAL
+    films = [Film(film, job, style, job.style, is_encoded_here=is_here) for film in planned]
+
+    def open_pool(stroke: float, segments: int) -> AbstractContextManager[WorkerPool]:
+        # Depth 1: a segment lasts long, and must not wait at a busy worker beside an idle one.
+        return stylizing_pool(
+            partial(make_segment_worker, style.with_stroke(stroke), job.style),
+            job.style,
+            pool_for_segments(job.pool, segments),
+            depth=1,
+            deadline=Deadline(
+                job.segment_deadline, "raise --segment-deadline or shorten --segment-seconds"
+            ),
+            on_start=partial(on_progress, stage("starting workers", "frames")),
+        )
+
+    return stylize_films(films, open_pool, on_progress)
+
+
+def stylize_in_styles(
+    job: StylizeVideo, styles: Sequence[StyleSpec], on_progress: OnProgress = ignore_progress
+) -> StylizeVideoReport:
+    """Stylize every film in every style, style by style, each output named after both.
+
+    ``job.style`` is not looked at.
+
+    Raises InputError or EnvironmentProblem where the job as a whole cannot start: every style is
+    found before the first film is begun.
+    """
+    if len(styles) == 1:
+        return stylize_videos(replace(job, style=styles[0]), on_progress)
+    jobs: dict[str, StylizeVideo] = {}
+    for spec in styles:
+        name = find_checked(spec, job.pool).name
+        if name in jobs:
+            raise InputError(
+                f"--style {spec.style}: a second style called {name}; the names of the outputs "
+                "could not tell them apart, so name each once, or rename its file"
+            )
+        jobs[name] = replace(job, style=spec, mark=name)
+        jobs[name].planned_films()
+    counted = AllStyles(list(jobs), on_progress)
+    reports = []
+    for name, each in jobs.items():
+        with counted.style(name) as show:
+            reports.append(stylize_videos(each, show))
+    return StylizeVideoReport(
+        engine=next((each.engine for each in reports if each.engine != "none"), "none"),
+        workers=max(each.workers for each in reports),
+        inputs=[one for each in reports for one in each.inputs],
+    )

@@ -1,1 +1,0 @@
-"""Stylizing films, from the command to the verified outputs."""

@@ -1,1 +1,0 @@
-"""Stylizing folders of pictures."""

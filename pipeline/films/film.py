@@ -1,0 +1,326 @@
+"""One film, from probing to the verified output."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.errors import InputError, MediaError, VerificationError
+from nst_core.wording import counted
+from pipeline.assembly.reassembly import reassemble
+from pipeline.assembly.verification import verify
+from pipeline.encoding.encoders import container_for
+from pipeline.films.finished_films import find_record, made_with, write_record
+from pipeline.films.output import PlannedFilm
+from pipeline.films.plan import FilmPlan, input_state, plan_film, work_folder
+from pipeline.films.report import VideoReport, with_outcome
+from pipeline.films.settings import FilmSettings
+from pipeline.segments.ledger import SegmentLedger
+from pipeline.segments.task import SegmentResult, SegmentTask
+from pipeline.segments.work_folder import WorkFolder, publish
+from pipeline.work.pool import Outcome, Unit
+
+_log = logging.getLogger(__name__)
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a scanned film is worked on with; of a long film it is large."""
+
+    plan: FilmPlan
+    ledger: SegmentLedger
+    folder: WorkFolder
+
+
+class Film:
+    """Plans an input, hands out its segments, takes them back and writes the output.
+
+    ``scan`` and ``finish`` may each run in a thread of their own; the caller's thread waits for
+    their end before it calls anything that changes the film. What it may ask meanwhile stays: only
+    ``scan`` makes what the film is worked on with, and only ``close`` lets it go.
+    Errors of this input end up in ``report``, never in an exception: others go on.
+    """
+
+    def __init__(
+        self,
+        film: PlannedFilm,
+        settings: FilmSettings,
+        style: Style,
+        spec: StyleSpec,
+        *,
+        is_encoded_here: bool = True,
+    ) -> None:
+        """``spec`` says how ``style`` is applied; ``is_encoded_here``, that workers run here."""
+        self.report = VideoReport(str(film.path), str(film.output))
+        self.frames_done = 0
+        """Frames in finished segments, the missing ones counted too."""
+        self._path = film.path
+        self._output = film.output
+        self._problem = film.problem
+        self._settings = settings
+        self._style = style
+        self._spec = spec
+        self._is_encoded_here = is_encoded_here
+        self._work: _Work | None = None
+        self._began: float | None = None
+        self._turn = 0.0
+        self._is_in_turn = False
+        self._written = False
+
+    @property
+    def name(self) -> str:
+        """The input's name without its folder."""
+        return self._path.name
+
+    @property
+    def waiting(self) -> bool:
+        """Whether segments wait or are at workers, and nothing has failed."""
+        return self._has_work and not self.complete
+
+    @property
+    def at_work(self) -> bool:
+        """Whether segments are at workers: their outcomes will come."""
+        return self._work is not None and self._work.ledger.at_work
+
+    @property
+    def complete(self) -> bool:
+        """Whether every segment is there, and nothing has failed."""
+        return self._has_work and self._open.ledger.complete
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has failed, or its output is there."""
+        return self.report.error is not None or self._written
+
+    @property
+    def frames_to_do(self) -> int:
+        """All of its frames; after an error only those that are done, for no more will be."""
+        return self.report.frames_in if self.report.error is None else self.frames_done
+
+    @property
+    def stroke(self) -> float:
+        """Size of the strokes; it has been scanned."""
+        return self._open.plan.stroke
+
+    def scan(self) -> None:
+        """Probe and plan, and look for segments finished by an earlier run."""
+        self._turn = time.monotonic()
+        with self._timed("scan"), self._errors_reported():
+            if self._problem:
+                raise InputError(self._problem)
+            both_exist = self._output.exists() and self._path.exists()
+            if both_exist and self._output.samefile(self._path):
+                raise InputError(f"{self._output}: the output would replace its own input")
+            if os.path.lexists(self._output) and not self._settings.overwrite:
+                self.report.status = "skipped"
+                self._find_it_done()
+                return
+            plan = plan_film(
+                self._path,
+                self._output,
+                self._settings,
+                self._style,
+                self._spec,
+                is_encoded_here=self._is_encoded_here,
+                warnings=self.report.warnings,
+            )
+            self._work = self._open_work(plan)
+            _log.info(
+                "%s: %s in %s, %d of them there already; %s",
+                *(self._path, counted(self.report.frames_in, "frames")),
+                *(counted(len(plan.segments), "segments"), self._work.ledger.reused),
+                plan.output.encoder.in_words,
+            )
+
+    def next_unit(self, key: int, last: tuple[int, int] | None = None) -> Unit[SegmentTask] | None:
+        """Read a segment that waits, under a key of (key, segment number); None: nothing waits.
+
+        ``last`` is the key of the last unit that its worker has had. After an error no more are
+        handed out.
+        """
+        if not self._has_work:
+            return None
+        with self._errors_reported():
+            work = self._open
+            handed_out = work.ledger.next(last[1] if last and last[0] == key else None)
+            if handed_out:
+                if key and not self._is_in_turn:  # until now the films before it were in work
+                    self._turn = time.monotonic() - self.report.seconds["scan"]
+                self._is_in_turn = True
+                segment, packets = handed_out
+                plan = work.plan
+                task = SegmentTask(
+                    segment, plan.source.info, plan.output, packets, film=key, stroke=plan.stroke
+                )
+                return Unit((key, segment.number), task)
+        return None
+
+    def accept(self, outcome: Outcome[SegmentResult[bytes]]) -> int:
+        """Keep a finished segment, or note why it failed; returns how many more frames are done."""
+        work = self._open
+        _, number = outcome.key
+        self.report.segments["retried"] += outcome.attempts > 1
+        self._began = min(self._began or outcome.began, outcome.began)
+        self.report.seconds["stylize"] = round(time.monotonic() - self._began, 3)
+        frames = 0
+        with self._errors_reported():
+            found = work.ledger.accept(number, outcome.result)
+            if found is None:
+                start = work.ledger.start_seconds(number)
+                raise InputError(
+                    f"{self._path}: segment {number:05d}, at {start:.1f} s: {outcome.error}"
+                )
+            frames = found
+            self.report.segments["done"] += frames > 0
+        self.frames_done = work.ledger.frames_done
+        return frames
+
+    def finish(self) -> None:
+        """Reassemble, verify, and let the output appear under its name."""
+        work = self._open
+        with self._errors_reported():
+            temporary = work.folder.unfinished(self._output)
+            try:
+                self._write(work, temporary)
+            finally:
+                temporary.unlink(missing_ok=True)
+            self._written = True
+        seconds = self.report.seconds
+        seconds["total"] = round(time.monotonic() - self._turn, 3)
+        if seconds["total"]:
+            self.report.frames_per_second = round(self.report.frames_out / seconds["total"], 2)
+
+    def close(self) -> None:
+        """Leave the work folder to others; what is finished stays for the next run."""
+        if self._work is None:
+            return
+        work, self._work = self._work, None
+        work.ledger.close()
+        self.report.segments["done"] = work.ledger.done  # of what was accepted, not all may be
+        if work.folder.is_open:
+            # `finish` removes it, unless it was interrupted in doing so.
+            with suppress(OSError):
+                work.folder.unfinished(self._output).unlink()
+            work.folder.close()
+
+    @property
+    def _open(self) -> _Work:
+        assert self._work is not None, "a film that is not scanned, or closed"
+        return self._work
+
+    @property
+    def _has_work(self) -> bool:
+        return self._work is not None and self.report.error is None
+
+    def _find_it_done(self) -> None:
+        """Take the output that is there for this run's, where it would be the same.
+
+        A run that was killed before it could tidy up has left its pieces: they go.
+        """
+        if not self._output.exists():
+            raise InputError(
+                f"{self._output} is a link to what is not there; --overwrite replaces it"
+            )
+        record = find_record(self._output, self._settings, self._made_with(input_state(self._path)))
+        record.tell_again(self.report)
+        self.frames_done = self.report.frames_in
+        self._written = True
+        self.report.seconds["total"] = round(time.monotonic() - self._turn, 3)
+        WorkFolder(Path(record.work_folder), {}).remove_leftover(record.pieces, self._output)
+
+    def _open_work(self, plan: FilmPlan) -> _Work:
+        """Open the work folder and see what is in it."""
+        report, settings = self.report, self._settings
+        folder = WorkFolder(work_folder(self._output, settings), plan.identity)
+        folder.open(resume=settings.resume)
+        try:
+            folder.unfinished(self._output).unlink(missing_ok=True)
+            ledger = SegmentLedger(plan.source, plan.segments, folder)
+        except BaseException:
+            folder.close()
+            raise
+        report.frames_in = sum(len(segment.owned_pts) for segment in plan.segments)
+        report.segments |= {"total": len(plan.segments), "reused": ledger.reused}
+        report.warnings += [*plan.source.warnings, *plan.copies.warnings]
+        self.frames_done = ledger.frames_done
+        return _Work(plan, ledger, folder)
+
+    def _write(self, work: _Work, temporary: Path) -> None:
+        work.ledger.close()
+        plan, pieces = work.plan, work.ledger.pieces()
+        with self._timed("mux"):
+            copied = reassemble(
+                plan.source,
+                pieces,
+                temporary,
+                plan.copies,
+                container=container_for(self._output),
+                frame=plan.output,
+            )
+        with self._timed("verify"):
+            pts = [pts for piece in pieces for pts in piece.pts]
+            self.report.verified = verify(
+                plan.source, pts, plan.copies, temporary, refused=copied.refused
+            )
+        if not self.report.verified.everything:
+            raise VerificationError(
+                f"{self._path}: the output, read again, is not whole ({self.report.verified}); "
+                "it was not kept, the finished segments are"
+            )
+        if input_state(self._path) != plan.input_state:
+            raise MediaError(f"{self._path}: the file changed while it was read; run again")
+        told = with_outcome(self.report, plan.source, pieces, copied)
+        left_out = self._settings.allow_left_out and plan.copies.leaves_out
+        made = self._made_with(plan.input_state)
+        write_record(temporary, made, told, work.folder, left_out=left_out)
+        publish(temporary, self._output, overwrite=self._settings.overwrite)
+        self.report = told
+        work.folder.remove()
+
+    def _made_with(self, state: list[object]) -> dict[str, object]:
+        return made_with(self._settings, self._style, self._spec, state)
+
+    @contextmanager
+    def _errors_reported(self) -> Iterator[None]:
+        try:
+            yield
+        except (InputError, VerificationError) as error:
+            self._fail(str(error))
+        except (av.FFmpegError, OSError) as error:
+            is_ours = not isinstance(error, av.FFmpegError) or error.errno in _NO_ROOM
+            self._fail(_words(error, self._output if is_ours else self._path, advise=is_ours))
+        except Exception as error:  # of our own making: the other inputs go on all the same
+            _log.debug("%s failed", self._path, exc_info=True)
+            self._fail(f"{self._path}: {type(error).__name__}: {error}")
+
+    def _fail(self, words: str) -> None:
+        """The first error is the one that matters: later ones follow from it."""
+        self.report.error = self.report.error or words
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.report.seconds[name] = round(time.monotonic() - start, 3)
+
+
+def _words(error: av.FFmpegError | OSError, path: Path, *, advise: bool) -> str:
+    """Say what failed with a file; ``advise`` where it is one that is written."""
+    if not isinstance(error, av.FFmpegError) and error.filename:
+        path = Path(error.filename)
+    advice = "; what is finished is kept: make room or give leave, and run again"
+    return f"{path}: {error.strerror or error}{advice if advise else ''}"

@@ -1,0 +1,127 @@
+"""What scanning a film comes to: its segments, its output, and how all else gets across."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from nst_core import __version__
+from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.errors import InputError, MediaError
+from pipeline.assembly.copied_streams import plan_copies
+from pipeline.assembly.passages import CopyPlan
+from pipeline.encoding.encoders import EncoderSettings, choose_encoder, container_for
+from pipeline.encoding.output_frame import OutputFrame, differences, plan_output
+from pipeline.films.settings import FilmSettings
+from pipeline.segments.encoder import check_encoder
+from pipeline.segments.plan import Segment, plan_segments
+from pipeline.segments.work_folder import HIDDEN_PARENT, identity_of, short_name
+from pipeline.source.source_video import SourceVideo, probe
+
+
+@dataclass(frozen=True)
+class FilmPlan:
+    """What is to be done with a film."""
+
+    source: SourceVideo
+    output: OutputFrame
+    copies: CopyPlan
+    segments: list[Segment]
+    stroke: float
+    """Size of the strokes, by that of the frames."""
+    input_state: list[object]
+    """State of the file when it was read; it must not change until the end."""
+    identity: dict[str, object]
+    """All that decides the segments' content: pieces of another identity are of no use."""
+
+
+def plan_film(
+    path: Path,
+    output: Path,
+    settings: FilmSettings,
+    style: Style,
+    spec: StyleSpec,
+    *,
+    is_encoded_here: bool,
+    warnings: list[str],
+) -> FilmPlan:
+    """Probe a film and plan its output. Raises InputError and MediaError.
+
+    What the output will not have is added to ``warnings``, also where planning fails later.
+    """
+    container_for(output)  # before anything is read
+    if not output.parent.is_dir():
+        raise InputError(f"{output.parent}: no such folder to write into")
+    state = input_state(path)
+    source = probe(path)
+    encoder = _choose_encoder(source, output, settings, style, spec)
+    frame = plan_output(
+        source.info,
+        encoder,
+        max_side=settings.max_side,
+        scale=style.scale,
+        tone_map=settings.tonemap,
+    )
+    if settings.encoder == "software" or is_encoded_here:
+        check_encoder(source.info, frame)  # elsewhere, only the workers can tell
+    warnings += differences(source.info, frame)
+    width, height = frame.taken_size
+    choice = spec.strokes_of(style)
+    stroke, limit = choice.of(height, width), choice.limit(height, width)
+    warnings += [limit] if limit else []
+    segments = plan_segments(
+        source.packets, time_base=source.info.time_base, seconds=settings.segment_seconds
+    )
+    if not segments:
+        raise MediaError(f"{path}: no frame in it is meant to be shown")
+    copies = plan_copies(source, output, allow_left_out=settings.allow_left_out)
+    how = identity_of(spec)
+    del how["stroke"]  # what it came to is in the fingerprint
+    if how["noise"] is None:  # as before there was any
+        del how["noise"]
+    identity = {
+        "input": state,
+        "style": [style.with_stroke(stroke).fingerprint, how],
+        "segment_seconds": settings.segment_seconds,
+        "output": identity_of(frame),
+        "encoder": identity_of(encoder),
+        "version": [__version__, av.__version__],
+    }
+    return FilmPlan(source, frame, copies, segments, stroke, state, identity)
+
+
+def _choose_encoder(
+    source: SourceVideo, output: Path, settings: FilmSettings, style: Style, spec: StyleSpec
+) -> EncoderSettings:
+    return choose_encoder(
+        output,
+        source.info,
+        codec=settings.codec,
+        crf=settings.crf,
+        preset=settings.preset,
+        tone_map=settings.tonemap,
+        kind=settings.encoder,
+        stylized=style.path is not None and style.scale == spec.strength == 1,
+    )
+
+
+def input_state(path: Path) -> list[object]:
+    """Return what tells whether a file has changed."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []  # probing will say why, in better words
+    return [str(path.absolute()), status.st_size, status.st_mtime_ns]
+
+
+def work_folder(output: Path, settings: FilmSettings) -> Path:
+    """Return where the finished segments of an output wait."""
+    base = settings.work_dir or output.parent / HIDDEN_PARENT
+    # The hash tells outputs of one name apart when several runs share a --work-dir.
+    place = hashlib.sha256(os.fsencode(output.absolute())).hexdigest()[:8]
+    return base / f"{short_name(output)}-{place}.work"
