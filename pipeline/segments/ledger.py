@@ -9,8 +9,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 
 from pipeline.segments.order import SegmentOrder
-from pipeline.segments.packet_reader import EncodedPacket, PacketReader
-from pipeline.segments.packets import RunReaders
+from pipeline.segments.packet_reader import EncodedPacket, PacketReader, RunReaders
 from pipeline.segments.plan import Segment, with_pre_roll
 from pipeline.segments.task import KeptResult, SegmentResult
 from pipeline.segments.work_folder import WorkFolder

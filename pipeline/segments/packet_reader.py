@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -18,6 +18,10 @@ from pipeline.source.source_video import SourceVideo, VideoStreamInfo
 SideData = Literal["matroska_block_additional", "new_extradata", "palette"]
 """The alpha of VP8 and VP9; parameter sets that replace the stream's; colours of indexed pixels."""
 _IN_FORCE_UNTIL_THE_NEXT: tuple[SideData, ...] = ("new_extradata", "palette")
+_MOST_KEPT_BYTES = 32 << 20
+"""A reader keeps a segment, with its way from the keyframe, for the next one: what is larger is
+read again."""
+_MOST_READERS = 32
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,6 +130,46 @@ class PacketReader:
         news = {kind: data for kind, data in found.items() if kind in _IN_FORCE_UNTIL_THE_NEXT}
         self._in_force.update(news)
         return tuple(found.items())
+
+
+class RunReaders:
+    """Reads segments that go out run by run: a reader for each run, forward in the file."""
+
+    def __init__(self, source: SourceVideo) -> None:
+        self._source = source
+        self._readers: dict[int, PacketReader] = {}
+        """By the last segment that each has read, oldest first."""
+
+    def close(self) -> None:
+        """Close the file, for all of them."""
+        for reader in self._readers.values():
+            reader.close()
+        self._readers.clear()
+
+    def read(self, segment: Segment, expected: Container[int]) -> tuple[EncodedPacket, ...]:
+        """All packets of the segment, and those ahead. Raises MediaError: see PacketReader.
+
+        ``expected`` are those that will go on where a reader is: it is left to them.
+        """
+        before = [
+            number
+            for number in self._readers
+            if number < segment.number and number + 1 not in expected
+        ]
+        nearest = max(before, default=None)
+        reader = PacketReader(self._source) if nearest is None else self._readers.pop(nearest)
+        try:
+            packets = reader.read(segment)
+        except BaseException:
+            reader.close()
+            raise
+        if sum(len(packet.data) for packet in packets) > _MOST_KEPT_BYTES:
+            reader.close()
+        else:
+            self._readers[segment.number] = reader
+        while len(self._readers) > _MOST_READERS:
+            self._readers.pop(next(iter(self._readers))).close()
+        return packets
 
 
 def _kinds(info: VideoStreamInfo) -> tuple[SideData, ...]:

@@ -100,7 +100,9 @@ class WorkFolder:
             data = piece.read_bytes() if piece else b""
             if _digest(fields, data) != written["sha256"]:
                 return None
-            values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+            values: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
+            }
             del values["has_piece"]
             found = SegmentResult(piece=piece, **values)
         except (OSError, ValueError, KeyError, TypeError):

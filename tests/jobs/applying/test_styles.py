@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.applying.stylize_video import StylizeVideoReport, stylize_in_styles
+from jobs.applying.stylize_video import stylize_in_styles
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
+from pipeline.films.report import StylizeVideoReport
 from pipeline.work.progress import FileProgress, OnProgress, Progress, stage
 from tests.kit.media import make_clip
 

@@ -21,6 +21,8 @@ import pytest
 import jobs.applying.stylize_video
 import pipeline.assembly.reassembly
 import pipeline.films.film
+import pipeline.films.films
+import pipeline.films.plan
 import pipeline.segments.ledger
 from cluster.workers.room import Resources
 from jobs.applying.stylize_images import stylize_images
@@ -209,7 +211,8 @@ def test_ctrl_c_ends_what_runs_beside_the_workers_too(
 
     output = tmp_path / "out.mp4"
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.films.film, stage, endless)
+        module = pipeline.films.plan if stage == "probe" else pipeline.films.film
+        patch.setattr(module, stage, endless)
         with pytest.raises(KeyboardInterrupt):
             stylize_videos(_job(clip, output))
     assert ended == [stage]
@@ -663,7 +666,7 @@ def test_impossible_outputs_are_refused_in_one_line(
 def test_more_inputs_than_may_be_open_are_all_done(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs.applying.stylize_video, "_MOST_OPEN", 2)
+    monkeypatch.setattr(pipeline.films.films, "_MOST_OPEN", 2)
     inputs = []
     for number in range(6):
         inputs.append(tmp_path / f"{number}.mp4")

@@ -17,8 +17,7 @@ from pipeline.films.film import Film
 from pipeline.films.output import PlannedFilm
 from pipeline.segments.decoder import SegmentDecoder
 from pipeline.segments.order import SegmentOrder
-from pipeline.segments.packet_reader import PacketReader
-from pipeline.segments.packets import RunReaders
+from pipeline.segments.packet_reader import PacketReader, RunReaders
 from pipeline.segments.plan import Segment, plan_segments
 from pipeline.segments.task import SegmentResult
 from pipeline.segments.worker import SegmentWorker
