@@ -180,40 +180,31 @@ class ActorPool:
         self._seats.clear()
 
     def _fill(self, queue: UnitQueue) -> None:
-        """Give every worker its share, start workers for the rest, and draw one unit ahead."""
+        """Give every worker its share, and start workers for the rest."""
         while True:
             self._hand_out(queue)
             starting = sum(seat.starting is not None for seat in self._seats)
             if len(queue) > starting and len(self._seats) < self.workers:
                 self._start_worker()
-            elif len(queue) > starting or not self._draw_ahead(queue):
+            elif len(queue) > starting or not (len(self._seats) < self.workers and queue.draw()):
                 return
-
-    def _draw_ahead(self, queue: UnitQueue) -> bool:
-        """Draw a unit for a worker that is still to be started, or for whoever is free first."""
-        is_for_new_one = len(self._seats) < self.workers
-        return (is_for_new_one or not queue.depends_on_worker) and queue.draw()
 
     def _hand_out(self, queue: UnitQueue) -> None:
         depth = max(2, self._depth) if self._units_are_short else self._depth
-        if queue.depends_on_worker:
-            self._draw_for_each(queue, depth)
-        while attempt := queue.first():
-            free = [seat for seat in self._seats if seat.has_room(depth, is_retry=attempt.is_retry)]
-            if not free:
-                return
-            seat = min(free, key=_freest_first)
+        while seat := self._next_seat(queue, depth):
             if seat.calls and len(self._seats) < self.workers:
                 self._start_worker()  # for the units after those that wait here
             seat.give(queue.pop())
         if self._depth == 1:
             self._take_over()
 
-    def _draw_for_each(self, queue: UnitQueue, depth: int) -> None:
-        """Draw for workers by what they have done last, while no other unit waits."""
-        for seat in sorted((s for s in self._seats if s.has_room(depth)), key=_freest_first):
-            if not len(queue) and queue.draw(seat.last):
-                seat.give(queue.pop())
+    def _next_seat(self, queue: UnitQueue, depth: int) -> _Seat | None:
+        """The freest worker for the unit that waits, else the first that one can be drawn for."""
+        attempt = queue.first()
+        is_retry = attempt is not None and attempt.is_retry
+        free = [seat for seat in self._seats if seat.has_room(depth, is_retry=is_retry)]
+        free.sort(key=lambda seat: (len(seat.calls), seat.since))
+        return next((seat for seat in free if attempt or queue.draw(seat.last)), None)
 
     def _take_over(self) -> None:
         """Give idle workers what waits at busy ones: nothing else is left for them."""
@@ -353,10 +344,6 @@ class ActorPool:
         if self._deadline.advice and not {*failed.failures} <= {_DIED, LACKED_MEMORY}:
             words = f"{words}; {self._deadline.advice}"
         yield Outcome(attempt.unit.key, None, words, attempt.number, seat.since)
-
-
-def _freest_first(seat: _Seat) -> tuple[int, float]:
-    return len(seat.calls), seat.since
 
 
 def _words(error: Exception) -> str:

@@ -57,6 +57,21 @@ class UnitSource(Protocol[Task]):
 Units = Iterable[Unit[Any] | None] | UnitSource[Any]
 
 
+@dataclass
+class _InOrder:
+    """Units that go to whoever asks."""
+
+    units: Iterator[Unit[Any] | None]
+
+    def next_for(self, _: Any) -> Unit[Any] | None:
+        return next(self.units)
+
+
+def as_source(units: Units) -> UnitSource[Any]:
+    """Return what workers can ask for their next unit."""
+    return units if isinstance(units, UnitSource) else _InOrder(iter(units))
+
+
 class Worker(Protocol):
     """What a pool hosts: an ordinary object that tests can call."""
 
@@ -119,12 +134,18 @@ class InProcessPool:
 
     def run(self, units: Units) -> Iterator[Outcome[Any]]:
         """Do one unit after the other; an error ends a unit, not the run."""
-        for unit in _drawn_by_one(units) if isinstance(units, UnitSource) else units:
+        source, last = as_source(units), None
+        while True:
+            try:
+                unit = source.next_for(last)
+            except StopIteration:
+                return
             if unit is None:
                 time.sleep(SECONDS_BETWEEN_QUESTIONS)
                 continue
             if self._worker is None:
                 self._worker = self._factory()
+            last = unit.key
             yield self._outcome(self._worker, unit)
 
     def engine(self) -> str | None:
@@ -145,14 +166,3 @@ class InProcessPool:
         except Exception as error:
             _log.debug("unit %s failed", unit.key, exc_info=True)
             return Outcome(unit.key, None, f"{type(error).__name__}: {error}", began=began)
-
-
-def _drawn_by_one(units: UnitSource[Any]) -> Iterator[Unit[Any] | None]:
-    last = None
-    while True:
-        try:
-            unit = units.next_for(last)
-        except StopIteration:
-            return
-        last = last if unit is None else unit.key
-        yield unit

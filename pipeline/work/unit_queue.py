@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.work.pool import Unit, UnitSource
+from pipeline.work.pool import Unit, Units, as_source
 
 
 @dataclass(frozen=True)
@@ -34,30 +33,18 @@ class Attempt:
 
 
 class UnitQueue:
-    """Units to try again, and those drawn ahead.
+    """Units to try again, and one drawn ahead; drawn is when it is known who asks."""
 
-    A UnitSource is asked when it is known who asks: nothing is drawn ahead of it for workers that
-    are busy.
-    """
-
-    def __init__(self, units: Iterable[Unit[Any] | None] | UnitSource[Any]) -> None:
-        self._source = units if isinstance(units, UnitSource) else None
-        self._units: Iterator[Unit[Any] | None] = iter(()) if self._source else iter(units)  # type: ignore[arg-type]
+    def __init__(self, units: Units) -> None:
+        self._source = as_source(units)
         self._waiting: deque[Attempt] = deque()
         self.exhausted = False
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    @property
-    def depends_on_worker(self) -> bool:
-        """Whether units are chosen by who asks for them."""
-        return self._source is not None
-
     def first(self) -> Attempt | None:
-        """The next one that waits, drawn now if that does not depend on who asks."""
-        if not self._waiting and not self.depends_on_worker:
-            self.draw()
+        """The next one that waits."""
         return self._waiting[0] if self._waiting else None
 
     def pop(self) -> Attempt:
@@ -73,7 +60,7 @@ class UnitQueue:
         if self.exhausted:
             return False
         try:
-            unit = self._source.next_for(last) if self._source else next(self._units)
+            unit = self._source.next_for(last)
         except StopIteration:
             self.exhausted = True
             return False

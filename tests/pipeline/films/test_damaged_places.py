@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pipeline.films.damaged_places import MOST_PLACES, places_in_words
+from pipeline.films.report import MOST_PLACES, places_in_words
 
 SHOWN = np.array([0, 10, 20, 45, 50, 60, 90], dtype=np.int64)  # its frame rate varies
 
