@@ -69,8 +69,9 @@ def _is_known(style: StyleSpec) -> bool:
 
 def _can_be_written(job: StylizeVideo) -> bool:
     """Whether nothing is there yet that would be kept, or gone on with."""
-    folder = job.output if job.output.is_dir() else job.output.parent
-    if not folder.is_dir() or (job.output.is_file() and not job.overwrite):
+    output = Path(job.output)
+    folder = output if output.is_dir() else output.parent
+    if not folder.is_dir() or (output.is_file() and not job.overwrite):
         return False
     return not (job.resume and ((job.work_dir or folder / ".nst-work").exists()))
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from cluster.connection import LOCAL
 from jobs.applying.small_work import pool_for_segments
 from jobs.applying.workers import find_checked, make_segment_worker, stylizing_pool
 from jobs.specs.applying import StylizeVideo
-from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from pipeline.films.film import Film
 from pipeline.films.films import stylize_films
@@ -31,7 +31,7 @@ def stylize_videos(
     """
     style = find_checked(job.style, job.pool)
     planned = job.planned_films()
-    make_folders(planned, job.output, into_folder=job.into_folder)
+    make_folders(planned, Path(job.output), into_folder=job.into_folder)
     is_here = job.pool.address == LOCAL
     films = [Film(film, job, style, job.style, is_encoded_here=is_here) for film in planned]
 
@@ -52,26 +52,24 @@ def stylize_videos(
 
 
 def stylize_in_styles(
-    job: StylizeVideo, styles: Sequence[StyleSpec], on_progress: OnProgress = ignore_progress
+    in_styles: Sequence[StylizeVideo], on_progress: OnProgress = ignore_progress
 ) -> StylizeVideoReport:
-    """Stylize every film in every style, style by style, each output named after both.
-
-    ``job.style`` is not looked at.
+    """Stylize the same films in several styles, a job for each; outputs are named after both.
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start: every style is
     found before the first film is begun.
     """
-    if len(styles) == 1:
-        return stylize_videos(replace(job, style=styles[0]), on_progress)
+    if len(in_styles) == 1:
+        return stylize_videos(in_styles[0], on_progress)
     jobs: dict[str, StylizeVideo] = {}
-    for spec in styles:
-        name = find_checked(spec, job.pool).name
+    for job in in_styles:
+        name = find_checked(job.style, job.pool).name
         if name in jobs:
             raise InputError(
-                f"--style {spec.style}: a second style called {name}; the names of the outputs "
-                "could not tell them apart, so name each once, or rename its file"
+                f"--style {job.style.style}: a second style called {name}; the names of the "
+                "outputs could not tell them apart, so name each once, or rename its file"
             )
-        jobs[name] = replace(job, style=spec, mark=name)
+        jobs[name] = replace(job, mark=name)
         jobs[name].planned_films()
     counted = AllStyles(list(jobs), on_progress)
     reports = []

@@ -58,13 +58,10 @@ def synthesize(job: Synthesize) -> SynthesizeReport:
     save_picture(str(job.output), rgb, quality=_QUALITY)
     return SynthesizeReport(
         output=str(job.output),
-        height=job.height,
-        width=job.width,
+        height=job.size[0],
+        width=job.size[1],
         seed=job.seed,
-        tiles=all(
-            side % network.multiple == 0 and side >= network.min_side
-            for side in (job.height, job.width)
-        ),
+        tiles=all(side % network.multiple == 0 and side >= network.min_side for side in job.size),
         multiple=network.multiple,
         device=device,
         seconds=round(time.monotonic() - start, 3),
@@ -75,14 +72,15 @@ def synthesize(job: Synthesize) -> SynthesizeReport:
 def _generate(network: TextureNet, job: Synthesize, device: torch.device) -> NDArray[np.uint8]:
     """Uint8, H x W x 3."""
     network.seed_noise(job.seed)
-    size = torch.zeros((1, 3, job.height, job.width), device=device)  # only its size counts
+    size = torch.zeros((1, 3, *job.size), device=device)  # only its size counts
     try:
         image = network.to(device)(size)
     except RuntimeError as error:
         if "memory" not in str(error):
             raise
+        height, width = job.size
         raise EnvironmentProblem(
-            f"--size {job.height}x{job.width}: more than this machine's memory holds on {device}; "
+            f"--size {height}x{width}: more than this machine's memory holds on {device}; "
             "try a smaller one"
         ) from error
     pixels: NDArray[np.uint8] = to_bytes(image)[0]

@@ -59,7 +59,7 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    find_checked(job.style, job.pool)
+    find_checked(job.model, job.pool)
     is_one = _check_output(job)
     sources = sort_sources(job.sources, job.output)
     if sources.videos and is_uri(job.output):
@@ -70,7 +70,8 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
     if pictures:
         image_output(pictures.sources, pictures.output, pictures)
     if videos:
-        videos = replace(videos, into_folder=videos.into_folder or not is_one)
+        if not is_one:
+            videos = replace(videos, output=f"{job.output}/")
         videos.planned_films()
     both = pictures is not None and videos is not None
     with _one_session(job) if both else nullcontext():

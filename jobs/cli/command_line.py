@@ -114,6 +114,8 @@ def parsed(arguments: Sequence[str]) -> CommandLine:
     words = []
     while hasattr(command, "resolve_command"):
         rest = [*context._protected_args, *context.args]
+        if not rest:  # `nst evaluate` may be called without a command
+            break
         name, command, rest = command.resolve_command(context, rest)
         words.append(str(name))
         context = command.make_context(name, rest, parent=context)

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""How options of applied networks look, and the few that belong to no specification."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from jobs.specs.applying import PoolSpec
-from nst_core.checkpoints.style_spec import StyleSpec
+from jobs.cli.spec_options import Look, Looks
 from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
 from nst_core.errors import InputError
 from nst_core.wording import quoted
-from pipeline.films.settings import EncoderKind
+from pipeline.pictures.settings import TileChoice
 
 
 def complete_style(incomplete: str) -> list[str]:
@@ -54,78 +53,62 @@ _OF_FILES = (
     *(".mp4", ".mov", ".mkv", ".png", ".jpg", ".jpeg", ".gif", ".webp"),
     *(".yaml", ".yml", ".json", ".zip", ".tar", ".safetensors", ".txt"),
 )
-_STYLE = "Style"
-_VIDEOS = "Videos"
-_POOL = "Where it runs"
 
-Style = Annotated[
-    str,
-    typer.Option(
-        help="A bundled style (see `nst styles list`), a checkpoint, or identity.",
-        metavar="NAME|FILE",
-        autocompletion=complete_style,
-        rich_help_panel=_STYLE,
-    ),
-]
-Styles = Annotated[
-    list[str],
-    typer.Option(
-        "--style",
-        help="A bundled style (see `nst styles list`), a checkpoint, or identity; several may be "
-        "given, and the outputs' names say which.",
-        metavar="NAME|FILE",
-        autocompletion=complete_style,
-        rich_help_panel=_STYLE,
-    ),
-]
-Strength = Annotated[
-    float,
-    typer.Option(
-        help="1 is the full style, 0 the source; between, a blend.", rich_help_panel=_STYLE
-    ),
-]
-Stroke = Annotated[
-    float | None,
-    typer.Option(
-        help="Strokes wider (2) or finer (0.5) than in proportion to the picture; for styles that "
-        "were trained with several sizes.",
-        metavar="0.5..2",
-        rich_help_panel=_STYLE,
-    ),
-]
-Noise = Annotated[
-    float | None,
-    typer.Option(
-        help="Multiply the noise of a texture network: 0 gives what depends on the picture alone, "
-        "1 is as in training, more varies it more.",
-        metavar="K",
-        rich_help_panel=_STYLE,
-    ),
-]
-KeepColors = Annotated[
-    bool,
-    typer.Option(
-        "--keep-colors",
-        "--keep-colours",
-        help="Keep the colours of the source.",
-        rich_help_panel=_STYLE,
-    ),
-]
-Engine = Annotated[
-    EngineChoice, typer.Option(help="What computes the network.", rich_help_panel=_POOL)
-]
-Device = Annotated[DeviceChoice, typer.Option(help="Where it computes.", rich_help_panel=_POOL)]
-Precision = Annotated[
-    PrecisionChoice, typer.Option(help="Of the network's numbers.", rich_help_panel=_POOL)
-]
-Address = Annotated[
-    str,
-    typer.Option(
-        envvar="NST_ADDRESS",
-        help="`local`, or the address of a running Ray cluster.",
-        rich_help_panel=_POOL,
-    ),
-]
+
+def tile_of(text: str) -> TileChoice:
+    """Read the value of ``--tile``. Raises InputError."""
+    if text == "auto":
+        return "auto"
+    if text == "off":
+        return "off"
+    if not text.isdecimal():
+        raise InputError(f"--tile {text}: auto, off, or a number of pixels is allowed")
+    return int(text)
+
+
+def panel(name: str, fields: str) -> dict[str, Look]:
+    """Put the options of ``fields``, separated by spaces, into a panel of the help."""
+    return {each: {"rich_help_panel": name} for each in fields.split()}
+
+
+OUTPUT: Look = {"names": ("--output", "-o")}
+_STYLE: Look = {"rich_help_panel": "Style"}
+_REFINING: Look = {"rich_help_panel": "Refining by optimisation"}
+_POOL: Look = {"rich_help_panel": "Where it runs"}
+
+LOOKS: Looks = {
+    **panel("Where it runs", "workers cpus_per_worker gpus_per_worker engine device"),
+    "address": _POOL | {"envvar": "NST_ADDRESS"},
+    "precision": _POOL | {"help": "Of the network's numbers."},
+    **panel("Videos", "encoder tonemap"),
+    "inputs": {"metavar": "INPUT..."},
+    "sources": {"metavar": "SRC..."},
+    "output": OUTPUT | {"kind": str},  # a Path would lose the slash at its end
+    "style": _STYLE | {"metavar": "NAME|FILE", "autocompletion": complete_style},
+    "strength": _STYLE,
+    "keep_colors": _STYLE | {"names": ("--keep-colors", "--keep-colours")},
+    "stroke": _STYLE | {"metavar": "0.5..2"},
+    "noise": _STYLE | {"metavar": "K"},
+    "styles_per_image": {"metavar": "K"},
+    "max_side": {"metavar": "N"},
+    "max_pixels": {"metavar": "N"},
+    "tile": {"metavar": "auto|off|N", "kind": str, "read": tile_of, "default": "auto"},
+    "seed": {"help": "Of that choice, and of the noise of texture networks."},
+    "format": {"help": "Of the pictures written."},
+    "quality": {"help": "Of JPEG, WebP and AVIF, 1 to 100."},
+    "refine": _REFINING | {"metavar": "N"},
+    "refine_styles": _REFINING | {"metavar": "PICTURE", "names": ("--refine-style",)},
+    "loss_network_weights": _REFINING
+    | {
+        "help": "Of the VGG that judges; default torchvision's download.",
+        "envvar": "NST_LOSS_NETWORK_WEIGHTS",
+    },
+    "report": {"metavar": "FILE"},
+}
+"""How the options of specifications look, by field."""
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 ClusterAddress = Annotated[
     str,
     typer.Option(
@@ -135,50 +118,20 @@ ClusterAddress = Annotated[
         metavar="ADDRESS",
     ),
 ]
-Workers = Annotated[
-    int | None,
+Engine = Annotated[
+    EngineChoice, typer.Option(help="What computes the network.", rich_help_panel="Where it runs")
+]
+Device = Annotated[
+    DeviceChoice, typer.Option(help="Where it computes.", rich_help_panel="Where it runs")
+]
+Precision = Annotated[
+    PrecisionChoice, typer.Option(help="Of the network's numbers.", rich_help_panel="Where it runs")
+]
+Address = Annotated[
+    str,
     typer.Option(
-        help="Workers; default as many as the resources allow; 0: in this process, without Ray.",
-        rich_help_panel=_POOL,
+        envvar="NST_ADDRESS",
+        help="`local`, or the address of a running Ray cluster.",
+        rich_help_panel="Where it runs",
     ),
 ]
-CpusPerWorker = Annotated[
-    float | None, typer.Option(help="CPUs for each worker.", rich_help_panel=_POOL)
-]
-GpusPerWorker = Annotated[
-    float | None,
-    typer.Option(help="GPUs for each worker; fractions share one.", rich_help_panel=_POOL),
-]
-Report = Annotated[
-    Path | None,
-    typer.Option(help="Write the report, as JSON, to this file too.", metavar="FILE"),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
-Resume = Annotated[
-    bool,
-    typer.Option("--resume/--no-resume", help="Use what an earlier, interrupted run has finished."),
-]
-MaxSide = Annotated[
-    int | None,
-    typer.Option(help="Shrink so that the longer side has at most N pixels.", metavar="N"),
-]
-MaxPixels = Annotated[
-    int, typer.Option(help="Refuse larger pictures before decoding them.", metavar="N")
-]
-Encoder = Annotated[
-    EncoderKind,
-    typer.Option(
-        help="`nvenc`: h264, hevc and av1 by the graphics card, where it can.",
-        rich_help_panel=_VIDEOS,
-    ),
-]
-Tonemap = Annotated[
-    bool,
-    typer.Option(
-        "--tonemap", help="Bring HDR down to the standard range.", rich_help_panel=_VIDEOS
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-
-DEFAULT_STYLE = StyleSpec("identity")
-DEFAULT_POOL = PoolSpec()

@@ -46,22 +46,23 @@ Verbose = Annotated[
 ]
 
 
-class Command(TyperCommand):
-    """A command that takes -q and -v, and no option twice."""
+class _Strict:
+    """Takes -q and -v, no option twice, and no number that is not finite."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, and those that every command has."""
-        *own, show_help = super().get_params(ctx)
-        return [*own, *_common_options(), show_help]
+        *own, show_help = super().get_params(ctx)  # type: ignore[misc]
+        known = {parameter.name for parameter in own}
+        return [*own, *(each for each in _common_options() if each.name not in known), show_help]
 
     def make_parser(self, ctx: Any) -> Any:
         """Build the parser; it refuses a second value, of which the last would win silently."""
-        parser = super().make_parser(ctx)
+        parser = super().make_parser(ctx)  # type: ignore[misc]
         for argument in parser._args:
-            argument.process = partial(_process_argument, argument, ctx)  # type: ignore[method-assign]
+            argument.process = partial(_process_argument, argument, ctx)
         for option in {*parser._long_opt.values(), *parser._short_opt.values()}:
             if option.action in ("store", "store_const", "append"):
-                option.process = partial(_process_once, option, ctx)  # type: ignore[method-assign]
+                option.process = partial(_process_once, option, ctx)
         return parser
 
     def invoke(self, ctx: Any) -> Any:
@@ -70,7 +71,11 @@ class Command(TyperCommand):
             if isinstance(value, float) and not math.isfinite(value):
                 option = name.replace("_", "-")
                 raise InputError(f"--{option} {value}: a finite number is needed")
-        return super().invoke(ctx)
+        return super().invoke(ctx)  # type: ignore[misc]
+
+
+class Command(_Strict, TyperCommand):
+    """A command, whose help has its options by panels."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what the line of usage consists of, ``INPUT...`` for ``{INPUT...}...``."""
@@ -92,17 +97,8 @@ class Command(TyperCommand):
                     formatter.write_dl(records, col_max=_LONGEST_NAME)
 
 
-class Group(TyperGroup):
-    """A group of commands whose help gives the first sentence about each of them in full.
-
-    -q and -v may stand behind its name too.
-    """
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters, and those that every command has."""
-        *own, show_help = super().get_params(ctx)
-        known = {parameter.name for parameter in own}
-        return [*own, *(each for each in _common_options() if each.name not in known), show_help]
+class Group(_Strict, TyperGroup):
+    """A group of commands whose help gives the first sentence about each of them in full."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands with what they do, those with commands of their own first."""

@@ -21,9 +21,10 @@ _GROUPS = {
     "styles": "commands.styles",
     "cluster": "cluster.cluster",
     "jobs": "cluster.jobs",
+    "evaluate": "commands.evaluate",
 }
 _ALONE = (
-    *("upscale", "synthesize", "optimize", "evaluate", "bench", "demo"),
+    *("upscale", "synthesize", "optimize", "bench", "demo"),
     *("doctor", "clean", "help"),
 )
 

@@ -12,9 +12,9 @@ from statistics import fmean
 import numpy as np
 from PIL import Image
 
+from jobs.specs.evaluating import EvaluateSuperResolution
 from nst_core.checkpoints.library import Style, find_for
 from nst_core.color.histograms import match_histogram
-from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
 from nst_core.errors import InputError, MediaError
 from nst_core.measures.image_quality import LEAST_SIDE, psnr_y, ssim_y
 from nst_core.pictures.reading import read_rgb
@@ -73,48 +73,44 @@ class SuperResolutionEvaluation:
 
 
 def evaluate_super_resolution(
-    model: str | Path,
-    images: Path,
-    *,
-    scale: int | None = None,
-    match_histogram: bool = False,
-    degradation: Degradation | None = None,
-    engine: EngineChoice = "auto",
-    device: DeviceChoice = "auto",
-    precision: PrecisionChoice = "auto",
-    threads: int | None = None,
-    on_progress: OnProgress = ignore_progress,
+    job: EvaluateSuperResolution, on_progress: OnProgress = ignore_progress
 ) -> SuperResolutionEvaluation:
     """Shrink the high-resolution pictures of a folder, enlarge them again, compare.
 
     Pictures are cropped to a multiple of the scale and shrunk as the network's training did, or
-    by ``degradation`` (see degradation.py); borders count. The network's pictures are
+    by ``job.degradation`` (see degradation.py); borders count. The network's pictures are
     measured as they are and after histogram matching, the post-processing of Johnson et al.
-    (section 4.2); ``match_histogram`` takes those for ``model`` too. A picture that cannot be read,
-    or is too small, is among the failures.
+    (section 4.2); ``job.match_histogram`` takes those for ``model`` too. A picture that cannot be
+    read, or is too small, is among the failures.
     Raises InputError for a model that is no super-resolution network of this scale, or a folder
     without pictures, and MediaError where no picture could be measured.
     """
-    style, scale = _load(model, scale)
+    style, images = _load(job), job.images
     files = sorted(Path(found.path) for found in find_images((str(images),)))
-    stylizer = Stylizer(style, engine=engine, device=device, precision=precision, threads=threads)
-    shrink = degradation or _trained_on(style)
+    stylizer = Stylizer(
+        style,
+        engine=job.engine,
+        device=job.device,
+        precision=job.precision,
+        threads=job.threads,
+    )
+    shrink = job.degradation or _trained_on(style)
     rows: list[PictureQuality] = []
     failures: list[dict[str, str]] = []
     for path in files:
         try:
             name = os.path.relpath(path, images.absolute()) if images.is_dir() else path.name
-            row = _measure(path, name, stylizer, scale, shrink)
-            rows.append(replace(row, model=row.model_matched) if match_histogram else row)
+            row = _measure(path, name, stylizer, style.scale, shrink)
+            rows.append(replace(row, model=row.model_matched) if job.match_histogram else row)
         except MediaError as error:
             failures.append({"path": str(path), "error": str(error)})
         on_progress(Progress(len(rows) + len(failures), len(files), "pictures", path.name))
     if not rows:
         raise MediaError(f"{images}: none of its pictures can be measured; {failures[0]['error']}")
     return SuperResolutionEvaluation(
-        checkpoint=str(model),
-        scale=scale,
-        match_histogram=match_histogram,
+        checkpoint=job.model,
+        scale=style.scale,
+        match_histogram=job.match_histogram,
         degradation=shrink,
         engine=stylizer.engine,
         pictures=tuple(rows),
@@ -125,14 +121,14 @@ def evaluate_super_resolution(
     )
 
 
-def _load(model: str | Path, scale: int | None) -> tuple[Style, int]:
-    style = find_for("upscale", str(model))
-    if scale is not None and scale != style.scale:
+def _load(job: EvaluateSuperResolution) -> Style:
+    style = find_for("upscale", job.model)
+    if job.scale is not None and job.scale != style.scale:
         raise InputError(
-            f"--scale {scale}: {model} enlarges by {style.scale}; "
+            f"--scale {job.scale}: {job.model} enlarges by {style.scale}; "
             "leave --scale out, or name another"
         )
-    return style, style.scale
+    return style
 
 
 def _trained_on(style: Style) -> Degradation:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
-from jobs.specs.applying import WRITTEN_SUFFIXES, InitChoice, LossNetworkChoice
+from jobs.specs.applying import WRITTEN_SUFFIXES
 from nst_core.checks import check_at_least, check_pixels, check_seed
 from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
-from nst_core.settings import GATYS_CONTENT_LAYER, GATYS_STYLE_LAYERS, ObjectiveSettings
+from nst_core.settings import (
+    GATYS_CONTENT_LAYER,
+    GATYS_STYLE_LAYERS,
+    LossNetworkName,
+    ObjectiveSettings,
+)
+
+InitChoice = Literal["content", "noise", "generator"]
 
 
 @dataclass(frozen=True)
@@ -18,23 +25,22 @@ class Synthesize:
     """Make a picture of a learnt texture, of any size."""
 
     checkpoint: str
-    """Name of a bundled texture, or the path of a checkpoint."""
+    """A bundled texture (see `nst styles list`), or what `nst train texture` wrote."""
     output: Path
-    """Its ending says the format: one of WRITTEN_SUFFIXES."""
-    height: int
-    """In pixels, as ``width``."""
-    width: int
+    """The picture: .png, .jpg or .webp."""
+    size: tuple[int, int]
+    """Height x width in pixels, or one number for both."""
     seed: int = 0
-    """Seed of the noise; each gives another picture."""
+    """Seed of the noise: each gives another picture."""
     device: DeviceChoice = "auto"
+    """Where it computes."""
     overwrite: bool = False
+    """Replace an existing output."""
 
     def __post_init__(self) -> None:
-        for side in (self.height, self.width):
-            if not 16 <= side <= 8192:
-                raise InputError(
-                    f"--size {self.height}x{self.width}: sides of 16 to 8192 pixels are allowed"
-                )
+        height, width = self.size
+        if not all(16 <= side <= 8192 for side in self.size):
+            raise InputError(f"--size {height}x{width}: sides of 16 to 8192 pixels are allowed")
         _check_picture_suffix(self.output)
         check_seed(self.seed)
 
@@ -50,25 +56,35 @@ class Optimize:
     """Optimise the pixels of one picture: Gatys, Ecker and Bethge's own method."""
 
     content: Path
+    """The picture to stylize."""
     style_image: Path
+    """The picture whose style is taken."""
     output: Path
+    """The picture to write."""
     steps: int = 500
     """Iterations of L-BFGS."""
     init: str = "content"
-    """What the picture is before the first step: ``content``, ``noise``, or what a style makes of
-    the content, ``generator:STYLE``; ``generator`` alone chooses the bundled style whose picture
-    has the lowest objective."""
+    """What the picture is before the first of them; generator: what a style makes of it, without a
+    name the bundled one that comes nearest.
+
+    Nearest is the style whose picture has the lowest objective."""
     objective: ObjectiveSettings = OPTIMIZE_OBJECTIVE
     image_size: int = 512
-    """Longer side of the result in pixels."""
+    """Longer side of the result, pixels."""
     style_size: int | None = None
-    """Shorter side of the style image in pixels; None: that of the result."""
-    loss_network: LossNetworkChoice = "vgg19"
+    """Shorter side of the style image: larger, broader strokes.
+
+    In pixels; None: that of the result."""
+    loss_network: LossNetworkName = "vgg19"
+    """The VGG that judges."""
     loss_network_weights: Path | None = None
+    """Its weights; default torchvision's download."""
     device: DeviceChoice = "auto"
+    """Where it computes."""
     seed: int = 0
-    """Seed of the noise."""
+    """Seed of the noise that --init noise begins with."""
     overwrite: bool = False
+    """Replace an existing output."""
 
     def __post_init__(self) -> None:
         check_at_least(1, "--steps", self.steps)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from jobs.specs.applying import LossNetworkChoice
 from nst_core.checks import check_pixels
 from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
 from nst_core.settings import (
     BOLD_STYLE_WEIGHT,
     GATYS_STYLE_LAYERS,
+    LossNetworkName,
     ObjectiveSettings,
     ReconstructionSettings,
     TrainingSettings,
@@ -76,7 +76,7 @@ class TrainGenerator:
     """The checkpoint to write."""
     training: TrainingSettings = field(default_factory=TrainingSettings)
     norm: NormChoice = "instance"
-    loss_network: LossNetworkChoice = "vgg19"
+    loss_network: LossNetworkName = "vgg19"
     loss_network_weights: Path | None = None
     device: DeviceChoice = "auto"
     workers: tuple[int, int] = (1, 1)

@@ -21,22 +21,32 @@ class StyleSpec:
     """Which style, and how it is computed and applied."""
 
     style: str
-    """Name of a bundled style, ``identity``, or the path of a checkpoint."""
+    """A bundled style (see `nst styles list`), a checkpoint, or identity; several may be given, and
+    the outputs' names say which."""
     strength: float = 1.0
-    """0 gives the source, 1 the stylized picture; between them the two are blended."""
+    """1 is the full style, 0 the source; between, a blend."""
     keep_colors: bool = False
-    """Take luma from the stylized picture and chroma from the source."""
+    """Keep the colours of the source.
+
+    Luma is then the stylized picture's, chroma the source's."""
     engine: EngineChoice = "auto"
+    """What computes the network."""
     device: DeviceChoice = "auto"
+    """Where it computes."""
     precision: PrecisionChoice = "auto"
+    """Type of the network's numbers."""
     command: ApplyingCommand = "stylize"
     """Which kind of checkpoint is meant: ``upscale`` takes super-resolution networks."""
     match_histogram: bool = False
-    """Give every output the histogram of its source (Johnson et al. 2016, section 4.2)."""
+    """Give each output the colours of its source, by histogram.
+
+    Johnson et al. 2016, section 4.2."""
     stroke: float | None = None
-    """How many times wider than in proportion to the picture strokes are; None: as 1."""
+    """Strokes wider (2) or finer (0.5) than in proportion to the picture; for styles that were
+    trained with several sizes."""
     noise: float | None = None
-    """What the noise of a texture network is multiplied by; None: as in training."""
+    """Multiply the noise of a texture network: 0 gives what depends on the picture alone, 1 is as
+    in training, more varies it more."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:

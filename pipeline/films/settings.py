@@ -24,31 +24,33 @@ class FilmSettings:
     """How films are cut, encoded and kept."""
 
     segment_seconds: float = 5.0
-    """Length of the segments that workers take; those at a film's end are shorter."""
+    """Length of the pieces that workers take; less at a film's end."""
     segment_deadline: float = 1800.0
-    """Seconds after which a worker that still has the same segment is taken to hang."""
+    """Seconds after which a worker that still has the same piece is replaced."""
     codec: CodecChoice | None = None
-    """None: what the container is usually filled with."""
+    """Default: what the container usually holds."""
     crf: int | None = None
-    """Constant rate factor of the encoder; lower is better and larger. None: see encoders.py."""
+    """Rate factor; lower is better.
+
+    None: see encoders.py, as for the preset."""
     preset: str | None = None
-    """Speed preset of the encoder. None: see encoders.py."""
+    """Speed preset of the encoder."""
     encoder: EncoderKind = "software"
-    """``nvenc``: the graphics card's own encoder, where it has one."""
+    """`nvenc`: h264, hevc and av1 by the graphics card, where it can."""
     tonemap: bool = False
-    """Bring a high dynamic range down to the standard one."""
+    """Bring HDR down to the standard range."""
     max_side: int | None = None
-    """Shrink so that the longer side has at most this many pixels."""
+    """Shrink so that the longer side has at most N pixels."""
     work_dir: Path | None = None
-    """Where finished segments are kept until the output is whole; None: beside the output."""
+    """Where finished segments wait; default beside the output."""
     resume: bool = True
-    """Use the finished segments, and the finished films, of an earlier run."""
+    """Use what an earlier, interrupted run has finished."""
     allow_damaged: bool = False
     """Exit 0 though frames are missing."""
     allow_left_out: bool = False
-    """Whether sound, subtitles and other films that the output cannot hold may be left out."""
+    """Leave out sound, subtitles and other films that the output cannot hold."""
     overwrite: bool = False
-    """Replace outputs that are there."""
+    """Replace an existing output."""
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.segment_seconds <= 3600:

@@ -22,7 +22,7 @@ class PictureSettings:
     """How pictures are computed, encoded, named and kept."""
 
     styles_per_image: int | None = None
-    """How many of the styles each picture gets, by chance; None: all."""
+    """How many of several styles each picture gets, by chance; default all."""
     seed: int = 0
     """Seed of that choice, and of the noise of texture networks."""
     format: FormatChoice = "same"
@@ -30,25 +30,29 @@ class PictureSettings:
     quality: int = 95
     """Quality of JPEG, WebP and AVIF, 1 to 100."""
     max_side: int | None = None
-    """Shrink so that the longer side has at most this many pixels."""
+    """Shrink so that the longer side has at most N pixels."""
     max_pixels: int = MAX_PIXELS
-    """Larger pictures are refused before they are decoded."""
+    """Refuse larger pictures before decoding them."""
     tile: TileChoice = "auto"
-    """Pictures of more than N x N pixels are computed in pieces; ``auto`` chooses N."""
+    """Compute pictures of more than N x N pixels in pieces, without seams.
+
+    ``auto`` chooses N."""
     refine: int = 0
-    """Iterations of L-BFGS from the generator's picture, on its training's objective; 0: none."""
+    """Iterations of L-BFGS from the generator's picture: slow, closer to the painting.
+
+    On the objective of its training; 0: none."""
     refine_styles: tuple[Path, ...] = ()
-    """With ``refine``: the painting that each of the styles was trained on, in their order."""
+    """The painting that the style was trained on; one for each --style."""
     loss_network_weights: Path | None = None
-    """With ``refine``: those of the trainings; None: torchvision's download."""
+    """Weights of the VGG that judges, where pictures are refined; None: torchvision's download."""
     sheet: bool = False
-    """Write a contact sheet of a sample, before and after."""
+    """Write sheet.jpg: a sample, before and after."""
     report: Path | None = None
-    """Where the report goes too."""
+    """Write the report, as JSON, to this file too."""
     resume: bool = True
-    """Use the outputs of an earlier run."""
+    """Use what an earlier, interrupted run has finished."""
     overwrite: bool = False
-    """Replace outputs that are there."""
+    """Replace an existing output."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 100:

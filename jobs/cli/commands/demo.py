@@ -9,14 +9,16 @@ from typing import Annotated
 import typer
 
 from jobs.cli import console, options
+from jobs.cli.spec_options import from_specifications
 from jobs.specs.applying import PoolSpec
 
 
+@from_specifications(options.LOOKS, without="address cpus_per_worker gpus_per_worker")
 def demo(
+    pool: PoolSpec,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the files.")] = Path(
         "demo"
     ),
-    workers: options.Workers = PoolSpec.workers,
     json: options.Json = False,
 ) -> None:
     """Make a short clip with sound, stylize it and a picture, and say where they are.
@@ -27,7 +29,7 @@ def demo(
     from jobs.demo.demo import run_demo
 
     with console.shown_progress() as show:
-        report = run_demo(output, pool=PoolSpec(workers=workers), on_progress=show)
+        report = run_demo(output, pool=pool, on_progress=show)
     console.report(asdict(report), as_json=json)
     if json:
         return

@@ -1,249 +1,70 @@
-"""`nst evaluate`: a generator, a stylized video or a super-resolution model, measured."""
+"""`nst evaluate`: a generator, a stylized video or a super-resolution model, measured.
+
+Before it had commands of its own, an option said what is measured (`nst evaluate --video SRC OUT`):
+that form calls them too.
+"""
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from jobs.cli import console, options
-from jobs.cli.option_groups import expanded
-from jobs.cli.training import options as train_options
-from jobs.cli.training.options import ContentTerms, StyleTerms
-from jobs.specs.applying import InitChoice, LossNetworkChoice
-from jobs.specs.evaluating import EvaluateGenerator
+from jobs.cli.spec_options import Command, Given, Looks, from_specifications
+from jobs.cli.training.options import OBJECTIVE_LOOKS
+from jobs.specs.evaluating import EvaluateGenerator, EvaluateSuperResolution
 from nst_core.errors import InputError
-from nst_core.settings import Degradation
+from nst_core.settings import ObjectiveSettings
 from nst_core.wording import counted
 
 if TYPE_CHECKING:
     from jobs.evaluating.super_resolution import Quality, SuperResolutionEvaluation
     from jobs.evaluating.video import VideoEvaluation
 
-_GENERATOR = "A generator against optimisation"
-_VIDEO = "A video's flicker"
-_SUPER_RESOLUTION = "Super-resolution against bicubic"
-_RUN = "Where it runs"
+app = typer.Typer(
+    invoke_without_command=True,
+    help="Measure a generator, a stylized video or a super-resolution model.\n\n"
+    "Example: nst evaluate flicker film.mp4 film-wave.mp4",
+)
 
-_COMPANIONS = {
-    "checkpoint": (
-        *("content", "style", "against_iterations", "image_size", "max_images", "init"),
-        *("loss_network", "loss_network_weights", "mixed_precision", "device", "threads"),
-        *("scaling", "style_layers", "content_layers", "style_statistic", "scales"),
-        *("style_weight", "content_weight", "tv_weight"),
-    ),
-    "video": (),
-    "super_resolution": (
-        *("images", "scale", "match_histogram", "degradation"),
-        *("engine", "device", "precision", "threads"),
-    ),
+_WEIGHTS = ("content_weight", "style_weight", "tv_weight", "scaling", "pooling")
+_LOOKS: Looks = {
+    **OBJECTIVE_LOOKS,
+    **{name: {**OBJECTIVE_LOOKS[name], "default": None} for name in _WEIGHTS},
+    "statistics": {**OBJECTIVE_LOOKS["statistics"], "default": ""},
+    "checkpoint": {"metavar": "NAME|FILE"},
+    "style_image": {"names": ("--style",)},
+    "against_iterations": {"help": "Of L-BFGS on each photograph."},
+    "max_images": {"help": "Of the folder; default all."},
+    "model": {"names": ("--super-resolution",), "metavar": "NAME|FILE"},
+    "precision": {"help": "Of the network's numbers."},
 }
-"""The parameter that chooses what is measured, and those that may go with it."""
+_METAVARS = {"content": "DIR", "style": "IMAGE", "images": "DIR"}
+"""How what is missing is called, by parameter."""
 
 
-@expanded
-def evaluate(
-    context: typer.Context,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(
-            help="A bundled style or a checkpoint.",
-            metavar="NAME|FILE",
-            rich_help_panel=_GENERATOR,
-        ),
-    ] = None,
-    content: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of photographs that it has not seen.", rich_help_panel=_GENERATOR
-        ),
-    ] = None,
-    style: Annotated[
-        Path | None,
-        typer.Option(help="The picture that it has learnt from.", rich_help_panel=_GENERATOR),
-    ] = None,
-    against_iterations: Annotated[
-        int, typer.Option(help="Of L-BFGS on each photograph.", rich_help_panel=_GENERATOR)
-    ] = EvaluateGenerator.against_iterations,
-    image_size: Annotated[
-        int, typer.Option(help="Side of the crops, pixels.", rich_help_panel=_GENERATOR)
-    ] = EvaluateGenerator.image_size,
-    max_images: Annotated[
-        int | None,
-        typer.Option(help="Of the folder; default all.", rich_help_panel=_GENERATOR),
-    ] = None,
-    init: Annotated[
-        InitChoice,
-        typer.Option(help="Where the optimisation starts.", rich_help_panel=_GENERATOR),
-    ] = EvaluateGenerator.init,
-    terms: StyleTerms = train_options.NO_STYLE_TERMS,
-    contents: ContentTerms = train_options.NO_CONTENT_TERMS,
-    scales: train_options.Scales = "",
-    style_weight: Annotated[
-        float | None, typer.Option(rich_help_panel=train_options.WEIGHTS_PANEL)
-    ] = None,
-    loss_network: Annotated[
-        LossNetworkChoice | None,
-        typer.Option(
-            help="The VGG that judges; default that of the training.", rich_help_panel=_GENERATOR
-        ),
-    ] = None,
-    loss_network_weights: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="NST_LOSS_NETWORK_WEIGHTS",
-            help="Its weights; default torchvision's download.",
-            rich_help_panel=_GENERATOR,
-        ),
-    ] = None,
-    mixed_precision: Annotated[
-        bool,
-        typer.Option(
-            "--mixed-precision",
-            help="bfloat16 in the loss network while L-BFGS runs.",
-            rich_help_panel=_GENERATOR,
-        ),
-    ] = EvaluateGenerator.mixed_precision,
-    video: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option(
-            help="A source and the video made of it: its warping error.",
-            metavar="SRC OUT",
-            rich_help_panel=_VIDEO,
-        ),
-    ] = None,
-    super_resolution: Annotated[
-        str | None,
-        typer.Option(
-            help="A super-resolution network: its PSNR and SSIM.",
-            metavar="NAME|FILE",
-            rich_help_panel=_SUPER_RESOLUTION,
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(help="Folder of high-resolution pictures.", rich_help_panel=_SUPER_RESOLUTION),
-    ] = None,
-    scale: Annotated[
-        int | None,
-        typer.Option(help="Default: the checkpoint's.", rich_help_panel=_SUPER_RESOLUTION),
-    ] = None,
-    match_histogram: Annotated[
-        bool,
-        typer.Option(
-            "--match-histogram",
-            help="Give each result the histogram of its input.",
-            rich_help_panel=_SUPER_RESOLUTION,
-        ),
-    ] = False,
-    degradation: Annotated[
-        Degradation | None,
-        typer.Option(
-            help="How the small pictures are made; default as in the network's training.",
-            rich_help_panel=_SUPER_RESOLUTION,
-        ),
-    ] = None,
-    engine: options.Engine = options.DEFAULT_STYLE.engine,
-    device: options.Device = options.DEFAULT_STYLE.device,
-    precision: options.Precision = options.DEFAULT_STYLE.precision,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads; default all.", rich_help_panel=_RUN)
-    ] = None,
-    json: options.Json = False,
+@app.command()
+@from_specifications(
+    _LOOKS,
+    argument="checkpoint",
+    without="objective lattice_weight normalized_gradients balanced",
+)
+def generator(
+    job: Given[EvaluateGenerator], changes: Given[ObjectiveSettings], json: options.Json = False
 ) -> None:
-    """Measure a generator, a stylized video or a super-resolution model.
+    """Compare a generator with L-BFGS on its own objective.
 
-    Example: nst evaluate --video film.mp4 film-wave.mp4
-
-    Example: nst evaluate --checkpoint wave --content photos --style wave.jpg
-
-    Example: nst evaluate --super-resolution x4.safetensors --images Set5
+    Example: nst evaluate generator wave --content photos --style wave.jpg
     """
-    _check_combination(context)
-    if threads is not None and threads < 1:
-        raise InputError(f"--threads {threads}: at least 1 is needed")
-    if video is not None:
-        _evaluate_video(*video, json=json)
-    elif super_resolution is not None:
-        from jobs.evaluating.super_resolution import evaluate_super_resolution
-
-        with console.shown_progress() as show:
-            report = evaluate_super_resolution(
-                super_resolution,
-                _needed(images, "--super-resolution", "--images DIR"),
-                scale=scale,
-                match_histogram=match_histogram,
-                degradation=degradation,
-                engine=engine,
-                device=device,
-                precision=precision,
-                threads=threads,
-                on_progress=show,
-            )
-        _print_super_resolution(report, json=json)
-    elif checkpoint is not None:
-        job = EvaluateGenerator(
-            checkpoint=checkpoint,
-            content=_needed(content, "--checkpoint", "--content DIR"),
-            style_image=_needed(style, "--checkpoint", "--style IMAGE"),
-            against_iterations=against_iterations,
-            image_size=image_size,
-            max_images=max_images,
-            init=init,
-            objective=train_options.objective_changes(
-                terms,
-                contents,
-                scales=train_options.numbers("--scales", scales) or None,
-                style_weight=style_weight,
-            ),
-            loss_network=loss_network,
-            loss_network_weights=loss_network_weights,
-            device=device,
-            threads=threads,
-            mixed_precision=mixed_precision,
-        )
-        _evaluate_generator(job, json=json)
-
-
-def _check_combination(context: typer.Context) -> None:
-    """Exactly one thing is measured, with its own options only. Raises InputError."""
-    given = [name for name in context.params if _is_given(context, name)]
-    chosen = [name for name in given if name in _COMPANIONS]
-    if len(chosen) != 1:
-        came = " and ".join(map(_option, chosen)) or "nothing to measure"
-        raise InputError(
-            f"{came}: exactly one of --checkpoint FILE, --video SRC OUT and "
-            "--super-resolution FILE is needed; see `nst evaluate --help`"
-        )
-    foreign = [name for name in given if name not in (chosen[0], "json", *_COMPANIONS[chosen[0]])]
-    if foreign:
-        own = ", ".join(map(_option, _COMPANIONS[chosen[0]])) or "no option but --json"
-        raise InputError(f"{_option(foreign[0])} with {_option(chosen[0])}: {own} may go with it")
-
-
-def _is_given(context: typer.Context, parameter: str) -> bool:
-    """Whether it stands on the command line; what comes from the environment is for all modes."""
-    source = context.get_parameter_source(parameter)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def _option(parameter: str) -> str:
-    return "--" + parameter.replace("_", "-")
-
-
-def _needed(folder: Path | None, mode: str, option: str) -> Path:
-    if folder is None:
-        raise InputError(f"{mode} without {option.split()[0]}: add {option}")
-    return folder
-
-
-def _evaluate_generator(job: EvaluateGenerator, *, json: bool) -> None:
     from jobs.evaluating.generator import evaluate_generator
 
+    asked = job.build(objective=changes.fields)
     with console.shown_progress() as show:
-        report = evaluate_generator(job, show)
+        report = evaluate_generator(asked, show)
     console.report(asdict(report), as_json=json)
     if json:
         return
@@ -251,9 +72,45 @@ def _evaluate_generator(job: EvaluateGenerator, *, json: bool) -> None:
         console.say(line)
 
 
-def _evaluate_video(source: Path, output: Path, *, json: bool) -> None:
+@app.command()
+@from_specifications(_LOOKS, argument="model")
+def super_resolution(job: EvaluateSuperResolution, json: options.Json = False) -> None:
+    """Compare a super-resolution network with bicubic enlargement.
+
+    Example: nst evaluate super-resolution x4.safetensors --images Set5
+    """
+    from jobs.evaluating.super_resolution import evaluate_super_resolution
+
+    with console.shown_progress() as show:
+        report = evaluate_super_resolution(job, show)
+    for failure in report.failures:
+        console.note(f"error: {failure['error']}")
+    console.report(asdict(report), as_json=json)
+    if not json:
+        for line in _super_resolution_lines(report):
+            console.say(line)
+    if report.failures:
+        raise typer.Exit(console.SOME_FAILED)
+
+
+@app.command()
+@from_specifications({})
+def flicker(
+    video: Annotated[
+        tuple[Path, Path],
+        typer.Argument(
+            help="A source and the video made of it: its warping error.", metavar="SRC OUT"
+        ),
+    ],
+    json: options.Json = False,
+) -> None:
+    """Measure how a stylized video flickers, beside its source.
+
+    Example: nst evaluate flicker film.mp4 film-wave.mp4
+    """
     from jobs.evaluating.video import evaluate_video
 
+    source, output = video
     with console.shown_progress() as show:
         report = evaluate_video(source, output, show)
     if report.source_frames != report.output_frames:
@@ -268,6 +125,83 @@ def _evaluate_video(source: Path, output: Path, *, json: bool) -> None:
         console.say(line)
 
 
+_MODES: dict[str, Command] = {
+    "checkpoint": generator,
+    "video": flicker,
+    "super_resolution": super_resolution,
+}
+"""The option that chose what is measured, and the command that has its place."""
+
+
+def _old_form(context: typer.Context, **values: Any) -> None:
+    given = [name for name in context.params if _is_given(context, name)]
+    if context.invoked_subcommand is not None:
+        if given:
+            raise InputError(
+                f"{_option(given[0])}: options stand behind {context.invoked_subcommand}"
+            )
+        return
+    chosen = [name for name in given if name in _MODES]
+    if len(chosen) != 1:
+        came = " and ".join(map(_option, chosen)) or "nothing to measure"
+        raise InputError(
+            f"{came}: exactly one of --checkpoint FILE, --video SRC OUT and "
+            "--super-resolution FILE is needed; see `nst evaluate --help`"
+        )
+    mode, command = _option(chosen[0]), _MODES[chosen[0]]
+    own = inspect.signature(command).parameters
+    if foreign := [name for name in given if name not in own]:
+        may = ", ".join(_option(name) for name in own if name not in (chosen[0], "json"))
+        raise InputError(
+            f"{_option(foreign[0])} with {mode}: {may or 'no option but --json'} may go with it"
+        )
+    for name, parameter in own.items():
+        if parameter.default is inspect.Parameter.empty and values[name] is None:
+            option = _option(name)
+            raise InputError(f"{mode} without {option}: add {option} {_METAVARS[name]}")
+    command(**{name: values[name] for name in own})
+
+
+def _with_all_options(function: Command) -> Command:
+    """Give it the options of all modes, out of sight; their arguments are options here."""
+    context = next(iter(inspect.signature(function).parameters.values()))
+    options = {
+        name: _optional(each)
+        for command in _MODES.values()
+        for name, each in inspect.signature(command).parameters.items()
+    }
+    parameters = [context, *options.values()]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {each.name: each.annotation for each in parameters}
+    return function
+
+
+def _optional(parameter: inspect.Parameter) -> inspect.Parameter:
+    kind, about = get_args(parameter.annotation)[:2]
+    names = (each for each in (about.default, *(about.param_decls or ())) if isinstance(each, str))
+    look = {name: getattr(about, name) for name in ("help", "metavar", "envvar")}
+    default = None if parameter.default is inspect.Parameter.empty else parameter.default
+    return parameter.replace(
+        default=default,
+        annotation=Annotated[
+            kind | None if default is None else kind, typer.Option(*names, hidden=True, **look)
+        ],
+    )
+
+
+app.callback()(_with_all_options(_old_form))
+
+
+def _is_given(context: typer.Context, parameter: str) -> bool:
+    """Whether it stands on the command line; what comes from the environment is for all modes."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _option(parameter: str) -> str:
+    return "--" + parameter.replace("_", "-")
+
+
 def _video_lines(report: VideoEvaluation) -> list[str]:
     ratio = "" if report.ratio is None else f", {report.ratio:.2f} times the source's"
     return [
@@ -277,17 +211,6 @@ def _video_lines(report: VideoEvaluation) -> list[str]:
         f"{report.width}x{report.height}, {report.visible_fraction:.1%} of their pixels; "
         f"cuts left out: {report.cuts}",
     ]
-
-
-def _print_super_resolution(report: SuperResolutionEvaluation, *, json: bool) -> None:
-    for failure in report.failures:
-        console.note(f"error: {failure['error']}")
-    console.report(asdict(report), as_json=json)
-    if not json:
-        for line in _super_resolution_lines(report):
-            console.say(line)
-    if report.failures:
-        raise typer.Exit(console.SOME_FAILED)
 
 
 def _super_resolution_lines(report: SuperResolutionEvaluation) -> list[str]:

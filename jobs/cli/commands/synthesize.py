@@ -4,58 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from jobs.cli import console, options
+from jobs.cli.spec_options import Looks, from_specifications
 from jobs.specs.single import Synthesize
-from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
-
-
-def synthesize(
-    checkpoint: Annotated[
-        str,
-        typer.Argument(
-            help="A bundled texture (see `nst styles list`), or what `nst train texture` wrote.",
-            autocompletion=options.complete_texture,
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The picture: .png, .jpg or .webp.")
-    ],
-    size: Annotated[
-        str, typer.Option(help="Height x width in pixels, or one number for both.", metavar="HxW")
-    ],
-    seed: Annotated[int, typer.Option(help="Of the noise: each gives another picture.")] = (
-        Synthesize.seed
-    ),
-    device: Annotated[DeviceChoice, typer.Option(help="Where it computes.")] = Synthesize.device,
-    overwrite: options.Overwrite = Synthesize.overwrite,
-    json: options.Json = False,
-) -> None:
-    """Make a picture of a learnt texture, of any size.
-
-    Example: nst synthesize pebbles.safetensors -o pebbles.png --size 512x768 --seed 1
-    """
-    height, width = parse_size(size)
-    job = Synthesize(checkpoint, output, height, width, seed, device, overwrite)
-
-    from jobs.applying.synthesize import synthesize as make
-
-    report = make(job)
-    if not report.tiles:
-        multiple = report.multiple
-        console.hint(
-            f"note: {report.height}x{report.width} will show a seam where it is tiled; "
-            f"multiples of {multiple} pixels do not, such as "
-            f"{_near(height, multiple)}x{_near(width, multiple)}"
-        )
-    console.report(asdict(report), as_json=json)
-    if not json:
-        console.say(f"{report.output}: {report.height}x{report.width}, {report.seconds:.1f} s")
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -67,6 +20,35 @@ def parse_size(text: str) -> tuple[int, int]:
         )
     height, width = match.groups()
     return int(height), int(width or height)
+
+
+_LOOKS: Looks = {
+    "checkpoint": {"autocompletion": options.complete_texture},
+    "output": options.OUTPUT,
+    "size": {"kind": str, "read": parse_size, "metavar": "HxW"},
+    "seed": {"help": "Of the noise: each gives another picture."},
+}
+
+
+@from_specifications(_LOOKS, argument="checkpoint")
+def synthesize(job: Synthesize, json: options.Json = False) -> None:
+    """Make a picture of a learnt texture, of any size.
+
+    Example: nst synthesize pebbles.safetensors -o pebbles.png --size 512x768 --seed 1
+    """
+    from jobs.applying.synthesize import synthesize as make
+
+    report = make(job)
+    if not report.tiles:
+        multiple = report.multiple
+        console.hint(
+            f"note: {report.height}x{report.width} will show a seam where it is tiled; "
+            f"multiples of {multiple} pixels do not, such as "
+            f"{_near(report.height, multiple)}x{_near(report.width, multiple)}"
+        )
+    console.report(asdict(report), as_json=json)
+    if not json:
+        console.say(f"{report.output}: {report.height}x{report.width}, {report.seconds:.1f} s")
 
 
 def _near(side: int, multiple: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -12,12 +13,13 @@ import typer
 
 from jobs.cli import options
 from jobs.cli.option_groups import OptionGroup
+from jobs.cli.spec_options import Look, Looks
 from jobs.cli.training.run import workers_of
-from jobs.specs.applying import LossNetworkChoice
 from jobs.specs.training import EXTENSION_RATE, LoaderChoice, NormChoice, TrainGenerator
 from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
 from nst_core.settings import (
+    LossNetworkName,
     ObjectiveSettings,
     Pooling,
     Scaling,
@@ -143,7 +145,7 @@ NormalizeGradients = Annotated[
     ),
 ]
 LossNetwork = Annotated[
-    LossNetworkChoice, typer.Option(help="The VGG that judges.", rich_help_panel=WEIGHTS_PANEL)
+    LossNetworkName, typer.Option(help="The VGG that judges.", rich_help_panel=WEIGHTS_PANEL)
 ]
 LossNetworkWeights = Annotated[
     Path | None,
@@ -338,3 +340,54 @@ JUDGE, RUNNING, STYLE_TERMS, CONTENT_TERMS = Judge(), Running(), StyleTerms(), C
 NO_STYLE_TERMS = StyleTerms(scaling=None, style_statistic="", tv_weight=None, pooling=None)
 NO_CONTENT_TERMS = ContentTerms(content_weight=None)
 """Where something else has the defaults, such as a checkpoint."""
+
+
+def _items_of_all(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Items of an option that is given several times, or with commas, or both."""
+    return tuple(item for text in texts or () for item in _items(text))
+
+
+def _statistics(text: str) -> tuple[StyleStatistic, ...]:
+    return tuple(map(_statistic, _items(text)))
+
+
+WEIGHT: Look = {"rich_help_panel": WEIGHTS_PANEL}
+_LAYERS: Look = WEIGHT | {
+    "kind": list[str],
+    "default": None,
+    "read": _items_of_all,
+    "metavar": "NAME[@SCALE][=WEIGHT],...",
+}
+OBJECTIVE_LOOKS: Looks = {
+    "output": options.OUTPUT,
+    "style_weight": WEIGHT,
+    "content_weight": WEIGHT,
+    "tv_weight": WEIGHT | {"help": "Of total variation."},
+    "scaling": WEIGHT
+    | {"help": "How the terms are scaled, and so whose weights they take: see docs/training.md."},
+    "style_layers": _LAYERS
+    | {"help": "Such as relu1_1@1,relu4_1@0.5=15; without @SCALE at each of --scales. Repeatable."},
+    "content_layers": _LAYERS | {"help": "As --style-layers; several are summed."},
+    "scales": WEIGHT
+    | {
+        "kind": str,
+        "default": "",
+        "read": partial(numbers, "--scales"),
+        "metavar": "SCALE,...",
+        "help": "Sizes at which the loss network sees the picture, such as 1,0.5,0.25.",
+    },
+    "statistics": WEIGHT
+    | {
+        "names": ("--style-statistic",),
+        "kind": str,
+        "default": "gram",
+        "read": _statistics,
+        "metavar": "gram|mean-covariance,...",
+        "help": "What is to be the painting's: one for all style images, or one for each.",
+    },
+    "pooling": WEIGHT
+    | {"help": "What halves pictures within the loss network; average as in Gatys et al."},
+    "loss_network": WEIGHT,
+    "loss_network_weights": WEIGHT | {"envvar": "NST_LOSS_NETWORK_WEIGHTS"},
+}
+"""How the options of an objective and its loss network look."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def _shown(
     shown: list[Progress] = []
     seen: list[str] = []
     monkeypatch.setattr("jobs.applying.stylize_video.stylize_videos", _work(states, seen))
-    stylize_in_styles(job, STYLES, shown.append)
+    stylize_in_styles([replace(job, style=each) for each in STYLES], shown.append)
     assert seen == ["wave", "udnie", "identity"]
     return iter(shown)
 
@@ -76,7 +77,7 @@ def test_a_stage_before_the_first_frame_is_told_with_its_style(
 
     shown: list[Progress] = []
     monkeypatch.setattr("jobs.applying.stylize_video.stylize_videos", stylize_videos)
-    stylize_in_styles(job, STYLES[:2], shown.append)
+    stylize_in_styles([replace(job, style=each) for each in STYLES[:2]], shown.append)
     assert [(each.done, each.total, each.note) for each in shown] == [
         (0, 0, "style wave: starting workers"),
         (5, 10, "style wave (1 of 2)"),

@@ -58,7 +58,7 @@ def test_a_picture_has_the_size_asked_for(
     texture: Path, tmp_path: Path, height: int, width: int, tiles: bool, suffix: str
 ) -> None:
     output = tmp_path / f"made{suffix}"
-    report = synthesize(Synthesize(str(texture), output, height, width))
+    report = synthesize(Synthesize(str(texture), output, (height, width)))
     assert _pixels(output).shape == (height, width, 3)
     assert _pixels(output).std() > 1
     assert (report.tiles, report.multiple) == (tiles, 4)
@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_picture(
     texture: Path, tmp_path: Path
 ) -> None:
     for name, seed in (("a", 1), ("again", 1), ("b", 2)):
-        synthesize(Synthesize(str(texture), tmp_path / f"{name}.png", 48, 64, seed))
+        synthesize(Synthesize(str(texture), tmp_path / f"{name}.png", (48, 64), seed))
     a, again, b = ((tmp_path / f"{name}.png").read_bytes() for name in ("a", "again", "b"))
     assert a == again
     assert a != b
@@ -79,8 +79,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_picture(
 
 
 def test_an_odd_size_is_cut_from_the_next_that_tiles(texture: Path, tmp_path: Path) -> None:
-    synthesize(Synthesize(str(texture), tmp_path / "whole.png", 40, 52))
-    synthesize(Synthesize(str(texture), tmp_path / "cut.png", 37, 50))
+    synthesize(Synthesize(str(texture), tmp_path / "whole.png", (40, 52)))
+    synthesize(Synthesize(str(texture), tmp_path / "cut.png", (37, 50)))
     np.testing.assert_array_equal(
         _pixels(tmp_path / "cut.png"), _pixels(tmp_path / "whole.png")[:37, :50]
     )
@@ -90,23 +90,23 @@ def test_an_existing_picture_is_replaced_only_when_told(texture: Path, tmp_path:
     output = tmp_path / "made.png"
     output.write_text("precious")
     with pytest.raises(InputError, match="--overwrite"):
-        synthesize(Synthesize(str(texture), output, 32, 32))
+        synthesize(Synthesize(str(texture), output, (32, 32)))
     assert output.read_text() == "precious"
-    synthesize(Synthesize(str(texture), output, 32, 32, overwrite=True))
+    synthesize(Synthesize(str(texture), output, (32, 32), overwrite=True))
     assert _pixels(output).shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"height": 15}, "16 to 8192"),
-        ({"width": 8193}, "16 to 8192"),
+        ({"size": (15, 64)}, "16 to 8192"),
+        ({"size": (64, 8193)}, "16 to 8192"),
         ({"output": Path("a.gif")}, r"\.png"),
         ({"seed": -1}, "--seed -1"),
     ],
 )
 def test_what_cannot_be_made_is_refused(options: dict[str, Any], words: str) -> None:
-    fields: dict[str, Any] = {"output": Path("a.png"), "height": 64, "width": 64}
+    fields: dict[str, Any] = {"output": Path("a.png"), "size": (64, 64)}
     with pytest.raises(InputError, match=words):
         Synthesize("texture.safetensors", **(fields | options))
 
@@ -122,9 +122,9 @@ def test_sizes_are_height_by_width_or_one_number() -> None:
 def test_what_is_no_texture_is_refused(style: Style, texture_style: Path, tmp_path: Path) -> None:
     for checkpoint in (str(style.path), str(texture_style), "wave", "identity"):
         with pytest.raises(InputError, match="use `nst stylize`"):
-            synthesize(Synthesize(checkpoint, tmp_path / "a.png", 32, 32))
+            synthesize(Synthesize(checkpoint, tmp_path / "a.png", (32, 32)))
     with pytest.raises(InputError, match="nst train texture"):
-        synthesize(Synthesize(str(tmp_path / "none"), tmp_path / "a.png", 32, 32))
+        synthesize(Synthesize(str(tmp_path / "none"), tmp_path / "a.png", (32, 32)))
     assert list(tmp_path.iterdir()) == []
 
 

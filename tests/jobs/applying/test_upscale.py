@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -28,6 +28,8 @@ from nst_core.large_pictures.tiled_engine import TiledEngine
 from nst_core.networks.super_resolution import SuperResolutionNet
 from nst_core.networks.texture import TextureNet
 from nst_core.stylizer import Stylizer
+from pipeline.films.settings import FilmSettings
+from pipeline.pictures.settings import PictureSettings
 from pipeline.work.progress import Progress
 from tests.kit.command_line import app
 from tests.kit.media import decoded_frames, make_clip, moving_picture, psnr, stream_packets
@@ -72,9 +74,21 @@ def sources(tmp_path: Path, short_clip: Path) -> Path:
     return folder
 
 
-def _job(source: Path, output: Path, model: Path, **options: object) -> Upscale:
-    spec = Upscale((str(source),), str(output), str(model), pool=HERE, segment_seconds=0.16)
-    return dataclasses.replace(spec, **options)  # type: ignore[arg-type]
+def _job(source: Path, output: Path, model: Path, **options: Any) -> Upscale:
+    model_spec = StyleSpec(
+        str(model), command="upscale", match_histogram=options.pop("match_histogram", False)
+    )
+    pictures = {name: options.pop(name) for name in ("max_pixels",) if name in options}
+    if "overwrite" in options:  # for both
+        pictures["overwrite"] = options["overwrite"]
+    return Upscale(
+        sources=(str(source),),
+        output=str(output),
+        model=model_spec,
+        pool=HERE,
+        pictures=PictureSettings(**pictures),
+        films=FilmSettings(segment_seconds=0.16, **options),
+    )
 
 
 def test_pictures_and_videos_of_a_folder_come_out_four_times_as_large(

@@ -19,7 +19,7 @@ from PIL import Image
 
 from jobs.evaluating.super_resolution import evaluate_super_resolution
 from jobs.evaluating.video import evaluate_video
-from jobs.specs.evaluating import EvaluateGenerator
+from jobs.specs.evaluating import EvaluateGenerator, EvaluateSuperResolution
 from nst_core.checkpoints.checkpoint import load_generator, save_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style
@@ -119,6 +119,8 @@ def test_the_lines_and_the_json_of_a_video(
     assert "7 pairs" in out
     _run("--video", film, clip, "--json")
     captured = capsys.readouterr()
+    _run("flicker", film, clip, "--json")
+    assert capsys.readouterr() == captured
     assert json.loads(captured.out) == asdict(evaluate_video(film, clip))
     assert "the first 8 are compared" in captured.err
 
@@ -128,7 +130,9 @@ def test_super_resolution_rows_are_what_pillow_and_the_network_give(
     match: bool, enlarger: Path, photos: Path
 ) -> None:
     report = evaluate_super_resolution(
-        enlarger, photos, match_histogram=match, engine="torch", device="cpu"
+        EvaluateSuperResolution(
+            str(enlarger), photos, match_histogram=match, engine="torch", device="cpu"
+        )
     )
     assert report.match_histogram == match
     assert (report.scale, report.failures, len(report.pictures)) == (4, (), 10)
@@ -171,7 +175,9 @@ def test_the_folder_may_be_named_from_the_current_one(
     enlarger: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(photos / "even")
-    report = evaluate_super_resolution(enlarger, Path("../odd"), engine="torch")
+    report = evaluate_super_resolution(
+        EvaluateSuperResolution(str(enlarger), Path("../odd"), engine="torch")
+    )
     assert [row.picture for row in report.pictures] == sorted(
         p.name for p in Path("../odd").iterdir()
     )
@@ -185,14 +191,18 @@ def test_pictures_are_shrunk_as_in_the_training_or_as_asked(
     paper = tmp_path / "paper.safetensors"
     save_generator(paper, load_generator(enlarger)[0], info)
     found = {
-        model: evaluate_super_resolution(model, photos / "odd", engine="torch")
+        model: evaluate_super_resolution(
+            EvaluateSuperResolution(str(model), photos / "odd", engine="torch")
+        )
         for model in (enlarger, paper)
     }
     assert found[enlarger].degradation == "antialiased"
     assert found[paper].degradation == "blurred"
     assert found[paper].bicubic != found[enlarger].bicubic
     asked = evaluate_super_resolution(
-        enlarger, photos / "odd", degradation="blurred", engine="torch"
+        EvaluateSuperResolution(
+            str(enlarger), photos / "odd", degradation="blurred", engine="torch"
+        )
     )
     assert asked.model == found[paper].model
 
@@ -228,17 +238,17 @@ def test_pictures_that_cannot_be_measured_are_named_and_the_rest_goes_on(
     assert "narrow.png: 11x60 pixels; at scale 4 sides of 12 or more" in errors[1]
     (tmp_path / "whole.png").unlink()
     with pytest.raises(MediaError, match="none of its pictures"):
-        evaluate_super_resolution(enlarger, tmp_path, engine="torch")
+        evaluate_super_resolution(EvaluateSuperResolution(str(enlarger), tmp_path, engine="torch"))
 
 
 def test_models_that_do_not_fit_are_refused(enlarger: Path, style: Style, photos: Path) -> None:
     assert style.path is not None
     with pytest.raises(InputError, match="`nst upscale` needs a super-resolution network"):
-        evaluate_super_resolution(style.path, photos)
+        evaluate_super_resolution(EvaluateSuperResolution(str(style.path), photos))
     with pytest.raises(InputError, match=r"--scale 8: .* enlarges by 4"):
-        evaluate_super_resolution(enlarger, photos, scale=8)
+        evaluate_super_resolution(EvaluateSuperResolution(str(enlarger), photos, scale=8))
     with pytest.raises(InputError, match="no such file"):
-        evaluate_super_resolution(photos / "none.safetensors", photos)
+        evaluate_super_resolution(EvaluateSuperResolution(str(photos / "none.safetensors"), photos))
 
 
 @dataclass(frozen=True)
@@ -291,6 +301,18 @@ def test_a_checkpoint_is_handed_to_the_job_with_all_options(
             threads=2,
         )
     ]
+    command = ("generator", *mode[1:])
+    _run(*command, *options)
+    assert jobs.pop() == jobs.pop()
+    terms = ("--style-layers", "relu1_1,relu2_1=3", "--scales", "1,0.5", "--pooling", "average")
+    _run(*mode, *terms)
+    _run(*command, *terms)
+    assert jobs[0] == jobs[1]
+    assert jobs[0].objective == {
+        "style_layers": ("relu1_1", "relu2_1=3"),
+        "scales": (1.0, 0.5),
+        "pooling": "average",
+    }
 
 
 @pytest.mark.parametrize(
@@ -307,6 +329,8 @@ def test_a_checkpoint_is_handed_to_the_job_with_all_options(
         ("--super-resolution a", "--super-resolution without --images: add --images DIR"),
         ("--super-resolution a --images b --init noise", "--init with --super-resolution"),
         ("--super-resolution a --images b --threads 0", "--threads 0: at least 1"),
+        ("super-resolution a --images b --threads 0", "--threads 0: at least 1"),
+        ("--scale 4 flicker a b", "--scale: options stand behind flicker"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(arguments: str, message: str) -> None:
@@ -328,6 +352,8 @@ def test_a_wrong_combination_is_one_line_and_exit_2(tmp_path: Path) -> None:
 
 
 def test_the_bicubic_row_of_set5_is_the_known_one(enlarger: Path, data: Path) -> None:
-    report = evaluate_super_resolution(enlarger, data / "sr" / "Set5", engine="torch", device="cpu")
+    report = evaluate_super_resolution(
+        EvaluateSuperResolution(str(enlarger), data / "sr" / "Set5", engine="torch", device="cpu")
+    )
     assert report.bicubic.psnr == pytest.approx(28.43, abs=0.006)
     assert report.bicubic.ssim == pytest.approx(0.8110, abs=0.0002)

@@ -38,6 +38,7 @@ def _described(parameter: Any) -> str:
         "values": parameter.nargs if parameter.nargs > 1 else None,
         "environment": parameter.envvar,
         "completed": parameter._custom_shell_complete is not None,
+        "hidden": parameter.hidden,
         "in panel": parameter.rich_help_panel,
         "help": parameter.help,
     }

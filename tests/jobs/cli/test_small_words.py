@@ -57,7 +57,7 @@ def test_quiet_stands_behind_a_group_too(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_what_enlarges_is_bundled() -> None:
-    assert Upscale(("a.jpg",), "large").model in bundled("upscale")
+    assert Upscale(("a.jpg",), "large").model.style in bundled("upscale")
 
 
 def test_logs_are_followed_by_f() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from jobs.applying.synthesize import synthesize
 from jobs.evaluating.super_resolution import evaluate_super_resolution
+from jobs.specs.evaluating import EvaluateSuperResolution
 from jobs.specs.single import Synthesize
 from nst_core.checkpoints.library import bundled, find_style
 from nst_core.pictures.reading import read_rgb
@@ -19,7 +20,7 @@ def test_a_bundled_texture_wraps_around_without_a_seam(name: str, tmp_path: Path
     seams, likes = [], []
     for seed in range(8):
         path = tmp_path / f"{seed}.png"
-        synthesize(Synthesize(name, path, height=256, width=192, seed=seed))
+        synthesize(Synthesize(name, path, size=(256, 192), seed=seed))
         pixels = np.asarray(read_rgb(path), dtype=np.float64)
         assert pixels.std() > 10
         for axis in (0, 1):
@@ -41,7 +42,7 @@ def test_a_bundled_texture_wraps_around_without_a_seam(name: str, tmp_path: Path
 
 @pytest.mark.parametrize(("side", "tiles"), [(16, False), (32, True), (40, False), (48, True)])
 def test_what_tiles_is_told(side: int, tiles: bool, tmp_path: Path) -> None:
-    report = synthesize(Synthesize("bricks", tmp_path / "small.png", height=side, width=64))
+    report = synthesize(Synthesize("bricks", tmp_path / "small.png", size=(side, 64)))
     assert report.tiles == tiles
 
 
@@ -50,7 +51,7 @@ def test_two_seeds_give_two_samples_of_one_texture(name: str, tmp_path: Path) ->
     pictures = []
     for seed in (1, 2):
         path = tmp_path / f"{seed}.png"
-        synthesize(Synthesize(name, path, height=128, width=128, seed=seed))
+        synthesize(Synthesize(name, path, size=(128, 128), seed=seed))
         pictures.append(np.asarray(read_rgb(path), dtype=np.float64))
     first, second = pictures
     assert np.abs(first - second).mean() > 5
@@ -60,7 +61,9 @@ def test_two_seeds_give_two_samples_of_one_texture(name: str, tmp_path: Path) ->
 def test_the_bundled_super_resolution_network_beats_bicubic_on_set5(data: Path) -> None:
     path = find_style("x4").path
     assert path is not None
-    report = evaluate_super_resolution(path, data / "sr" / "Set5", engine="torch")
+    report = evaluate_super_resolution(
+        EvaluateSuperResolution(str(path), data / "sr" / "Set5", engine="torch")
+    )
     assert report.bicubic.psnr == pytest.approx(28.43, abs=0.02)
     assert report.model.psnr is not None
     assert report.model.psnr > 29
