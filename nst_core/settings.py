@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from nst_core.checks import check_seed
 from nst_core.errors import InputError
 
 Scaling = Literal["relative", "paper", "authors", "gatys", "plain"]
@@ -102,23 +103,32 @@ class ObjectiveSettings:
     style_layers: tuple[str, ...] | None = None
     """As ``content_layers``. None: relu1_2 to relu4_3 of VGG-16, relu1_1 to relu4_1 of VGG-19."""
     scales: tuple[float, ...] | None = None
-    """Sizes at which the loss network sees the picture, for layers that name none of their own;
-    None: its own size only."""
+    """Sizes at which the loss network sees the picture, such as 1,0.5,0.25.
+
+    For layers that name none of their own; None: the picture's own size only."""
     statistics: tuple[StyleStatistic, ...] = ("gram",)
-    """What of a layer's activations is to be the painting's: one for all style images, or one for
-    each. ``gram``: the Gram matrix (the papers). ``mean-covariance``: mean and covariance of the
-    channels, which a Gram matrix adds up; for paintings of light more than of line."""
+    """What is to be the painting's: one for all style images, or one for each.
+
+    It is computed of a layer's activations. ``gram``: the Gram matrix (the papers).
+    ``mean-covariance``: mean and covariance of the channels, which a Gram matrix adds up; for
+    paintings of light more than of line."""
     lattice_weight: float = 0.0
     """Weight of the loss on patterns that repeat with the generator's strides; see lattice.py."""
     normalized_gradients: bool = False
-    """Whether the gradient of each term at each layer is divided by its L1 norm, so that the terms
-    pull by their weights, whatever their errors (Ulyanov et al. 2016, section 4)."""
+    """Divide the gradient of each term by its L1 norm, as Texture Networks do.
+
+    At each layer: the terms then pull by their weights, whatever their errors (Ulyanov et al. 2016,
+    section 4)."""
     pooling: Pooling = "max"
-    """Pooling of the loss network: as VGG was trained, or the average, which Gatys et al. 2016
-    (section 2) found to give slightly more appealing pictures."""
+    """What halves pictures within the loss network; average as in Gatys et al.
+
+    VGG was trained with ``max``; Gatys et al. 2016 (section 2) found the average to give slightly
+    more appealing pictures."""
     balanced: bool = False
-    """Let each style's weight find itself in training, so that all are equally bold (see
-    style_balance.py): ``style_weight`` then says how bold."""
+    """Let each style's weight find itself, so that all are equally bold; default but with a paper's
+    --scaling.
+
+    See style_balance.py; ``style_weight`` then says how bold."""
 
     def __post_init__(self) -> None:
         for name in ("content_weight", "style_weight", "tv_weight", "lattice_weight"):
@@ -168,11 +178,16 @@ class ReconstructionSettings:
     """What a super-resolution network is trained to lower."""
 
     loss: ReconstructionLoss = "feature"
-    """``feature``: the feature reconstruction loss at relu2_2 (Johnson et al. 2016, section 4.2).
+    """feature: sharper to the eye; pixel: higher PSNR.
+
+    ``feature``: the feature reconstruction loss at relu2_2 (Johnson et al. 2016, section 4.2).
     ``pixel``: the mean squared difference of the pixels, to compare with."""
     tv_weight: float = 0.0
     degradation: Degradation = "antialiased"
-    """How the low-resolution pictures are made: see degradation.py. ``blurred`` is the paper's."""
+    """How the small pictures are made: antialiased bicubic, or blurred by a Gaussian and sampled,
+    the paper's.
+
+    See degradation.py."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.tv_weight < float("inf"):
@@ -184,49 +199,63 @@ class TrainingSettings:
     """How long and how fast a generator is fitted."""
 
     steps: int = 2000
+    """Optimisation steps."""
     batch_size: int = 4
-    """Crops that a worker computes at once."""
+    """Pictures at once, for each worker."""
     accumulate: int = 1
-    """Batches of each worker that one step adds up: larger steps without more memory."""
+    """Batches of each worker that one step adds up.
+
+    Larger steps without more memory."""
     image_size: int = 256
-    """Side of the square crops, in pixels."""
+    """Side of the training pictures, pixels.
+
+    They are square crops."""
     learning_rate: float = 1e-3
     """Adam's rate after the warm-up (Johnson et al., section 4.1)."""
     style_rate: float = 4.0
-    """Rate of the parameters that each style has of its own, as a multiple of ``learning_rate``:
-    each style has but a part of the pictures."""
+    """Rate of what tells several styles apart, in learning rates.
+
+    These are the parameters that each style has of its own; each style has but a part of the
+    pictures."""
     schedule: Schedule = "cosine"
     """What follows the warm-up: the same rate on (Johnson et al. 2016), times ``decay`` at step
     ``decay_from`` and every ``decay_every`` steps from there (both papers of Ulyanov et al.), or a
     cosine down to ``final_rate``."""
     warmup_steps: int = 20
-    """Steps in which the rate rises from 0; a quarter of all at most."""
+    """Steps in which the rate rises.
+
+    From 0; a quarter of all steps at most."""
     final_rate: float = 0.05
     """Fraction of the learning rate that the cosine ends at."""
     decay: float = 0.8
+    """Factor of --schedule step."""
     decay_every: int = 2000
+    """Steps between its decays."""
     decay_from: int | None = None
-    """None: ``decay_every``."""
+    """Step of the first of them; default --decay-every."""
     clip_norm: float | None = None
-    """Longer gradients are shortened to this Euclidean norm."""
+    """Longest gradient (Euclidean norm); default any."""
     average: float = 0.999
-    """Decay of the exponential moving average of the weights, which is what is kept in the end;
-    0: the last weights themselves."""
+    """Decay of the weights' moving average; 0: none.
+
+    The average is what is kept in the end, else the last weights themselves."""
     stability_weight: float = 0.0
     """Weight of the stability loss (see stability.py); 0: it is not computed."""
     stability_from: float = 0.0
-    """Part of the steps after which the stability loss counts: strokes are found first."""
+    """Part of the steps after which it counts.
+
+    Strokes are found first."""
     seed: int = 0
     precision: TrainingPrecision = "auto"
-    """``bfloat16``: autocast of generator and loss network; Gram matrices and losses stay float32.
-    ``auto``: where the processor computes in it."""
+    """auto: bfloat16 where the processor has it.
+
+    ``bfloat16``: autocast of generator and loss network; Gram matrices and losses stay float32."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "decay_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{_option(name, getattr(self, name))}: at least 1 is needed")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"--seed {self.seed}: a whole number from 0 to {2**63 - 1} is needed")
+        check_seed(self.seed)
         if self.decay_from is not None and self.decay_from < 1:
             raise InputError(f"--decay-from {self.decay_from}: a step of 1 or more is needed")
         if self.image_size < 32:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from jobs.cli.spec_options import Look, Looks
-from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
 from nst_core.errors import InputError
 from nst_core.wording import quoted
 from pipeline.pictures.settings import TileChoice
@@ -66,21 +65,22 @@ def tile_of(text: str) -> TileChoice:
     return int(text)
 
 
-def panel(name: str, fields: str) -> dict[str, Look]:
-    """Put the options of ``fields``, separated by spaces, into a panel of the help."""
-    return {each: {"rich_help_panel": name} for each in fields.split()}
+def panel(look: Look, fields: str) -> dict[str, Look]:
+    """Give the options of ``fields``, separated by spaces, the same look: a panel of the help."""
+    return dict.fromkeys(fields.split(), look)
 
 
 OUTPUT: Look = {"names": ("--output", "-o")}
+VIDEOS: Look = {"rich_help_panel": "Videos"}
 _STYLE: Look = {"rich_help_panel": "Style"}
 _REFINING: Look = {"rich_help_panel": "Refining by optimisation"}
 _POOL: Look = {"rich_help_panel": "Where it runs"}
 
 LOOKS: Looks = {
-    **panel("Where it runs", "workers cpus_per_worker gpus_per_worker engine device"),
+    **panel(_POOL, "workers cpus_per_worker gpus_per_worker engine device"),
     "address": _POOL | {"envvar": "NST_ADDRESS"},
     "precision": _POOL | {"help": "Of the network's numbers."},
-    **panel("Videos", "encoder tonemap"),
+    **panel(VIDEOS, "encoder tonemap"),
     "inputs": {"metavar": "INPUT..."},
     "sources": {"metavar": "SRC..."},
     "output": OUTPUT | {"kind": str},  # a Path would lose the slash at its end
@@ -116,22 +116,5 @@ ClusterAddress = Annotated[
         envvar="NST_ADDRESS",
         help="`auto`: the cluster that this machine is a node of; or HOST:PORT of its head.",
         metavar="ADDRESS",
-    ),
-]
-Engine = Annotated[
-    EngineChoice, typer.Option(help="What computes the network.", rich_help_panel="Where it runs")
-]
-Device = Annotated[
-    DeviceChoice, typer.Option(help="Where it computes.", rich_help_panel="Where it runs")
-]
-Precision = Annotated[
-    PrecisionChoice, typer.Option(help="Of the network's numbers.", rich_help_panel="Where it runs")
-]
-Address = Annotated[
-    str,
-    typer.Option(
-        envvar="NST_ADDRESS",
-        help="`local`, or the address of a running Ray cluster.",
-        rich_help_panel="Where it runs",
     ),
 ]

@@ -141,7 +141,7 @@ class _Options:
     def _called(self, name: str) -> str:
         """Return the parameter's name, which is the option's but for ``--from``."""
         own, *_ = self.looks.get(name, {}).get("names", (name,))
-        own = own.lstrip("-").replace("-", "_")
+        own = own.lstrip("-").partition("/")[0].replace("-", "_")
         return name if iskeyword(own) else own
 
     def _parameter(self, field: _Field, default: Any) -> inspect.Parameter:

@@ -25,8 +25,6 @@ from nst_core.settings import (
 ArchitectureChoice = Literal["lean", "johnson", "johnson-paper", "texture"]
 NormChoice = Literal["instance", "batch"]
 PaddingChoice = Literal["reflect", "zeros"]
-ScaleChoice = Literal[4, 8]
-
 LoaderChoice = Literal["local", "ray-data"]
 PresetChoice = Literal["fast", "balanced", "quality"]
 
@@ -76,21 +74,31 @@ class TrainGenerator:
     """The checkpoint to write."""
     training: TrainingSettings = field(default_factory=TrainingSettings)
     norm: NormChoice = "instance"
+    """Normalisation in the generator."""
     loss_network: LossNetworkName = "vgg19"
+    """The VGG that judges."""
     loss_network_weights: Path | None = None
+    """Its weights; default torchvision's download."""
     device: DeviceChoice = "auto"
     workers: tuple[int, int] = (1, 1)
-    """At least and at most: with fewer nodes the training goes on with fewer."""
+    """MIN:MAX goes on with fewer, and takes in more, as nodes go and come."""
     cpus_per_worker: int | None = None
-    """None: an equal share of this machine's."""
+    """Default: an equal share."""
     address: str = "local"
+    """`local`, or the address of a running Ray cluster."""
     loader: LoaderChoice = "local"
-    """Who reads the photographs: each worker's machine, or tasks of Ray Data anywhere."""
+    """ray-data reads photographs on any machine of the cluster.
+
+    Else each worker's machine reads its own."""
     checkpoint_every: int = 100
+    """Steps between checkpoints."""
     run_dir: Path | None = None
-    """None: beside the output, its name with the ending ``.run``."""
+    """Metrics, previews, checkpoints; default OUTPUT.run."""
     resume: bool = False
+    """Go on with the run in the run folder; its options need not be repeated, more --steps make it
+    longer."""
     overwrite: bool = False
+    """Replace an existing output."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Those that the command line gave, by parameter: ``--resume`` need not repeat them."""
 
@@ -131,32 +139,41 @@ class TrainStyle(TrainGenerator):
     """Train a generator for one or several style images on photographs."""
 
     style_images: tuple[Path, ...]
-    """Several: one network for all of them (conditional instance normalisation)."""
+    """The picture whose style is learnt; several: one network for all of them.
+
+    By conditional instance normalisation."""
     content: tuple[str, ...]
-    """Folders (with all below them), files, globs, lists (.txt); paths or URIs."""
+    """Photographs to learn on: folder, glob, list (.txt), URI. Repeatable."""
     objective: ObjectiveSettings = STYLE_OBJECTIVE
     architecture: ArchitectureChoice = "lean"
-    """``lean`` is this project's own, the fastest; ``johnson`` Johnson et al.'s in its everyday
-    variant, ``johnson-paper`` the paper's own network, ``texture`` the multi-scale g(y, z) of
-    Ulyanov et al. 2016."""
+    """lean: the fastest; johnson: the everyday variant of the paper's; johnson-paper: the paper's
+    own network; texture: multi-scale g(y, z).
+
+    ``lean`` is this project's own, ``johnson`` Johnson et al.'s, ``texture`` Ulyanov et al.'s."""
     width: int = PRESETS["balanced"].width
-    """Channels of the first layer; not of texture networks, whose widths are fixed."""
+    """Channels of the first layer.
+
+    Not of texture networks, whose widths are fixed."""
     strokes: tuple[float, ...] = ()
-    """Sizes of strokes to learn, ascending; each painting is learnt at every one of them, and
-    ``--stroke`` mixes between them. None: only that of ``style_size``, which is stroke 1."""
+    """Sizes of strokes to learn beside each other, for --stroke; such as 0.5,1,2.
+
+    Each painting is learnt at every one of them; none: only that of ``style_size``, stroke 1."""
     padding: PaddingChoice = "reflect"
     """Padding of the everyday variant's convolutions."""
     style_size: int = PRESETS["balanced"].style_size
-    """Shorter side of the style image in pixels; larger gives broader strokes."""
+    """Shorter side of the style image: larger, broader strokes."""
     extend: Path | None = None
-    """A trained style network: only the new styles' own parameters are fitted, and the output
-    has all its styles and the new ones."""
+    """Add to this style network, a bundled pack or a file: only the new styles' own few parameters
+    are fitted.
+
+    The output has all its styles and the new ones."""
     calibrate: bool = True
-    """Whether the new styles are calibrated for 8 bits at the end."""
+    """Calibrate for 8 bits at the end, so that CPUs compute it faster."""
     start: str = "auto"
-    """A trained style network whose weights the training starts from, all of which are fitted: a
-    file or a bundled name; ``none``: random weights; ``auto``: the bundled network where it is of
-    the same kind."""
+    """Trained weights to start from; auto: the bundled ones where they are of the same kind, with
+    the nearest of their styles.
+
+    All of them are fitted. ``none``: random weights."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -264,26 +281,29 @@ class TrainTexture(TrainGenerator):
     """Train a texture network g(z) on one picture of a texture."""
 
     texture_image: Path
+    """The picture of the texture."""
     training: TrainingSettings = field(default_factory=_texture_training)
     objective: ObjectiveSettings = field(default_factory=_texture_objective)
-    scales: int = 5
-    """Levels of noise; each more doubles the size of what the network can make up."""
+    levels: int = 5
+    """Levels of noise; more for larger patterns.
+
+    Each more doubles the size of what the network can make up."""
     texture_size: int | None = None
-    """Shorter side of the texture image in pixels; None: its own, LARGEST_TEXTURE at most."""
+    """Shorter side of the texture image; default its own, 512 at most."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.training.stability_weight:
             raise InputError("--stability-weight: a texture has no content that could move; use 0")
-        if not 1 <= self.scales <= 8:
-            raise InputError(f"--scales {self.scales}: 1 to 8 are allowed; the papers have 5 or 6")
+        if not 1 <= self.levels <= 8:
+            raise InputError(f"--scales {self.levels}: 1 to 8 are allowed; the papers have 5 or 6")
         if self.texture_size is not None:
             check_pixels("--texture-size", self.texture_size)
 
     @property
     def arguments(self) -> dict[str, object]:
         """Arguments of the architecture's class."""
-        return {"scales": self.scales, "norm": self.norm, "stylizes": False}
+        return {"scales": self.levels, "norm": self.norm, "stylizes": False}
 
 
 def _super_resolution_training() -> TrainingSettings:
@@ -295,17 +315,23 @@ class TrainSuperResolution(TrainGenerator):
     """Train a super-resolution network on a folder of photographs."""
 
     content: tuple[str, ...]
-    """Folders (with all below them), files, globs, lists (.txt); paths or URIs."""
+    """Photographs to learn on: folder, glob, list (.txt), URI. Repeatable."""
     training: TrainingSettings = field(default_factory=_super_resolution_training)
     objective: ReconstructionSettings = field(default_factory=ReconstructionSettings)
     norm: NormChoice = "batch"
-    scale: ScaleChoice = 4
+    scale: int = 4
+    """4 or 8."""
     width: int = 64
+    """Channels of the first layer."""
     start: str = "none"
-    """A trained network of the same kind whose weights the training starts from: a file, ``x4`` or
-    another bundled name; ``none``: random weights."""
+    """Trained weights to start from, such as x4: the feature loss begins where the pixel loss
+    ended.
+
+    All of them are fitted. ``none``: random weights."""
 
     def __post_init__(self) -> None:
+        if self.scale not in (4, 8):
+            raise InputError(f"--scale {self.scale}: 4 or 8 is allowed")
         super().__post_init__()
         _check_width(self.width)
         if self.training.image_size % self.scale:

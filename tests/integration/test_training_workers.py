@@ -104,7 +104,7 @@ def test_two_workers_have_the_gradients_of_one_with_all_their_samples(
         texture_image=second_style,
         output=job.output,
         training=dataclasses.replace(job.training, stability_weight=0.0),
-        scales=3,
+        levels=3,
         loss_network_weights=job.loss_network_weights,
     )
     both = (2, 2)

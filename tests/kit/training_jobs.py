@@ -108,7 +108,7 @@ def training_jobs(
         "texture-styles": dataclasses.replace(texture, style_images=paintings),
         "texture": TrainTexture(
             texture_image=paintings[0],
-            scales=3,
+            levels=3,
             objective=texture_objective,
             **{**common, "training": faster},
         ),

@@ -15,7 +15,7 @@ _LOOKS: Looks = {
     **LOOKS,
     "format": {"help": "Of the pictures written.", "rich_help_panel": "Pictures"},
     **panel(
-        "Videos",
+        options.VIDEOS,
         "segment_seconds segment_deadline codec crf preset encoder tonemap allow_damaged "
         "allow_left_out",
     ),

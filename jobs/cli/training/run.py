@@ -16,7 +16,7 @@ from jobs.cli.training.recipes import RecipeCommand
 from jobs.specs.training import TrainGenerator, run_folder_of
 from jobs.training.run_folder import RunFolder
 from nst_core.checkpoints.info import read_info
-from nst_core.errors import CheckpointError, InputError
+from nst_core.errors import CheckpointError
 from nst_core.wording import counted
 
 _COMMAND_LINE = "nst.train.command_line"
@@ -60,17 +60,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     return str(value.absolute()) if isinstance(value, Path) else value
-
-
-def workers_of(text: str) -> tuple[int, int]:
-    """``2`` or ``1:4``. Raises InputError."""
-    least, _, most = text.partition(":")
-    try:
-        return int(least), int(most or least)
-    except ValueError as error:
-        raise InputError(
-            f"--workers {text}: a number, or at least and at most, is needed; try 1:4"
-        ) from error
 
 
 def run(ctx: typer.Context, job: TrainGenerator, json: bool) -> None:

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from jobs.cli.training.run import TrainCommand
-from jobs.cli.training.style import style
-from jobs.cli.training.super_resolution import super_resolution
-from jobs.cli.training.texture import texture
+from jobs.cli import options
+from jobs.cli.options import panel
+from jobs.cli.spec_options import Given, Looks, from_specifications
+from jobs.cli.training import recipes
+from jobs.cli.training.options import TRAINING_LOOKS, WEIGHT, numbers
+from jobs.cli.training.run import TrainCommand, run
+from jobs.specs.training import (
+    EXTENSION_RATE,
+    EXTENSION_STEPS,
+    PRESETS,
+    STYLE_OBJECTIVE,
+    Preset,
+    PresetChoice,
+    TrainStyle,
+    TrainSuperResolution,
+    TrainTexture,
+)
+from nst_core.errors import InputError
+from nst_core.settings import BOLD_STYLE_WEIGHT, ObjectiveSettings, TrainingSettings
 
 app = typer.Typer(no_args_is_help=True, help="Train generators.")
 
@@ -17,6 +37,135 @@ def group() -> None:
     """Train generators."""
 
 
-app.command(cls=TrainCommand)(style)
-app.command(cls=TrainCommand)(texture)
-app.command(name="super-resolution", cls=TrainCommand)(super_resolution)
+def _checkpoint_to_extend(name: str | None) -> Path | None:
+    if name is None:
+        return None
+    if Path(name).suffix or Path(name).exists():
+        return Path(name)
+    from nst_core.checkpoints.library import find_checkpoint
+
+    found = find_checkpoint(name)
+    if found.path is None:
+        raise InputError(f"--extend {name}: there is no network in it; name a checkpoint")
+    return found.path
+
+
+_OF_PRESET = ("steps", "image_size", "learning_rate", "width", "style_size")
+_STYLE_LOOKS: Looks = {
+    **TRAINING_LOOKS,
+    **{name: {**TRAINING_LOOKS.get(name, {}), "default": None} for name in _OF_PRESET},
+    **panel(WEIGHT, "stability_from"),
+    "style_images": {"metavar": "STYLE_IMAGE..."},
+    "extend": {
+        "kind": str,
+        "default": None,
+        "read": _checkpoint_to_extend,
+        "metavar": "NAME|CHECKPOINT",
+    },
+    "start": {"names": ("--from",), "metavar": "auto|none|CHECKPOINT"},
+    "strokes": {
+        "kind": str,
+        "default": "",
+        "read": partial(numbers, "--strokes"),
+        "metavar": "SIZE,...",
+    },
+    "padding": {"help": "Of johnson's convolutions."},
+    "style_rate": {"rich_help_panel": "The optimisation"},
+    "style_weight": WEIGHT
+    | {
+        "default": None,
+        "help": f"More is bolder; default {BOLD_STYLE_WEIGHT:g}, with a paper's --scaling "
+        f"{ObjectiveSettings.style_weight:g}.",
+    },
+    "balanced": WEIGHT | {"names": ("--balance/--no-balance",), "default": None},
+    "lattice_weight": WEIGHT | {"help": "Of patterns that repeat with the network's strides."},
+    "stability_weight": WEIGHT | {"help": "Of what flickers when a picture moves a little."},
+    "calibrate": {"rich_help_panel": "The run"},
+}
+
+
+@app.command(cls=TrainCommand)
+@from_specifications(_STYLE_LOOKS, argument="style_images", without="options final_rate")
+def style(
+    ctx: typer.Context,
+    given: Given[TrainStyle],
+    preset: Annotated[
+        PresetChoice,
+        typer.Option(
+            help="Sets --width, --steps (a tenth of them with --extend), --image-size and "
+            "--style-size."
+        ),
+    ] = "balanced",
+    recipe: recipes.OfStyle = None,
+    json: options.Json = False,
+) -> None:
+    """Train a style from a picture, or several in one network, on photographs.
+
+    Example: nst train style wave.jpg --content photos -o wave.safetensors
+    """
+    extends = given.values["extend"] is not None
+    if extends and given.values["width"] is not None:
+        raise InputError("--extend takes the width from the checkpoint; leave out --width")
+    values = PRESETS[preset]
+    is_relative = given.values["scaling"] == "relative"
+    job = given.build(
+        training=_preset_training(values, extends=extends),
+        objective=STYLE_OBJECTIVE if is_relative else ObjectiveSettings(),
+        width=_preset_width(values, given.values["architecture"]),
+        style_size=values.style_size,
+    )
+    if not is_relative:  # the papers have no such term, and the option a default
+        job = replace(job, objective=replace(job.objective, lattice_weight=0.0))
+    run(ctx, job, json)
+
+
+def _preset_training(values: Preset, *, extends: bool) -> TrainingSettings:
+    steps, size = values.steps, values.image_size
+    if extends:
+        steps = round(steps * EXTENSION_STEPS)
+        return TrainingSettings(steps=steps, image_size=size, learning_rate=EXTENSION_RATE)
+    return TrainingSettings(steps=steps, image_size=size)
+
+
+def _preset_width(values: Preset, architecture: str) -> int:
+    if architecture == "texture":
+        return TrainStyle.width  # theirs are fixed
+    return values.width if architecture == "lean" else values.johnson_width
+
+
+@app.command(cls=TrainCommand)
+@from_specifications(
+    {**TRAINING_LOOKS, "levels": {"names": ("--scales",)}},
+    argument="texture_image",
+    without="options loader style_rate final_rate stability_weight stability_from content_weight "
+    "style_weight content_layers scales lattice_weight balanced",
+)
+def texture(
+    ctx: typer.Context,
+    job: TrainTexture,
+    recipe: recipes.OfTexture = None,
+    json: options.Json = False,
+) -> None:
+    """Train a texture network: from one picture, textures of any size without a seam.
+
+    Example: nst train texture bricks.png -o bricks.safetensors
+    """
+    run(ctx, job, json)
+
+
+@app.command(name="super-resolution", cls=TrainCommand)
+@from_specifications(
+    {**TRAINING_LOOKS, "start": {"names": ("--from",), "metavar": "none|NAME|CHECKPOINT"}},
+    without="options style_rate final_rate stability_weight stability_from",
+)
+def super_resolution(
+    ctx: typer.Context,
+    job: TrainSuperResolution,
+    recipe: recipes.OfSuperResolution = None,
+    json: options.Json = False,
+) -> None:
+    """Train a network that enlarges pictures 4 or 8 times.
+
+    Example: nst train super-resolution --content photos --scale 4 -o x4.safetensors
+    """
+    run(ctx, job, json)

@@ -101,7 +101,7 @@ def test_texture_networks_2016(asked: list[Any]) -> None:
     line = ("train", "texture", "t.jpg", "-o", "t.safetensors", "--recipe", "texture2016")
     job = _job(asked, *line)
     assert isinstance(job, TrainTexture)
-    assert (job.norm, job.scales, job.loss_network) == ("batch", 5, "vgg19")
+    assert (job.norm, job.levels, job.loss_network) == ("batch", 5, "vgg19")
     assert job.objective.style_layers == _FIVE
     assert job.objective.scaling == "plain"
     assert job.objective.normalized_gradients

@@ -139,7 +139,7 @@ def test_another_picture_base_or_loss_network_of_the_same_name_makes_another_run
     [
         ("pixel", {"training": TrainingSettings(image_size=50)}, "multiple of the scale"),
         ("pixel", {"width": 2}, "--width 2"),
-        ("texture", {"scales": 9}, "--scales 9"),
+        ("texture", {"levels": 9}, "--scales 9"),
         ("texture", {"texture_size": 8}, "--texture-size 8"),
         ("texture-style", {"width": 16}, "--width 16"),
         ("texture-style", {"training": TrainingSettings(stability_weight=1)}, "new noise"),
