@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,32 +13,22 @@ from nst_core.errors import InputError
 from nst_core.wording import quoted
 from pipeline.pictures.settings import TileChoice
 
-
-def complete_style(incomplete: str) -> list[str]:
-    """Return the names for --style that begin so, for the shell."""
-    from nst_core.checkpoints.library import IDENTITY, bundled_styles
-
-    return [name for name in (*bundled_styles(), IDENTITY) if name.startswith(incomplete)]
+if TYPE_CHECKING:
+    from nst_core.checkpoints.library import Command
 
 
-def complete_model(incomplete: str) -> list[str]:
-    """Return the super-resolution networks that ship with the program and begin so."""
-    from nst_core.checkpoints.library import bundled
+def complete(*commands: Command) -> Callable[[str], list[str]]:
+    """Complete, for the shell, the names of what ships with the program for these commands."""
 
-    return [name for name in bundled("upscale") if name.startswith(incomplete)]
+    def names(incomplete: str) -> list[str]:
+        from nst_core.checkpoints.library import IDENTITY, bundled, bundled_styles
 
+        known: list[str] = []
+        for command in commands:
+            known += [*bundled_styles(), IDENTITY] if command == "stylize" else bundled(command)
+        return [name for name in known if name.startswith(incomplete)]
 
-def complete_texture(incomplete: str) -> list[str]:
-    """Return the textures that ship with the program and begin so."""
-    from nst_core.checkpoints.library import bundled
-
-    return [name for name in bundled("synthesize") if name.startswith(incomplete)]
-
-
-def complete_checkpoint(incomplete: str) -> list[str]:
-    """Return all that ships with the program and begins so."""
-    found = (complete_style, complete_model, complete_texture)
-    return [name for complete in found for name in complete(incomplete)]
+    return names
 
 
 def check_folder_name(output: Path) -> None:
@@ -84,7 +75,7 @@ LOOKS: Looks = {
     "inputs": {"metavar": "INPUT..."},
     "sources": {"metavar": "SRC..."},
     "output": OUTPUT | {"kind": str},  # a Path would lose the slash at its end
-    "style": _STYLE | {"metavar": "NAME|FILE", "autocompletion": complete_style},
+    "style": _STYLE | {"metavar": "NAME|FILE", "autocompletion": complete("stylize")},
     "strength": _STYLE,
     "keep_colors": _STYLE | {"names": ("--keep-colors", "--keep-colours")},
     "stroke": _STYLE | {"metavar": "0.5..2"},

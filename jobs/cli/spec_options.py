@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, is_dataclass, replace
 from functools import cache
 from itertools import pairwise
 from keyword import iskeyword
-from types import GenericAlias
+from types import GenericAlias, MappingProxyType
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
@@ -39,7 +39,7 @@ class Given(Generic[Specification]):
 
     def build(self, **defaults: Any) -> Specification:
         """Return the specification; ``defaults`` stand for fields not given. Raises InputError."""
-        built: Specification = self.options.build(self.kind, self.values, None, defaults)
+        built: Specification = self.options.build(self.kind, self.values, defaults=defaults)
         return built
 
     @property
@@ -93,32 +93,30 @@ class _Options:
     each: str
     without: frozenset[str]
 
-    def parameters(self, kind: Any, defaults: Any = None) -> Iterator[inspect.Parameter]:
-        """Yield the options of a specification, with the defaults of an instance or the class."""
-        for field in _fields(kind):
-            default = field.default if defaults is None else getattr(defaults, field.name)
-            if field.name in self.without:
-                continue
+    def parameters(self, kind: Any, over: Any = MISSING) -> Iterator[inspect.Parameter]:
+        """Yield the options of a specification, with the defaults of ``over`` or of the class."""
+        for field in self._fields(kind, over):
             if inner := _specification(field.hint):
-                yield from self.parameters(inner, None if default is MISSING else default)
+                yield from self.parameters(inner, field.default)
             else:
-                yield self._parameter(field, default)
+                yield self._parameter(field)
 
     def build(
-        self, kind: Any, values: Mapping[str, Any], over: Any, made: Mapping[str, Any]
+        self,
+        kind: Any,
+        values: Mapping[str, Any],
+        over: Any = MISSING,
+        defaults: Mapping[str, Any] = MappingProxyType({}),
     ) -> Any:
-        """Return a specification: what was given, else ``made``, else what ``over`` has."""
-        made = dict(made)
-        for field in _fields(kind):
-            if field.name in self.without:
-                continue
+        """Return a specification: what was given, else ``defaults``, else what ``over`` has."""
+        made = dict(defaults)
+        for field in self._fields(kind, over):
             if _specification(field.hint):
-                default = field.default if over is None else getattr(over, field.name)
-                default = made.get(field.name, default)
+                default = made.get(field.name, field.default)
                 made[field.name] = self.value(field.hint, values, default)
             elif (given := self.read(field.name, values)) is not None:
                 made[field.name] = given
-        return kind(**made) if over is None else replace(over, **made)
+        return kind(**made) if over is MISSING else replace(over, **made)
 
     def value(self, hint: Any, values: Mapping[str, Any], over: Any = MISSING) -> Any:
         """Return what a parameter or field has that is a specification, or several."""
@@ -126,10 +124,8 @@ class _Options:
         if get_origin(hint) is Given:
             return Given(kind, self, values)
         if get_origin(hint) is tuple:
-            return tuple(
-                self.build(kind, {**values, self.each: one}, None, {}) for one in values[self.each]
-            )
-        return self.build(kind, values, None if over is MISSING else over, {})
+            return tuple(self.build(kind, {**values, self.each: one}) for one in values[self.each])
+        return self.build(kind, values, over)
 
     def read(self, name: str, values: Mapping[str, Any]) -> Any:
         """Return a field's value; None where it was not given. Raises InputError."""
@@ -144,9 +140,16 @@ class _Options:
         own = own.lstrip("-").partition("/")[0].replace("-", "_")
         return name if iskeyword(own) else own
 
-    def _parameter(self, field: _Field, default: Any) -> inspect.Parameter:
+    def _fields(self, kind: Any, over: Any) -> Iterator[_Field]:
+        for field in _fields(kind):
+            if field.name not in self.without:
+                yield (
+                    field if over is MISSING else replace(field, default=getattr(over, field.name))
+                )
+
+    def _parameter(self, field: _Field) -> inspect.Parameter:
         hint: Any = field.hint
-        look = {"default": default, "help": field.help, **self.looks.get(field.name, {})}
+        look = {"default": field.default, "help": field.help, **self.looks.get(field.name, {})}
         default, names = look.pop("default"), look.pop("names", ())
         look.pop("read", None)
         if "kind" in look:
@@ -156,8 +159,8 @@ class _Options:
             default = MISSING if default is MISSING else None
         elif field.name == self.each:
             hint = GenericAlias(list, (hint,))
-        if default is False and not names:
-            names = (f"--{field.name.replace('_', '-')}",)  # and no --no-...
+        if default is False:
+            names = names or (f"--{field.name.replace('_', '-')}",)  # and no --no-...
         about: Any = typer.Option(*names, **look)
         if field.name == self.argument:
             about = typer.Argument(**look)

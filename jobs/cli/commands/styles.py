@@ -73,7 +73,7 @@ def show(
         str,
         typer.Argument(
             help="What ships with the program, or a checkpoint file.",
-            autocompletion=options.complete_checkpoint,
+            autocompletion=options.complete("stylize", "upscale", "synthesize"),
         ),
     ],
     json: options.Json = False,
@@ -156,7 +156,7 @@ def calibrate(
         typer.Argument(
             metavar="NAME|FILE",
             help="A bundled style or a checkpoint file; of several styles all are calibrated.",
-            autocompletion=options.complete_style,
+            autocompletion=options.complete("stylize"),
         ),
     ],
     content: Annotated[
@@ -194,7 +194,7 @@ def export(
     name: Annotated[
         str,
         typer.Argument(
-            help="A bundled style or a checkpoint file.", autocompletion=options.complete_style
+            help="A bundled style or a checkpoint file.", autocompletion=options.complete("stylize")
         ),
     ],
     output: Annotated[

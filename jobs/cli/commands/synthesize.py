@@ -23,7 +23,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 _LOOKS: Looks = {
-    "checkpoint": {"autocompletion": options.complete_texture},
+    "checkpoint": {"autocompletion": options.complete("synthesize")},
     "output": options.OUTPUT,
     "size": {"kind": str, "read": parse_size, "metavar": "HxW"},
     "seed": {"help": "Of the noise: each gives another picture."},

@@ -24,7 +24,7 @@ _LOOKS: Looks = {
         "names": ("--model",),
         "help": "x4, which is bundled, or what `nst train super-resolution` wrote.",
         "metavar": "NAME|FILE",
-        "autocompletion": options.complete_model,
+        "autocompletion": options.complete("upscale"),
     },
 }
 
