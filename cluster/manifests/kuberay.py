@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import ray
 
 from cluster.manifests.container import USER
-from cluster.manifests.spec import ClusterSpec
-from nst_core.errors import InputError
+from cluster.manifests.spec import ClusterSpec, KubernetesSpec
 
 Manifest = dict[str, Any]
 
 _API = "ray.io/v1"
 _VOLUME = "shared"
-_LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _IDLE_SECONDS = 120
 _JOB_KEPT_SECONDS = 600
 _PORTS = {"gcs-server": 6379, "dashboard": 8265}
-
-
-@dataclass(frozen=True)
-class KubernetesSpec:
-    """What only Kubernetes has names for."""
-
-    gpu_type: str | None = None
-    """Value of the node label ``nvidia.com/gpu.product``, such as NVIDIA-H100-80GB-HBM3."""
-    storage_class: str | None = None
-    """Storage class of a volume that many nodes write (ReadWriteMany); None: the default one."""
-    job: tuple[str, ...] = ("doctor",)
-    """Command of the RayJob, without `nst`."""
-
-    def __post_init__(self) -> None:
-        if self.gpu_type is not None and not _LABEL.fullmatch(self.gpu_type):
-            raise InputError(
-                f"--gpu-type {self.gpu_type}: a label's value is allowed, letters, digits and .-_; "
-                "`kubectl get nodes -L nvidia.com/gpu.product` shows those that are there"
-            )
-        if self.storage_class is not None and not _LABEL.fullmatch(self.storage_class):
-            raise InputError(
-                f"--storage-class {self.storage_class}: a name is allowed; "
-                "`kubectl get storageclass` shows those that are there"
-            )
 
 
 def kuberay_files(spec: ClusterSpec, kubernetes: KubernetesSpec) -> dict[str, Manifest]:

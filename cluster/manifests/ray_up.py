@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from cluster.manifests.spec import ClusterSpec
+from cluster.manifests.spec import CloudSpec, ClusterSpec
 from nst_core.errors import InputError
 
-Provider = Literal["aws", "gcp"]
 Manifest = dict[str, Any]
 
 _TOKEN_IN_CONTAINER = "/home/nst/.ray/auth_token"  # noqa: S105 - a path
@@ -20,32 +18,6 @@ _DEFAULTS = {
     "aws": ("us-east-1", "us-east-1a", "m6i.xlarge", "g6.2xlarge", "ubuntu"),
     "gcp": ("us-central1", "us-central1-a", "n2-standard-4", "g2-standard-8", "ubuntu"),
 }
-
-
-@dataclass(frozen=True)
-class CloudSpec:
-    """What only a cloud has names for; None: a default of the provider."""
-
-    provider: Provider
-    region: str | None = None
-    zone: str | None = None
-    head_type: str | None = None
-    worker_type: str | None = None
-    """Machine type with the GPUs that the spec names."""
-    project: str | None = None
-    """Project of Google Cloud."""
-    on_demand: bool = False
-    """Workers that are not taken away, at the full price, instead of spot machines."""
-
-    def __post_init__(self) -> None:
-        if self.provider == "gcp" and not self.project:
-            raise InputError("--provider gcp: --project names the project that is billed")
-        if self.provider == "aws" and self.project:
-            raise InputError(f"--project {self.project}: it belongs to --provider gcp")
-        if (self.region is None) != (self.zone is None):
-            raise InputError("--region and --zone go together: name both, or neither")
-        if self.region and self.zone and not self.zone.startswith(self.region):
-            raise InputError(f"--zone {self.zone}: not in --region {self.region}")
 
 
 def ray_up_file(spec: ClusterSpec, cloud: CloudSpec) -> Manifest:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from cluster.environment import HEAD_ENVIRONMENT, NODE_ENVIRONMENT
 from nst_core.errors import InputError
 
+Provider = Literal["aws", "gcp"]
+
+_LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 _IMAGE = re.compile(r"[a-z0-9][\w./:@-]*")
 _SIZE = re.compile(r"[1-9]\d*(Mi|Gi|Ti)")
@@ -21,9 +25,11 @@ class ClusterSpec:
 
     name: str = "nst"
     image: str = "nst:latest"
-    """Container image; the rendered Dockerfile builds one."""
+    """Container image; the Dockerfile written builds it."""
     min_workers: int = 0
+    """Worker nodes that are always there."""
     max_workers: int = 4
+    """Worker nodes at most."""
     gpus: int = 1
     """GPUs of each worker node; 0: workers compute on CPUs."""
     worker_cpus: int = 8
@@ -33,7 +39,7 @@ class ClusterSpec:
     storage: str = "200Gi"
     """Size of the shared storage."""
     shared: str = "/shared"
-    """Folder at which every node finds the shared storage."""
+    """Folder at which all nodes find the shared storage."""
 
     def __post_init__(self) -> None:
         for option, text, pattern, allowed in (
@@ -69,3 +75,59 @@ class ClusterSpec:
     def head_environment(self) -> dict[str, str]:
         """Return what the head finds in its environment."""
         return {**self.node_environment(), **HEAD_ENVIRONMENT}
+
+
+@dataclass(frozen=True)
+class KubernetesSpec:
+    """What only Kubernetes has names for."""
+
+    gpu_type: str | None = None
+    """Label nvidia.com/gpu.product of the machines, such as NVIDIA-L4."""
+    storage_class: str | None = None
+    """Storage class of a volume that many nodes write (ReadWriteMany); None: the default one."""
+    job: tuple[str, ...] = ("doctor",)
+    """Command that the RayJob runs, without nst, in quotes."""
+
+    def __post_init__(self) -> None:
+        if self.gpu_type is not None and not _LABEL.fullmatch(self.gpu_type):
+            raise InputError(
+                f"--gpu-type {self.gpu_type}: a label's value is allowed, letters, digits and .-_; "
+                "`kubectl get nodes -L nvidia.com/gpu.product` shows those that are there"
+            )
+        if self.storage_class is not None and not _LABEL.fullmatch(self.storage_class):
+            raise InputError(
+                f"--storage-class {self.storage_class}: a name is allowed; "
+                "`kubectl get storageclass` shows those that are there"
+            )
+
+
+@dataclass(frozen=True)
+class CloudSpec:
+    """What only a cloud has names for; None: a default of the provider."""
+
+    provider: Provider
+    """The cloud."""
+    region: str | None = None
+    """Default: one of the provider's."""
+    zone: str | None = None
+    """In that region."""
+    head_type: str | None = None
+    """Machine type of the head."""
+    worker_type: str | None = None
+    """Machine type of the workers, with its GPUs."""
+    project: str | None = None
+    """Project of Google Cloud."""
+    on_demand: bool = False
+    """Workers at the full price, not spot machines.
+
+    They are not taken away."""
+
+    def __post_init__(self) -> None:
+        if self.provider == "gcp" and not self.project:
+            raise InputError("--provider gcp: --project names the project that is billed")
+        if self.provider == "aws" and self.project:
+            raise InputError(f"--project {self.project}: it belongs to --provider gcp")
+        if (self.region is None) != (self.zone is None):
+            raise InputError("--region and --zone go together: name both, or neither")
+        if self.region and self.zone and not self.zone.startswith(self.region):
+            raise InputError(f"--zone {self.zone}: not in --region {self.region}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -268,22 +269,23 @@ class TrainStyle(TrainGenerator):
         return arguments | ({"padding": self.padding} if self.architecture == "johnson" else {})
 
 
-def _texture_training() -> TrainingSettings:
-    return TrainingSettings(steps=1500, batch_size=4, learning_rate=1e-2)
-
-
-def _texture_objective() -> ObjectiveSettings:
-    return ObjectiveSettings(content_weight=0.0, style_weight=1.0, style_layers=GATYS_STYLE_LAYERS)
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrainTexture(TrainGenerator):
     """Train a texture network g(z) on one picture of a texture."""
 
     texture_image: Path
     """The picture of the texture."""
-    training: TrainingSettings = field(default_factory=_texture_training)
-    objective: ObjectiveSettings = field(default_factory=_texture_objective)
+    training: TrainingSettings = field(
+        default_factory=partial(TrainingSettings, steps=1500, batch_size=4, learning_rate=1e-2)
+    )
+    objective: ObjectiveSettings = field(
+        default_factory=partial(
+            ObjectiveSettings,
+            content_weight=0.0,
+            style_weight=1.0,
+            style_layers=GATYS_STYLE_LAYERS,
+        )
+    )
     levels: int = 5
     """Levels of noise; more for larger patterns.
 
@@ -306,17 +308,13 @@ class TrainTexture(TrainGenerator):
         return {"scales": self.levels, "norm": self.norm, "stylizes": False}
 
 
-def _super_resolution_training() -> TrainingSettings:
-    return TrainingSettings(image_size=288)
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrainSuperResolution(TrainGenerator):
     """Train a super-resolution network on a folder of photographs."""
 
     content: tuple[str, ...]
     """Photographs to learn on: folder, glob, list (.txt), URI. Repeatable."""
-    training: TrainingSettings = field(default_factory=_super_resolution_training)
+    training: TrainingSettings = field(default_factory=partial(TrainingSettings, image_size=288))
     objective: ReconstructionSettings = field(default_factory=ReconstructionSettings)
     norm: NormChoice = "batch"
     scale: int = 4

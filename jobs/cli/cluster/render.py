@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from cluster.manifests.spec import ClusterSpec
+from cluster.manifests.spec import CloudSpec, ClusterSpec, KubernetesSpec
 from jobs.cli import console, options
+from jobs.cli.spec_options import Given, Looks, from_specifications
 from nst_core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Write the files that build a cluster elsewhere.")
@@ -18,70 +19,42 @@ _Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.")
 ]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
-_Name = Annotated[str, typer.Option(help="Of the cluster.")]
-_Image = Annotated[str, typer.Option(help="Container image; the Dockerfile written builds it.")]
-_MinWorkers = Annotated[int, typer.Option(help="Worker nodes that are always there.")]
-_MaxWorkers = Annotated[int, typer.Option(help="Worker nodes at most.")]
-_Gpus = Annotated[int, typer.Option(help="Of each worker node; 0 for workers without.")]
-_WorkerCpus = Annotated[int, typer.Option(help="Of each worker node.")]
-_WorkerMemory = Annotated[str, typer.Option(help="Of each worker node, such as 32Gi.")]
-_HeadCpus = Annotated[int, typer.Option(help="Of the head, for commands; no worker runs there.")]
-_HeadMemory = Annotated[str, typer.Option(help="Of the head.")]
-_Shared = Annotated[str, typer.Option(help="Folder at which all nodes find the shared storage.")]
+
+
+def _command(job: str) -> tuple[str, ...]:
+    from jobs.cli.command_line import read_command_line
+
+    try:
+        return read_command_line(shlex.split(job)).arguments
+    except ValueError as error:
+        raise InputError(f"--job {job}: {error}; give the command in one pair of quotes") from error
+
+
+_LOOKS: Looks = {
+    "name": {"help": "Of the cluster."},
+    "gpus": {"help": "Of each worker node; 0 for workers without."},
+    "worker_cpus": {"help": "Of each worker node."},
+    "worker_memory": {"help": "Of each worker node, such as 32Gi."},
+    "head_cpus": {"help": "Of the head, for commands; no worker runs there."},
+    "head_memory": {"help": "Of the head."},
+    "storage_class": {"help": "Of storage that many nodes write; default the cluster's."},
+    "job": {"kind": str, "default": "doctor", "read": _command},
+    "project": {"help": "Of Google Cloud."},
+}
 
 
 @app.command()
+@from_specifications(_LOOKS)
 def kuberay(
-    output: _Output,
-    name: _Name = ClusterSpec.name,
-    image: _Image = ClusterSpec.image,
-    min_workers: _MinWorkers = ClusterSpec.min_workers,
-    max_workers: _MaxWorkers = ClusterSpec.max_workers,
-    gpus: _Gpus = ClusterSpec.gpus,
-    gpu_type: Annotated[
-        str | None,
-        typer.Option(help="Label nvidia.com/gpu.product of the machines, such as NVIDIA-L4."),
-    ] = None,
-    worker_cpus: _WorkerCpus = ClusterSpec.worker_cpus,
-    worker_memory: _WorkerMemory = ClusterSpec.worker_memory,
-    head_cpus: _HeadCpus = ClusterSpec.head_cpus,
-    head_memory: _HeadMemory = ClusterSpec.head_memory,
-    storage: Annotated[str, typer.Option(help="Size of the shared storage.")] = ClusterSpec.storage,
-    storage_class: Annotated[
-        str | None, typer.Option(help="Of storage that many nodes write; default the cluster's.")
-    ] = None,
-    shared: _Shared = ClusterSpec.shared,
-    job: Annotated[
-        str, typer.Option(help="Command that the RayJob runs, without nst, in quotes.")
-    ] = "doctor",
-    overwrite: _Overwrite = False,
+    output: _Output, spec: ClusterSpec, kubernetes: KubernetesSpec, overwrite: _Overwrite = False
 ) -> None:
     """Write a RayCluster and a RayJob for the KubeRay operator, and their shared storage.
 
     Example: nst cluster render kuberay -o kube --image registry.example/nst:0.1
     """
-    from cluster.manifests.kuberay import KubernetesSpec, kuberay_files
+    from cluster.manifests.kuberay import kuberay_files
     from cluster.manifests.rendering import as_yaml
-    from jobs.cli.command_line import read_command_line
 
-    try:
-        line = read_command_line(shlex.split(job))
-    except ValueError as error:
-        raise InputError(f"--job {job}: {error}; give the command in one pair of quotes") from error
-    spec = ClusterSpec(
-        name=name,
-        image=image,
-        min_workers=min_workers,
-        max_workers=max_workers,
-        gpus=gpus,
-        worker_cpus=worker_cpus,
-        worker_memory=worker_memory,
-        head_cpus=head_cpus,
-        head_memory=head_memory,
-        storage=storage,
-        shared=shared,
-    )
-    kubernetes = KubernetesSpec(gpu_type, storage_class, line.arguments)
     manifests = kuberay_files(spec, kubernetes)
     files = {
         file: as_yaml(manifest, use=f"kubectl apply -f {file}")
@@ -91,43 +64,18 @@ def kuberay(
 
 
 @app.command("ray-up")
+@from_specifications(_LOOKS, without="worker_memory head_cpus head_memory storage shared")
 def ray_up(
-    output: _Output,
-    provider: Annotated[Literal["aws", "gcp"], typer.Option(help="The cloud.")],
-    name: _Name = ClusterSpec.name,
-    image: _Image = ClusterSpec.image,
-    region: Annotated[str | None, typer.Option(help="Default: one of the provider's.")] = None,
-    zone: Annotated[str | None, typer.Option(help="In that region.")] = None,
-    head_type: Annotated[str | None, typer.Option(help="Machine type of the head.")] = None,
-    worker_type: Annotated[
-        str | None, typer.Option(help="Machine type of the workers, with its GPUs.")
-    ] = None,
-    project: Annotated[str | None, typer.Option(help="Of Google Cloud.")] = None,
-    on_demand: Annotated[
-        bool, typer.Option("--on-demand", help="Workers at the full price, not spot machines.")
-    ] = False,
-    min_workers: _MinWorkers = ClusterSpec.min_workers,
-    max_workers: _MaxWorkers = ClusterSpec.max_workers,
-    gpus: _Gpus = ClusterSpec.gpus,
-    worker_cpus: _WorkerCpus = ClusterSpec.worker_cpus,
-    overwrite: _Overwrite = False,
+    output: _Output, cloud: CloudSpec, spec: ClusterSpec, overwrite: _Overwrite = False
 ) -> None:
     """Write a cluster file for `ray up`; its workers are spot machines by default.
 
     Example: nst cluster render ray-up -o cloud --provider aws --image registry.example/nst:0.1
     """
-    from cluster.manifests.ray_up import CloudSpec, ray_up_file
+    from cluster.manifests.ray_up import ray_up_file
     from cluster.manifests.rendering import as_yaml
 
-    spec = ClusterSpec(
-        name=name,
-        image=image,
-        min_workers=min_workers,
-        max_workers=max_workers,
-        gpus=gpus,
-        worker_cpus=worker_cpus,
-    )
-    cloud = CloudSpec(provider, region, zone, head_type, worker_type, project, on_demand)
+    name = spec.name
     use = (
         f"ray up {name}.yaml\nray dashboard {name}.yaml   (the Jobs API at http://127.0.0.1:8265)\n"
         f"nst jobs submit --follow -- ...\nray down {name}.yaml"
@@ -137,15 +85,11 @@ def ray_up(
 
 
 @app.command()
+@from_specifications(_LOOKS, without="min_workers max_workers head_cpus head_memory storage")
 def compose(
     output: _Output,
-    name: _Name = ClusterSpec.name,
-    image: _Image = ClusterSpec.image,
+    given: Given[ClusterSpec],
     workers: Annotated[int, typer.Option(help="Worker containers.")] = 1,
-    gpus: _Gpus = ClusterSpec.gpus,
-    worker_cpus: _WorkerCpus = ClusterSpec.worker_cpus,
-    worker_memory: _WorkerMemory = ClusterSpec.worker_memory,
-    shared: _Shared = ClusterSpec.shared,
     overwrite: _Overwrite = False,
 ) -> None:
     """Write a compose file with a head and GPU workers, and a new token of its own.
@@ -157,16 +101,7 @@ def compose(
     from cluster.manifests.compose import TOKEN_FILE, compose_file
     from cluster.manifests.rendering import as_yaml, container_user
 
-    spec = ClusterSpec(
-        name=name,
-        image=image,
-        min_workers=workers,
-        max_workers=max(1, workers),
-        gpus=gpus,
-        worker_cpus=worker_cpus,
-        worker_memory=worker_memory,
-        shared=shared,
-    )
+    spec = given.build(min_workers=workers, max_workers=max(1, workers))
     use = (
         "docker compose up --detach\n"
         f"RAY_AUTH_TOKEN_PATH=./{TOKEN_FILE} nst jobs submit --follow -- ..."
