@@ -17,6 +17,9 @@ ReconstructionLoss = Literal["feature", "pixel"]
 Degradation = Literal["antialiased", "blurred"]
 Schedule = Literal["constant", "step", "cosine"]
 TrainingPrecision = Literal["auto", "float32", "bfloat16"]
+NormName = Literal["instance", "batch"]
+Padding = Literal["reflect", "zeros"]
+Tile = Literal["auto", "off"] | int
 
 MAX_PIXELS = 200_000_000
 """Pixels of the largest picture that is decoded: 0.6 GB of RGB, whatever a header claims."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
 from nst_core.large_pictures.layerwise_engine import LayerwiseEngine
 from nst_core.large_pictures.tiled_engine import TiledEngine, tiles_exactly
 from nst_core.objectives.refinement import Refinement, RefiningEngine
+from nst_core.settings import Tile
 
 _LEAST_SIDE = 64
 _AUTO_SIDE = 1792
@@ -86,7 +87,7 @@ class Stylizer:
         device: DeviceChoice = "auto",
         precision: PrecisionChoice = "auto",
         threads: int | None = None,
-        tile: Literal["auto", "off"] | int = "auto",
+        tile: Tile = "auto",
         refinement: Refinement | None = None,
     ) -> None:
         if not 0 <= strength <= 1:

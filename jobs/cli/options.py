@@ -10,8 +10,8 @@ import typer
 
 from jobs.cli.spec_options import Look, Looks
 from nst_core.errors import InputError
+from nst_core.settings import Tile
 from nst_core.wording import quoted
-from pipeline.pictures.settings import TileChoice
 
 if TYPE_CHECKING:
     from nst_core.checkpoints.library import Command
@@ -45,7 +45,7 @@ _OF_FILES = (
 )
 
 
-def tile_of(text: str) -> TileChoice:
+def tile_of(text: str) -> Tile:
     """Read the value of ``--tile``. Raises InputError."""
     if text == "auto":
         return "auto"

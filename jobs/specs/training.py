@@ -18,14 +18,14 @@ from nst_core.settings import (
     BOLD_STYLE_WEIGHT,
     GATYS_STYLE_LAYERS,
     LossNetworkName,
+    NormName,
     ObjectiveSettings,
+    Padding,
     ReconstructionSettings,
     TrainingSettings,
 )
 
 ArchitectureChoice = Literal["lean", "johnson", "johnson-paper", "texture"]
-NormChoice = Literal["instance", "batch"]
-PaddingChoice = Literal["reflect", "zeros"]
 LoaderChoice = Literal["local", "ray-data"]
 PresetChoice = Literal["fast", "balanced", "quality"]
 
@@ -74,7 +74,7 @@ class TrainGenerator:
     output: Path
     """The checkpoint to write."""
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    norm: NormChoice = "instance"
+    norm: NormName = "instance"
     """Normalisation in the generator."""
     loss_network: LossNetworkName = "vgg19"
     """The VGG that judges."""
@@ -159,7 +159,7 @@ class TrainStyle(TrainGenerator):
     """Sizes of strokes to learn beside each other, for --stroke; such as 0.5,1,2.
 
     Each painting is learnt at every one of them; none: only that of ``style_size``, stroke 1."""
-    padding: PaddingChoice = "reflect"
+    padding: Padding = "reflect"
     """Padding of the everyday variant's convolutions."""
     style_size: int = PRESETS["balanced"].style_size
     """Shorter side of the style image: larger, broader strokes."""
@@ -316,7 +316,7 @@ class TrainSuperResolution(TrainGenerator):
     """Photographs to learn on: folder, glob, list (.txt), URI. Repeatable."""
     training: TrainingSettings = field(default_factory=partial(TrainingSettings, image_size=288))
     objective: ReconstructionSettings = field(default_factory=ReconstructionSettings)
-    norm: NormChoice = "batch"
+    norm: NormName = "batch"
     scale: int = 4
     """4 or 8."""
     width: int = 64

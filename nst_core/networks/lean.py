@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nst_core.networks.normalization import NormName, make_norm
+from nst_core.networks.normalization import make_norm
 from nst_core.networks.padding import pad_to_multiple
+from nst_core.settings import NormName
 
 
 class LeanNet(nn.Module):

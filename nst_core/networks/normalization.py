@@ -9,11 +9,10 @@ et al. 2016), and from the batch again in texture networks (Ulyanov et al. 2016,
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from torch import nn
 
-NormName = Literal["instance", "batch"]
+from nst_core.settings import NormName
 
 
 def make_norm(name: NormName, channels: int, *, running_statistics: bool = True) -> nn.Module:

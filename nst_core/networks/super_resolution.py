@@ -6,8 +6,9 @@ import math
 
 from torch import Tensor, nn
 
-from nst_core.networks.normalization import NormName, make_norm
+from nst_core.networks.normalization import make_norm
 from nst_core.networks.output_range import ScaledTanh, within_range
+from nst_core.settings import NormName
 
 SCALES = (4, 8)
 

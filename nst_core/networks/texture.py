@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nst_core.networks.normalization import NormName, initialize_as_authors, make_norm
+from nst_core.networks.normalization import initialize_as_authors, make_norm
 from nst_core.networks.output_range import within_range
 from nst_core.networks.padding import pad_to_multiple
+from nst_core.settings import NormName
 
 _CHANNELS = 8
 _NOISE_CHANNELS = 3

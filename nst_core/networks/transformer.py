@@ -10,15 +10,14 @@ batch normalisation (Ulyanov, Vedaldi and Lempitsky 2017); the output goes throu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from nst_core.networks.normalization import NormName, make_norm
+from nst_core.networks.normalization import make_norm
 from nst_core.networks.padding import pad_to_multiple
-
-Padding = Literal["reflect", "zeros"]
+from nst_core.settings import NormName, Padding
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from nst_core.errors import InputError
 from nst_core.files import lock
 from pipeline.storage.files import Storage, below
 
+Keeps = Literal["report", "record", "nothing"]
+
 FILE_NAME = "progress.jsonl"
 HIDDEN_NAME = ".nst-progress.jsonl"
 _FOLDER_NAME = "progress"
@@ -69,7 +71,7 @@ class ImageRecords:
         storage: Storage,
         folder: str,
         *,
-        keep: Literal["report", "record", "nothing"] = "report",
+        keep: Keeps = "report",
     ) -> None:
         """``keep`` it under its name, hidden beside what is a user's own, or not at all."""
         self.made_with: dict[str, dict[str, Any]] = {}

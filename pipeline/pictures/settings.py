@@ -11,10 +11,9 @@ from typing import Literal
 
 from nst_core.checks import check_at_least, check_max_side, check_seed
 from nst_core.errors import InputError
-from nst_core.settings import MAX_PIXELS
+from nst_core.settings import MAX_PIXELS, Tile
 
 FormatChoice = Literal["same", "png", "jpeg", "webp"]
-TileChoice = Literal["auto", "off"] | int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +32,7 @@ class PictureSettings:
     """Shrink so that the longer side has at most N pixels."""
     max_pixels: int = MAX_PIXELS
     """Refuse larger pictures before decoding them."""
-    tile: TileChoice = "auto"
+    tile: Tile = "auto"
     """Compute pictures of more than N x N pixels in pieces, without seams.
 
     ``auto`` chooses N."""

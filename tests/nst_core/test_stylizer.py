@@ -16,9 +16,9 @@ from nst_core.color.yuv_encoding import YuvEncoding
 from nst_core.engines.engine import TorchEngine
 from nst_core.errors import EnvironmentProblem
 from nst_core.large_pictures.layerwise_engine import LayerwiseEngine
-from nst_core.networks.normalization import NormName
 from nst_core.networks.super_resolution import SuperResolutionNet
 from nst_core.networks.texture import TextureNet
+from nst_core.settings import NormName
 from nst_core.stylizer import Stylizer
 from tests.kit.media import moving_picture
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from nst_core.errors import InputError
 from nst_core.pictures.decoding import PICTURE_SUFFIXES
 from nst_core.wording import quoted
 from pipeline.films.sources import VIDEO_SUFFIXES
 from pipeline.pictures.records import FILE_NAME as RECORD_NAME
+from pipeline.pictures.records import Keeps
 from pipeline.pictures.settings import PictureSettings
 from pipeline.pictures.sources import is_one_file
 from pipeline.storage.files import Storage, below
 from pipeline.storage.open import storage_for
-
-Keeps = Literal["report", "record", "nothing"]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs.specs.training import NormChoice, TrainGenerator, TrainStyle, TrainSuperResolution
+from jobs.specs.training import TrainGenerator, TrainStyle, TrainSuperResolution
 from jobs.training import start as training_start
 from jobs.training.plan import TrainingPlan, build_network, build_trainer, describe, make_plan
 from nst_core.checkpoints.checkpoint import read_state, save_generator, save_state
@@ -15,7 +15,7 @@ from nst_core.errors import InputError
 from nst_core.networks.conditional_norm import MultiStyleGenerator
 from nst_core.networks.lean import LeanNet
 from nst_core.networks.super_resolution import SuperResolutionNet
-from nst_core.settings import TrainingSettings
+from nst_core.settings import NormName, TrainingSettings
 from pipeline.work.progress import Progress
 from tests.kit.training_jobs import OBJECTIVE, same_state
 
@@ -129,7 +129,7 @@ def test_one_style_begins_as_a_plain_network(
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_super_resolution_begins_with_a_network_of_its_kind_as_it_is(
-    jobs: dict[str, TrainGenerator], tmp_path: Path, norm: NormChoice
+    jobs: dict[str, TrainGenerator], tmp_path: Path, norm: NormName
 ) -> None:
     job = jobs["super-resolution"]
     assert isinstance(job, TrainSuperResolution)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nst_core.networks.johnson_paper import JohnsonNet, UnpaddedResidualBlock
-from nst_core.networks.normalization import NormName
+from nst_core.settings import NormName
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])

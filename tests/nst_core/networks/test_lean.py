@@ -15,7 +15,7 @@ from nst_core.engines.eight_bit import EightBit
 from nst_core.engines.engine import Engine, make_engine
 from nst_core.engines.names import PrecisionChoice
 from nst_core.networks.lean import LeanNet
-from nst_core.networks.normalization import NormName
+from nst_core.settings import NormName
 
 _HEIGHT, _WIDTH = 192, 320
 _FAR = 96
