@@ -47,7 +47,7 @@ def _draw(axes: Any, report: dict[str, Any], style: str, color: str) -> None:
 
 def _row(report: dict[str, Any], style: str) -> dict[str, object]:
     return {
-        "style": f"`{style}`",
+        "of": f"`{style}`",
         "px": report["image_size"],
         "from": report["init"],
         **{name: report["generator"][name] for name in ("content", "style")},

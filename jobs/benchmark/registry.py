@@ -32,12 +32,10 @@ class SectionFailure:
 
 
 SECTIONS = {
-    "ceilings": "jobs.benchmark.sections.ceilings",
     "engines": "jobs.benchmark.sections.engines",
     "streams": "jobs.benchmark.sections.streams",
     "peers": "jobs.benchmark.sections.peers",
     "whole_commands": "jobs.benchmark.sections.whole_commands",
-    "efficiency": "jobs.benchmark.sections.efficiency",
     "start_up": "jobs.benchmark.sections.start_up",
     "training": "jobs.benchmark.sections.training",
     "memory": "jobs.benchmark.sections.memory",

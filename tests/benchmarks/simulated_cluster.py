@@ -186,8 +186,8 @@ def _measure(run: Film, pool: ActorPool) -> _Fed:
         segments += 1
         if segments % _SEGMENTS_BETWEEN_LOOKS == 0:
             most_bytes = max(most_bytes, process.memory_info().rss)
-    run.close()  # all is recorded
     assert run.complete, run.report.error
+    run.close()  # all is recorded
     return _Fed(
         workers=pool.workers,
         segments=segments,

@@ -1,9 +1,9 @@
-"""Every generator in every engine, precision and size: time, rate, share of the possible."""
+"""Every generator in every engine, precision and size: time, and closeness to float32."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -14,10 +14,8 @@ from torch import Tensor, nn
 from jobs.benchmark.material.generators import MeasuredGenerator, measured_generators
 from jobs.benchmark.material.pictures import as_tensor, still_frames
 from jobs.benchmark.section import Cell, Section
-from jobs.benchmark.sections.ceilings import Ceiling, make_ceilings
 from jobs.benchmark.settings import BenchSettings
 from jobs.benchmark.subjects.engine_choice import REFERENCE, build_engines
-from jobs.benchmark.subjects.operations import operations
 from jobs.benchmark.turns import Case, median_ratio, take_turns, timed
 from nst_core.engines.engine import Engine
 from nst_core.networks.transformer import TransformerNet
@@ -42,7 +40,7 @@ def engines(settings: BenchSettings) -> Section:
         key="engines",
         title="Engines",
         columns=(
-            *("generator", "frame", "engine", "ms a frame", "GFLOP/s", "of the ceiling"),
+            *("generator", "frame", "engine", "ms a frame"),
             *("times eager float32", "times eager width 32", "dB to float32"),
         ),
         rows=rows,
@@ -52,11 +50,6 @@ def engines(settings: BenchSettings) -> Section:
             "calling the same network: torch as it comes, one frame at a time, on the same device; "
             f"`eager width {_PAPERS_WIDTH}` is that way with the network of the paper. "
             f"Medians of {settings.rounds} rounds in turn; ratios within each round.",
-            "GFLOP/s counts the multiplications and additions of the network's convolutions as "
-            "it was trained, a multiply-add as two. `of the ceiling` divides by what this machine "
-            "reaches in that precision, in the same round, with large convolutions and nothing "
-            "else (see there): 1 would be a network without norms, resizing and layers of few "
-            "channels.",
             "dB: PSNR of the worst frame against torch float32; above 40 the eye sees no "
             "difference. Random weights have none: their pictures mean nothing.",
             *(f"Left out: {line}." for line in left_out),
@@ -71,7 +64,7 @@ def _compare(
     width: int,
     height: int,
 ) -> list[tuple[Cell, ...]]:
-    """Let engines, eager torch and ceilings take turns at one size of the output."""
+    """Let engines and eager torch take turns at one size of the output."""
     scale = generator.style.scale
     size = {"width": width // scale, "height": height // scale}
     frames = {
@@ -79,25 +72,15 @@ def _compare(
         "cuda": as_tensor(still_frames(settings, _FRAMES_ON_GPU, **size)),
     }
     outputs = {engine.name: _run(engine, frames["cpu"]).numpy() for engine in engines}
-    ceilings = make_ceilings()
-    seconds = take_turns(
-        {_ceiling_name(name): ceiling.case for name, ceiling in ceilings.items()}
-        | _cases(generator, engines, frames),
-        rounds=settings.rounds,
-    )
-    gigaflops = operations(generator.load(), **size) / 1e9
+    seconds = take_turns(_cases(generator, engines, frames), rounds=settings.rounds)
     shown = f"{width}x{height}" if scale == 1 else f"{size['width']}x{size['height']} x{scale}"
     rows: list[tuple[Cell, ...]] = []
     for engine in engines:
         device = engine.device.type
         mine = [each / len(frames[device]) for each in seconds[engine.name]]
-        rates = [gigaflops / each for each in mine]
-        best = _highest_rates(engine, ceilings, seconds)
         rows.append(
             (
-                *(generator.name, shown, engine.name),
-                *(1000 * statistics.median(mine), statistics.median(rates)),
-                median_ratio(rates, best) if best else None,
+                *(generator.name, shown, engine.name, 1000 * statistics.median(mine)),
                 median_ratio(seconds[_eager_name(device)], mine),
                 median_ratio(seconds[_papers_name(device)], mine) if scale == 1 else None,
                 _closeness(generator, engine, outputs),
@@ -122,19 +105,6 @@ def _cases(
     return cases
 
 
-def _highest_rates(
-    engine: Engine, ceilings: Mapping[str, Ceiling], seconds: Mapping[str, list[float]]
-) -> list[float]:
-    """GFLOP/s of the fastest ceiling on the same device in the same precision, round by round."""
-    _, device, precision = engine.name.split()[:3]
-    rates = [
-        [ceiling.gigaflops / each for each in seconds[_ceiling_name(name)]]
-        for name, ceiling in ceilings.items()
-        if name.split()[1:] == [device, precision]
-    ]
-    return [max(of_one_round) for of_one_round in zip(*rates, strict=True)]
-
-
 def _run(engine: Engine, frames: Tensor) -> Tensor:
     return engine.run(frames).cpu()
 
@@ -155,10 +125,6 @@ def _eager_name(device: str) -> str:
 
 def _papers_name(device: str) -> str:
     return f"eager {device}, width {_PAPERS_WIDTH}"
-
-
-def _ceiling_name(name: str) -> str:
-    return f"ceiling of {name}"
 
 
 def _closeness(

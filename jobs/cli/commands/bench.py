@@ -50,7 +50,7 @@ def bench(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Measure this machine: engines, whole commands, efficiency, memory, training.
+    """Measure this machine: engines, whole commands, memory, training.
 
     Prints Markdown tables. What is compared takes turns within this one run; the ratios count, not
     the seconds. Nothing else should keep the machine busy meanwhile.

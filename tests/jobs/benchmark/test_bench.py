@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from jobs.benchmark import registry as sections
 from jobs.benchmark.machine import describe_machine
@@ -26,17 +25,14 @@ from jobs.benchmark.registry import SectionFailure, chosen_sections, run_section
 from jobs.benchmark.rendering import cell_text, section_fields, section_markdown
 from jobs.benchmark.section import Section
 from jobs.benchmark.sections import engines
-from jobs.benchmark.sections.ceilings import Convolutions, convolution_rates
 from jobs.benchmark.sections.memory import Line
 from jobs.benchmark.sections.peers import peers_network, stylize_as_peers
 from jobs.benchmark.sections.training import write_random_vgg19
 from jobs.benchmark.settings import BenchSettings
 from jobs.benchmark.subjects.engine_choice import REFERENCE, build_engines
 from jobs.benchmark.subjects.naive_script import stylize_film, stylize_folder
-from jobs.benchmark.subjects.operations import operations
 from jobs.benchmark.turns import median_ratio, take_turns
 from nst_core.errors import InputError
-from nst_core.networks.transformer import TransformerNet
 from nst_core.objectives.loss_network import LossNetwork, load_loss_network_weights
 from nst_core.stylizer import Stylizer
 from tests.kit.media import make_clip, moving_picture, psnr
@@ -79,58 +75,6 @@ def test_numbers_have_the_digits_that_were_measured(cell: Any, text: str) -> Non
     assert cell_text(cell) == text
 
 
-def test_operations_of_a_network_are_those_of_its_layers() -> None:
-    network = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1, stride=2),
-        nn.InstanceNorm2d(8, affine=True),
-        nn.ConvTranspose2d(8, 4, 3, stride=2, padding=1, output_padding=1),
-    )
-    height, width = 20, 32
-    quarter = height * width // 4
-    # A multiply-add is two; the transposed one works at each pixel that it is given.
-    expected = 2 * quarter * 9 * (3 * 8) + 2 * quarter * 9 * (8 * 4)
-    assert operations(network, height=height, width=width) == expected
-
-
-def test_operations_of_the_everyday_generator_are_those_of_its_table() -> None:
-    height, width, c = 64, 96, 16
-    full, half, quarter = (height * width // 4**i for i in range(3))
-    multiply_adds = (
-        full * 81 * 3 * c
-        + half * 9 * c * 2 * c
-        + quarter * 9 * 2 * c * 4 * c
-        + 10 * quarter * 9 * (4 * c) ** 2
-        + half * 9 * 4 * c * 2 * c
-        + full * 9 * 2 * c * c
-        + full * 81 * c * 3
-    )
-    assert operations(TransformerNet(c), height=height, width=width) == 2 * multiply_adds
-
-
-def test_every_engine_has_a_ceiling_above_nothing() -> None:
-    tiny = Convolutions(channels=16, side=8, pictures=1)
-    rates = convolution_rates(tiny, tiny, rounds=1)
-    assert {"torch cpu float32", "openvino cpu float32", "openvino cpu int8"} <= rates.keys()
-    assert all(rate > 0 for rate in rates.values())
-
-
-def test_eight_bit_ceilings_multiply_integers() -> None:
-    import openvino
-
-    from jobs.benchmark.sections.ceilings import _openvino_model
-
-    tiny = Convolutions(channels=16, side=8, pictures=1)
-    compiled = openvino.Core().compile_model(_openvino_model(tiny, "int8"), "CPU")
-    layers = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
-    precisions = {
-        layer["runtimePrecision"].astype(str)
-        for layer in layers
-        if layer["layerType"].astype(str) == "Convolution"
-    }
-    assert precisions <= {"u8", "i8"}
-    assert precisions
-
-
 def test_the_peers_network_has_the_parameters_of_theirs(tmp_path: Path) -> None:
     network = peers_network(_settings(tmp_path)).load()
     assert sum(parameter.numel() for parameter in network.parameters()) == 1_679_235
@@ -171,7 +115,6 @@ def test_the_lean_network_is_measured_beside_the_papers(
     names = [generator.name.split(" (")[0] for generator in measured_generators(settings)]
     assert names == ["lean 24", "johnson 16", "johnson 32"]
     monkeypatch.setattr(engines, "_QUICK_SIZES", ((64, 64),))
-    monkeypatch.setattr(engines, "make_ceilings", dict)
     monkeypatch.setattr(engines, "measured_generators", lambda settings: [lean(settings)])
     rows = section_fields(engines.engines(settings))["rows"]
     assert {row["generator"] for row in rows} == {"lean 24 (random weights)"}
@@ -245,10 +188,10 @@ def test_the_machine_is_described_without_its_name() -> None:
 
 
 def test_an_unknown_section_is_answered_with_the_known_ones() -> None:
-    assert chosen_sections(["peers", "ceilings"]) == ["ceilings", "peers"]
+    assert chosen_sections(["peers", "engines"]) == ["engines", "peers"]
     assert chosen_sections(["machine"]) == []
     assert chosen_sections([]) == list(sections.SECTIONS)
-    with pytest.raises(InputError, match=r"--only speed: no such section.*there are machine, ceil"):
+    with pytest.raises(InputError, match=r"--only speed: no such section.*there are machine, eng"):
         chosen_sections(["speed"])
 
 

@@ -1,26 +1,37 @@
-"""What this machine can do at most: convolutions by engine and precision, and copying."""
+"""What this machine can do at most, convolutions and copying, and how near our networks come to it.
+
+python -m tests.benchmarks.ceilings [--quick]
+"""
 
 from __future__ import annotations
 
 import statistics
+import sys
+import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from jobs.benchmark.section import Section
+from jobs.benchmark.material.generators import MeasuredGenerator, measured_generators
+from jobs.benchmark.material.pictures import as_tensor, still_frames
+from jobs.benchmark.rendering import section_markdown
+from jobs.benchmark.section import Cell, Section
 from jobs.benchmark.settings import BenchSettings
-from jobs.benchmark.subjects.operations import operations
-from jobs.benchmark.turns import Case, take_turns, timed
+from jobs.benchmark.subjects.engine_choice import build_engines
+from jobs.benchmark.turns import Case, median_ratio, take_turns, timed
 from nst_core.engines.inference_form import QuantizedConv2d
 from nst_core.engines.telemetry import no_telemetry
 from nst_core.processors import usable_processors
+from tests.benchmarks.operations import operations
 
 _LAYERS = 4
+_WIDTH, _HEIGHT = 640, 360
 _COPIED_BYTES = 256 << 20
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
@@ -85,6 +96,54 @@ def ceilings(settings: BenchSettings) -> Section:
             "(norms, resizing, colours) is bounded by this and not by the first rows.",
         ),
     )
+
+
+def shares(settings: BenchSettings) -> Section:
+    """Measure the engines of each generator beside the ceilings: which part of them they reach."""
+    rows = [row for each in measured_generators(settings) for row in _shares(settings, each)]
+    return Section(
+        key="shares",
+        title="How near the networks come to it",
+        columns=("generator", "engine", "GFLOP/s", "of the ceiling"),
+        rows=rows,
+        notes=(
+            f"The network alone at {_WIDTH}x{_HEIGHT}, as many frames at a time as there are "
+            "cores. GFLOP/s counts its convolutions as it was trained; the ceiling is the fastest "
+            "on the same device in the same precision, in the same round: 1 would be a network "
+            "without norms, resizing and layers of few channels.",
+        ),
+    )
+
+
+def _shares(settings: BenchSettings, generator: MeasuredGenerator) -> Iterator[tuple[Cell, ...]]:
+    size = {"width": _WIDTH // generator.style.scale, "height": _HEIGHT // generator.style.scale}
+    frames = as_tensor(still_frames(settings, torch.get_num_threads(), **size))
+    engines = {engine.name: engine for engine in build_engines(generator).built}
+    limits = {f"ceiling of {name}": each for name, each in make_ceilings().items()}
+    seconds = take_turns(
+        {name: each.case for name, each in limits.items()}
+        | {name: timed(partial(engine.run, frames)) for name, engine in engines.items()},
+        rounds=settings.rounds,
+    )
+    gigaflops = len(frames) * operations(generator.load(), **size) / 1e9
+    for name in engines:
+        rates = [gigaflops / each for each in seconds[name]]
+        best = _best_of_each_round(name, limits, seconds)
+        share = median_ratio(rates, best) if best else None
+        yield (generator.name, name, statistics.median(rates), share)
+
+
+def _best_of_each_round(
+    engine: str, limits: Mapping[str, Ceiling], seconds: Mapping[str, list[float]]
+) -> list[float]:
+    """GFLOP/s of the fastest ceiling on the same device in the same precision, round by round."""
+    _, device, precision = engine.split()[:3]
+    rates = [
+        [limit.gigaflops / each for each in seconds[name]]
+        for name, limit in limits.items()
+        if name.split()[-2:] == [device, precision]
+    ]
+    return [max(of_one_round) for of_one_round in zip(*rates, strict=True)]
 
 
 def convolution_rates(
@@ -202,3 +261,10 @@ def _copying(source: Tensor) -> Callable[[], object]:
             torch.cuda.synchronize()
 
     return run
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="nst-bench-") as name:
+        how = BenchSettings(Path(name), quick="--quick" in sys.argv[1:])
+        print(section_markdown(ceilings(how)))
+        print(section_markdown(shares(how)))

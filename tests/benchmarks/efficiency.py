@@ -1,8 +1,13 @@
-"""How much of a command's time the network takes: the rest is what could still be won."""
+"""How much of a command's time the network takes: the rest is what could still be won.
+
+python -m tests.benchmarks.efficiency [--quick] [VIDEO]
+"""
 
 from __future__ import annotations
 
+import argparse
 import statistics
+import tempfile
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -14,6 +19,7 @@ from jobs.benchmark.commands import WORKERS, run_nst
 from jobs.benchmark.material.films import film
 from jobs.benchmark.material.generators import MeasuredGenerator, untrained, wave
 from jobs.benchmark.material.pictures import as_tensor, still_frames
+from jobs.benchmark.rendering import section_markdown
 from jobs.benchmark.section import Cell, Section
 from jobs.benchmark.settings import BenchSettings
 from jobs.benchmark.subjects.engine_choice import build_engine
@@ -111,3 +117,13 @@ def _run(engine: Engine, batch: Tensor, frames: int) -> None:
     for part in (*repeat(batch, whole), batch[:rest]):
         if len(part):
             engine.run(part)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("video", type=Path, nargs="?")
+    parser.add_argument("--quick", action="store_true")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="nst-bench-") as name:
+        how = BenchSettings(Path(name), quick=asked.quick, video=asked.video, tell=print)
+        print(section_markdown(efficiency(how)))
