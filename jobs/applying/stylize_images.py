@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.connection import LOCAL
-from jobs.applying.small_work import MOST_PICTURES, pool_for_pictures
+from jobs.applying.needs_ray import MOST_PICTURES, pool_for_pictures
 from jobs.applying.workers import find_checked, make_image_worker, stylizing_pool
 from jobs.specs.applying import PoolSpec, StylizeImages
 from nst_core.checkpoints.library import Style
@@ -68,10 +69,11 @@ def _open_pool(
     if account.waiting <= MOST_PICTURES and (not job.refine or account.waiting * outputs == 1):
         pool_spec = pool_for_pictures(job.pool, account.sizes(), styles=outputs)
     remote = is_uri(job.output) or account.reads_uris
+    settings = replace(job, sources=job.sources[:1])  # tasks name them: workers need no list
     with (
         _seen_by_all(account, job, pool_spec) as files,
         stylizing_pool(
-            partial(make_image_worker, styles, job, refinements, remote=remote, files=files),
+            partial(make_image_worker, styles, settings, refinements, remote=remote, files=files),
             job.styles[0],
             pool_spec,
             depth=_DEPTH,

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from cluster.connection import LOCAL
-from jobs.applying.small_work import pool_for_segments
+from jobs.applying.needs_ray import pool_for_segments
 from jobs.applying.workers import find_checked, make_segment_worker, stylizing_pool
 from jobs.specs.applying import StylizeVideo
 from nst_core.errors import InputError

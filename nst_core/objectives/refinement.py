@@ -6,6 +6,7 @@ the generator's training would have led for this very picture.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,14 @@ class Refinement:
     """What the style was trained on."""
     weights: LossNetworkWeights
     """Those of the training."""
+
+    @property
+    def identity(self) -> str:
+        """Everything that decides what a refinement does, as a hash."""
+        digest = hashlib.sha256(repr((self.iterations, self.painting.size)).encode())
+        digest.update(self.painting.tobytes())
+        digest.update(self.weights.fingerprint().encode())
+        return digest.hexdigest()[:16]
 
     def check(self, style: Style) -> None:
         """Raise InputError for a style whose objective cannot be built."""

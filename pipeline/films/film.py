@@ -80,11 +80,6 @@ class Film:
         self._written = False
 
     @property
-    def name(self) -> str:
-        """The input's name without its folder."""
-        return self._path.name
-
-    @property
     def waiting(self) -> bool:
         """Whether segments wait or are at workers, and nothing has failed."""
         return self._has_work and not self.complete

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 
 from nst_core.wording import counted
 from pipeline.films.film import Film
@@ -165,7 +166,7 @@ class Films:
             sum(film.frames_to_do for film in self._scanned),
             "frames",
             files=tuple(
-                FileProgress(film.name, film.frames_done, film.report.frames_in)
+                FileProgress(Path(film.report.input).name, film.frames_done, film.report.frames_in)
                 for film in self._scanned
                 if film.at_work
             ),

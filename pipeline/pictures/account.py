@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
@@ -20,7 +20,7 @@ from pipeline.pictures.outputs.names import OutputNames
 from pipeline.pictures.outputs.place import ImageOutput, image_output
 from pipeline.pictures.plan import ImagePlan, OutputFolder
 from pipeline.pictures.records import ImageRecord, ImageRecords
-from pipeline.pictures.refinement import refinement_identity, refinements_of
+from pipeline.pictures.refinement import refinements_of
 from pipeline.pictures.report import StylizeImagesReport, as_text, check_report, write_report
 from pipeline.pictures.settings import PictureSettings
 from pipeline.pictures.sources import VIDEO_ADVICE, find_images
@@ -62,7 +62,7 @@ def stylize_pictures(
     start = time.monotonic()
     refinements = refinements_of(settings, {name: style for name, (style, _) in styles.items()})
     place = image_output(sources, output, settings, styles=len(styles))
-    refined = {name: refinement_identity(refinements.get(name)) for name in styles}
+    refined = dict.fromkeys(styles, "") | {n: f"-{r.identity}" for n, r in refinements.items()}
     identities = {
         name: identity_of(settings, *style) + refined[name] for name, style in styles.items()
     }
@@ -191,9 +191,9 @@ class PictureAccount:
     def _accept(self, results: Sequence[tuple[ImageTask, ImageResult]], *, began: float) -> None:
         """Record what has become of pictures, count each, tell of it."""
         lines = [
-            self._ended(task, output, result.digest)
+            self._record(task, planned, size=output.size, **_end(output, result.digest))
             for task, result in results
-            for output in result.outputs
+            for planned, output in zip(task.outputs, result.outputs, strict=True)
         ]
         problem = None
         try:
@@ -231,30 +231,29 @@ class PictureAccount:
         return False
 
     def _begin(self, tasks: Sequence[ImageTask]) -> None:
-        begun = [self._begun(task, output) for task in tasks for output in task.outputs]
+        """Record what workers are about to get; what is known of an existing file stays known."""
+        begun = [
+            self._record(task, out, digest=out.made_from or "", size=out.size, is_new=out.is_new)
+            for task in tasks
+            for out in task.outputs
+        ]
         with warn_on_failure(self._folder):  # on a full disk each picture fails by itself
             self._records.begin(begun)
 
-    def _begun(self, task: ImageTask, output: OutputTask) -> ImageRecord:
-        """What is known of an existing file stays known until it is replaced."""
-        record = self._record(task, output.made_from or "", OutputResult(output.path, output.size))
-        return replace(record, is_new=output.is_new)
-
-    def _ended(self, task: ImageTask, output: OutputResult, digest: str) -> ImageRecord:
-        if output.error:
-            return replace(self._record(task, "", output), status="failed", error=output.error)
-        return replace(self._record(task, digest, output), status="done")
-
-    def _record(self, task: ImageTask, digest: str, output: OutputResult) -> ImageRecord:
-        planned = next(each for each in task.outputs if each.path == output.path)
+    def _record(self, task: ImageTask, output: OutputTask, **known: Any) -> ImageRecord:
         return ImageRecord(
             output=output.path[len(below(self._folder.path, "")) :],
             source=task.source,
             version=task.version,
-            identity=self._folder.identities[planned.style],
-            digest=digest,
-            size=output.size,
+            identity=self._folder.identities[output.style],
+            **known,
         )
+
+
+def _end(output: OutputResult, digest: str) -> dict[str, Any]:
+    if output.error:
+        return {"status": "failed", "error": output.error}
+    return {"status": "done", "digest": digest}
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -45,14 +44,3 @@ def refinements_of(settings: PictureSettings, styles: Mapping[str, Style]) -> di
             raise InputError(f"--refine {settings.refine}: {error}") from error
         refinements[name] = refinement
     return refinements
-
-
-def refinement_identity(refinement: Refinement | None) -> str:
-    """What a refinement adds to the identity of an output; nothing where there is none."""
-    if refinement is None:
-        return ""
-    painting = refinement.painting
-    digest = hashlib.sha256(repr((refinement.iterations, painting.size)).encode())
-    digest.update(painting.tobytes())
-    digest.update(refinement.weights.fingerprint().encode())
-    return f"-{digest.hexdigest()[:16]}"

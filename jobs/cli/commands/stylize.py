@@ -23,7 +23,7 @@ def video(in_styles: tuple[StylizeVideo, ...], json: options.Json = False) -> No
 
     Example: nst stylize video film.mp4 -o film-wave.mp4 --style wave
     """
-    from jobs.applying.start_ahead import ahead_of_videos
+    from jobs.applying.needs_ray import ahead_of_videos
 
     with ahead_of_videos(in_styles[0]), console.shown_progress() as show:
         from jobs.applying.stylize_video import stylize_in_styles
@@ -44,7 +44,7 @@ def images(job: StylizeImages, json: options.Json = False) -> None:
 
     Example: nst stylize images photos -o photos-wave --style wave
     """
-    from jobs.applying.start_ahead import ahead_of_images
+    from jobs.applying.needs_ray import ahead_of_images
 
     with ahead_of_images(job), console.shown_progress() as show:
         from jobs.applying.stylize_images import stylize_images

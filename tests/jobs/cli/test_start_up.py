@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.applying.small_work import MOST_BYTES, MOST_PICTURES, pool_for_pictures, pool_for_segments
-from jobs.applying.start_ahead import images_need_ray, videos_need_ray
+from jobs.applying.needs_ray import (
+    MOST_BYTES,
+    MOST_PICTURES,
+    images_need_ray,
+    pool_for_pictures,
+    pool_for_segments,
+    videos_need_ray,
+)
 from jobs.applying.stylize_images import stylize_images
 from jobs.applying.stylize_video import stylize_videos
 from jobs.benchmark.sections.start_up import first_frame_seconds, start_up
@@ -54,7 +60,7 @@ with connecting_ahead():
 """
 _LIGHT = """
 import sys
-import jobs.applying.start_ahead
+import jobs.applying.needs_ray
 print([name for name in ("torch", "numpy", "ray", "av") if name in sys.modules])
 """
 

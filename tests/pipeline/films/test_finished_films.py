@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import pipeline.films.film
-from jobs.applying.start_ahead import videos_need_ray
+from jobs.applying.needs_ray import videos_need_ray
 from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec

@@ -1,24 +1,28 @@
-"""Starting Ray beside the imports and the scan of a job that will, by all signs, need it.
+"""Which jobs need Ray: it is started beside their imports and scan; small work does without.
 
-The signs may mislead, where an encoder refuses its preset, say: Ray has then been started in vain,
-and the error comes those seconds later.
+Small work is done in this process before Ray would have started. Where the signs mislead, because
+an encoder refuses its preset, say, Ray is started for nothing, and the error comes later by that.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from cluster.connection import LOCAL, connecting_ahead
-from jobs.applying.small_work import MOST_PICTURES
 from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from nst_core.checkpoints.library import find_for
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import MediaError, NstError
 from pipeline.storage.files import is_uri
+
+MOST_PICTURES = 32
+MOST_BYTES = 2 << 20
+"""Largest sum of all files: about 5 megapixels of JPEG, which take less time than starting Ray."""
 
 
 def ahead_of_videos(job: StylizeVideo) -> AbstractContextManager[None]:
@@ -114,3 +118,26 @@ def _files(source: str) -> Iterable[str]:
     if os.path.isfile(source):  # noqa: PTH113
         return [source]
     return (name for _, _, names in os.walk(source) for name in names)
+
+
+def pool_for_pictures(pool: PoolSpec, file_bytes: Sequence[int], *, styles: int = 1) -> PoolSpec:
+    """Return the pool for pictures of these sizes: this very process where that is faster.
+
+    That is a single output, which only one worker could do, and a few small pictures in as many
+    ``styles``. Where the pool is anything but the default, it is as it was asked for.
+    """
+    outputs = len(file_bytes) * styles
+    few_and_small = outputs <= MOST_PICTURES and sum(file_bytes) * styles <= MOST_BYTES
+    return _here(pool) if outputs == 1 or few_and_small else pool
+
+
+def pool_for_segments(pool: PoolSpec, segments: int) -> PoolSpec:
+    """Return the pool for so many segments of video: this very process for a single one.
+
+    A worker would have one of this machine's CPUs for it, this process has them all.
+    """
+    return _here(pool) if segments == 1 else pool
+
+
+def _here(pool: PoolSpec) -> PoolSpec:
+    return replace(pool, workers=0) if pool == PoolSpec(address=LOCAL) else pool
