@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
@@ -21,7 +20,6 @@ from PIL import Image, ImageOps
 from jobs.demo.clip import draw_frame
 from nst_core.checkpoints.library import bundled, bundled_packs, find_for, find_style
 from nst_core.color.pixels import to_picture
-from nst_core.networks.texture import TextureNet
 from nst_core.pictures.reading import read_rgb, sheet
 from nst_core.strokes import StrokeChoice
 from nst_core.stylizer import Stylizer
@@ -117,7 +115,7 @@ def _textures_and_x4(data: Path) -> Image.Image:
 
 
 def _texture(name: str) -> Image.Image:
-    generator = cast("TextureNet", find_for("synthesize", name).load())
+    generator = find_for("synthesize", name).load()
     generator.seed_noise(1)
     with torch.no_grad():
         return to_picture(generator(torch.zeros(1, 3, 256, 256)))

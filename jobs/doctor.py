@@ -109,7 +109,7 @@ def _nvenc_codecs() -> tuple[Codec, ...]:
 
 def _styles_and_engines() -> Iterator[Finding]:
     from nst_core.checkpoints.library import bundled_styles, find_style
-    from nst_core.engines.engine import make_engine
+    from nst_core.engines.choice import make_engine
 
     names = bundled_styles()
     text = ", ".join(names) or "none; the installation is damaged, install it anew"

@@ -5,6 +5,17 @@ from __future__ import annotations
 from nst_core.errors import InputError
 
 
+def option_of(field: str) -> str:
+    """Name the command line's option of a specification's field."""
+    return f"--{field.replace('_', '-')}"
+
+
+def check_weight(option: str, weight: float) -> None:
+    """Raise InputError for a weight that no term of an objective can have."""
+    if not 0 <= weight < float("inf"):
+        raise InputError(f"{option} {weight}: a number of 0 or more is needed")
+
+
 def check_at_least(least: int, option: str, value: int) -> None:
     """Raise InputError for a number below the least one."""
     if value < least:

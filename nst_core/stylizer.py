@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from nst_core.checkpoints.library import Style
 from nst_core.color.luma import keep_rgb_colors
@@ -17,15 +17,16 @@ from nst_core.color.pixels import to_bytes, to_unit_range
 from nst_core.color.tone_mapping import ToneMapping
 from nst_core.color.yuv import YuvFrames, convert_alpha, join_frames, rgb_to_yuv, yuv_to_rgb
 from nst_core.color.yuv_encoding import YuvEncoding
-from nst_core.engines.cuda_engine import frames_a_batch, full_size_width
+from nst_core.engines.choice import make_engine
+from nst_core.engines.cuda_engine import frames_a_batch
 from nst_core.engines.device_transfer import overlapped
-from nst_core.engines.engine import Engine, NoiseDrawing, make_engine
+from nst_core.engines.engine import Engine
 from nst_core.engines.halving_batches import HalvingBatches
-from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
+from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice, Tile
 from nst_core.large_pictures.layerwise_engine import LayerwiseEngine
-from nst_core.large_pictures.tiled_engine import TiledEngine, tiles_exactly
+from nst_core.large_pictures.tiled_engine import TiledEngine
+from nst_core.networks.generator import Generator
 from nst_core.objectives.refinement import Refinement, RefiningEngine
-from nst_core.settings import Tile
 
 _LEAST_SIDE = 64
 _AUTO_SIDE = 1792
@@ -112,7 +113,7 @@ class Stylizer:
         if style.path is None or strength == 0:
             return
         generator = _loaded(style, noise)
-        self._width = full_size_width(generator)
+        self._width = generator.full_size_width
         self._engine = make_engine(
             generator,
             engine=engine,
@@ -123,7 +124,7 @@ class Stylizer:
             seed=seed,
         )
         self._video_engine = self._engine
-        if tiles_exactly(generator):
+        if generator.tiles:
             self._video_engine = TiledEngine(self._engine, scale=self.scale)
         if refinement is not None:
             self._engine = RefiningEngine(self._engine, style, refinement)
@@ -292,12 +293,12 @@ class Stylizer:
         return _with_histogram_of(source, output) if self.match_histogram else output
 
 
-def _loaded(style: Style, noise: float | None) -> nn.Module:
+def _loaded(style: Style, noise: float | None) -> Generator:
     """Load a style's network, its noise multiplied by ``noise``."""
     generator = style.load()
     if noise is not None:
         style.check_noise(noise)
-        cast("NoiseDrawing", generator).noise_factor = noise
+        generator.noise_factor = noise
     return generator
 
 
@@ -312,7 +313,7 @@ def _check_colors(scale: int, strength: float, keep_colors: bool, match_histogra
 
 
 def _piece_engine(
-    generator: nn.Module,
+    generator: Generator,
     engine: Engine,
     *,
     side: int | None,
@@ -324,7 +325,7 @@ def _piece_engine(
 
     ``side`` None chooses. ``exact`` keeps float32 from being stored as float16.
     """
-    if tiles_exactly(generator):
+    if generator.tiles:
         tiled = TiledEngine(engine, scale=scale, tile_side=side)
         return tiled, tiled.side
     layerwise = LayerwiseEngine(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from jobs.specs.single import Optimize
 from nst_core.checkpoints.library import IDENTITY, Style, bundled_styles, find_for
 from nst_core.color.pixels import to_bytes, to_unit_range
-from nst_core.engines.engine import choose_device
+from nst_core.engines.choice import choose_device
 from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
 from nst_core.objectives.lbfgs import noise_like

@@ -13,12 +13,12 @@ from jobs.applying.optimization_start import check_start, starting_picture
 from jobs.specs.single import Optimize
 from nst_core.checkpoints.library import IDENTITY, bundled_styles
 from nst_core.color.pixels import to_picture, to_tensor
-from nst_core.engines.engine import choose_device
+from nst_core.engines.choice import choose_device
 from nst_core.errors import InputError
 from nst_core.file_kinds import kind_of
 from nst_core.objectives.lbfgs import Iterate, optimize_picture
 from nst_core.objectives.loss_network import load_loss_network_weights
-from nst_core.objectives.perceptual import OneContent, PerceptualObjective
+from nst_core.objectives.perceptual import FixedContentObjective, PerceptualObjective
 from nst_core.pictures.reading import read_rgb, resize_shorter_side
 from nst_core.wording import quoted
 from pipeline.pictures.outputs.saving import save_picture
@@ -73,7 +73,7 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
         )
 
     content = content.to(device)
-    of_content = OneContent(objective, content)
+    of_content = FixedContentObjective(objective, content)
     init, start = starting_picture(job, of_content, content)
     best = optimize_picture(of_content, content, start, iterations=job.steps, on_iterate=watch)
     rgb = np.asarray(to_picture(best.image))

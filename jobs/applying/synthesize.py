@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -14,9 +13,9 @@ from jobs.specs.single import Synthesize
 from nst_core.checkpoints.checkpoint import load_generator
 from nst_core.checkpoints.library import find_for
 from nst_core.color.pixels import to_bytes
-from nst_core.engines.engine import choose_device
+from nst_core.engines.choice import choose_device
 from nst_core.errors import EnvironmentProblem, InputError
-from nst_core.networks.texture import TextureNet
+from nst_core.networks.generator import Generator
 from pipeline.pictures.outputs.saving import save_picture
 
 _QUALITY = 95
@@ -53,7 +52,7 @@ def synthesize(job: Synthesize) -> SynthesizeReport:
     checkpoint = find_for("synthesize", job.checkpoint).path
     assert checkpoint is not None  # only ``identity`` has none, and it is refused
     device = choose_device(job.device)
-    network = cast("TextureNet", load_generator(checkpoint)[0])
+    network, _ = load_generator(checkpoint)
     rgb = _generate(network, job, torch.device(device))
     save_picture(str(job.output), rgb, quality=_QUALITY)
     return SynthesizeReport(
@@ -69,7 +68,7 @@ def synthesize(job: Synthesize) -> SynthesizeReport:
 
 
 @torch.inference_mode()
-def _generate(network: TextureNet, job: Synthesize, device: torch.device) -> NDArray[np.uint8]:
+def _generate(network: Generator, job: Synthesize, device: torch.device) -> NDArray[np.uint8]:
     """Uint8, H x W x 3."""
     network.seed_noise(job.seed)
     size = torch.zeros((1, 3, *job.size), device=device)  # only its size counts

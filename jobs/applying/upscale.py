@@ -14,7 +14,8 @@ from jobs.applying.stylize_video import stylize_videos
 from jobs.applying.workers import find_checked
 from jobs.specs.applying import Upscale
 from nst_core.errors import InputError
-from nst_core.pictures.decoding import PICTURE_SUFFIXES, is_picture
+from nst_core.pictures.decoding import is_picture
+from nst_core.pictures.formats import PICTURE_SUFFIXES
 from nst_core.wording import quoted
 from pipeline.encoding.encoders import CONTAINERS
 from pipeline.films.report import StylizeVideoReport

@@ -96,7 +96,7 @@ def find_checked(spec: StyleSpec, pool: PoolSpec | None = None) -> Style:
     Raises InputError, EnvironmentProblem, and what find_for raises.
     """
     if pool is not None and (pool.address == LOCAL or pool.workers == 0) and spec.device == "cuda":
-        from nst_core.engines.engine import choose_device
+        from nst_core.engines.choice import choose_device
 
         choose_device(spec.device)
     style = find_for(spec.command, spec.style)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.cli.spec_options import Look, Looks
+from nst_core.engines.names import Tile
 from nst_core.errors import InputError
-from nst_core.settings import Tile
 from nst_core.wording import quoted
 
 if TYPE_CHECKING:

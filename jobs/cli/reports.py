@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from jobs.cli import console
+from nst_core.pictures.formats import PICTURE_SUFFIXES
 from nst_core.wording import counted
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ def tell_images(report: StylizeImagesReport, output: str, *, json: bool) -> None
 
 def _written(output: str, styles: int) -> str:
     """Name what was written: a folder, or the pictures that one source has become."""
-    from nst_core.pictures.decoding import PICTURE_SUFFIXES  # heavy, and not for --help
-
     stem, suffix = os.path.splitext(output)  # noqa: PTH122 - it may be a URI
     is_picture = suffix.lower() in PICTURE_SUFFIXES and not os.path.isdir(output)  # noqa: PTH112
     return f"{stem}-*{suffix}" if styles > 1 and is_picture else output

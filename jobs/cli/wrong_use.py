@@ -10,6 +10,7 @@ from typing import Any
 from typer.exceptions import TyperException
 
 from jobs.cli import console
+from nst_core.pictures.formats import PICTURE_SUFFIXES
 from nst_core.wording import did_you_mean, quoted
 
 _NEEDED = {
@@ -43,7 +44,6 @@ def words(error: TyperException) -> str:
 
 def _wanted_command(error: Any) -> str:
     """Name the command that takes a picture, a video or a folder where a command is needed."""
-    from nst_core.pictures.decoding import PICTURE_SUFFIXES
     from pipeline.films.sources import VIDEO_SUFFIXES
 
     unknown = _NO_COMMAND.fullmatch(error.format_message())

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from jobs.specs.evaluating import EvaluateGenerator
 from nst_core.checkpoints.library import Style, find_for
 from nst_core.color.pixels import to_tensor
-from nst_core.engines.engine import choose_device
+from nst_core.engines.choice import choose_device
 from nst_core.errors import InputError
-from nst_core.networks.texture import TextureNet
+from nst_core.networks.generator import Generator
 from nst_core.objectives.lbfgs import noise_like, optimize_picture
 from nst_core.objectives.loss_network import load_loss_network_weights
-from nst_core.objectives.perceptual import OneContent, PerceptualObjective
+from nst_core.objectives.perceptual import FixedContentObjective, PerceptualObjective
 from nst_core.objectives.trained_objective import loss_network_of, trained_objective
 from nst_core.pictures.reading import read_rgb
 from nst_core.wording import counted
@@ -106,7 +106,7 @@ def evaluate_generator(
     forward_seconds, iteration_seconds = [], []
     for number, content in enumerate(contents):
         content = content.to(device)
-        of_content = OneContent(objective, content)
+        of_content = FixedContentObjective(objective, content)
         losses, stylized, seconds = _of_generator(generator, of_content, content)
         totals.append(losses)
         forward_seconds.append(seconds)
@@ -144,13 +144,12 @@ def _contents(job: EvaluateGenerator) -> list[Tensor]:
 
 
 def _of_generator(
-    generator: nn.Module, objective: nn.Module, content: Tensor
+    generator: Generator, objective: nn.Module, content: Tensor
 ) -> tuple[dict[str, float], Tensor, float]:
     """Losses of the generator's picture, the picture, and the seconds of one forward pass."""
     with torch.inference_mode():
         content = content.contiguous(memory_format=torch.channels_last)
-        if isinstance(generator, TextureNet):
-            generator.seed_noise(0)
+        generator.seed_noise(0)
         stylized = generator(content)  # warms up, too
         seconds = []
         for _ in range(_FORWARDS_TIMED):

@@ -17,8 +17,8 @@ from nst_core.checkpoints.library import Style, find_for
 from nst_core.color.histograms import match_histogram
 from nst_core.errors import InputError, MediaError
 from nst_core.measures.image_quality import LEAST_SIDE, psnr_y, ssim_y
+from nst_core.objectives.settings import Degradation
 from nst_core.pictures.reading import read_rgb
-from nst_core.settings import Degradation
 from nst_core.stylizer import Stylizer
 from nst_core.training.degradation import crop_to_multiple, downscale, upscale_bicubic
 from pipeline.pictures.sources import find_images

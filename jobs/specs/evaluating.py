@@ -10,7 +10,7 @@ from typing import Any
 from jobs.specs.single import InitChoice
 from nst_core.checks import check_at_least, check_pixels
 from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
-from nst_core.settings import Degradation, LossNetworkName
+from nst_core.objectives.settings import Degradation, LossNetworkName
 
 
 @dataclass(frozen=True)

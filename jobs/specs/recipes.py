@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from nst_core.settings import GATYS_CONTENT_LAYER, GATYS_STYLE_LAYERS
+from nst_core.objectives.settings import GATYS_CONTENT_LAYER, GATYS_STYLE_LAYERS
 
 StyleRecipe = Literal["johnson2016", "texture2016", "instance2017"]
 TextureRecipe = Literal["texture2016"]

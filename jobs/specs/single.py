@@ -10,7 +10,7 @@ from jobs.specs.applying import WRITTEN_SUFFIXES
 from nst_core.checks import check_at_least, check_pixels, check_seed
 from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
-from nst_core.settings import (
+from nst_core.objectives.settings import (
     GATYS_CONTENT_LAYER,
     GATYS_STYLE_LAYERS,
     LossNetworkName,

@@ -14,16 +14,15 @@ from typing import Any, Literal
 from nst_core.checks import check_pixels
 from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
-from nst_core.settings import (
+from nst_core.networks.registry import NormName, Padding
+from nst_core.objectives.settings import (
     BOLD_STYLE_WEIGHT,
     GATYS_STYLE_LAYERS,
     LossNetworkName,
-    NormName,
     ObjectiveSettings,
-    Padding,
     ReconstructionSettings,
-    TrainingSettings,
 )
+from nst_core.training.settings import TrainingSettings
 
 ArchitectureChoice = Literal["lean", "johnson", "johnson-paper", "texture"]
 LoaderChoice = Literal["local", "ray-data"]

@@ -15,16 +15,14 @@ from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.color.pixels import to_tensor
 from nst_core.engines.calibration import (
     LONGEST_SIDE,
-    calibrate_together,
+    PHOTOS_WANTED,
+    calibrate,
     photos_computed,
-    photos_wanted,
 )
 from nst_core.engines.eight_bit import EightBit
-from nst_core.engines.engine import draws_noise
 from nst_core.errors import InputError, MediaError
 from nst_core.strokes import half_octaves
-from nst_core.training.photos import open_photo
-from pipeline.pictures.content import find_content, read_content
+from pipeline.pictures.content import find_content, read_photo
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 
 _log = logging.getLogger(__name__)
@@ -74,9 +72,9 @@ def eight_bit_of(
             restore_generator(path, state, info, mixture, stroke=stroke)
             for stroke in half_octaves(info.strokes)
         ]
-        if draws_noise(generators[0]):
+        if generators[0].draws_noise:
             raise InputError(f"{path}: a network that draws noise is not computed in 8 bits")
-        found[style] = calibrate_together(generators, photos, tell)
+        found[style] = calibrate(generators, photos, tell)
     return found
 
 
@@ -90,12 +88,12 @@ def read_photos(paths: Sequence[str], *, told: Container[str] = ()) -> list[Tens
 
     Those that cannot be read are left out, with a warning unless they are ``told`` elsewhere.
     """
-    wanted = min(photos_wanted(), len(paths))
+    wanted = min(PHOTOS_WANTED, len(paths))
     photos = []
     for number in range(wanted):
         path = paths[number * len(paths) // wanted]
         try:
-            photo = open_photo(read_content(path), name=path, shrink_towards=LONGEST_SIDE // 2)
+            photo = read_photo(path, LONGEST_SIDE // 2)
         except MediaError as error:
             if path not in told:
                 _log.warning("not calibrated on: %s", error)

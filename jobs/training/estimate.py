@@ -101,7 +101,7 @@ def estimated_seconds_a_step(plan: TrainingPlan) -> float | None:
     work has too much of them for an estimate.
     """
     each = _seconds_a_step(plan)
-    return None if each is None else each * plan.workers[1]
+    return None if each is None else each * plan.job.workers[1]
 
 
 class _OthersWork:

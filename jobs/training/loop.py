@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import errno
 import tempfile
 from collections.abc import Iterator
@@ -13,12 +14,10 @@ from typing import Any
 
 import torch
 
-from jobs.training.freed_memory import keep_freed_memory
-from jobs.training.plan import TrainingPlan, build_trainer, training_pictures
+from jobs.training.plan import TrainingPlan, build_trainer
 from jobs.training.ray_data_batches import ray_batches_of_steps
 from jobs.training.records import TrainingRecords
-from jobs.training.states import State, read_state, write_state
-from jobs.training.trained_checkpoint import save_so_far
+from jobs.training.states import State, read_state, save_so_far, write_state
 from nst_core.errors import EnvironmentProblem, NstError, TrainingDiverged, TrainingFailed
 from nst_core.processors import usable_processors
 from nst_core.training.photos import Batch, StepSampler, batches_of_steps
@@ -33,12 +32,16 @@ _LASTING = {
 }
 """System errors that another try would meet again."""
 
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of mallopt, by glibc's malloc.h
+_NEVER = 2**31 - 1
+
 
 @dataclass(frozen=True)
-class Worker:
+class Rank:
     """One of the processes that train together."""
 
-    rank: int
+    number: int
+    """0 writes the records."""
     world_size: int
     device: torch.device
 
@@ -56,44 +59,44 @@ def training_loop(config: dict[str, Any]) -> str | None:
     plan: TrainingPlan = config["plan"]
     context = ray.train.get_context()
     device = ray.train.torch.get_device()
-    worker = Worker(context.get_world_rank(), context.get_world_size(), device)
+    rank = Rank(context.get_world_rank(), context.get_world_size(), device)
     if device.type == "cpu" and plan.threads is not None:
         torch.set_num_threads(plan.threads)
     with ExitStack() as held:
-        failure = _failure_before(plan, worker, held)
+        failure = _failure_before(plan, rank, held)
         if failure is not None:
             return failure
         try:
-            _train(plan, worker)
+            _train(plan, rank)
         except Exception as error:
             lasting = _lasting(error)
             if lasting is None:
                 raise
-            if worker.world_size > 1 and not isinstance(error, TrainingFailed):
+            if rank.world_size > 1 and not isinstance(error, TrainingFailed):
                 plan.run_folder.note_failure(lasting)
                 raise
             return lasting  # all workers come to it together
     return None
 
 
-def _failure_before(plan: TrainingPlan, worker: Worker, held: ExitStack) -> str | None:
+def _failure_before(plan: TrainingPlan, rank: Rank, held: ExitStack) -> str | None:
     """Find out, for all workers together, whether there is a reason not to begin."""
     failure: str | None = None
     try:
         if plan.files is not None:
             plan.files.check()
-        if worker.rank == 0:
+        if rank.number == 0:
             held.enter_context(plan.run_folder.writing())
             failure = plan.run_folder.failure()
     except EnvironmentProblem as error:
         failure = str(error)
     except OSError as error:
         failure = f"{error.filename or plan.run_folder.path}: {error.strerror or error}"
-    if worker.world_size == 1:
+    if rank.world_size == 1:
         return failure
-    failures: list[str | None] = [None] * worker.world_size
-    if worker.device.type == "cuda":
-        torch.cuda.set_device(worker.device)  # what is gathered goes through its memory
+    failures: list[str | None] = [None] * rank.world_size
+    if rank.device.type == "cuda":
+        torch.cuda.set_device(rank.device)  # what is gathered goes through its memory
     torch.distributed.all_gather_object(failures, failure)
     return next((each for each in failures if each is not None), None)
 
@@ -112,27 +115,27 @@ def _lasting(error: Exception) -> str | None:
     return None
 
 
-def _train(plan: TrainingPlan, worker: Worker) -> None:
+def _train(plan: TrainingPlan, rank: Rank) -> None:
     import ray.train.torch
 
-    trainer = build_trainer(plan, worker.device, world_size=worker.world_size)
+    trainer = build_trainer(plan, rank.device, world_size=rank.world_size)
     state = _last_state(plan)
     if state is not None:
         trainer.load_state_dict(state)
-    if worker.world_size > 1:
+    if rank.world_size > 1:
         trainer.data_parallel(ray.train.torch.prepare_model)
     keep_freed_memory()
     with ExitStack() as held:
-        records = TrainingRecords(plan, worker.world_size) if worker.rank == 0 else None
+        records = TrainingRecords(plan, rank.world_size) if rank.number == 0 else None
         if records:
             held.callback(records.close)
             records.begin(trainer.steps_done)
-        _train_through_divergences(plan, worker, trainer, records)
+        _train_through_divergences(plan, rank, trainer, records)
 
 
 def _train_through_divergences(
     plan: TrainingPlan,
-    worker: Worker,
+    rank: Rank,
     trainer: GeneratorTrainer,
     records: TrainingRecords | None,
 ) -> None:
@@ -142,10 +145,10 @@ def _train_through_divergences(
     while trainer.steps_done < plan.settings.steps:
         before = good["steps_done"]
         try:
-            for state in _steps_to_checkpoints(plan, trainer, records, worker):
+            for state in _steps_to_checkpoints(plan, trainer, records, rank):
                 if not trainer.is_in_doubt:
                     good = copy.deepcopy(state)
-                if is_asked_to_stop(plan, worker):
+                if is_asked_to_stop(plan, rank):
                     return
         except TrainingDiverged as error:
             rollbacks = 1 if good["steps_done"] > before else rollbacks + 1
@@ -161,7 +164,7 @@ def _train_through_divergences(
 
 
 def _steps_to_checkpoints(
-    plan: TrainingPlan, trainer: GeneratorTrainer, records: TrainingRecords | None, worker: Worker
+    plan: TrainingPlan, trainer: GeneratorTrainer, records: TrainingRecords | None, rank: Rank
 ) -> Iterator[State]:
     """Train to the end; yield the trainer's state with each checkpoint."""
     sampler = StepSampler(
@@ -169,8 +172,8 @@ def _steps_to_checkpoints(
         last_step=plan.settings.steps,
         samples_per_step=plan.samples_per_step,
         batch_size=plan.settings.batch_size,
-        rank=worker.rank,
-        world_size=worker.world_size,
+        rank=rank.number,
+        world_size=rank.world_size,
     )
     unreadable: dict[str, str] = {}
     for batches in _batches(plan, sampler, trainer.device):
@@ -179,12 +182,12 @@ def _steps_to_checkpoints(
         for batch in batches:
             new = {p: error for p, error in batch.unreadable.items() if p not in unreadable}
             unreadable |= new
-            plan.run_folder.note_unreadable(worker.rank, new)
+            plan.run_folder.note_unreadable(rank.number, new)
         if records:
             records.step(trainer.steps_done - 1, losses, rate)
         done = trainer.steps_done
-        is_last = done == plan.settings.steps or is_asked_to_stop(plan, worker)
-        is_due = is_last or done % plan.checkpoint_every == 0
+        is_last = done == plan.settings.steps or is_asked_to_stop(plan, rank)
+        is_due = is_last or done % plan.job.checkpoint_every == 0
         shows = records is not None and (is_due or records.preview_is_due)
         state = trainer.state_dict() if is_due or shows else {}
         if records and shows:
@@ -196,12 +199,12 @@ def _steps_to_checkpoints(
             yield state
 
 
-def is_asked_to_stop(plan: TrainingPlan, worker: Worker) -> bool:
+def is_asked_to_stop(plan: TrainingPlan, rank: Rank) -> bool:
     """Say whether the command was interrupted; all workers hear the same from worker 0."""
-    asked = worker.rank == 0 and plan.run_folder.is_to_stop()
-    if worker.world_size == 1:
+    asked = rank.number == 0 and plan.run_folder.is_to_stop()
+    if rank.world_size == 1:
         return asked
-    told = torch.tensor([int(asked)], device=worker.device)
+    told = torch.tensor([int(asked)], device=rank.device)
     torch.distributed.broadcast(told, src=0)
     return bool(told.item())
 
@@ -209,11 +212,10 @@ def is_asked_to_stop(plan: TrainingPlan, worker: Worker) -> bool:
 def _batches(
     plan: TrainingPlan, sampler: StepSampler, device: torch.device
 ) -> Iterator[list[Batch]]:
-    pictures = training_pictures(plan)
-    if plan.loader == "ray-data" and plan.photos:
-        return ray_batches_of_steps(pictures, sampler)
+    if plan.job.loader == "ray-data" and plan.photos:
+        return ray_batches_of_steps(plan.targets(), sampler)
     processes = _loader_processes(device) if plan.photos else 0
-    return batches_of_steps(pictures, sampler, processes=processes)
+    return batches_of_steps(plan.targets(), sampler, processes=processes)
 
 
 def _loader_processes(device: torch.device) -> int:
@@ -245,3 +247,20 @@ def _last_state(plan: TrainingPlan) -> State | None:
     if state is None:
         raise RuntimeError(f"{checkpoint.path}: no whole state")
     return state
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed from now on for the next blocks; glibc only.
+
+    By itself glibc gives large blocks back at once, and each page that it gets again costs a
+    fault: a tenth of the time of a training on CPUs, whose steps need the same blocks again and
+    again. What was freed before is given back here: blocks of other sizes leave holes that later
+    ones do not fit into.
+    """
+    try:
+        library = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return
+    library.malloc_trim(0)
+    library.mallopt(_MMAP_MAX, 0)
+    library.mallopt(_TRIM_THRESHOLD, _NEVER)

@@ -15,7 +15,7 @@ from cluster.workers.worker_deaths import lacked_memory, memory_used
 from jobs.specs.training import TrainGenerator
 from jobs.training.loop import training_loop
 from jobs.training.plan import TrainingPlan
-from jobs.training.states import State, settle
+from jobs.training.states import State, adopt_newest_state
 from nst_core.errors import EnvironmentProblem, TrainingFailed
 from nst_core.wording import counted, last_words
 
@@ -40,10 +40,10 @@ _WORKER_ENVIRONMENT = {
 _SECONDS_FOR_LAST_STEP = 60.0
 """From Ctrl-C or SIGTERM to the end of a step and its checkpoint."""
 
-Resources = dict[str, float]
+WorkerResources = dict[str, float]
 
 
-def train_to_the_end(plan: TrainingPlan, resources: Resources, first_step: int) -> State:
+def train_to_the_end(plan: TrainingPlan, resources: WorkerResources, first_step: int) -> State:
     """Train from ``first_step`` on, through all failures that still let it come further.
 
     To be called while connected to Ray; returns the trainer's last state. Raises TrainingFailed.
@@ -51,7 +51,7 @@ def train_to_the_end(plan: TrainingPlan, resources: Resources, first_step: int) 
     reached = first_step
     while True:
         error = _fit(plan, resources)
-        state = settle(plan.run_folder)
+        state = adopt_newest_state(plan.run_folder)
         steps_done = state["steps_done"] if state else 0
         if state is not None and steps_done == plan.settings.steps:
             return state
@@ -63,7 +63,9 @@ def train_to_the_end(plan: TrainingPlan, resources: Resources, first_step: int) 
         reached = steps_done
 
 
-def resources_of_each_worker(job: TrainGenerator, nodes: Sequence[Resources]) -> Resources:
+def resources_of_each_worker(
+    job: TrainGenerator, nodes: Sequence[WorkerResources]
+) -> WorkerResources:
     """Return what Ray gives to each worker: as many CPUs as let them all find a place.
 
     ``nodes`` is what each machine has. Raises EnvironmentProblem where the least number of
@@ -95,20 +97,20 @@ def resources_of_each_worker(job: TrainGenerator, nodes: Sequence[Resources]) ->
     return {"CPU": threads, **({"GPU": 1} if use_gpu else {})}
 
 
-def _without_one_cpu(nodes: Sequence[Resources]) -> list[Resources]:
+def _without_one_cpu(nodes: Sequence[WorkerResources]) -> list[WorkerResources]:
     """Leave a CPU to the tasks of Ray Data: without one they wait for ever, and so do all."""
     largest = max(nodes, key=lambda node: node.get("CPU", 0))
     return [node | {"CPU": node.get("CPU", 0) - 1} if node is largest else node for node in nodes]
 
 
-def machines() -> list[Resources]:
+def machines() -> list[WorkerResources]:
     """What each machine has that Ray is on, or will be: with an autoscaler, all that may come."""
     from cluster.workers.room import nodes_now, nodes_to_come
 
     return nodes_to_come() or nodes_now()
 
 
-def _fit(plan: TrainingPlan, resources: Resources) -> Exception | None:
+def _fit(plan: TrainingPlan, resources: WorkerResources) -> Exception | None:
     """Run Ray Train; returns the error that it gave up at. Raises TrainingFailed for our own."""
     from ray.exceptions import RayError
     from ray.train import TrainingFailedError
@@ -127,16 +129,16 @@ def _fit(plan: TrainingPlan, resources: Resources) -> Exception | None:
     return None
 
 
-def _trainer(plan: TrainingPlan, resources: Resources) -> TorchTrainer:
+def _trainer(plan: TrainingPlan, resources: WorkerResources) -> TorchTrainer:
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    least, most = plan.workers
+    least, most = plan.job.workers
     return TorchTrainer(
         training_loop,
         train_loop_config={"plan": replace(plan, threads=int(resources["CPU"]))},
         scaling_config=ScalingConfig(
-            num_workers=plan.workers if least < most else most,
+            num_workers=plan.job.workers if least < most else most,
             use_gpu="GPU" in resources,
             resources_per_worker=resources,
             elastic_resize_monitor_interval_s=_SECONDS_BETWEEN_RESIZES,

@@ -27,28 +27,10 @@ def ray_batches_of_steps(pictures: Dataset[Sample], sampler: StepSampler) -> Ite
     numbers = list(sampler)
     if not numbers:
         return
-    # Ray Data would order rows by what is done first.
-    context = ray.data.DataContext.get_current()
-    context.execution_options.preserve_order = True
-    context.enable_progress_bars = False
-    blocks = -(-len(numbers) // _BATCHES_PER_TASK)
-    rows = ray.data.range(len(numbers), override_num_blocks=blocks).map(
-        _ReadBatch(pictures, numbers)
-    )
-    batches = map(_batch_of, rows.iter_rows())
-    for _ in sampler.steps:
-        yield [next(batches) for _ in range(sampler.batches_per_step)]
 
-
-class _ReadBatch:
-    """What a task does for each row: read the samples of one batch."""
-
-    def __init__(self, pictures: Dataset[Sample], numbers: list[list[int]]) -> None:
-        self.pictures = pictures
-        self.numbers = numbers
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        batch = Batch.of([self.pictures[number] for number in self.numbers[row["id"]]])
+    def read(row: dict[str, Any]) -> dict[str, Any]:
+        """Read the samples of one batch, in a task."""
+        batch = Batch.of([pictures[number] for number in numbers[row["id"]]])
         # Crops are cut from 8-bit pictures: a quarter of the bytes travels, and nothing is lost.
         pixels = (batch.pictures * 255).round().to(torch.uint8)
         return {
@@ -56,6 +38,16 @@ class _ReadBatch:
             "pixels": pixels.numpy(),
             "unreadable": json.dumps(batch.unreadable),
         }
+
+    # Ray Data would order rows by what is done first.
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    blocks = -(-len(numbers) // _BATCHES_PER_TASK)
+    rows = ray.data.range(len(numbers), override_num_blocks=blocks).map(read)
+    batches = map(_batch_of, rows.iter_rows())
+    for _ in sampler.steps:
+        yield [next(batches) for _ in range(sampler.batches_per_step)]
 
 
 def _batch_of(row: dict[str, Any]) -> Batch:

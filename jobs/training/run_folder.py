@@ -23,6 +23,16 @@ _SECONDS_BETWEEN_TRIES = 0.1
 Line = dict[str, Any]
 
 
+class _Inside:
+    """A path in the run folder, by its name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: RunFolder, _: type[RunFolder] | None = None) -> Path:
+        return folder.path / self._name
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Paths of a training run. The folder must be reachable from every worker."""
@@ -30,65 +40,30 @@ class RunFolder:
     path: Path
     """Absolute."""
 
-    @property
-    def metrics(self) -> Path:
-        """One JSON object a line and step."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def settings(self) -> Path:
-        """The settings that decide the result, as JSON: a resumed run must have the same."""
-        return self.path / "settings.json"
-
-    @property
-    def previews(self) -> Path:
-        """Sheets of a few fixed photos, each with its stylized version."""
-        return self.path / "preview"
-
-    @property
-    def tensorboard(self) -> Path:
-        """TensorBoard's event files."""
-        return self.path / "tensorboard"
-
-    @property
-    def checkpoint(self) -> Path:
-        """What the present command went on from, and the last one came to."""
-        return self.path / "checkpoint"
-
-    @property
-    def ray(self) -> Path:
-        """Ray Train's own, while it runs: the checkpoints that the present command came to."""
-        return self.path / "ray"
-
-    @property
-    def events(self) -> Path:
-        """One JSON object a line for what is worth telling: starts, rollbacks."""
-        return self.path / "events.jsonl"
-
-    @property
-    def sheet(self) -> Path:
-        """What came of it: the style images, and photos in the styles."""
-        return self.path / "sheet.png"
-
-    @property
-    def so_far(self) -> Path:
-        """A checkpoint of the averaged weights that the run has come to, until it is finished."""
-        return self.path / "so-far.safetensors"
-
-    @property
-    def failure_file(self) -> Path:
-        """Why the present command must end, from the worker that knows it."""
-        return self.path / "failure.json"
-
-    @property
-    def stop_file(self) -> Path:
-        """Asks the workers of the present command to write a checkpoint and end."""
-        return self.path / "stop"
-
-    @property
-    def options(self) -> Path:
-        """Options that the run was started with, as JSON."""
-        return self.path / "options.json"
+    metrics = _Inside("metrics.jsonl")
+    """One JSON object a line and step."""
+    settings = _Inside("settings.json")
+    """The settings that decide the result, as JSON: a resumed run must have the same."""
+    previews = _Inside("preview")
+    """Sheets of a few fixed photos, each with its stylized version."""
+    tensorboard = _Inside("tensorboard")
+    """TensorBoard's event files."""
+    checkpoint = _Inside("checkpoint")
+    """What the present command went on from, and the last one came to."""
+    ray = _Inside("ray")
+    """Ray Train's own, while it runs: the checkpoints that the present command came to."""
+    events = _Inside("events.jsonl")
+    """One JSON object a line for what is worth telling: starts, rollbacks."""
+    sheet = _Inside("sheet.png")
+    """What came of it: the style images, and photos in the styles."""
+    so_far = _Inside("so-far.safetensors")
+    """A checkpoint of the averaged weights that the run has come to, until it is finished."""
+    failure_file = _Inside("failure.json")
+    """Why the present command must end, from the worker that knows it."""
+    stop_file = _Inside("stop")
+    """Asks the workers of the present command to write a checkpoint and end."""
+    options = _Inside("options.json")
+    """Options that the run was started with, as JSON."""
 
     @property
     def started(self) -> bool:

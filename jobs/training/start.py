@@ -1,4 +1,4 @@
-"""What a training starts from: a trained network, and for each row of a new style the nearest one.
+"""Trained networks that a training extends, or whose weights it starts from.
 
 Nobody has kept the paintings of a checkpoint's styles. So each of its styles is tried on a few
 photographs, and the one whose pictures come nearest to the new painting is taken.
@@ -9,26 +9,74 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from nst_core.checkpoints.checkpoint import build_generator, read_state
+from jobs.specs.training import STYLE_SEPARATORS
+from nst_core.checkpoints.checkpoint import build_generator, read_state, restore_generator
 from nst_core.checkpoints.info import CheckpointInfo, fingerprint
 from nst_core.checkpoints.library import bundled_packs, find_checkpoint
 from nst_core.color.pixels import to_tensor
+from nst_core.engines.eight_bit import EightBit
 from nst_core.errors import InputError, MediaError
-from nst_core.networks.conditional_norm import MultiStyleGenerator, norm_names, rows_of
+from nst_core.networks.conditional_norm import MultiStyleGenerator, row_keys, rows_of
 from nst_core.objectives.perceptual import PerceptualObjective
 from nst_core.pictures.reading import resize_shorter_side
-from nst_core.training.photos import open_photo
-from pipeline.pictures.content import read_content
+from pipeline.pictures.content import read_photo
 
 AUTO, NONE = "auto", "none"
 _PHOTOS_TRIED = 2
 _PHOTO_SIDE = 192
+
+
+@dataclass(frozen=True, repr=False)
+class TrainedNetwork:
+    """A checkpoint, read whole."""
+
+    tensors: dict[str, Tensor]
+    info: CheckpointInfo
+    path: Path
+    fingerprint: str
+
+    @staticmethod
+    def read(path: Path) -> TrainedNetwork:
+        """Read a checkpoint. Raises CheckpointError."""
+        return TrainedNetwork(*read_state(path), path, fingerprint(path))
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Names of its styles; a network of one is named as its file."""
+        return self.info.styles or (self.path.stem,)
+
+    @property
+    def strokes(self) -> tuple[float, ...]:
+        """Sizes of its strokes."""
+        return self.info.strokes or (1.0,)
+
+    @property
+    def eight_bit(self) -> dict[str, EightBit]:
+        """Calibrations for 8 bits, by style, as far as its styles have them."""
+        return {name or self.styles[0]: found for name, found in self.info.eight_bit.items()}
+
+
+def read_extended(path: Path) -> TrainedNetwork:
+    """Read a generator that styles are to be added to. Raises InputError or CheckpointError."""
+    base = TrainedNetwork.read(path)
+    generator = build_generator(base.info)
+    if not row_keys(generator) or generator.draws_noise or generator.scale != 1:
+        raise InputError(
+            f"--extend {path}: {base.info.architecture} of {base.info.arguments} cannot take in "
+            "styles; a style network with instance normalisation is needed"
+        )
+    if set(base.styles[0]) & set(STYLE_SEPARATORS):
+        raise InputError(
+            f"--extend {path}: its name becomes its style's name, where : , = mean something "
+            "else; rename it"
+        )
+    restore_generator(path, base.tensors, base.info, {base.styles[0]: 1.0})  # says what is damaged
+    return base
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,7 +106,7 @@ class Start:
         return f"starts from {asked}: {named}"
 
 
-def find_start(name: str, info: CheckpointInfo) -> tuple[Path, CheckpointInfo] | None:
+def find_start(name: str, info: CheckpointInfo) -> TrainedNetwork | None:
     """Find the checkpoint that ``--from`` names; None for random weights.
 
     ``info`` is of the network to be trained. Raises InputError for a network of another kind.
@@ -69,21 +117,15 @@ def find_start(name: str, info: CheckpointInfo) -> tuple[Path, CheckpointInfo] |
         found = find_checkpoint(candidate)
         if found.path is None or found.info is None:
             raise InputError(f"--from {name}: there are no weights in it; name a checkpoint")
-        if _is_like(found.info, info):
-            return found.path, found.info
+        theirs = found.info
+        if (theirs.architecture, theirs.arguments) == (info.architecture, info.arguments):
+            return TrainedNetwork.read(found.path)
         if name != AUTO:
             raise InputError(
-                f"--from {name}: {_described(found.info)}, and {_described(info)} is to be "
+                f"--from {name}: {_described(theirs)}, and {_described(info)} is to be "
                 "trained; give the same options for the network, or leave out --from"
             )
     return None
-
-
-def start_as_it_is(found: tuple[Path, CheckpointInfo]) -> Start:
-    """Take all weights of ``found``, a network without rows to choose from."""
-    path, _ = found
-    state, _ = read_state(path)
-    return Start(state, (), path.name, fingerprint(path))
 
 
 def same_rows(base: CheckpointInfo, style_images: Sequence[str]) -> list[int] | None:
@@ -95,7 +137,7 @@ def same_rows(base: CheckpointInfo, style_images: Sequence[str]) -> list[int] | 
 
 
 def nearest_rows(
-    found: tuple[Path, CheckpointInfo],
+    found: TrainedNetwork,
     info: CheckpointInfo,
     objective: PerceptualObjective,
     photos: Sequence[str],
@@ -104,38 +146,29 @@ def nearest_rows(
 
     ``objective`` holds the style images in the order of the rows of ``info``.
     """
-    path, base = found
-    state, _ = read_state(path)
-    names = list(base.styles) or [path.stem]
-    strokes = base.strokes or (1.0,)
-    wanted_strokes = info.strokes or (1.0,)
     candidates = [
-        [name * len(strokes) + _nearest_stroke(strokes, stroke) for name in range(len(names))]
-        for stroke in wanted_strokes
+        range(_nearest_stroke(found.strokes, stroke), found.info.rows, len(found.strokes))
+        for stroke in info.strokes or (1.0,)
     ]
     tried = sorted({row for rows in candidates for row in rows})
-    errors = _style_errors(state, base, objective, photos, tried)
-    chosen = []
-    for row in range(info.rows):
-        rows = candidates[row % len(wanted_strokes)]
-        chosen.append(min(rows, key=lambda candidate: errors[candidate][row]))
-    return chosen
+    errors = _style_errors(found.tensors, found.info, objective, photos, tried)
+    return [
+        min(candidates[row % len(candidates)], key=lambda candidate: errors[candidate][row])
+        for row in range(info.rows)
+    ]
 
 
-def start_of(
-    found: tuple[Path, CheckpointInfo], info: CheckpointInfo, chosen: Sequence[int]
-) -> Start:
-    """Take the weights of ``found``, and for each row of ``info`` the ``chosen`` of its rows."""
-    path, base = found
-    state, _ = read_state(path)
-    names, strokes = list(base.styles) or [path.stem], base.strokes or (1.0,)
-    taken = dict(state)
-    for norm in norm_names(build_generator(base)):
-        for key in (f"{norm}.weight", f"{norm}.bias"):
-            values = rows_of(state[key])[list(chosen)]
-            taken[key] = values if info.styles else values[0]
-    rows_taken = tuple(names[row // len(strokes)] for row in chosen)
-    return Start(taken, rows_taken, path.name, fingerprint(path))
+def start_of(found: TrainedNetwork, info: CheckpointInfo, chosen: Sequence[int] = ()) -> Start:
+    """Take the weights of ``found``, and for each row of ``info`` the ``chosen`` of its rows.
+
+    None are chosen of a network without rows.
+    """
+    state = dict(found.tensors)
+    for key in row_keys(build_generator(found.info)) if chosen else ():
+        values = rows_of(state[key])[list(chosen)]
+        state[key] = values if info.styles else values[0]
+    rows = tuple(found.styles[row // len(found.strokes)] for row in chosen)
+    return Start(state, rows, found.path.name, found.fingerprint)
 
 
 @torch.no_grad()
@@ -148,24 +181,18 @@ def _style_errors(
 ) -> dict[int, list[float]]:
     """Style loss of the rows ``tried`` of the base, against every style image."""
     network = MultiStyleGenerator(build_generator(base), base.rows)
-    rows = {
-        key: rows_of(state[key])
-        for norm in norm_names(build_generator(base))
-        for key in (f"{norm}.weight", f"{norm}.bias")
-    }
+    rows = {key: rows_of(state[key]) for key in network.row_keys}
     network.generator.load_state_dict(state | rows)
     network.eval()
     crops = torch.cat(_crops(photos))
-    wanted = objective.number_of_styles
     errors = {}
     for row in tried:
         mixture = torch.eye(base.rows)[row]
         stylized = network(crops, mixture.expand(len(crops), -1))
         features = objective.features(stylized)
-        styles = torch.arange(wanted)
         errors[row] = [
             objective.style_errors(features, style.expand(len(crops))).mean().item()
-            for style in styles
+            for style in torch.arange(objective.number_of_styles)
         ]
     return errors
 
@@ -174,7 +201,7 @@ def _crops(photos: Sequence[str]) -> list[Tensor]:
     crops = []
     for path in photos:
         try:
-            photo = open_photo(read_content(path), name=path, shrink_towards=_PHOTO_SIDE)
+            photo = read_photo(path, _PHOTO_SIDE)
         except MediaError:  # the training tells of it
             continue
         small = resize_shorter_side(photo, _PHOTO_SIDE)
@@ -190,10 +217,5 @@ def _nearest_stroke(strokes: Sequence[float], wanted: float) -> int:
     return min(range(len(strokes)), key=lambda n: abs(strokes[n] / wanted - 1))
 
 
-def _is_like(base: CheckpointInfo, info: CheckpointInfo) -> bool:
-    return base.architecture == info.architecture and base.arguments == info.arguments
-
-
 def _described(info: CheckpointInfo) -> str:
-    arguments: dict[str, Any] = info.arguments
-    return f"{info.architecture} of {', '.join(f'{k} {v}' for k, v in arguments.items())}"
+    return f"{info.architecture} of {', '.join(f'{k} {v}' for k, v in info.arguments.items())}"

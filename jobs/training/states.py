@@ -1,4 +1,4 @@
-"""The states of a training run on disk: how they are written, and where workers begin."""
+"""The states of a training run on disk, and the checkpoint that comes of one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import io
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from jobs.training.plan import TrainingPlan, plan_settings
 from jobs.training.run_folder import RunFolder
+from nst_core import __version__
+from nst_core.checkpoints.checkpoint import build_generator, save_state
+from nst_core.checkpoints.info import CheckpointInfo
+from nst_core.networks.conditional_norm import joined
 
 _FILE = "trainer.pt"
 
@@ -38,7 +45,7 @@ def read_state(folder: Path) -> State | None:
     return state
 
 
-def settle(run: RunFolder) -> State | None:
+def adopt_newest_state(run: RunFolder) -> State | None:
     """Let the next workers begin at the newest state, and remove the others; returns it.
 
     Ray Train itself would go on from what its snapshot names. But a kill can cut that short,
@@ -60,3 +67,27 @@ def settle(run: RunFolder) -> State | None:
         newest.rename(run.checkpoint)
     shutil.rmtree(run.ray, ignore_errors=True)
     return state
+
+
+def checkpoint_of(
+    plan: TrainingPlan, trainer: State, losses: dict[str, float]
+) -> tuple[dict[str, Tensor], CheckpointInfo]:
+    """Return what to write of a trainer's state; ``losses`` are those of its last step."""
+    trained = {name: tensor.cpu() for name, tensor in trainer["trained"].items()}
+    state, styles = trained, plan.info.styles
+    training = plan_settings(plan) | dict(plan.sources)
+    training |= {"steps_done": trainer["steps_done"], "losses": losses, "nst": __version__}
+    if trainer["balance"]:
+        factors = trainer["balance"]["log_factors"].exp().tolist()
+        training["style_factors"] = [round(factor, 4) for factor in factors]
+    if plan.base is not None:
+        state = joined(build_generator(plan.info), plan.base.tensors, trained)
+        styles = plan.base.styles + styles
+        earlier = plan.base.info.training
+        training = {**earlier, "extensions": [*earlier.get("extensions", []), training]}
+    return state, replace(plan.info, training=training, styles=styles)
+
+
+def save_so_far(plan: TrainingPlan, trainer: State, losses: dict[str, float]) -> None:
+    """Write the averaged weights of an unfinished run into its folder, whole or not at all."""
+    save_state(plan.run_folder.so_far, *checkpoint_of(plan, trainer, losses))

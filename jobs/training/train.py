@@ -11,25 +11,24 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from torch import Tensor
-
 from cluster.connection import LOCAL, ray_session
 from jobs.specs.applying import check_checkpoint_name
-from jobs.specs.training import TrainGenerator, TrainStyle
+from jobs.specs.training import TrainGenerator
 from jobs.training.calibration import eight_bit_of, read_photos
 from jobs.training.estimate import StepTimes, estimated_seconds_a_step
+from jobs.training.kinds import make_plan
 from jobs.training.on_ray import machines, resources_of_each_worker, train_to_the_end
-from jobs.training.plan import TrainingPlan, build_network, describe, make_plan
+from jobs.training.plan import TrainingPlan, build_network, plan_settings
 from jobs.training.records import final_sheet
 from jobs.training.run_folder import RunFolder
-from jobs.training.states import State, settle
-from jobs.training.trained_checkpoint import checkpoint_of
+from jobs.training.states import State, adopt_newest_state, checkpoint_of
 from nst_core.checkpoints.checkpoint import read_state, save_state
 from nst_core.checkpoints.info import read_info
-from nst_core.engines.engine import choose_device
+from nst_core.engines.choice import choose_device
 from nst_core.errors import EnvironmentProblem, InputError
-from nst_core.settings import ObjectiveSettings, TrainingSettings
-from nst_core.training.trainer import LOSS_NAMES, plain
+from nst_core.objectives.settings import ObjectiveSettings
+from nst_core.training.settings import TrainingSettings
+from nst_core.training.trainer import LOSS_NAMES
 from nst_core.utf8_paths import is_utf8
 from nst_core.wording import counted
 from pipeline.storage.shared_files import shared_files
@@ -72,26 +71,24 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
     plan = make_plan(job, on_progress)
     _check_settings(job, plan)
     with plan.run_folder.reserved():
-        state = settle(plan.run_folder) if job.resume else None
+        state = adopt_newest_state(plan.run_folder) if job.resume else None
         first_step = state["steps_done"] if state else 0
         if job.resume and state is None:
             _log.warning("no checkpoint was written in %s: from the start", plan.run_folder.path)
         if state is None or first_step < plan.settings.steps:
-            times = _tell_how_long(job, plan, first_step, on_progress)
-            state = _train(job, plan, first_step, times, on_progress)
-        report = _report(job, plan, first_step)
-        _save(job, plan, report, state)
-        if isinstance(job, TrainStyle) and job.calibrate and not plan.info.draws_noise:
+            times = _tell_how_long(plan, first_step, on_progress)
+            state = _train(plan, first_step, times, on_progress)
+        report = _report(plan, first_step)
+        _save(plan, report, state)
+        if plan.calibrates:
             told = {photo["path"] for photo in report.unreadable}
-            report = replace(report, eight_bit=_calibrate(job, plan, told, on_progress))
+            report = replace(report, eight_bit=_calibrate(plan, told, on_progress))
     return report
 
 
-def _tell_how_long(
-    job: TrainGenerator, plan: TrainingPlan, first_step: int, on_progress: OnProgress
-) -> StepTimes:
+def _tell_how_long(plan: TrainingPlan, first_step: int, on_progress: OnProgress) -> StepTimes:
     """Tell before anything starts; on a cluster and on GPUs the first steps will."""
-    if job.address != LOCAL or choose_device(job.device) != "cpu":
+    if plan.job.address != LOCAL or choose_device(plan.job.device) != "cpu":
         return StepTimes(None)
     told = estimated_seconds_a_step(plan)
     steps = plan.settings.steps
@@ -101,77 +98,68 @@ def _tell_how_long(
     return StepTimes(told)
 
 
-def _train(
-    job: TrainGenerator,
-    plan: TrainingPlan,
-    first_step: int,
-    times: StepTimes,
-    on_progress: OnProgress,
-) -> State:
-    starting = stage("starting workers", "steps")
+def _train(plan: TrainingPlan, first_step: int, times: StepTimes, on_progress: OnProgress) -> State:
+    job, starting = plan.job, stage("starting workers", "steps")
     if job.address == LOCAL:
         on_progress(starting)  # Ray itself takes a while, too
     with ray_session(job.address):
         resources = resources_of_each_worker(job, machines())
         if job.address != LOCAL:
             on_progress(starting)
-        _prepare_run_folder(job, plan, first_step)
-        with _progress_of(plan, first_step, times, on_progress), _seen_by_all(job, plan) as plan:
+        _prepare_run_folder(plan, first_step)
+        with _progress_of(plan, first_step, times, on_progress), _seen_by_all(plan) as plan:
             return train_to_the_end(plan, resources, first_step)
 
 
 @contextmanager
-def _seen_by_all(job: TrainGenerator, plan: TrainingPlan) -> Iterator[TrainingPlan]:
+def _seen_by_all(plan: TrainingPlan) -> Iterator[TrainingPlan]:
     """Let workers on other machines find out whether they read and write the same folders."""
-    if job.address == LOCAL:
+    if plan.job.address == LOCAL:
         yield plan
         return
     with shared_files(plan.run_folder.path, plan.photos[:1]) as files:
         yield replace(plan, files=files)
 
 
-def _save(job: TrainGenerator, plan: TrainingPlan, report: TrainingReport, trainer: State) -> None:
-    save_state(job.output, *checkpoint_of(plan, trainer, report.losses))
+def _save(plan: TrainingPlan, report: TrainingReport, trainer: State) -> None:
+    save_state(plan.job.output, *checkpoint_of(plan, trainer, report.losses))
     plan.run_folder.forget_so_far()
-    _draw_sheet(plan, trainer["trained"])
+    network = build_network(plan)
+    network.unwrapped.load_state_dict(trainer["trained"])
+    final_sheet(plan, network).save(plan.run_folder.sheet)
 
 
 def _calibrate(
-    job: TrainStyle, plan: TrainingPlan, told: Container[str], on_progress: OnProgress
+    plan: TrainingPlan, told: Container[str], on_progress: OnProgress
 ) -> dict[str, dict[str, float]]:
     """Calibrate the new styles for 8 bits, and add that to the checkpoint.
 
     The checkpoint is whole without it: whatever is in the way is a warning. ``told`` are photos
     that cannot be read and that the report names.
     """
-    state, info = read_state(job.output)
+    output = plan.job.output
+    state, info = read_state(output)
     new = plan.info.styles if info.styles else ("",)
     try:
         photos = read_photos(plan.photos, told=told)
         news = (
-            f"{job.output} is written; now it is calibrated for 8 bits, on "
+            f"{output} is written; now it is calibrated for 8 bits, on "
             f"{counted(len(photos), 'photographs')} (--no-calibrate leaves that out)"
         )
         on_progress(Progress(0, len(photos) * len(new), "photographs", news=news))
-        found = eight_bit_of(job.output, state, info, new, photos, on_progress)
+        found = eight_bit_of(output, state, info, new, photos, on_progress)
     except (InputError, EnvironmentProblem) as error:
         _log.warning("not calibrated for 8 bits: %s", error)
         return {}
     known = plan.base.eight_bit if plan.base else {}
-    save_state(job.output, state, replace(info, eight_bit={**known, **found}))
+    save_state(output, state, replace(info, eight_bit={**known, **found}))
     return {
-        name or job.output.stem: {
+        name or output.stem: {
             "mean_decibels": one.mean_decibels,
             "least_decibels": one.least_decibels,
         }
         for name, one in found.items()
     }
-
-
-def _draw_sheet(plan: TrainingPlan, trained: dict[str, Tensor]) -> None:
-    network = build_network(plan)
-    plain(network).load_state_dict(trained)
-    final_sheet(plan, network).save(plan.run_folder.sheet)
 
 
 def _check_places(job: TrainGenerator, folder: RunFolder) -> None:
@@ -203,7 +191,7 @@ def _check_settings(job: TrainGenerator, plan: TrainingPlan) -> None:
     if not job.resume:
         return
     folder = plan.run_folder
-    asked = json.loads(json.dumps(describe(plan)))
+    asked = json.loads(json.dumps(plan_settings(plan)))
     if _decisive(_completed(folder.read_settings())) != _decisive(asked):
         raise InputError(
             f"--resume: the run in {folder.path} has other settings (see its settings.json); "
@@ -233,15 +221,15 @@ def _decisive(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {"training": training}
 
 
-def _prepare_run_folder(job: TrainGenerator, plan: TrainingPlan, first_step: int) -> None:
+def _prepare_run_folder(plan: TrainingPlan, first_step: int) -> None:
     folder = plan.run_folder
-    if not job.resume and folder.started:
+    if not plan.job.resume and folder.started:
         _drop(folder)
     folder.forget_from(first_step)
     folder.forget_failure()
     folder.forget_unfinished()
-    folder.write_options(job.options)
-    folder.write_settings(describe(plan))
+    folder.write_options(plan.job.options)
+    folder.write_settings(plan_settings(plan))
 
 
 def _drop(folder: RunFolder) -> None:
@@ -322,13 +310,13 @@ def _progress(line: dict[str, Any], steps: int, times: StepTimes) -> Progress:
     return Progress(done, steps, "steps", note, seconds_left=left, estimates=True, news=news)
 
 
-def _report(job: TrainGenerator, plan: TrainingPlan, first_step: int) -> TrainingReport:
+def _report(plan: TrainingPlan, first_step: int) -> TrainingReport:
     lines = plan.run_folder.read_metrics()
     timed = [line for line in lines if line["step"] > first_step]  # the first step warms up
     seconds = sum(line["seconds"] for line in timed)
     images = sum(line["images"] for line in timed)
     return TrainingReport(
-        checkpoint=str(job.output),
+        checkpoint=str(plan.job.output),
         steps=len(lines),
         images_per_second=round(images / seconds, 3) if seconds else 0.0,
         losses={name: lines[-1][name] for name in LOSS_NAMES},

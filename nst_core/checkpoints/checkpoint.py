@@ -11,43 +11,28 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from nst_core.checkpoints.info import FORMAT, METADATA_KEY, CheckpointInfo, read_checkpoint
 from nst_core.errors import CheckpointError
 from nst_core.files import write_whole
 from nst_core.networks.conditional_norm import mixed
-from nst_core.networks.fast_style_transfer import FastStyleTransferNet
-from nst_core.networks.johnson_paper import JohnsonNet
-from nst_core.networks.lean import LeanNet
-from nst_core.networks.pytorch_examples import PytorchExamplesNet
-from nst_core.networks.super_resolution import SuperResolutionNet
-from nst_core.networks.texture import TextureNet
-from nst_core.networks.transformer import TransformerNet
+from nst_core.networks.generator import Generator
+from nst_core.networks.registry import generator_class
 from nst_core.wording import first_line
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {
-    "lean": LeanNet,
-    "johnson": TransformerNet,
-    "johnson-paper": JohnsonNet,
-    "texture": TextureNet,
-    "super-resolution": SuperResolutionNet,
-    "pytorch-examples": PytorchExamplesNet,
-    "fast-style-transfer": FastStyleTransferNet,
-}
 
-
-def build_generator(info: CheckpointInfo) -> nn.Module:
+def build_generator(info: CheckpointInfo) -> Generator:
     """Build the network that ``info`` describes, with fresh weights."""
     try:
-        return ARCHITECTURES[info.architecture](**info.arguments)
+        return generator_class(info.architecture)(**info.arguments)
     except (TypeError, ValueError) as error:
         raise CheckpointError(
             f"{info.architecture} cannot be built from {info.arguments}: {error}"
         ) from error
 
 
-def save_generator(path: Path, generator: nn.Module, info: CheckpointInfo) -> None:
+def save_generator(path: Path, generator: Generator, info: CheckpointInfo) -> None:
     """Write the file whole: under a temporary name, then renamed."""
     save_state(path, generator.state_dict(), info)
 
@@ -72,7 +57,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
 
 def load_generator(
     path: Path, mixture: Mapping[str, float] | None = None, *, stroke: float = 1.0
-) -> tuple[nn.Module, CheckpointInfo]:
+) -> tuple[Generator, CheckpointInfo]:
     """Build the generator and load its weights, on the CPU, in evaluation mode.
 
     A network of several styles comes out as the plain generator of one ``mixture`` of them:
@@ -91,7 +76,7 @@ def restore_generator(
     mixture: Mapping[str, float] | None = None,
     *,
     stroke: float = 1.0,
-) -> nn.Module:
+) -> Generator:
     """Build the generator of a checkpoint that has been read: see load_generator.
 
     ``path`` is for the errors only.

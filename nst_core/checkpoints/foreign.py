@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nst_core.checkpoints.checkpoint import ARCHITECTURES
 from nst_core.checkpoints.foreign_tensors import KNOWN_FORMATS, read_foreign
 from nst_core.checkpoints.info import CheckpointInfo, fingerprint
 from nst_core.errors import CheckpointError
+from nst_core.networks.generator import Generator
+from nst_core.networks.registry import generator_class
 
 ForeignFormat = Literal["pytorch-examples", "fast-style-transfer"]
 
@@ -43,7 +44,7 @@ def import_checkpoint(
     path: Path,
     *,
     format: Literal["auto"] | ForeignFormat = "auto",  # noqa: A002 - the command line's word
-) -> tuple[nn.Module, CheckpointInfo]:
+) -> tuple[Generator, CheckpointInfo]:
     """Read a checkpoint of PyTorch's fast neural style example or of fast-style-transfer.
 
     ``path`` is a state dict (.pth, .pt, .model: whatever torch.save wrote; .safetensors), an .npz
@@ -178,7 +179,7 @@ _FIRST_WEIGHT: dict[ForeignFormat, str] = {
 }
 
 
-def _fill(path: Path, architecture: ForeignFormat, tensors: dict[str, Tensor]) -> nn.Module:
+def _fill(path: Path, architecture: ForeignFormat, tensors: dict[str, Tensor]) -> Generator:
     first = tensors.get(_FIRST_WEIGHT[architecture])
     width = first.shape[0] if first is not None and first.ndim == 4 else 32
     if not 1 <= width <= _MAX_WIDTH:
@@ -186,7 +187,7 @@ def _fill(path: Path, architecture: ForeignFormat, tensors: dict[str, Tensor]) -
             f"{path}: {architecture} of width {width}; 1 to {_MAX_WIDTH} are allowed, usual is 32"
         )
     with torch.device("meta"):
-        needed = ARCHITECTURES[architecture](width=width).state_dict()
+        needed = generator_class(architecture)(width=width).state_dict()
     problems = _problems(tensors, needed)
     if problems:
         raise CheckpointError(
@@ -199,7 +200,7 @@ def _fill(path: Path, architecture: ForeignFormat, tensors: dict[str, Tensor]) -
             f"{path}: {_some(broken, 'tensors')} hold numbers that are not finite; "
             "its training went wrong: take an earlier checkpoint"
         )
-    generator = ARCHITECTURES[architecture](width=width)
+    generator = generator_class(architecture)(width=width)
     generator.load_state_dict(floats)
     return generator
 

@@ -20,20 +20,12 @@ from safetensors import SafetensorError, safe_open
 from nst_core.engines.eight_bit import EightBit
 from nst_core.errors import CheckpointError
 from nst_core.file_kinds import kind_of
+from nst_core.networks.registry import ARCHITECTURES
 from nst_core.utf8_paths import utf8_path
 from nst_core.wording import quoted
 
 FORMAT = 1
 METADATA_KEY = "nst"
-ARCHITECTURE_NAMES = (
-    "lean",
-    "johnson",
-    "johnson-paper",
-    "texture",
-    "super-resolution",
-    "pytorch-examples",
-    "fast-style-transfer",
-)
 _ENLARGES, _DRAWS_NOISE = "super-resolution", "texture"
 _DEFAULT_SCALE = 4
 
@@ -43,7 +35,7 @@ class CheckpointInfo:
     """What a checkpoint's metadata says."""
 
     architecture: str
-    """One of ARCHITECTURE_NAMES."""
+    """One of ARCHITECTURES."""
     arguments: dict[str, Any]
     """Keyword arguments of the architecture's class."""
     training: dict[str, Any] = field(default_factory=dict)
@@ -60,10 +52,10 @@ class CheckpointInfo:
     def __post_init__(self) -> None:
         if not isinstance(self.arguments, dict) or not isinstance(self.scale, int):
             raise CheckpointError(f"{self.architecture} cannot be built from {self.arguments}")
-        if self.architecture not in ARCHITECTURE_NAMES:
+        if self.architecture not in ARCHITECTURES:
             raise CheckpointError(
                 f"architecture {self.architecture!r} is unknown; "
-                f"this version knows {', '.join(ARCHITECTURE_NAMES)}"
+                f"this version knows {', '.join(ARCHITECTURES)}"
             )
         ascending = all(low < high for low, high in pairwise((0.0, *self.strokes, math.inf)))
         if self.strokes and not (ascending and self.styles):

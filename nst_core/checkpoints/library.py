@@ -15,7 +15,7 @@ from nst_core.strokes import reached
 from nst_core.wording import did_you_mean
 
 if TYPE_CHECKING:
-    from torch import nn
+    from nst_core.networks.generator import Generator
 
 Command = Literal["stylize", "upscale", "synthesize"]
 """What applies a checkpoint: ``nst stylize``, ``nst upscale`` or ``nst synthesize``."""
@@ -81,7 +81,7 @@ class Style:
         stroke = f"@{self.stroke:.6g}" if self.strokes else ""
         return f"{digest}:{mixture_text(self.mixture)}{stroke}" if self.mixture else digest
 
-    def load(self) -> nn.Module:
+    def load(self) -> Generator:
         """Load the generator, on the CPU, in evaluation mode. Raises CheckpointError.
 
         Raises ValueError for ``identity``, which has none.

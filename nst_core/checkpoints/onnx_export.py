@@ -17,14 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nst_core import __version__
 from nst_core.checkpoints.info import CheckpointInfo
-from nst_core.engines.engine import draws_noise
 from nst_core.engines.telemetry import no_telemetry
 from nst_core.errors import EnvironmentProblem, InputError, VerificationError
 from nst_core.files import write_whole
+from nst_core.networks.generator import Generator
 
 INPUT_NAME = "image"
 OPSET = 17
@@ -51,14 +51,14 @@ class OnnxExport:
     """Against torch, on the scale [0, 1]; None: onnxruntime is not installed, nothing checked."""
 
 
-def export_onnx(generator: nn.Module, info: CheckpointInfo, output: Path) -> OnnxExport:
+def export_onnx(generator: Generator, info: CheckpointInfo, output: Path) -> OnnxExport:
     """Write the generator as ``output``: N x 3 x H x W in [0, 1] to the same, ``scale`` times.
 
     ``info`` goes into the file's metadata. ``generator`` stays as it is.
     Raises InputError for a generator that draws noise, EnvironmentProblem without the package
     onnx, VerificationError where onnxruntime computes something else; nothing is written then.
     """
-    if draws_noise(generator):
+    if generator.draws_noise:
         raise InputError(
             f"{info.architecture} draws noise for every picture, and an ONNX file would keep one; "
             "export a style of another architecture"
@@ -68,8 +68,7 @@ def export_onnx(generator: nn.Module, info: CheckpointInfo, output: Path) -> Onn
             "ONNX export needs the package onnx; `pip install onnx onnxruntime`"
         )
     network = copy.deepcopy(generator).eval().float().cpu()
-    scale = int(getattr(network, "scale", 1))
-    min_side = int(getattr(network, "min_side", 1))
+    scale, min_side = network.scale, network.min_side
     name = "stylized" if scale == 1 else "upscaled"
     output.parent.mkdir(parents=True, exist_ok=True)
     model = _described(_trace(network, name, scale), info, name, scale, min_side)
@@ -78,7 +77,7 @@ def export_onnx(generator: nn.Module, info: CheckpointInfo, output: Path) -> Onn
     return OnnxExport(output, name, scale, min_side, largest_error)
 
 
-def _trace(network: nn.Module, output_name: str, scale: int) -> bytes:
+def _trace(network: Generator, output_name: str, scale: int) -> bytes:
     model = io.BytesIO()
     sides = ("height", "width") if scale == 1 else ("output_height", "output_width")
     with warnings.catch_warnings(), torch.no_grad():
@@ -126,7 +125,7 @@ def _described(
 
 
 @torch.no_grad()
-def _compare(network: nn.Module, model: bytes, min_side: int) -> float:
+def _compare(network: Generator, model: bytes, min_side: int) -> float:
     """Compute two pictures of a size that was not traced. Raises VerificationError."""
     no_telemetry()
     import onnxruntime  # type: ignore[import-untyped]

@@ -1,17 +1,16 @@
-"""Calibrating a style for 8 bits: the ranges of its activations, and how close it comes.
+"""Calibrating a style for 8 bits: the ranges of its activations, and how close it comes to float32.
 
-Both are found once, on photographs, when a style is trained or calibrated, and travel in its
-checkpoint: whoever applies the style needs neither. The ranges are the largest and smallest inputs
-that each convolution sees, or a share of them where that comes closer: inputs beyond are clipped,
-all others are rounded less (measured with a bundled style of rare, large activations: 2.8 dB closer
-on average at 0.7, the worst photograph 3.0). The closeness is measured on photographs that have no
-part in either, by simulation in torch.
+Both are found once, when a style is trained or calibrated, and travel in its checkpoint. Ranges are
+the extremes of each convolution's inputs, or a share of them where that comes closer: inputs beyond
+are clipped, all others rounded less (measured at a share of 0.7, a bundled style of rare, large
+activations: 2.8 dB closer on average, the worst photograph 3.0). The closeness is measured on other
+photographs, by simulation in torch.
 
 Convolutions up to the last one with a stride, the encoder, keep their precision: they see the
-picture itself, whose smooth or faint parts the normalisations behind them enlarge together with
-any rounding (measured with bundled styles: a ramp of grey comes 7 to 10 dB closer, a photograph up
-to 10, for an eighth of the time). So does the one behind it, which sees what the encoder made, with
-its outliers (bold styles: the worst photograph comes up to 6 dB closer).
+picture, whose smooth or faint parts the normalisations behind them enlarge together with any
+rounding (bundled styles: a grey ramp comes 7 to 10 dB closer, a photograph up to 10, for an eighth
+of the time). So does the one behind it, which sees the encoder's outliers (bold styles: up to 6 dB
+for the worst photograph).
 """
 
 from __future__ import annotations
@@ -26,20 +25,16 @@ from torch import Tensor, nn
 from nst_core.engines.eight_bit import EightBit
 from nst_core.engines.inference_form import inference_form
 from nst_core.errors import InputError
+from nst_core.networks.generator import Generator
 
-CALIBRATING_PHOTOS = 40
-CHECKING_PHOTOS = 20
+PHOTOS_WANTED = 60
+"""Photographs that ``calibrate`` makes use of: 40 to calibrate on, 20 to check."""
 LONGEST_SIDE = 640
 """Longest side of the photographs, in pixels."""
 _FEWEST_PHOTOS = 2
 _NARROWING_PHOTOS = 6
 _SHARES = (1.0, 0.85, 0.7)
 _Ranges = dict[str, tuple[float, float]]
-
-
-def photos_wanted() -> int:
-    """How many photographs ``calibrate`` makes use of."""
-    return CALIBRATING_PHOTOS + CHECKING_PHOTOS
 
 
 def photos_computed(photos: int) -> int:
@@ -53,31 +48,23 @@ def _narrowing_by_every(calibrating: int) -> int:
     return -(-calibrating // _NARROWING_PHOTOS)
 
 
-def calibrate(generator: nn.Module, photos: Sequence[Tensor]) -> EightBit:
-    """Find the ranges on two thirds of ``photos``, and the closeness on every third.
-
-    They are 1 x 3 x H x W in [0, 1], on the generator's device. Raises InputError where there are
-    fewer than two, or where the generator has no convolution to compute in 8 bits.
-    """
-    return calibrate_together([generator], photos)
-
-
-def calibrate_together(
-    generators: Sequence[nn.Module],
+def calibrate(
+    generators: Sequence[Generator],
     photos: Sequence[Tensor],
     on_photo: Callable[[], None] = lambda: None,
 ) -> EightBit:
-    """Do what ``calibrate`` does for generators of one architecture: what is found suits them all.
+    """Find the ranges on two thirds of ``photos``, and the closeness on every third.
 
-    ``on_photo`` is called each time that a photograph has been computed.
-
-    Ranges cover what any of them needs, the closeness is that of all. The photographs are dealt out
-    to them, so that it takes no longer than for one; each gets one at least for either purpose.
+    Photos are 1 x 3 x H x W in [0, 1], on the generators' device. The generators have one
+    architecture, and what is found suits them all: photos are dealt out to them, one each at
+    least, so that it takes no longer than for one. ``on_photo`` is called each time that a photo
+    has been computed. Raises InputError for fewer than two photos, and for generators without a
+    convolution to compute in 8 bits.
     """
     if len(photos) < _FEWEST_PHOTOS:
         raise InputError(
             f"8 bits are calibrated on photographs, and {len(photos)} could be read; "
-            f"{_FEWEST_PHOTOS} are needed, {photos_wanted()} are used"
+            f"{_FEWEST_PHOTOS} are needed, {PHOTOS_WANTED} are used"
         )
     calibrating = [photo for number, photo in enumerate(photos) if number % 3]
     dealt = zip(generators, _dealt(calibrating, len(generators)), strict=True)
@@ -106,7 +93,7 @@ def _union(found: Sequence[_Ranges]) -> _Ranges:
 
 
 def _narrowed(
-    generators: Sequence[nn.Module],
+    generators: Sequence[Generator],
     ranges: _Ranges,
     photos: Sequence[Tensor],
     on_photo: Callable[[], None],
@@ -120,7 +107,7 @@ def _narrowed(
 
 
 def _decibels(
-    generators: Sequence[nn.Module],
+    generators: Sequence[Generator],
     ranges: _Ranges,
     photos: Sequence[Tensor],
     on_photo: Callable[[], None],
@@ -136,7 +123,7 @@ def _decibels(
 
 
 def activation_ranges(
-    generator: nn.Module, photos: Sequence[Tensor], on_photo: Callable[[], None] = lambda: None
+    generator: Generator, photos: Sequence[Tensor], on_photo: Callable[[], None] = lambda: None
 ) -> _Ranges:
     """Find the least and largest input of the convolutions in 8 bits, by their names."""
     ranges: _Ranges = {}
@@ -150,13 +137,13 @@ def activation_ranges(
     return {name: ranges[name] for name in in_order[first:]}
 
 
-def _stride(generator: nn.Module, name: str) -> int:
+def _stride(generator: Generator, name: str) -> int:
     stride: tuple[int, ...] = generator.get_submodule(name).stride  # type: ignore[assignment]
     return max(stride)
 
 
 @contextmanager
-def _watched(generator: nn.Module, ranges: _Ranges) -> Iterator[None]:
+def _watched(generator: Generator, ranges: _Ranges) -> Iterator[None]:
     """Note the extremes of all that convolutions are given inside the block."""
 
     def watch(name: str, features: Tensor) -> None:

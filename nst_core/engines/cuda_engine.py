@@ -1,23 +1,20 @@
-"""The CUDA engine: half precision, graphs for the sizes that come again, compiled where that pays.
+"""The CUDA engine: half precision, graphs for repeated sizes, compiled kernels for long films.
 
-A film brings one size thousands of times, a folder of pictures a hundred sizes once each. So a
-size goes three ways, one after the other (``RepeatedSizes``): plain eager torch; a CUDA graph of
-the same kernels, once it has come three times in a row (nothing is left for the CPU to launch, and
-the pixels stay what they were); a graph of compiled kernels, once so many pixels have gone through
-that plain torch took about as long for them as compiling takes. Inductor then makes Triton kernels
-of what lies between two convolutions: two or three take the statistics, two do bias,
-normalisation, activation and padding. Its pixels differ from eager ones by rounding: a long film's
-may differ by a code where another worker, or a second run, has compiled earlier or later.
+``RepeatedSizes`` decides how a size is computed: at first by eager torch; after three times in a
+row by a CUDA graph of the same kernels, with the same pixels and nothing left for the CPU to
+launch; and once plain torch has taken about as long for its pixels as compiling takes, by a graph
+of compiled kernels, in which Inductor has fused what lies between two convolutions. Compiled pixels
+differ from eager ones by rounding: a long film's may differ by a code where another worker, or a
+second run, has compiled earlier or later.
 
-Capture is our own, not ``torch.compile(mode="reduce-overhead")``. That keeps a graph of every
-size it ever met, without a bound or a way to drop one; its outputs are overwritten by the next
-run; it captures compiled code only. Here a graph has one input and one output buffer, outputs are
-copied out, and the least recently used graph goes when there are too many.
+Graphs are captured here, not by ``torch.compile(mode="reduce-overhead")``, which keeps a graph of
+every size without a bound, overwrites its outputs in the next run, and captures compiled code only.
+Here a graph has one input and one output buffer, outputs are copied out, and the least recently
+used graph goes when there are too many.
 
-Statistics keep float32 in half precision. Eagerly, torch's normalisations add up in float32 by
-themselves; compiled, Inductor's decomposition casts to float32 before ``var_mean`` (a test reads
-it in the graph). A variance beyond float16's 65504 never exists as a float16, and batch
-normalisations keep their float32 state.
+Statistics keep float32 in half precision: torch's normalisations add up in float32, and Inductor's
+decomposition casts to it before ``var_mean`` (a test reads it in the graph). A variance beyond
+float16's 65504 never exists as a float16, and batch normalisations keep their float32 state.
 
 Whatever fails while a graph is made (no compiler, a kernel that capture forbids, no memory,
 pixels that are not the eager ones) costs one warning; the size goes on as it was before.
@@ -35,10 +32,11 @@ from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from nst_core.engines.engine import TorchEngine, draws_noise
 from nst_core.engines.names import Precision
+from nst_core.engines.torch_engine import TorchEngine
+from nst_core.networks.generator import Generator
 from nst_core.wording import first_line
 
 _log = logging.getLogger(__name__)
@@ -218,7 +216,7 @@ class CudaEngine:
 
     def __init__(
         self,
-        generator: nn.Module,
+        generator: Generator,
         *,
         precision: Precision,
         seed: int = 0,
@@ -230,7 +228,7 @@ class CudaEngine:
         self.device = self._eager.device
         self._generator = generator  # it is on the device now, in this precision
         self._sizes: RepeatedSizes | None = None
-        if not draws_noise(generator):
+        if not generator.draws_noise:
             self._sizes = RepeatedSizes(
                 self._eager.run,
                 self._captured,
@@ -299,7 +297,7 @@ class CapturedGraph:
         self._done.synchronize()
 
 
-def compiled(generator: nn.Module) -> Callable[[Tensor], Tensor]:
+def compiled(generator: Generator) -> Callable[[Tensor], Tensor]:
     """Return the generator as Inductor makes it, for each size anew; the generator stays plain.
 
     It compiles at its first call, and raises there what torch, Triton or a C compiler raise.
@@ -333,16 +331,6 @@ def check_replay(
             raise RuntimeError(f"its pixels differ from eager ones, mean square error {error:.2g}")
 
 
-def full_size_width(generator: nn.Module) -> int:
-    """Channels of a generator's layers at full size: what its memory is planned by.
-
-    ``full_size_width`` where a generator has it, because its ``width`` counts smaller layers; else
-    ``width``, and 32 where it has none.
-    """
-    width = getattr(generator, "full_size_width", getattr(generator, "width", 32))
-    return int(width)
-
-
 def frames_a_batch(
     height: int,
     width: int,
@@ -354,7 +342,7 @@ def frames_a_batch(
 ) -> int:
     """Choose how many frames of ``height`` x ``width`` pixels to compute at once, 1 to 16.
 
-    ``generator_width`` is what ``full_size_width`` says, ``scale`` the generator's enlargement.
+    ``generator_width`` is a generator's ``full_size_width``, ``scale`` its enlargement.
     ``free_bytes`` is what ``torch.cuda.mem_get_info()[0]`` says before the first batch, or a
     worker's share of it. Half of that is planned with: the other half is for a graph's own memory
     and for what convolutions work in. It is an estimate; HalvingBatches corrects it.

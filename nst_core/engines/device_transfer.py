@@ -12,9 +12,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -27,6 +26,8 @@ _log = logging.getLogger(__name__)
 _MOST_UNDER_WAY = 2
 
 Compute = Callable[[YuvFrames], YuvFrames]
+Started = Callable[[], YuvFrames]
+"""A batch on its way: waits for it, and returns it."""
 
 
 def overlapped(
@@ -50,14 +51,6 @@ def overlapped(
     return under_way(batches, transfer.start, transfer.wait)
 
 
-class Started(Protocol):
-    """A batch on its way."""
-
-    def result(self) -> YuvFrames:
-        """Wait for it."""
-        ...
-
-
 def under_way(
     batches: Iterable[YuvFrames],
     start: Callable[[YuvFrames], Started],
@@ -77,9 +70,9 @@ def under_way(
             except Exception as error:
                 failure = error
             if len(running) == _MOST_UNDER_WAY:
-                yield running.popleft().result()
+                yield running.popleft()()
         while running:
-            yield running.popleft().result()
+            yield running.popleft()()
         if failure is not None:
             raise failure
     finally:
@@ -102,14 +95,16 @@ class _Transfer:
     def start(self, batch: YuvFrames) -> Started:
         slot = next(self._slots)
         if not self._pins or not self._pinned(slot.stage, batch):
-            return _Arrived(self._compute(batch.to(self._device)).to(torch.device("cpu")))
+            arrived = self._compute(batch.to(self._device)).to(torch.device("cpu"))
+            return lambda: arrived
         current = torch.cuda.current_stream(self._device)
         with torch.cuda.stream(self._upload):
             frames = slot.upload(self._device)
         current.wait_stream(self._upload)
         result = self._compute(frames)
         if not self._pinned(slot.make_room, result):
-            return _Arrived(result.to(torch.device("cpu")))
+            arrived = result.to(torch.device("cpu"))
+            return lambda: arrived
         self._download.wait_stream(current)
         with torch.cuda.stream(self._download):
             return slot.download(result)
@@ -159,27 +154,13 @@ class _Slot:
             room.copy_(plane, non_blocking=True)
         arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         arrived.record()
-        return _Arriving(self._coming, result, arrived)
+        return partial(_wait_for, arrived, self._coming, result)
 
 
-@dataclass(frozen=True)
-class _Arriving:
-    room: list[Tensor]
-    source: YuvFrames
-    """Held until it has been read: its memory belongs to another stream."""
-    arrived: torch.cuda.Event
-
-    def result(self) -> YuvFrames:
-        self.arrived.synchronize()
-        return YuvFrames(*(plane.clone() for plane in self.room))
-
-
-@dataclass(frozen=True)
-class _Arrived:
-    frames: YuvFrames
-
-    def result(self) -> YuvFrames:
-        return self.frames
+def _wait_for(arrived: torch.cuda.Event, room: list[Tensor], _source: YuvFrames) -> YuvFrames:
+    """Wait for a copy. Its source is held until then: that memory belongs to another stream."""
+    arrived.synchronize()
+    return YuvFrames(*(plane.clone() for plane in room))
 
 
 def _planes(frames: YuvFrames) -> list[Tensor]:

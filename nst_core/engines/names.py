@@ -11,6 +11,7 @@ DeviceChoice = Literal["auto", "cpu", "cuda"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16", "float16"]
+Tile = Literal["auto", "off"] | int
 
 
 def torch_for_noise(engine: EngineChoice) -> Literal["torch"]:

@@ -28,7 +28,7 @@ from nst_core.engines.inference_form import inference_form
 from nst_core.engines.names import Precision, PrecisionChoice
 from nst_core.engines.telemetry import no_telemetry
 from nst_core.errors import EnvironmentProblem, InputError
-from nst_core.networks.padding import pad_to_multiple
+from nst_core.networks.generator import Generator, pad_to_multiple
 from nst_core.processors import usable_processors
 from nst_core.wording import last_line
 
@@ -51,7 +51,7 @@ class OpenVinoEngine:
 
     def __init__(
         self,
-        generator: nn.Module,
+        generator: Generator,
         *,
         precision: PrecisionChoice = "auto",
         eight_bit: EightBit | None = None,
@@ -59,9 +59,9 @@ class OpenVinoEngine:
         streams: int | None = None,
     ) -> None:
         self.device = torch.device("cpu")
-        self._scale = int(getattr(generator, "scale", 1))
-        self._min_side = int(getattr(generator, "min_side", 1))
-        self._multiple = int(generator.multiple) if _pads_apart(generator) else 1  # type: ignore[arg-type]
+        self._scale = generator.scale
+        self._min_side = generator.min_side
+        self._multiple = generator.multiple if generator.is_bounded else 1
         core = _core()
         capabilities = _capabilities(core)
         chosen = choose_precision(precision, eight_bit, capabilities)
@@ -209,30 +209,25 @@ class _OfPadded(nn.Module):
     The engine does both, where a size needs them: in a traced network they copy every frame.
     """
 
-    def __init__(self, generator: nn.Module) -> None:
+    def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
 
     def forward(self, padded: Tensor) -> Tensor:
-        output: Tensor = self.generator.forward_padded(padded)  # type: ignore[operator]
-        return output
+        return self.generator.forward_padded(padded)
 
 
-def _pads_apart(generator: nn.Module) -> bool:
-    return hasattr(generator, "forward_padded")
-
-
-def _converted(core: openvino.Core, generator: nn.Module) -> openvino.Model:
+def _converted(core: openvino.Core, generator: Generator) -> openvino.Model:
     """Trace the generator, or read what an earlier run traced: tracing takes seconds."""
-    generator = _OfPadded(generator) if _pads_apart(generator) else generator
-    path = compiled_styles() / f"{_fingerprint(generator)}.xml"
+    traced = _OfPadded(generator) if generator.is_bounded else generator
+    path = compiled_styles() / f"{_fingerprint(traced)}.xml"
     if path.exists():
         try:
             note_use(path)
             return core.read_model(path)
         except RuntimeError as error:
             logging.getLogger(__name__).warning("dropped a damaged cache file %s: %s", path, error)
-    model = _traced(generator.eval().float())
+    model = _traced(traced.eval().float())
     _store(model, path)
     return model
 

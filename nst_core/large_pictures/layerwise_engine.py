@@ -19,12 +19,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 import nst_core.large_pictures.lazy_layers  # noqa: F401 - says what each function of torch is by rows
-from nst_core.engines.engine import NoiseDrawing, draws_noise
 from nst_core.engines.names import Precision
 from nst_core.large_pictures.lazy_picture import Arithmetic, LazyPicture, PixelPicture
+from nst_core.networks.generator import Generator
 
 _STRIP_VALUES = {"cpu": 2**20, "cuda": 2**24}
 """Numbers of a layer that are computed at once: what a CPU's caches hold (measured: half and twice
@@ -46,7 +46,7 @@ class LayerwiseEngine:
 
     def __init__(
         self,
-        generator: nn.Module,
+        generator: Generator,
         *,
         device: torch.device,
         precision: Precision,
@@ -69,8 +69,7 @@ class LayerwiseEngine:
         engine's device. Raises NotImplementedError for a generator with a layer that
         ``lazy_layers.py`` does not know.
         """
-        if draws_noise(self._generator):
-            cast("NoiseDrawing", self._generator).seed_noise(self._seed)
+        self._generator.seed_noise(self._seed)
         width = picture.shape[1]
         values = max(_STRIP_VALUES[self._device.type], _STRIP_VALUES_A_COLUMN * width)
         arithmetic = Arithmetic(

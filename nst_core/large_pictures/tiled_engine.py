@@ -12,11 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from nst_core.color.pixels import to_unit_range
 from nst_core.engines.engine import Engine
-from nst_core.networks.super_resolution import SuperResolutionNet
 
 REACH = 16
 """Pixels of the input. A 9x9 and eight 3x3 convolutions at its size are 12 of them; a 3x3 for each
@@ -96,8 +95,3 @@ def windows(length: int, side: int) -> list[slice]:
         return [slice(0, length)]
     starts = [*range(0, length - side, side - 2 * REACH), length - side]
     return [slice(start, start + side) for start in starts]
-
-
-def tiles_exactly(generator: nn.Module) -> bool:
-    """Whether the generator's pixels depend on their surroundings alone, within REACH."""
-    return isinstance(generator, SuperResolutionNet) and generator.norm == "batch"

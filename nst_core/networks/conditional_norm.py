@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nst_core.errors import CheckpointError
+from nst_core.networks.generator import Generator
 from nst_core.strokes import shares
 
 
@@ -45,7 +46,7 @@ class ConditionalInstanceNorm2d(nn.Module):
         return torch.addcmul(shift, normalized, scale)
 
 
-class MultiStyleGenerator(nn.Module):
+class MultiStyleGenerator(Generator):
     """A generator whose instance normalisations are replaced by conditional ones.
 
     Its state has the names of the plain generator's, with one row a style in each of the
@@ -53,22 +54,27 @@ class MultiStyleGenerator(nn.Module):
     Raises ValueError for a generator without instance normalisation.
     """
 
-    def __init__(self, generator: nn.Module, styles: int) -> None:
+    def __init__(self, generator: Generator, styles: int) -> None:
         super().__init__()
-        names = norm_names(generator)
-        if not names:
+        self.row_keys = row_keys(generator)
+        if not self.row_keys:
             raise ValueError("several styles need a generator with instance normalisation")
         self.generator = generator
         self.styles = styles
         self.norms: list[ConditionalInstanceNorm2d] = []  # a plain list: they have names already
-        for name in names:
+        for name in norm_names(generator):
             parent_name, _, last = name.rpartition(".")
             parent = generator.get_submodule(parent_name)
             norm = getattr(parent, last)
             self.norms.append(ConditionalInstanceNorm2d(norm, styles))
             setattr(parent, last, self.norms[-1])
 
-    def forward(self, image: Tensor, mixture: Tensor) -> Tensor:
+    @property
+    def unwrapped(self) -> Generator:
+        """The generator whose normalisations were replaced."""
+        return self.generator
+
+    def forward(self, image: Tensor, mixture: Tensor) -> Tensor:  # type: ignore[override]
         """Stylize N x 3 x H x W in [0, 1]; row n of ``mixture`` (N x S) weighs n's styles."""
         for norm in self.norms:
             norm.mixture = mixture
@@ -87,18 +93,16 @@ class MultiStyleGenerator(nn.Module):
         """
         self.requires_grad_(False)
         state = dict(base)
-        for name, module in self.generator.named_modules():
-            if isinstance(module, ConditionalInstanceNorm2d):
-                for key in ("weight", "bias"):
-                    rows = rows_of(base[f"{name}.{key}"]).float()
-                    means = rows.reshape(-1, strokes, rows.shape[1]).mean(dim=0)
-                    state[f"{name}.{key}"] = means.repeat(self.styles // strokes, 1)
+        for key in self.row_keys:
+            rows = rows_of(base[key]).float()
+            means = rows.reshape(-1, strokes, rows.shape[1]).mean(dim=0)
+            state[key] = means.repeat(self.styles // strokes, 1)
         self.generator.load_state_dict(state)
         for parameter in self.style_parameters():
             parameter.requires_grad_(True)
 
     def style_parameters(self) -> list[nn.Parameter]:
-        """All that tells one style from another: what a new style is fitted with."""
+        """Scales and shifts of all normalisations: what a new style is fitted with."""
         return [parameter for norm in self.norms for parameter in (norm.weight, norm.bias)]
 
 
@@ -109,6 +113,11 @@ def norm_names(generator: nn.Module) -> list[str]:
         for name, module in generator.named_modules()
         if isinstance(module, nn.InstanceNorm2d) and module.affine
     ]
+
+
+def row_keys(generator: nn.Module) -> list[str]:
+    """Names of the parameters of these: with several styles they have a row for each."""
+    return [f"{name}.{part}" for name in norm_names(generator) for part in ("weight", "bias")]
 
 
 def mixed(
@@ -133,15 +142,14 @@ def mixed(
         [weights.get(name, 0.0) / total * part for name in styles for part in parts]
     )
     state = dict(tensors)
-    for name in norm_names(generator):
-        for key in (f"{name}.weight", f"{name}.bias"):
-            rows = state.get(key)
-            if rows is None or rows.ndim != 2 or len(rows) != len(mixture):
-                of_strokes = f" in {len(parts)} strokes" if strokes else ""
-                raise CheckpointError(
-                    f"{key} does not have one row for each of {len(styles)} styles{of_strokes}"
-                )
-            state[key] = mixture @ rows.float()
+    for key in row_keys(generator):
+        rows = state.get(key)
+        if rows is None or rows.ndim != 2 or len(rows) != len(mixture):
+            of_strokes = f" in {len(parts)} strokes" if strokes else ""
+            raise CheckpointError(
+                f"{key} does not have one row for each of {len(styles)} styles{of_strokes}"
+            )
+        state[key] = mixture @ rows.float()
     return state
 
 
@@ -154,9 +162,8 @@ def joined(
     Styles of several strokes have the same ones in both.
     """
     state = dict(base)
-    for name in norm_names(generator):
-        for key in (f"{name}.weight", f"{name}.bias"):
-            state[key] = torch.cat([rows_of(base[key]), rows_of(new[key])])
+    for key in row_keys(generator):
+        state[key] = torch.cat([rows_of(base[key]), rows_of(new[key])])
     return state
 
 

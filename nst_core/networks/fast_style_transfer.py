@@ -13,14 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nst_core.networks.output_range import within_range
-from nst_core.networks.padding import pad_to_multiple
+from nst_core.networks.generator import Generator, checked_width
 
 _EPS = 1e-3
 _INITIAL_DEVIATION = 0.1
 
 
-class FastStyleTransferNet(nn.Module):
+class FastStyleTransferNet(Generator):
     """Feed-forward generator: N x 3 x H x W in [0, 1] to the same, for any H and W.
 
     ``width`` is the number of channels of the first convolution, 32 in the original.
@@ -29,16 +28,12 @@ class FastStyleTransferNet(nn.Module):
     upper left part. Sides under 5 are filled up by repeating the last row and column.
     """
 
-    scale = 1
-    draws_noise = False
     min_side = 5
     """Leaves 2 pixels at a quarter of the size: of one alone there is no variance."""
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width {width}: at least 1 is needed; the original has 32")
-        self.width = width
+        self.width = checked_width(width, "the original has 32")
         self.conv1 = ConvNorm(3, width, kernel_size=9)
         self.conv2 = ConvNorm(width, 2 * width, kernel_size=3, stride=2)
         self.conv3 = ConvNorm(2 * width, 4 * width, kernel_size=3, stride=2)
@@ -51,18 +46,16 @@ class FastStyleTransferNet(nn.Module):
         self.up2 = DoublingConvNorm(2 * width, width)
         self.conv_out = ConvNorm(width, 3, kernel_size=9)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Stylize N x 3 x H x W in [0, 1]."""
-        height, width = image.shape[-2:]
-        features = pad_to_multiple(image, 1, least=self.min_side) * 255
+    def forward_padded(self, padded: Tensor) -> Tensor:
+        """Stylize sides of ``min_side`` or more."""
+        features = padded * 255
         for layer in (self.conv1, self.conv2, self.conv3):
             features = F.relu(layer(features))
         for pair in (self.res1, self.res2, self.res3, self.res4, self.res5):
             features = features + pair["2"](F.relu(pair["1"](features)))
         for doubling in (self.up1, self.up2):
             features = F.relu(doubling(features))
-        output = (150 * torch.tanh(self.conv_out(features)) + 127.5) / 255
-        return within_range(output[..., :height, :width], training=self.training)
+        return (150 * torch.tanh(self.conv_out(features)) + 127.5) / 255
 
 
 class ConvNorm(nn.Module):

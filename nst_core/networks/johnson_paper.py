@@ -8,19 +8,20 @@ scaled tanh. ``nst_core/networks/transformer.py`` has the everyday variant.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nst_core.networks.generator import Generator, ResidualBlock, checked_width
 from nst_core.networks.normalization import initialize_as_authors, make_norm
-from nst_core.networks.output_range import ScaledTanh, within_range
-from nst_core.networks.padding import pad_to_multiple
-from nst_core.settings import NormName
+from nst_core.networks.output_range import ScaledTanh
+from nst_core.networks.registry import NormName
 
 _REFLECTION = 40
-_STRIDE = 4
 
 
-class JohnsonNet(nn.Module):
+class JohnsonNet(Generator):
     """Feed-forward generator: N x 3 x H x W in [0, 1] to the same, for any H and W.
 
     ``width`` is the number of channels of the first convolution: 32 in the paper (1,679,235
@@ -31,60 +32,44 @@ class JohnsonNet(nn.Module):
     output is cropped: the paper is silent about them.
     """
 
-    scale = 1
-    draws_noise = False
     output_layer = "decoder.6"
-    min_side = _REFLECTION + _STRIDE
+    multiple = 4
+    min_side = _REFLECTION + multiple
     """Reflection of 40 pixels needs more than 40 of them, in a multiple of 4."""
 
     def __init__(self, width: int = 32, norm: NormName = "batch") -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width {width}: at least 1 is needed; the paper has 32")
-        self.width = width
+        self.width = checked_width(width, "the paper has 32")
         self.norm = norm
         self.encoder = nn.Sequential(
             *(nn.Conv2d(3, width, 9, padding=4), make_norm(norm, width), nn.ReLU()),
             *_down(width, 2 * width, norm),
             *_down(2 * width, 4 * width, norm),
         )
-        self.residual = nn.Sequential(*(UnpaddedResidualBlock(4 * width, norm) for _ in range(5)))
+        self.residual = nn.Sequential(*(_residual(4 * width, norm) for _ in range(5)))
         self.decoder = nn.Sequential(
             *_up(4 * width, 2 * width, norm),
             *_up(2 * width, width, norm),
             nn.Conv2d(width, 3, 9, padding=4),
         )
         self.picture_range = ScaledTanh()
-        self.finish: nn.Module = nn.Identity()  # ``inference_form`` puts a PixelShuffle here
+        self.finish = nn.Identity()
         initialize_as_authors(self)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Stylize N x 3 x H x W in [0, 1]."""
-        height, width = image.shape[-2:]
-        padded = pad_to_multiple(image, _STRIDE, least=self.min_side)
+    def forward_padded(self, padded: Tensor) -> Tensor:
+        """Stylize sides that are multiples of 4, and ``min_side`` at least."""
         padded = F.pad(self.picture_range.centred(padded), (_REFLECTION,) * 4, mode="reflect")
         output = self.finish(self.decoder(self.residual(self.encoder(padded))))
-        output = self.picture_range(output)
-        return within_range(output[..., :height, :width], training=self.training)
+        return cast("Tensor", self.picture_range(output))
 
 
-class UnpaddedResidualBlock(nn.Module):
-    """conv-norm-ReLU-conv-norm plus the identity cropped by 2 pixels a side; no ReLU after."""
-
-    def __init__(self, channels: int, norm: NormName) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3),
-            make_norm(norm, channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3),
-            make_norm(norm, channels),
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """N x C x H x W to N x C x (H - 4) x (W - 4)."""
-        residual: Tensor = self.body(features)
-        return features[..., 2:-2, 2:-2] + residual
+def _residual(channels: int, norm: NormName) -> ResidualBlock:
+    """Two convolutions without padding, 2 pixels a side."""
+    return ResidualBlock(
+        *(nn.Conv2d(channels, channels, 3), make_norm(norm, channels), nn.ReLU()),
+        *(nn.Conv2d(channels, channels, 3), make_norm(norm, channels)),
+        cropped=2,
+    )
 
 
 def _down(inputs: int, outputs: int, norm: NormName) -> tuple[nn.Module, ...]:

@@ -9,9 +9,9 @@ quarter of the sides, carries what an eighth is too coarse for.
 Its last convolution has twelve channels at half size, laid out as 2 x 2 squares of three colours
 (sub-pixel convolution, Shi et al. 2016). Such a layer can draw a grid of its own into flat areas:
 all four places of a square answer a constant input alike only when their kernels have equal sums.
-``settle`` keeps the kernels so, in training; no period of 2 pixels can then come from what is flat.
-In front of a normalisation that would not do, for it enlarges a mere rounding error: the other two
-enlargements repeat pixels, and all places share one kernel.
+``constrain_weights`` keeps the kernels so, in training; no period of 2 pixels can then come from
+what is flat. In front of a normalisation that would not do, for it enlarges a mere rounding error:
+the other two enlargements repeat pixels, and all places share one kernel.
 """
 
 from __future__ import annotations
@@ -22,45 +22,39 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nst_core.networks.generator import Generator, ResidualBlock, checked_width, padded_conv
 from nst_core.networks.normalization import make_norm
-from nst_core.networks.padding import pad_to_multiple
-from nst_core.settings import NormName
+from nst_core.networks.registry import NormName
 
 
-class LeanNet(nn.Module):
+class LeanNet(Generator):
     """Feed-forward generator: N x 3 x H x W in [0, 1] to the same, for any H and W.
 
     ``width`` is the number of channels at half size; there are twice as many at a quarter of the
     sides and four times as many at an eighth. Raises ValueError for a width below 1.
     """
 
-    scale = 1
-    draws_noise = False
-    output_layer = None
-    """The last convolution has twelve channels at half size already."""
     sub_pixel_layer = "to_full.0"
-    """The convolution whose kernels ``settle`` gives equal sums."""
+    is_bounded = True
     multiple = 8
     min_side = 16
     """Reflection by a pixel at an eighth of the sides needs two there."""
 
     def __init__(self, width: int = 24, norm: NormName = "instance") -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width {width}: at least 1 is needed; the bundled styles have 24")
-        self.width = width
+        self.width = checked_width(width, "the bundled styles have 24")
         half, quarter, eighth = width, 2 * width, 4 * width
         self.at_half = _down(3, half, norm, kernel_size=5)
         self.at_quarter = _down(half, quarter, norm)
         self.at_eighth = _down(quarter, eighth, norm)
-        self.residual = nn.Sequential(*(_ResidualBlock(eighth, norm) for _ in range(4)))
+        self.residual = nn.Sequential(*(_residual(eighth, norm) for _ in range(4)))
         self.to_quarter = _up(eighth, quarter)
         self.quarter_norm = make_norm(norm, quarter)
-        self.strokes = nn.Sequential(*(_ResidualBlock(quarter, norm) for _ in range(2)))
+        self.strokes = nn.Sequential(*(_residual(quarter, norm) for _ in range(2)))
         self.to_half = _up(quarter, half)
         self.half_norm = make_norm(norm, half)
-        self.to_full = nn.Sequential(_conv(half, 4 * 3), nn.PixelShuffle(2))
-        self.settle()
+        self.to_full = nn.Sequential(padded_conv(half, 4 * 3), nn.PixelShuffle(2))
+        self.constrain_weights()
 
     @property
     def full_size_width(self) -> int:
@@ -69,12 +63,6 @@ class LeanNet(nn.Module):
         A quarter of ``width``, which is at half size; a third, as twice as many are enlarged to it.
         """
         return -(-self.width // 3)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Stylize N x 3 x H x W in [0, 1]."""
-        height, width = image.shape[-2:]
-        padded = pad_to_multiple(image, self.multiple, least=self.min_side)
-        return self.forward_padded(padded)[..., :height, :width]
 
     def forward_padded(self, padded: Tensor) -> Tensor:
         """Stylize sides that are multiples of ``multiple``, and ``min_side`` at least."""
@@ -85,7 +73,7 @@ class LeanNet(nn.Module):
         return torch.sigmoid(self.to_full(half))
 
     @torch.no_grad()
-    def settle(self) -> None:
+    def constrain_weights(self) -> None:
         """Give the last kernels of each 2 x 2 square equal sums, and equal biases: see above.
 
         The nearest such kernels to those there are, so that calling it again changes nothing.
@@ -102,36 +90,17 @@ class LeanNet(nn.Module):
         biases.copy_(biases.mean(dim=1, keepdim=True).expand_as(biases))
 
 
-def _conv(inputs: int, outputs: int, *, kernel_size: int = 3, stride: int = 1) -> nn.Conv2d:
-    padding = kernel_size // 2
-    return nn.Conv2d(
-        inputs, outputs, kernel_size, stride=stride, padding=padding, padding_mode="reflect"
-    )
-
-
 def _down(inputs: int, outputs: int, norm: NormName, *, kernel_size: int = 3) -> nn.Sequential:
-    conv = _conv(inputs, outputs, kernel_size=kernel_size, stride=2)
+    conv = padded_conv(inputs, outputs, kernel_size=kernel_size, stride=2)
     return nn.Sequential(conv, make_norm(norm, outputs), nn.ReLU())
 
 
 def _up(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), _conv(inputs, outputs))
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), padded_conv(inputs, outputs))
 
 
-class _ResidualBlock(nn.Module):
-    """conv-norm-ReLU-conv-norm plus the identity, as in ``nst_core/networks/transformer.py``."""
-
-    def __init__(self, channels: int, norm: NormName) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            _conv(channels, channels),
-            make_norm(norm, channels),
-            nn.ReLU(),
-            _conv(channels, channels),
-            make_norm(norm, channels),
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return features of the same shape."""
-        residual: Tensor = self.body(features)
-        return features + residual
+def _residual(channels: int, norm: NormName) -> ResidualBlock:
+    return ResidualBlock(
+        *(padded_conv(channels, channels), make_norm(norm, channels), nn.ReLU()),
+        *(padded_conv(channels, channels), make_norm(norm, channels)),
+    )

@@ -12,7 +12,7 @@ import math
 
 from torch import nn
 
-from nst_core.settings import NormName
+from nst_core.networks.registry import NormName
 
 
 def make_norm(name: NormName, channels: int, *, running_statistics: bool = True) -> nn.Module:

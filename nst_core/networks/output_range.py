@@ -30,8 +30,3 @@ class ScaledTanh(nn.Module):
     def forward(self, output: Tensor) -> Tensor:
         """Any number to about [0, 1]."""
         return torch.tanh(output) * (_AMPLITUDE / 255) + self.mean
-
-
-def within_range(image: Tensor, *, training: bool) -> Tensor:
-    """Cut to [0, 1], except in training: what is cut has no gradient."""
-    return image if training else image.clamp(0, 1)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nst_core.networks.generator import Generator, checked_width, padded_conv
 from nst_core.networks.normalization import make_norm
-from nst_core.networks.output_range import within_range
-from nst_core.networks.padding import pad_to_multiple
 
 
-class PytorchExamplesNet(nn.Module):
+class PytorchExamplesNet(Generator):
     """Feed-forward generator: N x 3 x H x W in [0, 1] to the same, for any H and W.
 
     ``width`` is the number of channels of the first convolution, 32 in the original.
@@ -25,17 +24,13 @@ class PytorchExamplesNet(nn.Module):
     the last row and column.
     """
 
-    scale = 1
-    draws_noise = False
     output_layer = "deconv3.conv2d"
     min_side = 5
     """The first convolution reflects 4 pixels, and needs one more to reflect them at."""
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width {width}: at least 1 is needed; the original has 32")
-        self.width = width
+        self.width = checked_width(width, "the original has 32")
         self.conv1 = ReflectedConv(3, width, kernel_size=9)
         self.in1 = make_norm("instance", width)
         self.conv2 = ReflectedConv(width, 2 * width, kernel_size=3, stride=2)
@@ -52,12 +47,11 @@ class PytorchExamplesNet(nn.Module):
         self.deconv2 = ReflectedConv(2 * width, width, kernel_size=3, doubles=True)
         self.in5 = make_norm("instance", width)
         self.deconv3 = ReflectedConv(width, 3, kernel_size=9)
-        self.finish: nn.Module = nn.Identity()  # ``inference_form`` puts a PixelShuffle here
+        self.finish = nn.Identity()
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Stylize N x 3 x H x W in [0, 1]."""
-        height, width = image.shape[-2:]
-        features = pad_to_multiple(image, 1, least=self.min_side) * 255
+    def forward_padded(self, padded: Tensor) -> Tensor:
+        """Stylize sides of ``min_side`` or more."""
+        features = padded * 255
         features = F.relu(self.in1(self.conv1(features)))
         features = F.relu(self.in2(self.conv2(features)))
         features = F.relu(self.in3(self.conv3(features)))
@@ -66,7 +60,7 @@ class PytorchExamplesNet(nn.Module):
         features = F.relu(self.in4(self.deconv1(features)))
         features = F.relu(self.in5(self.deconv2(features)))
         output: Tensor = self.finish(self.deconv3(features)) / 255
-        return within_range(output[..., :height, :width], training=self.training)
+        return output
 
 
 class ReflectedConv(nn.Module):
@@ -83,14 +77,7 @@ class ReflectedConv(nn.Module):
     ) -> None:
         super().__init__()
         self.doubles = doubles
-        self.conv2d = nn.Conv2d(
-            inputs,
-            outputs,
-            kernel_size,
-            stride=stride,
-            padding=kernel_size // 2,
-            padding_mode="reflect",
-        )
+        self.conv2d = padded_conv(inputs, outputs, kernel_size=kernel_size, stride=stride)
 
     def forward(self, features: Tensor) -> Tensor:
         """N x C x H x W to ceil(H / stride), or to 2 H."""

@@ -15,17 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nst_core.networks.generator import Generator
 from nst_core.networks.normalization import initialize_as_authors, make_norm
-from nst_core.networks.output_range import within_range
-from nst_core.networks.padding import pad_to_multiple
-from nst_core.settings import NormName
+from nst_core.networks.registry import NormName
 
 _CHANNELS = 8
 _NOISE_CHANNELS = 3
 _SLOPE = 0.01
 
 
-class TextureNet(nn.Module):
+class TextureNet(Generator):
     """Generator of N x 3 x H x W in [0, 1], for any H and W.
 
     ``scales`` is 5 here (71,659 parameters for textures); the published texture models have 6.
@@ -34,11 +33,12 @@ class TextureNet(nn.Module):
     ``instance`` in Ulyanov, Vedaldi and Lempitsky 2017.
 
     The noise is U[0, 1), drawn anew at every forward pass, in training and at test time;
-    ``seed_noise`` starts it again. With sides that are multiples of ``multiple``, ``min_side`` or
-    more, a texture wraps around without a seam; other sizes are cut from the next multiple.
+    ``seed_noise`` starts it again. A ``noise_factor`` of 0 makes a stylized picture a function of
+    its content alone, more than 1 varies it more (the paper's k, at test time). With sides that are
+    multiples of ``multiple``, ``min_side`` or more, a texture wraps around without a seam; other
+    sizes are cut from the next multiple.
     """
 
-    scale = 1
     draws_noise = True
 
     def __init__(
@@ -59,9 +59,6 @@ class TextureNet(nn.Module):
         )
         self.tail = nn.Conv2d(_CHANNELS * scales, 3, 1)
         self._noise: tuple[torch.Generator | None, ...] = (None,)
-        self.noise_factor = 1.0
-        """What the noise is multiplied by: 0 makes a stylized picture a function of its content
-        alone, more than 1 varies it more (the paper's k, at test time)."""
         initialize_as_authors(self)
 
     def seed_noise(self, *seeds: int) -> None:
@@ -71,12 +68,9 @@ class TextureNet(nn.Module):
         """
         self._noise = tuple(torch.Generator().manual_seed(seed) for seed in seeds)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Stylize, or synthesize in the size of, N x 3 x H x W in [0, 1]."""
-        height, width = image.shape[-2:]
-        padded = pad_to_multiple(image, self.multiple, least=self.min_side)
-        output = self.generate(self.draw_noise(padded), padded if self.stylizes else None)
-        return within_range(output[..., :height, :width], training=self.training)
+    def forward_padded(self, padded: Tensor) -> Tensor:
+        """Stylize, or synthesize in the size of, sides that are multiples of ``multiple``."""
+        return self.generate(self.draw_noise(padded), padded if self.stylizes else None)
 
     def draw_noise(self, image: Tensor) -> list[Tensor]:
         """U[0, ``noise_factor``) for every scale, finest first: N x 3 x H/2^i x W/2^i.

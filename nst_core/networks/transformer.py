@@ -9,15 +9,17 @@ batch normalisation (Ulyanov, Vedaldi and Lempitsky 2017); the output goes throu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from nst_core.networks.generator import Generator, ResidualBlock, checked_width, padded_conv
 from nst_core.networks.normalization import make_norm
-from nst_core.networks.padding import pad_to_multiple
-from nst_core.settings import NormName, Padding
+from nst_core.networks.registry import NormName, Padding
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,9 @@ class _Layers:
     norm: NormName
     padding: Padding
 
-    def conv(self, inputs: int, outputs: int, *, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-        return nn.Conv2d(
-            inputs,
-            outputs,
-            kernel_size,
-            stride=stride,
-            padding=kernel_size // 2,
-            padding_mode=self.padding,
-        )
+    @property
+    def conv(self) -> Callable[..., nn.Conv2d]:
+        return partial(padded_conv, mode=self.padding)
 
     def conv_norm_relu(
         self, inputs: int, outputs: int, *, kernel_size: int, stride: int = 1
@@ -43,8 +39,13 @@ class _Layers:
         conv = self.conv(inputs, outputs, kernel_size=kernel_size, stride=stride)
         return nn.Sequential(conv, make_norm(self.norm, outputs), nn.ReLU())
 
+    def residual(self, channels: int) -> ResidualBlock:
+        first = self.conv_norm_relu(channels, channels, kernel_size=3)
+        second = self.conv(channels, channels, kernel_size=3)
+        return ResidualBlock(first, second, make_norm(self.norm, channels))
 
-class TransformerNet(nn.Module):
+
+class TransformerNet(Generator):
     """Feed-forward generator: N x 3 x H x W in [0, 1] to the same, for any H and W.
 
     ``width`` is the number of channels of the first convolution: 32 in the paper
@@ -56,9 +57,8 @@ class TransformerNet(nn.Module):
     which takes out any shift and scale of its input.
     """
 
-    scale = 1
-    draws_noise = False
     output_layer = "decoder.4"
+    is_bounded = True
     multiple = 4
     min_side = 16
     """Reflection by 4 pixels at full size and by 1 at a quarter of it both need some picture."""
@@ -67,18 +67,16 @@ class TransformerNet(nn.Module):
         self, width: int = 32, norm: NormName = "instance", padding: Padding = "reflect"
     ) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width {width}: at least 1 is needed; the paper has 32")
+        self.width = checked_width(width, "the paper has 32")
         if padding not in ("reflect", "zeros"):
             raise ValueError(f"padding {padding!r}: reflect or zeros is needed")
-        self.width = width
         layer = _Layers(norm, padding)
         self.encoder = nn.Sequential(
             layer.conv_norm_relu(3, width, kernel_size=9),
             layer.conv_norm_relu(width, 2 * width, kernel_size=3, stride=2),
             layer.conv_norm_relu(2 * width, 4 * width, kernel_size=3, stride=2),
         )
-        self.residual = nn.Sequential(*(ResidualBlock(4 * width, layer) for _ in range(5)))
+        self.residual = nn.Sequential(*(layer.residual(4 * width) for _ in range(5)))
         self.decoder = nn.Sequential(
             nn.Upsample(scale_factor=2, mode="nearest"),
             layer.conv_norm_relu(4 * width, 2 * width, kernel_size=3),
@@ -86,32 +84,9 @@ class TransformerNet(nn.Module):
             layer.conv_norm_relu(2 * width, width, kernel_size=3),
             layer.conv(width, 3, kernel_size=9),
         )
-        self.finish: nn.Module = nn.Identity()  # ``inference_form`` puts a PixelShuffle here
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Stylize N x 3 x H x W in [0, 1]."""
-        height, width = image.shape[-2:]
-        padded = pad_to_multiple(image, self.multiple, least=self.min_side)
-        return self.forward_padded(padded)[..., :height, :width]
+        self.finish = nn.Identity()
 
     def forward_padded(self, padded: Tensor) -> Tensor:
         """Stylize sides that are multiples of ``multiple``, and ``min_side`` at least."""
         output = torch.sigmoid(self.decoder(self.residual(self.encoder(padded))))
         return cast("Tensor", self.finish(output))
-
-
-class ResidualBlock(nn.Module):
-    """conv-norm-ReLU-conv-norm plus the identity; no ReLU after the sum (Gross and Wilber)."""
-
-    def __init__(self, channels: int, layer: _Layers) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            layer.conv_norm_relu(channels, channels, kernel_size=3),
-            layer.conv(channels, channels, kernel_size=3),
-            make_norm(layer.norm, channels),
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return features of the same shape."""
-        residual: Tensor = self.body(features)
-        return features + residual

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from nst_core.errors import InputError
-from nst_core.settings import LayerTerm, LossNetworkName, ObjectiveSettings
+from nst_core.objectives.settings import LayerTerm, LossNetworkName, ObjectiveSettings
 from nst_core.wording import did_you_mean
 
 STYLE_LAYERS: Mapping[LossNetworkName, tuple[str, ...]] = {

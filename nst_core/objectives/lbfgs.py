@@ -39,10 +39,6 @@ class Iterate:
         return self.losses.total.item()
 
 
-def _ignore(_: Iterate) -> None:
-    """Nobody is watching."""
-
-
 def noise_like(content: Tensor, *, seed: int = 0) -> Tensor:
     """Uniform noise in [0, 1) of the content's size, from ``seed``."""
     noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(seed))
@@ -56,7 +52,7 @@ def optimize_picture(
     *,
     iterations: int,
     mixed_precision: bool = False,
-    on_iterate: Callable[[Iterate], None] = _ignore,
+    on_iterate: Callable[[Iterate], None] = lambda _: None,
 ) -> Iterate:
     """Lower the objective over the pixels; returns the iterate where it is lowest.
 
@@ -73,7 +69,13 @@ def optimize_picture(
     optimizer = torch.optim.LBFGS(
         [pixels], max_iter=1, history_size=_HISTORY, tolerance_grad=0.0, tolerance_change=0.0
     )
-    evaluate = _Evaluation(objective, content, mixed_precision)
+
+    def evaluate(pixels: Tensor) -> Losses:
+        image = pixels.contiguous(memory_format=torch.channels_last)  # which is fastest
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=mixed_precision):
+            losses: Losses = objective(image, content)
+        return losses
+
     iterates = _Iterates(pixels, on_iterate)
 
     def closure() -> Tensor:
@@ -93,21 +95,6 @@ def optimize_picture(
     with torch.no_grad():
         iterates.add(evaluate(pixels))
     return iterates.lowest
-
-
-class _Evaluation:
-    """The objective of a picture, in the layout and precision that are fastest."""
-
-    def __init__(self, objective: nn.Module, content: Tensor, mixed_precision: bool) -> None:
-        self._objective = objective
-        self._content = content
-        self._mixed_precision = mixed_precision
-
-    def __call__(self, pixels: Tensor) -> Losses:
-        image = pixels.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=self._mixed_precision):
-            losses: Losses = self._objective(image, self._content)
-        return losses
 
 
 class _Iterates:

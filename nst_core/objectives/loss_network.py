@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from nst_core.errors import LossNetworkError
 from nst_core.objectives.layers import CONVOLUTIONS
 from nst_core.objectives.loss_network_check import is_original, probe_picture, what_is_wrong
-from nst_core.settings import LossNetworkName, Pooling
+from nst_core.objectives.settings import LossNetworkName, Pooling
 from nst_core.utf8_paths import utf8_path
 
 WEIGHTS_VARIABLE = "NST_LOSS_NETWORK_WEIGHTS"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +20,8 @@ from nst_core.objectives.losses import (
     total_variation,
     unit_gradient,
 )
-from nst_core.objectives.style_loss import ContentLoss, StyleLoss
-from nst_core.settings import LayerTerm, ObjectiveSettings
+from nst_core.objectives.settings import LayerTerm, ObjectiveSettings
+from nst_core.objectives.style_loss import StyleLoss, content_errors
 
 _BESIDE_PADDING = (0, 2, 1, 1, 1)
 """Positions at each border, by block of the loss network, in which its padding shows."""
@@ -48,14 +47,8 @@ class Losses:
 
     def detached(self) -> Losses:
         """Return the same numbers without their graph."""
-        each = self.content_of_each
-        return Losses(
-            self.content.detach(),
-            self.style.detach(),
-            self.tv.detach(),
-            self.total.detach(),
-            None if each is None else each.detach(),
-        )
+        terms = {name: term.detach() for name, term in vars(self).items() if term is not None}
+        return replace(self, **terms)
 
 
 class PerceptualObjective(nn.Module):
@@ -84,10 +77,9 @@ class PerceptualObjective(nn.Module):
         }
         layers = dict.fromkeys(term.layer for term in terms)
         self.network = LossNetwork(weights, layers, settings.pooling)
-        self.content_loss = ContentLoss(settings.scaling)
         self._usual: dict[tuple[str, float], Tensor] = {}
         images = [style_images] if isinstance(style_images, Tensor) else style_images
-        self._styles = len(images)
+        self.number_of_styles = len(images)
         statistics = [settings.statistic_of(number) for number in range(len(images))]
         with torch.no_grad():
             # One after the other: the activations themselves are large.
@@ -127,10 +119,8 @@ class PerceptualObjective(nn.Module):
         lattice = self.settings.lattice_weight * lattice_loss(stylized)
         return replace(losses, total=losses.total + lattice)
 
-    def content_target(self, content: Tensor) -> Features | None:
-        """Activations of N x 3 x H x W contents at the content layers; None with a weight of 0."""
-        if not self.content_terms:
-            return None
+    def content_target(self, content: Tensor) -> Features:
+        """Activations of N x 3 x H x W contents at the content layers; none with a weight of 0."""
         with torch.no_grad():
             features = self._features(content, self._scales(self.content_terms), content_only=True)
         return {key: activations.float() for key, activations in features.items()}
@@ -141,13 +131,13 @@ class PerceptualObjective(nn.Module):
         For trainings with balanced weights. Smooth crops then count for less, as in Johnson et
         al.'s absolute errors: what is flat in the photograph is painted too.
         """
-        target = self.content_target(usual) or {}
+        target = self.content_target(usual)
         self._usual = {key: wanted.square().mean() for key, wanted in target.items()}
 
     def against(
         self,
         stylized: Tensor,
-        target: Features | None,
+        target: Features,
         styles: Tensor | None = None,
         *,
         style_factors: Tensor | None = None,
@@ -160,10 +150,10 @@ class PerceptualObjective(nn.Module):
             styles = torch.zeros(len(stylized), dtype=torch.long, device=stylized.device)
         features = self._features(stylized, tuple(self._layers))
         content_each = stylized.new_zeros(len(stylized), dtype=torch.float32)
-        for term in self.content_terms if target is not None else ():
+        for term in self.content_terms:
             key = term.layer, term.scale
-            wanted = cast("Features", target)[key]
-            error = self.content_loss(features[key], wanted, self._usual.get(key))
+            usual = self._usual.get(key)
+            error = content_errors(features[key], target[key], self.settings.scaling, usual)
             content_each = content_each + term.weight * self._pull(error, features[key])
         style_each = self.style_errors(features, styles)
         tv_loss = self._variation(stylized)
@@ -175,11 +165,6 @@ class PerceptualObjective(nn.Module):
         )
         each = content_each if self.content_terms else None
         return Losses(content_each.mean(), style_each.mean(), tv_loss, total, each)
-
-    @property
-    def number_of_styles(self) -> int:
-        """How many style images there are."""
-        return self._styles
 
     @property
     def least_side(self) -> int:
@@ -260,7 +245,7 @@ def _shrunk(pictures: Tensor, scale: float) -> Tensor:
     return small.contiguous(memory_format=layout)
 
 
-class OneContent(nn.Module):
+class FixedContentObjective(nn.Module):
     """A perceptual objective for one content, which is then not computed at every iteration."""
 
     def __init__(self, objective: PerceptualObjective, content: Tensor) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nst_core.objectives.loss_network import LossNetwork, LossNetworkWeights
 from nst_core.objectives.losses import feature_reconstruction_loss, total_variation
 from nst_core.objectives.perceptual import Losses
-from nst_core.settings import ReconstructionSettings
+from nst_core.objectives.settings import ReconstructionSettings
 
 FEATURE_LAYER = "relu2_2"
 

@@ -18,7 +18,7 @@ from nst_core.engines.engine import Engine
 from nst_core.errors import InputError
 from nst_core.objectives.lbfgs import optimize_picture
 from nst_core.objectives.loss_network import LossNetworkWeights
-from nst_core.objectives.perceptual import OneContent
+from nst_core.objectives.perceptual import FixedContentObjective
 from nst_core.objectives.trained_objective import trained_objective, trained_settings
 
 MOST_PIXELS = 1792**2
@@ -90,6 +90,6 @@ class RefiningEngine:
             torch.enable_grad(),
         ):
             content, start = content.clone(), generated.float().clamp(0, 1).clone()
-            objective = OneContent(self._objective, content)
+            objective = FixedContentObjective(self._objective, content)
             best = optimize_picture(objective, content, start, iterations=self._iterations)
         return best.image

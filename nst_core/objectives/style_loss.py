@@ -13,7 +13,7 @@ from nst_core.objectives.losses import (
     gram_matrix,
     style_reconstruction_losses,
 )
-from nst_core.settings import Scaling, StyleStatistic
+from nst_core.objectives.settings import Scaling, StyleStatistic
 
 
 class StyleLoss(nn.Module):
@@ -77,26 +77,19 @@ class StyleLoss(nn.Module):
         return means.shape[-1] * means[:, :, None] * means[:, None, :]
 
 
-class ContentLoss(nn.Module):
-    """Feature reconstruction at one layer."""
+def content_errors(
+    features: Tensor, target: Tensor, scaling: Scaling, mean_square: Tensor | None = None
+) -> Tensor:
+    """Feature reconstruction at one layer: N losses for N x C x H x W features and target.
 
-    def __init__(self, scaling: Scaling) -> None:
-        super().__init__()
-        self.scaling = scaling
-
-    def forward(
-        self, features: Tensor, target: Tensor, mean_square: Tensor | None = None
-    ) -> Tensor:
-        """N losses for features and target of N x C x H x W.
-
-        Relative errors are divided by ``mean_square``, or by each target's own: it must not matter
-        which pictures are together.
-        """
-        errors = feature_errors(features, target)
-        if self.scaling == "relative":
-            if mean_square is None:
-                mean_square = target.float().square().mean(dim=(1, 2, 3))
-            return errors / mean_square.clamp_min(1e-12)
-        if self.scaling in ("gatys", "plain"):
-            return errors * (target[0].numel() * (0.5 if self.scaling == "gatys" else 1.0))
-        return errors
+    Relative errors are divided by ``mean_square``, or by each target's own: it must not matter
+    which pictures are together.
+    """
+    errors = feature_errors(features, target)
+    if scaling == "relative":
+        if mean_square is None:
+            mean_square = target.float().square().mean(dim=(1, 2, 3))
+        return errors / mean_square.clamp_min(1e-12)
+    if scaling in ("gatys", "plain"):
+        return errors * (target[0].numel() * (0.5 if scaling == "gatys" else 1.0))
+    return errors

@@ -14,8 +14,8 @@ from nst_core.color.pixels import to_tensor
 from nst_core.errors import InputError
 from nst_core.objectives.loss_network import LossNetworkWeights
 from nst_core.objectives.perceptual import PerceptualObjective
+from nst_core.objectives.settings import LossNetworkName, ObjectiveSettings
 from nst_core.pictures.reading import resize_shorter_side
-from nst_core.settings import LossNetworkName, ObjectiveSettings
 from nst_core.strokes import shares
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 from PIL.ExifTags import Base
@@ -22,26 +21,10 @@ from nst_core.errors import MediaError
 from nst_core.file_kinds import kind_of_content
 from nst_core.pictures.color_profiles import to_srgb
 from nst_core.pictures.cut_pictures import decoded_though_cut, filled
+from nst_core.pictures.formats import MAX_PIXELS, PICTURE_FORMATS
 from nst_core.pictures.png_chunks import ReadablePng, check_pixels, is_png, readable_png
 from nst_core.pictures.png_colors import PngColors, in_standard_range, png_colors
 from nst_core.pictures.unusual_tiff import UnusualTiff, is_tiff
-from nst_core.settings import MAX_PIXELS
-
-PICTURE_FORMATS: Mapping[str, str] = MappingProxyType(
-    {
-        **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
-        **dict.fromkeys((".png", ".apng"), "PNG"),
-        **dict.fromkeys((".tif", ".tiff"), "TIFF"),
-        **dict.fromkeys((".heic", ".heif"), "HEIF"),
-        ".webp": "WEBP",
-        ".bmp": "BMP",
-        ".gif": "GIF",
-        ".avif": "AVIF",
-    }
-)
-"""The endings of picture files, in lower case, with Pillow's names of their formats."""
-PICTURE_SUFFIXES = frozenset(PICTURE_FORMATS)
-"""The endings by which folders are searched for pictures."""
 
 # The bound is checked below, for each file by itself; Pillow's own is one for the whole process.
 Image.MAX_IMAGE_PIXELS = None

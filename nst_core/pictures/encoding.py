@@ -12,24 +12,9 @@ from PIL import Image, features
 from PIL.ExifTags import IFD
 
 from nst_core.errors import MediaError
-from nst_core.pictures.decoding import (
-    PICTURE_FORMATS,
-    decode,
-    heif_is_possible,
-    pixels_of,
-)
+from nst_core.pictures.decoding import decode, heif_is_possible
 from nst_core.pictures.exif import as_read, kept_exif
-from nst_core.settings import MAX_PIXELS
-
-__all__ = [
-    "MAX_PIXELS",
-    "Picture",
-    "can_write",
-    "decode_picture",
-    "encode_picture",
-    "lost_in",
-    "pixels_of",
-]
+from nst_core.pictures.formats import MAX_PIXELS, PICTURE_FORMATS
 
 _WITH_ALPHA = frozenset({"PNG", "WEBP", "TIFF", "AVIF", "HEIF", "GIF"})
 _WITH_EXIF = frozenset({"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"})

@@ -10,7 +10,7 @@ from PIL import Image
 
 from nst_core.errors import MediaError
 from nst_core.pictures.decoding import decode
-from nst_core.settings import MAX_PIXELS
+from nst_core.pictures.formats import MAX_PIXELS
 
 
 def read_upright(

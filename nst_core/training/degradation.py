@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from nst_core.color.pixels import to_picture, to_tensor
-from nst_core.settings import Degradation
+from nst_core.objectives.settings import Degradation
 
 _SIGMA = 1.0
 """Width of the paper's Gaussian, in pixels of the high resolution."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from statistics import fmean, median
 from typing import Any
 
@@ -37,7 +38,7 @@ class DivergenceWatch:
         """Whether the loss has leapt up and not come back yet: no state to return to."""
         return self._steps_since_explosion is not None
 
-    def is_well(self, loss: float, gradient_norm: float) -> bool:
+    def accept_loss(self, loss: float, gradient_norm: float) -> bool:
         """Take in the loss of a step; False when it must not be taken."""
         if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
             return False
@@ -69,16 +70,8 @@ class DivergenceWatch:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what going on needs."""
-        return {
-            "first_losses": list(self._first_losses),
-            "smooth": self._smooth,
-            "lowest": self._lowest,
-            "steps_since_explosion": self._steps_since_explosion,
-        }
+        return {name.removeprefix("_"): copy(value) for name, value in vars(self).items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` returned."""
-        self._first_losses = list(state["first_losses"])
-        self._smooth = state["smooth"]
-        self._lowest = state["lowest"]
-        self._steps_since_explosion = state["steps_since_explosion"]
+        vars(self).update({f"_{name}": copy(value) for name, value in state.items()})

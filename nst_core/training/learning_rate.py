@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nst_core.settings import TrainingSettings
+from nst_core.training.settings import TrainingSettings
 
 
 def learning_rate_at(step: int, settings: TrainingSettings) -> float:

@@ -16,7 +16,6 @@ from nst_core.color.pixels import to_tensor
 from nst_core.errors import InputError, MediaError
 from nst_core.pictures.decoding import decode
 from nst_core.pictures.reading import read_file, resize_shorter_side
-from nst_core.settings import MAX_PIXELS
 
 _MAX_ZOOM = 2.0
 """A crop is taken from a photo whose shorter side is 1 to 2 times the crop's."""
@@ -63,16 +62,17 @@ class Batch:
         return replace(self, pictures=self.pictures.pin_memory())
 
 
-def open_photo(content: bytes, *, name: str, shrink_towards: int | None) -> Image.Image:
-    """Decode a photograph as RGB; ``shrink_towards`` is as of ``decode``.
+def open_photo(
+    path: str, shrink_towards: int | None, read: Callable[[str], bytes] = read_file
+) -> Image.Image:
+    """Read a photograph as RGB; ``shrink_towards`` is as of ``decode``.
 
     Raises MediaError for what is no picture, and for a picture that is a mere line.
     """
-    decoded = decode(content, name=name, shrink_towards=shrink_towards, max_pixels=MAX_PIXELS)
-    photo = decoded.image
+    photo = decode(read(path), name=path, shrink_towards=shrink_towards).image
     if max(photo.size) > _MOST_SLENDER * min(photo.size):
         raise MediaError(
-            f"{name}: {photo.width}x{photo.height} pixels, more than {_MOST_SLENDER} times as "
+            f"{path}: {photo.width}x{photo.height} pixels, more than {_MOST_SLENDER} times as "
             "long as wide; crop it"
         )
     return photo.convert("RGB")
@@ -86,7 +86,7 @@ class PhotoCrops(Dataset[Sample]):
     ``native`` crops at the photo's own resolution and enlarges only photos that are too small:
     for super-resolution, which learns from real detail.
     A photo that cannot be read is told of, and the next one of its epoch takes its place.
-    ``read`` returns a file's content, or raises MediaError.
+    ``open_photo`` takes a path and a size to shrink towards; it may raise MediaError.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class PhotoCrops(Dataset[Sample]):
         size: int,
         seed: int,
         native: bool = False,
-        read: Callable[[str], bytes] = read_file,
+        open_photo: Callable[[str, int | None], Image.Image] = open_photo,
     ) -> None:
         self.paths = paths
-        self.read = read
+        self.open_photo = open_photo
         self.size = size
         self.seed = seed
         self.native = native
@@ -117,7 +117,7 @@ class PhotoCrops(Dataset[Sample]):
         for offset in range(len(order)):
             path = self.paths[order[(place + offset) % len(order)]]
             try:
-                photo = self._open(path)
+                photo = self.open_photo(path, self._shrink_towards)
             except MediaError as error:
                 unreadable[path] = str(error)
                 continue
@@ -126,9 +126,6 @@ class PhotoCrops(Dataset[Sample]):
             f"none of the {len(self.paths)} content photos can be read; "
             f"the last: {unreadable[path]}"
         )
-
-    def _open(self, path: str) -> Image.Image:
-        return open_photo(self.read(path), name=path, shrink_towards=self._shrink_towards)
 
     @property
     def _shrink_towards(self) -> int | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nst_core.settings import BOLD_STYLE_WEIGHT
+from nst_core.objectives.settings import BOLD_STYLE_WEIGHT
 
 BOLD_CONTENT_ERROR = 0.75
 """What is aimed at with BOLD_STYLE_WEIGHT."""

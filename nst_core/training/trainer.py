@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,14 +15,13 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from nst_core.errors import TrainingDiverged
-from nst_core.networks.conditional_norm import ConditionalInstanceNorm2d, MultiStyleGenerator
-from nst_core.networks.lean import LeanNet
-from nst_core.networks.texture import TextureNet
+from nst_core.networks.conditional_norm import ConditionalInstanceNorm2d
+from nst_core.networks.generator import Generator
 from nst_core.objectives.perceptual import Losses
-from nst_core.settings import TrainingPrecision, TrainingSettings
 from nst_core.training.divergence import DivergenceWatch
 from nst_core.training.learning_rate import learning_rate_at
 from nst_core.training.photos import Batch
+from nst_core.training.settings import TrainingPrecision, TrainingSettings
 from nst_core.training.stability import Disturbance, stability_loss
 from nst_core.training.style_balance import StyleBalance
 
@@ -30,11 +29,6 @@ LOSS_NAMES = ("content", "style", "tv", "stability", "total")
 """What ``step`` returns: the terms before their weights, and the weighted total."""
 
 _CPUS_WITH_BFLOAT16 = ("avx512_bf16", "amx_bf16", "arm_bf16")
-
-
-def keep(batch: Tensor) -> Tensor:
-    """Return the batch: a style generator sees the very picture it is judged against."""
-    return batch
 
 
 class GeneratorTrainer:
@@ -52,12 +46,12 @@ class GeneratorTrainer:
 
     def __init__(
         self,
-        generator: nn.Module,
+        generator: Generator,
         objective: nn.Module,
         settings: TrainingSettings,
         *,
         device: torch.device,
-        prepare: Callable[[Tensor], Tensor] = keep,
+        prepare: Callable[[Tensor], Tensor] = lambda targets: targets,
         balance: StyleBalance | None = None,
         samples_per_step: int | None = None,
         world_size: int = 1,
@@ -80,15 +74,13 @@ class GeneratorTrainer:
         self._watch = DivergenceWatch()
         self._prepare = prepare
         self._balance = balance
-        self._styles = generator.styles if isinstance(generator, MultiStyleGenerator) else 1
-        self._forward = self.generator
+        self._styles = generator.styles or 1
+        self._forward: nn.Module = self.generator
         self._mixed_precision = uses_bfloat16(settings.precision, device)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """All at the learning rate, but for styles' own parameters beside shared ones."""
-        own: list[nn.Parameter] = []
-        if isinstance(self.generator, MultiStyleGenerator):
-            own = self.generator.style_parameters()
+        own = self.generator.style_parameters()
         numbers = {id(parameter) for parameter in own}
         shared = [parameter for parameter in self.parameters if id(parameter) not in numbers]
         if not (own and shared):
@@ -108,10 +100,9 @@ class GeneratorTrainer:
         return self.rate_factor * learning_rate_at(self.steps_done, self.settings)
 
     @property
-    def trained(self) -> nn.Module:
+    def trained(self) -> Generator:
         """The generator that the training is for: the moving average, where there is one."""
-        averaged: nn.Module = self.average.module
-        return averaged
+        return cast("Generator", self.average.module)
 
     @property
     def is_in_doubt(self) -> bool:
@@ -136,14 +127,13 @@ class GeneratorTrainer:
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm or math.inf)
         terms = (sums[: len(LOSS_NAMES)] / self.samples_per_step).tolist()
         means = dict(zip(LOSS_NAMES, terms, strict=True))
-        if not self._watch.is_well(means["total"], norm.item()):
+        if not self._watch.accept_loss(means["total"], norm.item()):
             raise TrainingDiverged(
                 f"the objective is {means['total']:.4g} at step {self.steps_done}, "
                 f"its gradient's norm {norm.item():.4g}"
             )
         self.optimizer.step()
-        if isinstance(network := plain(self.generator), LeanNet):
-            network.settle()
+        self.generator.unwrapped.constrain_weights()
         if self._balance is not None:
             self._balance.observe(*sums[len(LOSS_NAMES) :].view(2, self._styles))
         self.average.update_parameters(self.generator)
@@ -159,7 +149,8 @@ class GeneratorTrainer:
         target = batch.pictures.to(
             self.device, memory_format=torch.channels_last, non_blocking=True
         )
-        self._seed_noise(batch.samples)
+        if self.generator.unwrapped.draws_noise:  # so that it follows from seed and sample
+            self.generator.unwrapped.seed_noise(*map(self._seed, batch.samples))
         with self._synchronized(synchronize):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed_precision):
                 losses, stability = self._losses(target, batch.samples)
@@ -195,20 +186,18 @@ class GeneratorTrainer:
         source = source.contiguous(memory_format=self._layout)
         styles = self._styles_of(samples)
         mixtures: tuple[Tensor, ...] = ()
-        if isinstance(self.generator, MultiStyleGenerator):
+        if self.generator.styles:
             mixture = functional.one_hot(styles, self._styles).float()
             mixtures = (mixture.repeat(len(source) // len(target), 1),)
-        stylized = _channels_last(self._forward(source, *mixtures))
-        losses = self._judged(stylized[: len(target)], target, styles)
+        stylized = self._forward(source, *mixtures).contiguous(memory_format=torch.channels_last)
+        factors = None if self._balance is None else self._balance.factors[styles]
+        losses: Losses = self.objective(
+            stylized[: len(target)], target, styles, style_factors=factors
+        )
         if disturbance is None:
             return losses, losses.total.new_zeros(())
         output, again = torch.split(stylized, len(target))
         return losses, stability_loss(output, again, disturbance)
-
-    def _judged(self, stylized: Tensor, target: Tensor, styles: Tensor) -> Losses:
-        factors = None if self._balance is None else self._balance.factors[styles]
-        losses: Losses = self.objective(stylized, target, styles, style_factors=factors)
-        return losses
 
     @property
     def is_stabilizing(self) -> bool:
@@ -223,12 +212,6 @@ class GeneratorTrainer:
         waiting: AbstractContextManager[None] = self._forward.no_sync()
         return waiting
 
-    def _seed_noise(self, samples: Sequence[int]) -> None:
-        """Let each picture's noise follow from seed and sample, however a step is cut up."""
-        generator = plain(self.generator)
-        if isinstance(generator, TextureNet):
-            generator.seed_noise(*map(self._seed, samples))
-
     def _seed(self, sample: int) -> int:
         sequence = np.random.SeedSequence((self.settings.seed, sample))
         return int(sequence.generate_state(1, np.uint64)[0] >> 1)
@@ -241,7 +224,7 @@ class GeneratorTrainer:
         return {
             "generator": self.generator.state_dict(),
             "average": self.average.state_dict(),
-            "trained": plain(self.trained).state_dict(),
+            "trained": self.trained.unwrapped.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "steps_done": self.steps_done,
             "rate_factor": self.rate_factor,
@@ -261,11 +244,6 @@ class GeneratorTrainer:
             self._balance.load_state_dict(state["balance"])
 
 
-def plain(network: nn.Module) -> nn.Module:
-    """Return the generator within a MultiStyleGenerator, or the generator itself."""
-    return network.generator if isinstance(network, MultiStyleGenerator) else network
-
-
 def _fastest_layout(generator: nn.Module, device: torch.device) -> torch.memory_format:
     """Return channels last, but for instance normalisation on a CPU.
 
@@ -276,10 +254,6 @@ def _fastest_layout(generator: nn.Module, device: torch.device) -> torch.memory_
     if device.type == "cpu" and any(isinstance(m, instance_norms) for m in generator.modules()):
         return torch.contiguous_format
     return torch.channels_last
-
-
-def _channels_last(pictures: Tensor) -> Tensor:
-    return pictures.contiguous(memory_format=torch.channels_last)
 
 
 def uses_bfloat16(precision: TrainingPrecision, device: torch.device) -> bool:

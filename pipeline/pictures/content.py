@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from PIL import Image
+
+from nst_core.training.photos import open_photo
 from pipeline.pictures.sources import find_images
 from pipeline.storage.open import storage_for
 
@@ -16,6 +19,6 @@ def find_content(sources: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({found.path for found in find_images(sources)}))
 
 
-def read_content(path: str) -> bytes:
-    """Read a photograph, here or behind a URI. Raises MediaError."""
-    return storage_for(path).read(path)
+def read_photo(path: str, shrink_towards: int | None) -> Image.Image:
+    """Read a photograph of a training, here or behind a URI, as ``open_photo`` does."""
+    return open_photo(path, shrink_towards, storage_for(path).read)

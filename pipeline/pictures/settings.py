@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from nst_core.checks import check_at_least, check_max_side, check_seed
+from nst_core.engines.names import Tile
 from nst_core.errors import InputError
-from nst_core.settings import MAX_PIXELS, Tile
+from nst_core.pictures.formats import MAX_PIXELS
 
 FormatChoice = Literal["same", "png", "jpeg", "webp"]
 

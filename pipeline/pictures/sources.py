@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nst_core.errors import InputError
 from nst_core.file_kinds import kind_of
-from nst_core.pictures.decoding import PICTURE_SUFFIXES
+from nst_core.pictures.formats import PICTURE_SUFFIXES
 from pipeline.storage.files import Storage, StoredFile
 from pipeline.storage.open import storage_for
 

@@ -20,7 +20,8 @@ from PIL import Image
 
 from nst_core.errors import MediaError, NstError
 from nst_core.kept_stylizers import KeptStylizers
-from nst_core.pictures.encoding import Picture, decode_picture, encode_picture, lost_in, pixels_of
+from nst_core.pictures.decoding import pixels_of
+from nst_core.pictures.encoding import Picture, decode_picture, encode_picture, lost_in
 from nst_core.strokes import StrokeChoice
 from nst_core.stylizer import Stylizer
 from pipeline.pictures.settings import PictureSettings

@@ -24,7 +24,7 @@ from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.checkpoint import load_generator
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
-from nst_core.engines.engine import make_engine
+from nst_core.engines.choice import make_engine
 from pipeline.films.settings import CodecChoice
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs.training.plan import make_plan
+from jobs.training.kinds import make_plan
 from jobs.training.train import train
 from tests.kit.training_runs import tiny_job, undisturbed
 

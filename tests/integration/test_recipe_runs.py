@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from jobs.specs.recipes import RECIPES
 from nst_core.checkpoints.info import read_info
+from nst_core.objectives.settings import LossNetworkName
 from nst_core.pictures.reading import read_rgb
-from nst_core.settings import LossNetworkName
 from tests.kit.command_line import nst
 from tests.kit.media import moving_picture, random_vgg
 

@@ -19,7 +19,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from jobs.training.plan import describe, make_plan
+from jobs.training.kinds import make_plan
+from jobs.training.plan import plan_settings
 from jobs.training.run_folder import RunFolder
 from nst_core.checkpoints.info import read_info
 from tests.kit.training_runs import STEPS, Disturbed, tiny_job, undisturbed, workers_of
@@ -121,7 +122,7 @@ def test_a_killed_worker_and_a_killed_command_leave_no_trace_in_the_result(
     assert other.returncode == 2
     _assert_in_one_line(others_stderr, "another nst train", "--run-dir")
     report = json.loads(stdout)
-    assert run.folder.read_settings() == json.loads(json.dumps(describe(plan)))
+    assert run.folder.read_settings() == json.loads(json.dumps(plan_settings(plan)))
     assert run.steps_recorded() == list(range(STEPS))
     recorded = [line["total"] for line in run.folder.read_metrics()]
     assert recorded == pytest.approx([loss["total"] for loss in losses], abs=1e-6)

@@ -14,9 +14,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from jobs.specs.training import TrainStyle
-from jobs.training.plan import describe, make_plan
-from jobs.training.records import preview_photos
+from jobs.training.kinds import make_plan
+from jobs.training.plan import plan_settings
 from jobs.training.run_folder import RunFolder
+from jobs.training.sheets import preview_photos
 from jobs.training.train import _check_settings, train
 from nst_core.checkpoints.library import find_style
 from nst_core.errors import EnvironmentProblem, InputError
@@ -158,7 +159,7 @@ def test_what_would_be_lost_is_refused_before_anything_is_read(
 def test_a_resumed_run_must_be_of_the_same_painting_photos_and_samples(job: TrainStyle) -> None:
     plan = make_plan(job)
     plan.run_folder.path.mkdir()
-    plan.run_folder.write_settings(describe(plan))
+    plan.run_folder.write_settings(plan_settings(plan))
     same = [_changed(job), _changed(job, steps=41), _changed(job, batch_size=1, accumulate=2)]
     same += [_changed(job, batch_size=1, workers=workers) for workers in ((2, 2), (1, 2))]
     for again in same:

@@ -24,13 +24,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 import jobs.training.on_ray
 from jobs.specs.training import TrainStyle, TrainTexture
+from jobs.training.kinds import make_plan
 from jobs.training.loop import training_loop
 from jobs.training.on_ray import resources_of_each_worker
-from jobs.training.plan import TrainingPlan, build_trainer, make_plan, training_pictures
+from jobs.training.plan import TrainingPlan, build_trainer
 from jobs.training.run_folder import RunFolder
 from jobs.training.train import train
 from nst_core.errors import EnvironmentProblem, InputError, TrainingFailed
-from nst_core.settings import ObjectiveSettings
+from nst_core.objectives.settings import ObjectiveSettings
 from nst_core.training.divergence import DivergenceWatch
 from nst_core.training.photos import StepSampler, batches_of_steps
 from tests.kit.media import moving_picture
@@ -72,7 +73,7 @@ def _gradients(plan: TrainingPlan, rank: int = 0, world_size: int = 1) -> list[T
         rank=rank,
         world_size=world_size,
     )
-    (batches,) = batches_of_steps(training_pictures(plan), sampler)
+    (batches,) = batches_of_steps(plan.targets(), sampler)
     losses = trainer.step(batches)
     gradients = [parameter.grad for parameter in trainer.parameters]
     factors = list(trainer.state_dict()["balance"].values())
@@ -191,9 +192,9 @@ class _OnceAlarmed(DivergenceWatch):
 
     seen = 0
 
-    def is_well(self, loss: float, gradient_norm: float) -> bool:
+    def accept_loss(self, loss: float, gradient_norm: float) -> bool:
         type(self).seen += 1
-        return super().is_well(loss, gradient_norm) and self.seen != 16
+        return super().accept_loss(loss, gradient_norm) and self.seen != 16
 
 
 class _OnceDoubtful(_OnceAlarmed):

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from nst_core.objectives.loss_network import LossNetworkWeights, _vgg_features, activation_indices
-from nst_core.settings import LossNetworkName
+from nst_core.objectives.settings import LossNetworkName
 from pipeline.source.source_video import ColorTags, VideoStreamInfo
 
 RATE = 24

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from jobs.specs.training import TrainStyle
-from jobs.training.plan import build_trainer, describe, make_plan, training_pictures
+from jobs.training.kinds import make_plan
+from jobs.training.plan import build_trainer, plan_settings
 from nst_core.checkpoints.checkpoint import save_state
-from nst_core.settings import ObjectiveSettings, TrainingSettings
+from nst_core.objectives.settings import ObjectiveSettings
 from nst_core.training.photos import Batch
+from nst_core.training.settings import TrainingSettings
 
 
 def style_training(
@@ -36,7 +38,7 @@ def trained(training: TrainStyle) -> dict[str, Any]:
     """Train a step and write the checkpoint; returns what it says of itself."""
     plan = make_plan(training)
     trainer = build_trainer(plan, torch.device("cpu"))
-    trainer.step([Batch.of([training_pictures(plan)[0]])])
-    info = dataclasses.replace(plan.info, training=describe(plan))
+    trainer.step([Batch.of([plan.targets()[0]])])
+    info = dataclasses.replace(plan.info, training=plan_settings(plan))
     save_state(training.output, trainer.state_dict()["trained"], info)
     return info.training

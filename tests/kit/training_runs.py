@@ -17,10 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from jobs.specs.training import TrainStyle
-from jobs.training.plan import TrainingPlan, build_trainer, training_pictures
+from jobs.training.plan import TrainingPlan, build_trainer
 from jobs.training.run_folder import RunFolder
-from nst_core.settings import TrainingSettings
 from nst_core.training.photos import StepSampler, batches_of_steps
+from nst_core.training.settings import TrainingSettings
 from tests.kit.media import moving_picture
 from tests.kit.processes import command_of
 
@@ -134,7 +134,7 @@ def undisturbed(plan: TrainingPlan) -> tuple[dict[str, Tensor], list[dict[str, f
             samples_per_step=plan.samples_per_step,
             batch_size=plan.settings.batch_size,
         )
-        losses = [trainer.step(b) for b in batches_of_steps(training_pictures(plan), sampler)]
+        losses = [trainer.step(b) for b in batches_of_steps(plan.targets(), sampler)]
     finally:
         torch.set_num_threads(threads)
     return trainer.state_dict()["trained"], losses

@@ -80,7 +80,7 @@ def test_nothing_tells_of_this_machine_in_the_home_folder(style: Style, tmp_path
     home.mkdir()
     code = (
         "import sys; from pathlib import Path; import torch\n"
-        "from nst_core.engines.engine import make_engine\n"
+        "from nst_core.engines.choice import make_engine\n"
         "from nst_core.checkpoints.onnx_export import export_onnx\n"
         "from nst_core.checkpoints.library import find_style\n"
         "style = find_style(sys.argv[1])\n"

@@ -13,12 +13,12 @@ from nst_core.checkpoints.library import Style, find_style
 from nst_core.color.tone_mapping import ToneMapping
 from nst_core.color.yuv import YuvFrames, rgb_to_yuv, yuv_to_rgb
 from nst_core.color.yuv_encoding import YuvEncoding
-from nst_core.engines.engine import TorchEngine
+from nst_core.engines.torch_engine import TorchEngine
 from nst_core.errors import EnvironmentProblem
 from nst_core.large_pictures.layerwise_engine import LayerwiseEngine
+from nst_core.networks.registry import NormName
 from nst_core.networks.super_resolution import SuperResolutionNet
 from nst_core.networks.texture import TextureNet
-from nst_core.settings import NormName
 from nst_core.stylizer import Stylizer
 from tests.kit.media import moving_picture
 

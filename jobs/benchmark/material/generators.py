@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from jobs.benchmark.material.pictures import as_tensor, still_frames
 from jobs.benchmark.settings import BenchSettings
@@ -16,6 +15,7 @@ from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style, find_style
 from nst_core.engines.calibration import activation_ranges
 from nst_core.engines.eight_bit import EightBit
+from nst_core.networks.generator import Generator
 
 BUNDLED = "wave"
 """A style of width 16 that ships with the program."""
@@ -34,7 +34,7 @@ class MeasuredGenerator:
     trained: bool
     """Else its weights are random: as fast, and its pictures mean nothing."""
 
-    def load(self) -> nn.Module:
+    def load(self) -> Generator:
         """Build it anew: engines change what they are given."""
         return self.style.load()
 
@@ -80,7 +80,7 @@ def untrained(
     return MeasuredGenerator(name, find_style(str(path)), trained=False)
 
 
-def _calibrated(settings: BenchSettings, network: nn.Module) -> EightBit:
+def _calibrated(settings: BenchSettings, network: Generator) -> EightBit:
     width, height = _CALIBRATING_SIZE
     frames = still_frames(settings, _CALIBRATING_FRAMES, width=width, height=height)
     ranges = activation_ranges(network, [as_tensor(frame[None]) for frame in frames])

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from jobs.benchmark.material.generators import MeasuredGenerator
-from nst_core.engines.engine import Engine, make_engine
+from nst_core.engines.choice import make_engine
+from nst_core.engines.engine import Engine
 from nst_core.errors import NstError
 from nst_core.wording import first_line
 

@@ -18,7 +18,7 @@ from jobs.cli.spec_options import Command, Given, Looks, from_specifications
 from jobs.cli.training.options import OBJECTIVE_LOOKS
 from jobs.specs.evaluating import EvaluateGenerator, EvaluateSuperResolution
 from nst_core.errors import InputError
-from nst_core.settings import ObjectiveSettings
+from nst_core.objectives.settings import ObjectiveSettings
 from nst_core.wording import counted
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from jobs.cli.options import OUTPUT, panel
 from jobs.cli.spec_options import Look, Looks
 from jobs.specs.training import EXTENSION_RATE
 from nst_core.errors import InputError
-from nst_core.settings import StyleStatistic, TrainingSettings
+from nst_core.objectives.settings import StyleStatistic
+from nst_core.training.settings import TrainingSettings
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:

@@ -27,7 +27,8 @@ from jobs.specs.training import (
     TrainTexture,
 )
 from nst_core.errors import InputError
-from nst_core.settings import BOLD_STYLE_WEIGHT, ObjectiveSettings, TrainingSettings
+from nst_core.objectives.settings import BOLD_STYLE_WEIGHT, ObjectiveSettings
+from nst_core.training.settings import TrainingSettings
 
 app = typer.Typer(no_args_is_help=True, help="Train generators.")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nst_core.errors import InputError
-from nst_core.pictures.decoding import PICTURE_SUFFIXES
+from nst_core.pictures.formats import PICTURE_SUFFIXES
 from nst_core.wording import quoted
 from pipeline.films.sources import VIDEO_SUFFIXES
 from pipeline.pictures.records import FILE_NAME as RECORD_NAME

@@ -21,7 +21,7 @@ from nst_core.checkpoints.checkpoint import load_generator, save_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style, find_style
 from nst_core.checkpoints.style_spec import StyleSpec
-from nst_core.engines.engine import make_engine
+from nst_core.engines.choice import make_engine
 from nst_core.engines.openvino_engine import OpenVinoEngine
 from nst_core.errors import InputError
 from nst_core.large_pictures.tiled_engine import TiledEngine

@@ -28,8 +28,8 @@ from nst_core.color.pixels import to_picture, to_tensor
 from nst_core.errors import InputError, MediaError
 from nst_core.measures.image_quality import psnr_y, ssim_y
 from nst_core.networks.super_resolution import SuperResolutionNet
+from nst_core.objectives.settings import ReconstructionSettings
 from nst_core.pictures.reading import read_rgb
-from nst_core.settings import ReconstructionSettings
 from pipeline.work.progress import OnProgress, Progress
 from tests.kit.command_line import app
 from tests.kit.media import make_clip, moving_picture

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from jobs.evaluating.generator import _crossing, _objective, evaluate_generator
 from jobs.specs.evaluating import EvaluateGenerator
@@ -18,9 +17,10 @@ from nst_core.checkpoints.info import CheckpointInfo, read_info
 from nst_core.checkpoints.library import Style, find_style
 from nst_core.errors import InputError
 from nst_core.networks.conditional_norm import norm_names
+from nst_core.networks.generator import Generator
 from nst_core.networks.transformer import TransformerNet
+from nst_core.objectives.settings import ObjectiveSettings
 from nst_core.objectives.trained_objective import changed
-from nst_core.settings import ObjectiveSettings
 from tests.kit.media import moving_picture
 from tests.kit.trained_styles import style_training, trained
 
@@ -76,7 +76,7 @@ def test_the_report_compares_the_generator_with_every_stage(job: EvaluateGenerat
 def test_a_generator_that_copies_its_input_is_worth_no_iteration(
     job: EvaluateGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Copy(nn.Module):
+    class Copy(Generator):
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return image
 

@@ -17,11 +17,11 @@ import jobs.training.train
 from jobs.specs.recipes import RECIPES
 from jobs.specs.single import Optimize
 from jobs.specs.training import TrainGenerator, TrainStyle, TrainSuperResolution, TrainTexture
-from jobs.training.plan import make_plan
+from jobs.training.kinds import make_plan
 from nst_core.errors import TrainingFailed
 from nst_core.objectives.loss_network import LossNetworkWeights
-from nst_core.settings import TrainingSettings
 from nst_core.training.learning_rate import learning_rate_at
+from nst_core.training.settings import TrainingSettings
 from tests.kit.command_line import nst
 
 _FIVE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

@@ -10,7 +10,7 @@ from jobs.training.calibration import read_photos
 from nst_core.checkpoints.checkpoint import read_state, save_state
 from nst_core.checkpoints.info import CheckpointInfo, read_info
 from nst_core.checkpoints.library import Style, find_style
-from nst_core.engines.calibration import LONGEST_SIDE, photos_wanted
+from nst_core.engines.calibration import LONGEST_SIDE, PHOTOS_WANTED
 from tests.kit.command_line import app
 from tests.kit.training_jobs import save_bases
 
@@ -85,7 +85,7 @@ def test_photographs_are_taken_evenly_bounded_and_unreadable_ones_left_out(
     broken.write_bytes(b"no picture")
     paths = [str(path) for path in sorted(photos.rglob("*.jpg"))] * 20
     found = read_photos([str(large), str(broken), *paths])
-    assert len(found) == photos_wanted()
+    assert len(found) == PHOTOS_WANTED
     found = read_photos([str(large), str(broken), paths[0]])
     assert len(found) == 2
     assert found[0].shape == (1, 3, LONGEST_SIDE // 2, LONGEST_SIDE)
@@ -123,12 +123,12 @@ def test_states_without_the_field_are_written_as_before(tmp_path: Path, style: S
 def test_a_base_keeps_what_its_styles_were_calibrated_to_under_their_names(
     style: Style, photos: Path, tmp_path: Path
 ) -> None:
-    from jobs.training.plan import read_base
+    from jobs.training.start import read_extended
 
     assert style.path is not None
     alone, pack = tmp_path / "candy.safetensors", tmp_path / "two.safetensors"
     _nst("styles", "calibrate", style.path, "--content", photos, "-o", alone)
     _nst("styles", "calibrate", save_bases(tmp_path)["pack"], "--content", photos, "-o", pack)
-    assert read_base(alone).eight_bit == {"candy": read_info(alone).eight_bit[""]}
-    assert read_base(pack).eight_bit == read_info(pack).eight_bit
-    assert set(read_base(pack).eight_bit) == {"monet", "klimt"}
+    assert read_extended(alone).eight_bit == {"candy": read_info(alone).eight_bit[""]}
+    assert read_extended(pack).eight_bit == read_info(pack).eight_bit
+    assert set(read_extended(pack).eight_bit) == {"monet", "klimt"}

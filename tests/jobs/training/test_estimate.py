@@ -11,7 +11,7 @@ import pytest
 from jobs.specs.training import TrainGenerator
 from jobs.training import estimate as training_estimate
 from jobs.training.estimate import StepTimes, _OthersWork
-from jobs.training.plan import make_plan
+from jobs.training.kinds import make_plan
 
 
 def _times(told: float | None, *seconds: float) -> StepTimes:

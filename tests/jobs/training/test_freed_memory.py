@@ -7,7 +7,7 @@ import pytest
 
 _SCRIPT = """
 import os
-from jobs.training.freed_memory import keep_freed_memory
+from jobs.training.loop import keep_freed_memory
 
 def held():
     with open("/proc/self/statm") as file:

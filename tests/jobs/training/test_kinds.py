@@ -10,29 +10,22 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from jobs.specs.training import TrainGenerator
-from jobs.training.plan import (
-    TrainingPlan,
-    build_trainer,
-    describe,
-    make_plan,
-    training_pictures,
-)
-from jobs.training.records import shown_rows
+from jobs.training.kinds import StylePlan, make_plan
+from jobs.training.plan import TrainingPlan, build_trainer, plan_settings
 from nst_core.checkpoints.checkpoint import build_generator, load_generator, save_state
 from nst_core.networks.conditional_norm import joined
-from nst_core.networks.texture import TextureNet
+from nst_core.networks.generator import Generator
 from nst_core.training.photos import Batch
-from nst_core.training.trainer import GeneratorTrainer, plain
+from nst_core.training.trainer import GeneratorTrainer
 from tests.kit.training_jobs import KINDS, same_state
 
 _CPU = torch.device("cpu")
 
 
 def _step(plan: TrainingPlan, trainer: GeneratorTrainer) -> dict[str, float]:
-    pictures = training_pictures(plan)
+    pictures = plan.targets()
     size = plan.samples_per_step
     first = trainer.steps_done * size
     return trainer.step([Batch.of([pictures[number] for number in range(first, first + size)])])
@@ -76,9 +69,9 @@ def test_the_checkpoint_is_what_was_trained(
     trainer = build_trainer(plan, _CPU)
     _step(plan, trainer)
     trained = trainer.state_dict()["trained"]
-    info = dataclasses.replace(plan.info, training=describe(plan))
+    info = dataclasses.replace(plan.info, training=plan_settings(plan))
     save_state(tmp_path / "x.safetensors", trained, info)
-    names, rows = plan.info.styles or ("",), shown_rows(plan)
+    names, rows = plan.info.styles or ("",), plan.shown_rows if isinstance(plan, StylePlan) else [0]
     for number, name in enumerate(names):
         mixture = {name: 1.0} if name else None
         generator, read = load_generator(tmp_path / "x.safetensors", mixture)
@@ -93,10 +86,8 @@ def test_the_checkpoint_is_what_was_trained(
         )
 
 
-def _run(network: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
-    generator = plain(network)
-    if isinstance(generator, TextureNet):
-        generator.seed_noise(0)
+def _run(network: Generator, *inputs: torch.Tensor) -> torch.Tensor:
+    network.unwrapped.seed_noise(0)
     with torch.no_grad():
         output: torch.Tensor = network(*inputs)
     return output
@@ -147,6 +138,6 @@ def test_super_resolution_learns_from_crops_at_the_photos_own_resolution(
     folder.mkdir()
     Image.fromarray(board.byte().numpy()).save(folder / "board.png")
     job = dataclasses.replace(jobs["pixel"], content=(str(folder),))  # type: ignore[call-arg]
-    crop = training_pictures(make_plan(job))[0].picture
+    crop = make_plan(job).targets()[0].picture
     assert crop.shape == (3, 32, 32)
     assert set(crop.flatten().tolist()) == {0.0, 1.0}

@@ -13,34 +13,32 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from torch import nn
 
 from jobs.specs.training import (
     TrainGenerator,
     TrainStyle,
 )
 from jobs.training.estimate import estimated_seconds_a_step
-from jobs.training.plan import (
-    build_trainer,
-    describe,
-    make_plan,
-    read_base,
-)
+from jobs.training.kinds import make_plan
+from jobs.training.plan import build_trainer, plan_settings
+from jobs.training.start import read_extended
 from jobs.training.train import train
 from nst_core.checkpoints.checkpoint import save_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.errors import CheckpointError, InputError
+from nst_core.networks.generator import Generator
 from nst_core.networks.super_resolution import SuperResolutionNet
 from nst_core.networks.texture import TextureNet
 from nst_core.networks.transformer import TransformerNet
 from nst_core.objectives.loss_network import LossNetworkWeights
-from nst_core.settings import ObjectiveSettings, TrainingSettings
+from nst_core.objectives.settings import ObjectiveSettings
+from nst_core.training.settings import TrainingSettings
 from tests.kit.media import moving_picture
 from tests.kit.training_jobs import KINDS, OBJECTIVE
 
 
 def test_the_record_names_what_decides_the_result(jobs: dict[str, TrainGenerator]) -> None:
-    records = {kind: describe(make_plan(job)) for kind, job in jobs.items()}
+    records = {kind: plan_settings(make_plan(job)) for kind, job in jobs.items()}
     assert len({json.dumps(record) for record in records.values()}) == len(KINDS)
     assert "loss_network" in records["super-resolution"]
     assert "loss_network" not in records["pixel"]
@@ -71,7 +69,9 @@ def test_where_and_how_often_does_not_make_another_run(
     changes: dict[str, Any], jobs: dict[str, TrainGenerator]
 ) -> None:
     job = jobs["styles"]
-    assert describe(make_plan(dataclasses.replace(job, **changes))) == describe(make_plan(job))
+    assert plan_settings(make_plan(dataclasses.replace(job, **changes))) == plan_settings(
+        make_plan(job)
+    )
 
 
 def test_fewer_workers_for_a_while_do_not_make_another_run(
@@ -81,9 +81,9 @@ def test_fewer_workers_for_a_while_do_not_make_another_run(
         make_plan(dataclasses.replace(jobs["styles"], workers=workers))
         for workers in ((2, 2), (1, 2), (1, 1), (4, 4))
     )
-    assert describe(two) == describe(elastic) != describe(one)
+    assert plan_settings(two) == plan_settings(elastic) != plan_settings(one)
     assert (two.samples_per_step, one.samples_per_step) == (6, 3)
-    assert len({json.dumps(describe(plan)) for plan in (two, one, four)}) == 3
+    assert len({json.dumps(plan_settings(plan)) for plan in (two, one, four)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_decides_the_result_makes_another_run(
 ) -> None:
     job = jobs["styles"]
     other = dataclasses.replace(job, **changes(job))
-    assert describe(make_plan(other)) != describe(make_plan(job))
+    assert plan_settings(make_plan(other)) != plan_settings(make_plan(job))
 
 
 def test_another_picture_base_or_loss_network_of_the_same_name_makes_another_run(
@@ -118,19 +118,19 @@ def test_another_picture_base_or_loss_network_of_the_same_name_makes_another_run
     vgg19: LossNetworkWeights,
 ) -> None:
     job = jobs["extended"]
-    before = describe(make_plan(job))
-    assert before == describe(make_plan(job))
+    before = plan_settings(make_plan(job))
+    assert before == plan_settings(make_plan(job))
     Image.fromarray(moving_picture(3)).save(tmp_path / "wave.png")
-    after = describe(make_plan(job))
+    after = plan_settings(make_plan(job))
     assert {key for key in before if before[key] != after[key]} == {"style_sha256"}
     save_generator(bases["alone"], TransformerNet(4), CheckpointInfo("johnson", {"width": 4}))
-    last = describe(make_plan(job))
+    last = plan_settings(make_plan(job))
     assert {key for key in after if after[key] != last[key]} == {"extends"}
     other = tmp_path / "other" / "shallow.safetensors"
     other.parent.mkdir()
     tensors = {name: 2 * tensor for name, tensor in list(vgg19.tensors.items())[:8]}
     save_file(tensors, other, metadata={"architecture": "vgg19"})
-    changed = describe(make_plan(dataclasses.replace(job, loss_network_weights=other)))
+    changed = plan_settings(make_plan(dataclasses.replace(job, loss_network_weights=other)))
     assert {key for key in last if last[key] != changed[key]} == {"loss_network_sha256"}
 
 
@@ -174,9 +174,9 @@ def test_names_that_a_mixture_could_not_name_are_refused(
     dataclasses.replace(jobs["johnson"], style_images=(painting,))  # type: ignore[call-arg]
     shutil.copy(bases["alone"], tmp_path / f"{name}.safetensors")
     with pytest.raises(InputError, match="rename it"):
-        read_base(tmp_path / f"{name}.safetensors")
+        read_extended(tmp_path / f"{name}.safetensors")
     shutil.copy(bases["pack"], tmp_path / f"{name}.safetensors")
-    assert read_base(tmp_path / f"{name}.safetensors").styles == ("monet", "klimt")
+    assert read_extended(tmp_path / f"{name}.safetensors").styles == ("monet", "klimt")
 
 
 def test_a_name_that_the_base_has_already_is_refused(
@@ -191,7 +191,7 @@ def test_a_name_that_the_base_has_already_is_refused(
 
 
 def test_networks_that_cannot_take_in_a_style_are_refused(tmp_path: Path) -> None:
-    networks: dict[str, tuple[nn.Module, CheckpointInfo]] = {
+    networks: dict[str, tuple[Generator, CheckpointInfo]] = {
         "batch": (
             TransformerNet(4, norm="batch"),
             CheckpointInfo("johnson", {"width": 4, "norm": "batch"}),
@@ -210,19 +210,19 @@ def test_networks_that_cannot_take_in_a_style_are_refused(tmp_path: Path) -> Non
         path = tmp_path / f"{name}.safetensors"
         save_generator(path, network, info)
         with pytest.raises(InputError, match=f"{name}.*cannot take in styles"):
-            read_base(path)
+            read_extended(path)
 
 
 def test_a_damaged_base_is_refused_before_any_work(bases: dict[str, Path], tmp_path: Path) -> None:
     path = tmp_path / "damaged.safetensors"
     save_generator(path, TransformerNet(8), CheckpointInfo("johnson", {"width": 4}))
     with pytest.raises(CheckpointError, match="damaged"):
-        read_base(path)
+        read_extended(path)
     path.write_bytes(bases["pack"].read_bytes()[:-10])
     with pytest.raises(CheckpointError, match=r"damaged\.safetensors"):
-        read_base(path)
+        read_extended(path)
     with pytest.raises(CheckpointError, match="no such file"):
-        read_base(tmp_path / "nowhere.safetensors")
+        read_extended(tmp_path / "nowhere.safetensors")
 
 
 def test_a_large_texture_is_shrunk_unless_a_size_is_given(

@@ -11,13 +11,11 @@ import torch
 from jobs.specs.training import (
     TrainGenerator,
 )
-from jobs.training import records as training_records
-from jobs.training.plan import (
-    build_network,
-    build_trainer,
-    make_plan,
-)
-from jobs.training.records import TrainingRecords, final_sheet, picture_rows, preview_photos
+from jobs.training import sheets
+from jobs.training.kinds import make_plan
+from jobs.training.plan import build_network, build_trainer
+from jobs.training.records import TrainingRecords, final_sheet
+from jobs.training.sheets import preview_photos
 from nst_core.networks.conditional_norm import MultiStyleGenerator
 from tests.kit.training_jobs import same_state
 
@@ -28,8 +26,8 @@ _GAP, _CELL = 6, (80, 64)
 
 @pytest.fixture(autouse=True)
 def _small_previews(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_records, "_PREVIEW_SIZE", _CELL)
-    monkeypatch.setattr(training_records, "_PREVIEW_SIDE", _CELL[1])
+    monkeypatch.setattr(sheets, "_CELL", _CELL)
+    monkeypatch.setattr(sheets, "CELL_HEIGHT", _CELL[1])
 
 
 @pytest.mark.parametrize(
@@ -44,7 +42,7 @@ def test_previews_have_a_row_for_each_photo_and_a_column_for_each_style(
 ) -> None:
     plan = make_plan(jobs[kind])
     network = build_network(plan)
-    pictures = picture_rows(plan, network, preview_photos(plan.photos))
+    pictures = plan.preview(network, preview_photos(plan.photos))
     assert [len(row) for row in pictures] == [columns] * rows
     sizes = {picture.size for row in pictures for picture in row}
     if kind == "texture":
@@ -52,7 +50,7 @@ def test_previews_have_a_row_for_each_photo_and_a_column_for_each_style(
         assert pictures[0][1].tobytes() != pictures[0][2].tobytes()  # two draws of the noise
     else:
         assert sizes == {_CELL}
-    again = picture_rows(plan, network, preview_photos(plan.photos))
+    again = plan.preview(network, preview_photos(plan.photos))
     assert [[p.tobytes() for p in row] for row in again] == [
         [p.tobytes() for p in row] for row in pictures
     ]
@@ -69,7 +67,7 @@ def test_a_row_has_the_photo_and_then_its_styles_in_their_order(
             network.norms[-1].weight[style] = 0
             network.norms[-1].bias[style] = -5.0 + 5.0 * style
     photos = preview_photos(plan.photos)[:1]
-    (row,) = picture_rows(plan, network, photos)
+    (row,) = plan.preview(network, photos)
     assert row[0].tobytes() == photos[0].tobytes()
     flat = [tuple(band for band in picture.getextrema()) for picture in row[1:]]
     assert all(low == high for bands in flat for low, high in bands)  # type: ignore[misc]

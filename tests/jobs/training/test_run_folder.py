@@ -13,7 +13,7 @@ import torch
 
 from jobs.training import run_folder
 from jobs.training.run_folder import RunFolder
-from jobs.training.states import State, read_state, settle, write_state
+from jobs.training.states import State, adopt_newest_state, read_state, write_state
 from nst_core.errors import InputError
 
 
@@ -175,14 +175,14 @@ def test_workers_begin_at_the_newest_whole_state_and_the_others_are_gone(tmp_pat
     (_written(run.ray / "cafe" / "checkpoint_4", 50) / "trainer.pt").write_bytes(b"")
     (run.ray / "cafe" / "checkpoint_5").mkdir()
     (run.ray / "cafe" / "checkpoint_manager_snapshot.json").write_text("{")
-    state = settle(run)
+    state = adopt_newest_state(run)
     assert state is not None
     assert state["steps_done"] == 30
     assert not run.ray.exists()
     kept = read_state(run.checkpoint)
     assert kept is not None
     assert torch.equal(kept["generator"]["weight"], _state(30)["generator"]["weight"])
-    again = settle(run)
+    again = adopt_newest_state(run)
     assert again is not None
     assert again["steps_done"] == 30
 
@@ -190,7 +190,7 @@ def test_workers_begin_at_the_newest_whole_state_and_the_others_are_gone(tmp_pat
 def test_a_run_without_any_checkpoint_begins_at_its_first_step(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     (run.ray / "beef").mkdir(parents=True)
-    assert settle(run) is None
+    assert adopt_newest_state(run) is None
     assert not run.ray.exists()
 
 
@@ -198,7 +198,7 @@ def test_a_state_that_the_disk_does_not_give_is_not_taken_for_none(tmp_path: Pat
     run = RunFolder(tmp_path)
     (run.checkpoint / "trainer.pt").mkdir(parents=True)
     with pytest.raises(OSError, match=r"trainer\.pt"):
-        settle(run)
+        adopt_newest_state(run)
 
 
 def test_a_step_is_recorded_also_behind_one_that_a_kill_has_cut_short(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_folders_that_vanish_meanwhile_do_not_keep_a_run_from_going_on(tmp_path:
     def come_and_go() -> None:
         while not ended.is_set():
             for number in range(20):
-                with suppress(FileNotFoundError):  # settle, too, removes what it has read
+                with suppress(FileNotFoundError):  # what is adopted is removed meanwhile
                     _folder(run.ray / "beef" / f"checkpoint_{number}" / "part")
             shutil.rmtree(run.ray, ignore_errors=True)
 
@@ -227,7 +227,7 @@ def test_folders_that_vanish_meanwhile_do_not_keep_a_run_from_going_on(tmp_path:
     thread.start()
     try:
         for _ in range(300):
-            state = settle(run)
+            state = adopt_newest_state(run)
             assert state is not None
             assert state["steps_done"] == 5
     finally:

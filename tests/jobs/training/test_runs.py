@@ -19,9 +19,11 @@ import jobs.training.train
 from jobs.specs.training import TrainStyle
 from jobs.training import loop as training_loop
 from jobs.training import records as training_records
+from jobs.training import sheets
 from jobs.training.calibration import eight_bit_of
-from jobs.training.loop import Worker, _steps_to_checkpoints
-from jobs.training.plan import TrainingPlan, build_trainer, describe, make_plan
+from jobs.training.kinds import make_plan
+from jobs.training.loop import Rank, _steps_to_checkpoints
+from jobs.training.plan import TrainingPlan, build_trainer, plan_settings
 from jobs.training.records import TrainingRecords
 from jobs.training.run_folder import RunFolder
 from nst_core.checkpoints.checkpoint import save_generator
@@ -46,7 +48,7 @@ def test_an_interrupted_run_keeps_its_step_and_ends_as_an_undisturbed_one(
     job: TrainStyle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_loop, "_report", lambda state, *, keep: None)
-    plan, worker = make_plan(job), Worker(0, 1, torch.device("cpu"))
+    plan, worker = make_plan(job), Rank(0, 1, torch.device("cpu"))
     plan.run_folder.path.mkdir()
 
     def steps(trainer: Any) -> list[Any]:
@@ -76,17 +78,17 @@ def test_a_preview_comes_early_and_between_checkpoints(
     job: TrainStyle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_loop, "_report", lambda state, *, keep: None)
-    monkeypatch.setattr(training_records, "_PREVIEW_SIZE", (48, 32))
+    monkeypatch.setattr(sheets, "_CELL", (48, 32))
     monkeypatch.setattr(training_records, "_SECONDS_BETWEEN_PREVIEWS", 1e9)
     monkeypatch.setattr(training_records, "_FIRST_PREVIEW_SECONDS", 0.0)
     plan = make_plan(job)
     plan.run_folder.path.mkdir()
     records = TrainingRecords(plan, 1)
     trainer = build_trainer(plan, torch.device("cpu"))
-    list(_steps_to_checkpoints(plan, trainer, records, Worker(0, 1, torch.device("cpu"))))
+    list(_steps_to_checkpoints(plan, trainer, records, Rank(0, 1, torch.device("cpu"))))
     records.close()
-    sheets = sorted(path.name for path in plan.run_folder.previews.iterdir())
-    assert sheets == ["step-000001.png", "step-000006.png"]
+    shown = sorted(path.name for path in plan.run_folder.previews.iterdir())
+    assert shown == ["step-000001.png", "step-000006.png"]
 
 
 def _options(job: TrainStyle) -> list[str]:
@@ -152,7 +154,7 @@ def test_a_run_without_checkpoint_says_that_it_begins_again(
     monkeypatch.setattr(jobs.training.train, "_train", _train)
     plan = make_plan(job)
     plan.run_folder.path.mkdir()
-    plan.run_folder.write_settings(describe(plan))
+    plan.run_folder.write_settings(plan_settings(plan))
     with pytest.raises(TrainingFailed, match="enough"):
         jobs.training.train.train(dataclasses.replace(job, resume=True))
     assert "no checkpoint was written" in caplog.text
@@ -163,14 +165,15 @@ def test_a_run_of_a_version_that_knew_fewer_settings_goes_on(
 ) -> None:
     plan = make_plan(job)
     plan.run_folder.path.mkdir()
-    settings = describe(plan)
+    settings = plan_settings(plan)
     del settings["training"]["decay_from"], settings["objective"]["normalized_gradients"]
     plan.run_folder.write_settings(settings)
     jobs.training.train._check_settings(dataclasses.replace(job, resume=True), plan)
     other = dataclasses.replace(plan.settings, decay_from=500)
     with pytest.raises(InputError, match="other settings"):
         jobs.training.train._check_settings(
-            dataclasses.replace(job, resume=True), dataclasses.replace(plan, settings=other)
+            dataclasses.replace(job, resume=True),
+            dataclasses.replace(plan, job=dataclasses.replace(job, training=other)),
         )
 
 
@@ -218,7 +221,7 @@ def test_calibrating_tells_how_far_it_is(caplog: pytest.LogCaptureFixture) -> No
 def _trained(monkeypatch: pytest.MonkeyPatch) -> None:
     """A training that is done at once, with untrained weights, and could not read a photograph."""
 
-    def train(job: TrainStyle, plan: TrainingPlan, *_: object) -> Any:
+    def train(plan: TrainingPlan, *_: object) -> Any:
         line = {"step": 0, "seconds": 1.0, "images": 2, "workers": 1}
         plan.run_folder.note_step(line | dict.fromkeys(LOSS_NAMES, 1.0))
         (broken,) = [path for path in plan.photos if "broken" in path]
@@ -227,7 +230,7 @@ def _trained(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(jobs.training.train, "_train", train)
     monkeypatch.setattr(jobs.training.train, "_tell_how_long", lambda *_: None)
-    monkeypatch.setattr(training_records, "_PREVIEW_SIZE", (48, 32))
+    monkeypatch.setattr(sheets, "_CELL", (48, 32))
 
 
 @pytest.mark.usefixtures("_trained")
@@ -266,11 +269,11 @@ def test_the_board_is_closed_at_the_end_of_a_training(
 ) -> None:
     monkeypatch.setattr(training_loop, "_report", lambda state, *, keep: None)
     monkeypatch.setattr(training_loop, "_last_state", lambda plan: None)
-    monkeypatch.setattr(training_records, "_PREVIEW_SIZE", (48, 32))
+    monkeypatch.setattr(sheets, "_CELL", (48, 32))
     plan = make_plan(dataclasses.replace(job, training=dataclasses.replace(job.training, steps=1)))
     plan.run_folder.path.mkdir()
     before = set(threading.enumerate())
-    training_loop._train(plan, Worker(0, 1, torch.device("cpu")))
+    training_loop._train(plan, Rank(0, 1, torch.device("cpu")))
     new = set(threading.enumerate()) - before
     assert not [each for each in new if type(each).__module__.startswith("tensorboardX")]
     assert len(plan.run_folder.read_metrics()) == 1

@@ -8,14 +8,16 @@ import torch
 
 from jobs.specs.training import TrainGenerator, TrainStyle, TrainSuperResolution
 from jobs.training import start as training_start
-from jobs.training.plan import TrainingPlan, build_network, build_trainer, describe, make_plan
+from jobs.training.kinds import make_plan
+from jobs.training.plan import TrainingPlan, build_network, build_trainer, plan_settings
 from nst_core.checkpoints.checkpoint import read_state, save_generator, save_state
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.errors import InputError
 from nst_core.networks.conditional_norm import MultiStyleGenerator
 from nst_core.networks.lean import LeanNet
+from nst_core.networks.registry import NormName
 from nst_core.networks.super_resolution import SuperResolutionNet
-from nst_core.settings import NormName, TrainingSettings
+from nst_core.training.settings import TrainingSettings
 from pipeline.work.progress import Progress
 from tests.kit.training_jobs import OBJECTIVE, same_state
 
@@ -94,15 +96,14 @@ def test_what_a_training_begins_with_is_told_and_recorded(
         "(--from none: random weights)"
     ]
     assert plan.sources["from"] == trained.name
-    assert describe(plan)["start"]["rows"] == ["red", "blue", "green", "green"]
+    assert plan_settings(plan)["start"]["rows"] == ["red", "blue", "green", "green"]
 
 
 def test_the_errors_are_those_of_the_networks_own_pictures(job: TrainStyle, trained: Path) -> None:
     plan = _plan(job, "none")
     state, base = read_state(trained)
-    from jobs.training.plan import build_objective
 
-    objective = build_objective(plan)
+    objective = plan.build_objective()
     tried = (4, 7)
     errors = training_start._style_errors(state, base, objective, plan.photos, tried)  # type: ignore[arg-type]
     assert tuple(errors) == tried  # the others would cost as much, and cannot be chosen
@@ -142,7 +143,7 @@ def test_super_resolution_begins_with_a_network_of_its_kind_as_it_is(
     plan = make_plan(dataclasses.replace(job, start=str(path)), told.append)
     assert same_state(build_network(plan), network)
     assert [progress.news for progress in told] == [f"starts from {path}"]
-    assert describe(plan) != describe(make_plan(job))
+    assert plan_settings(plan) != plan_settings(make_plan(job))
     with pytest.raises(InputError, match=f"--from {path}: super-resolution of scale 4, width 4"):
         make_plan(dataclasses.replace(job, start=str(path), width=8))
 
@@ -166,7 +167,7 @@ def _loaded(state: dict[str, torch.Tensor]) -> LeanNet:
 
 
 def test_what_a_training_begins_with_makes_another_run(job: TrainStyle, trained: Path) -> None:
-    assert describe(_plan(job, str(trained))) != describe(_plan(job, "none"))
+    assert plan_settings(_plan(job, str(trained))) != plan_settings(_plan(job, "none"))
 
 
 def test_a_network_of_another_kind_is_refused(job: TrainStyle, bases: dict[str, Path]) -> None:
@@ -180,7 +181,6 @@ def test_bundled_weights_of_another_kind_are_not_begun_with(job: TrainStyle) -> 
 
 
 def test_a_balanced_training_tells_the_styles_weights(job: TrainStyle) -> None:
-    from jobs.training.plan import training_pictures
     from nst_core.training.photos import Batch
 
     plan = make_plan(
@@ -190,7 +190,7 @@ def test_a_balanced_training_tells_the_styles_weights(job: TrainStyle) -> None:
         )
     )
     trainer = build_trainer(plan, torch.device("cpu"))
-    pictures = training_pictures(plan)
+    pictures = plan.targets()
     trainer.step([Batch.of([pictures[number] for number in range(4)])])
     factors = trainer.state_dict()["balance"]["log_factors"]
     assert factors.shape == (4,)
@@ -202,7 +202,7 @@ def test_a_balanced_training_tells_the_styles_weights(job: TrainStyle) -> None:
 def test_a_row_goes_on_with_what_has_learnt_the_same_image(
     job: TrainStyle, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = describe(_plan(job, "none"))["style_sha256"]
+    images = plan_settings(_plan(job, "none"))["style_sha256"]
     state, info = read_state(trained)
     learnt = [f"another {row}" for row in range(9)]
     for image, row in zip(images, (7, 8, 1, 2), strict=True):

@@ -15,15 +15,15 @@ import jobs.training.train
 from jobs.cli.training.run import _tell_what_is_kept
 from jobs.specs.training import TrainGenerator, TrainStyle
 from jobs.training import loop as training_loop
-from jobs.training import records as training_records
-from jobs.training.loop import Worker, _steps_to_checkpoints
-from jobs.training.plan import build_trainer, make_plan
+from jobs.training import sheets
+from jobs.training.kinds import make_plan
+from jobs.training.loop import Rank, _steps_to_checkpoints
+from jobs.training.plan import build_trainer
 from jobs.training.records import TrainingRecords
 from jobs.training.run_folder import RunFolder
-from jobs.training.trained_checkpoint import save_so_far
+from jobs.training.states import save_so_far
 from nst_core.checkpoints.checkpoint import load_generator, read_state
 from nst_core.checkpoints.info import read_info
-from nst_core.training.trainer import plain
 from tests.kit.command_line import nst
 from tests.kit.training_jobs import KINDS, same_state
 
@@ -42,8 +42,8 @@ def job(jobs: dict[str, TrainGenerator]) -> TrainStyle:
 @pytest.fixture(autouse=True)
 def _without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_loop, "_report", lambda state, *, keep: None)
-    monkeypatch.setattr(training_records, "_PREVIEW_SIZE", (48, 32))
-    monkeypatch.setattr(training_records, "_PREVIEW_SIDE", 32)
+    monkeypatch.setattr(sheets, "_CELL", (48, 32))
+    monkeypatch.setattr(sheets, "CELL_HEIGHT", 32)
 
 
 def test_it_is_the_averaged_network_of_the_latest_checkpoint(job: TrainStyle) -> None:
@@ -51,11 +51,11 @@ def test_it_is_the_averaged_network_of_the_latest_checkpoint(job: TrainStyle) ->
     plan.run_folder.path.mkdir()
     trainer, records = build_trainer(plan, _CPU), TrainingRecords(plan, 1)
     so_far = plan.run_folder.so_far
-    for state in _steps_to_checkpoints(plan, trainer, records, Worker(0, 1, _CPU)):
+    for state in _steps_to_checkpoints(plan, trainer, records, Rank(0, 1, _CPU)):
         generator, info = load_generator(so_far)
         assert info.training["steps_done"] == state["steps_done"] == trainer.steps_done
         assert info.training["style_image"] == job.style_images[0].name
-        assert same_state(generator, plain(trainer.trained))
+        assert same_state(generator, trainer.trained.unwrapped)
     records.close()
     assert read_info(so_far).training["steps_done"] == 5
 
@@ -63,7 +63,7 @@ def test_it_is_the_averaged_network_of_the_latest_checkpoint(job: TrainStyle) ->
 def test_of_two_workers_only_the_first_writes_it(job: TrainStyle) -> None:
     plan = make_plan(job)
     plan.run_folder.path.mkdir()
-    other = Worker(1, 1, _CPU)  # no world of two here: as rank 1 sees it, it has no records
+    other = Rank(1, 1, _CPU)  # no world of two here: as rank 1 sees it, it has no records
     list(_steps_to_checkpoints(plan, build_trainer(plan, _CPU), None, other))
     assert not plan.run_folder.so_far.exists()
 
@@ -76,7 +76,7 @@ def test_a_state_in_doubt_does_not_replace_a_good_one(
     trainer, records = build_trainer(plan, _CPU), TrainingRecords(plan, 1)
     doubted = property(lambda trainer: trainer.steps_done > 2)
     monkeypatch.setattr(type(trainer), "is_in_doubt", doubted)
-    list(_steps_to_checkpoints(plan, trainer, records, Worker(0, 1, _CPU)))
+    list(_steps_to_checkpoints(plan, trainer, records, Rank(0, 1, _CPU)))
     records.close()
     assert read_info(plan.run_folder.so_far).training["steps_done"] == 2
 
@@ -91,7 +91,7 @@ def test_every_kind_of_training_leaves_a_network_that_can_be_loaded(
     load_generator(plan.run_folder.so_far, {info.styles[-1]: 1.0} if info.styles else None)
     record = info.training.get("extensions", [info.training])[-1]
     assert record["steps_done"] == 0
-    assert state.keys() >= plain(build_trainer(plan, _CPU).generator).state_dict().keys()
+    assert state.keys() >= build_trainer(plan, _CPU).generator.unwrapped.state_dict().keys()
 
 
 def test_the_finished_checkpoint_takes_its_place(job: TrainStyle) -> None:
@@ -101,7 +101,7 @@ def test_the_finished_checkpoint_takes_its_place(job: TrainStyle) -> None:
     half = plan.run_folder.so_far.with_name(".so-far.safetensors.77.part")
     half.write_bytes(b"half of it")  # as kill -9 leaves it
     report: Any = dataclasses.make_dataclass("Report", ["losses"])(_LOSSES)
-    jobs.training.train._save(job, plan, report, state)
+    jobs.training.train._save(plan, report, state)
     assert job.output.exists()
     assert not plan.run_folder.so_far.exists()
     assert not half.exists()

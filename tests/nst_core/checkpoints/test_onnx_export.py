@@ -20,6 +20,7 @@ from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.onnx_export import LARGEST_ERROR, export_onnx
 from nst_core.errors import EnvironmentProblem, InputError, VerificationError
+from nst_core.networks.generator import Generator
 from tests.kit.command_line import app
 
 ort = pytest.importorskip("onnxruntime")
@@ -42,7 +43,7 @@ INFOS = {
 SIZES = [(1, 333, 217), (2, 64, 64), (1, 65, 67), (3, 46, 53)]
 
 
-def _generator(info: CheckpointInfo) -> nn.Module:
+def _generator(info: CheckpointInfo) -> Generator:
     """Random weights and, for batch normalisation, random running averages."""
     torch.manual_seed(8)
     generator = build_generator(info)
@@ -136,7 +137,7 @@ def test_a_network_that_draws_noise_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-class _FrozenSize(nn.Module):
+class _FrozenSize(Generator):
     """A network whose trace keeps the size that it was traced with."""
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -144,7 +145,7 @@ class _FrozenSize(nn.Module):
         return image * torch.linspace(0, 1, height * width).reshape(height, width)
 
 
-class _FrozenBranch(nn.Module):
+class _FrozenBranch(Generator):
     """A network whose trace keeps the branch that it took: the right size, the wrong pixels."""
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -153,7 +154,7 @@ class _FrozenBranch(nn.Module):
 
 @pytest.mark.parametrize("network", [_FrozenSize, _FrozenBranch])
 def test_an_export_that_computes_otherwise_is_not_kept(
-    network: Callable[[], nn.Module], tmp_path: Path
+    network: Callable[[], Generator], tmp_path: Path
 ) -> None:
     output = tmp_path / "style.onnx"
     output.write_text("precious")

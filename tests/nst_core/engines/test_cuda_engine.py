@@ -27,11 +27,11 @@ from nst_core.engines.cuda_engine import (
     check_replay,
     compiled,
     frames_a_batch,
-    full_size_width,
     probe_images,
 )
-from nst_core.engines.engine import TorchEngine
+from nst_core.engines.torch_engine import TorchEngine
 from nst_core.networks.fast_style_transfer import FastStyleTransferNet
+from nst_core.networks.generator import Generator
 from nst_core.networks.johnson_paper import JohnsonNet
 from nst_core.networks.lean import LeanNet
 from nst_core.networks.pytorch_examples import PytorchExamplesNet
@@ -234,7 +234,7 @@ def test_a_replay_with_wrong_pixels_is_refused() -> None:
     ("network", "norms"), [(TransformerNet, 15), (PytorchExamplesNet, 15), (LeanNet, 17)]
 )
 def test_compiled_statistics_are_taken_in_float32(
-    network: Callable[[int], nn.Module], norms: int, dtype: torch.dtype, device: str
+    network: Callable[[int], Generator], norms: int, dtype: torch.dtype, device: str
 ) -> None:
     """Without a device: what Inductor is given is traced with tensors that have no memory."""
     if device == "cuda" and torch.version.cuda is None:
@@ -251,7 +251,7 @@ def test_compiled_statistics_are_taken_in_float32(
 
 
 def _traced(
-    network: Callable[[int], nn.Module], dtype: torch.dtype, device: torch.device
+    network: Callable[[int], Generator], dtype: torch.dtype, device: torch.device
 ) -> list[Node]:
     with FakeTensorMode(), torch.inference_mode():
         with device:
@@ -267,7 +267,7 @@ def _traced(
         return list(traced(parameters, images).graph.nodes)
 
 
-class _BigVariance(nn.Module):
+class _BigVariance(Generator):
     """Features whose variance is 1e8, beyond float16's 65504."""
 
     def __init__(self) -> None:
@@ -291,7 +291,7 @@ def test_a_variance_beyond_float16_normalizes_as_in_float32() -> None:
 @pytest.mark.parametrize("build", [TransformerNet, LeanNet])
 @pytest.mark.parametrize(("precision", "size"), [("float32", (61, 90)), ("float16", (64, 96))])
 def test_compiled_pixels_are_the_eager_ones(
-    build: Callable[[int], nn.Module], precision: str, size: tuple[int, int]
+    build: Callable[[int], Generator], precision: str, size: tuple[int, int]
 ) -> None:
     torch.manual_seed(0)
     dtype: torch.dtype = getattr(torch, precision)
@@ -346,7 +346,7 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ],
 )
 def test_a_frame_takes_no_more_memory_than_is_planned(
-    network: nn.Module, width: int, scale: int
+    network: Generator, width: int, scale: int
 ) -> None:
     height, columns = 540, 960
     images = torch.empty(1, 3, height, columns, device="meta", dtype=torch.float16)
@@ -354,7 +354,7 @@ def test_a_frame_takes_no_more_memory_than_is_planned(
     with torch.inference_mode(), _LiveBytes() as live:
         network(images.to(memory_format=torch.channels_last))
 
-    assert full_size_width(network) == width
+    assert network.full_size_width == width
     assert live.peak <= _VALUES_A_PIXEL * width * 2 * height * columns * scale**2
     free_bytes = 2 * 4 * live.peak  # half of it would hold four frames' layers, but no colours
     planned = frames_a_batch(
@@ -370,7 +370,7 @@ def test_frames_a_batch_are_bounded() -> None:
 
 
 def test_a_generator_without_a_width_is_planned_as_the_papers() -> None:
-    assert full_size_width(TextureNet(2)) == 32
+    assert TextureNet(2).full_size_width == 32
 
 
 def _reference(style: Style, images: Tensor) -> Tensor:
@@ -441,7 +441,7 @@ def test_a_graph_used_on_another_stream_waits_for_its_last_use(
 def test_what_capture_forbids_costs_one_warning_and_no_pixel(
     cuda: torch.device, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Asking(nn.Module):
+    class Asking(Generator):
         """Asks the device for a number, which a capture cannot give."""
 
         def forward(self, images: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from nst_core.engines.calibration import calibrate
 from nst_core.engines.eight_bit import EightBit
 from nst_core.engines.openvino_engine import OpenVinoEngine, choose_precision
 from nst_core.errors import CheckpointError, EnvironmentProblem, InputError
+from nst_core.networks.generator import Generator
 from nst_core.networks.super_resolution import SuperResolutionNet
 from nst_core.networks.texture import TextureNet
 from nst_core.networks.transformer import TransformerNet
@@ -29,14 +30,14 @@ def _photos(count: int) -> list[Tensor]:
 
 
 def test_the_convolutions_up_to_one_behind_the_last_stride_keep_their_precision() -> None:
-    found = calibrate(TransformerNet(4), _photos(3)).ranges
+    found = calibrate([TransformerNet(4)], _photos(3)).ranges
     blocks = {f"residual.{n}.body.{place}" for n in range(5) for place in ("0.0", "1")}
     first_behind = {"residual.0.body.0.0"}
     assert set(found) == blocks - first_behind | {"decoder.1.0", "decoder.3.0", "decoder.4"}
-    assert set(calibrate(SuperResolutionNet(4, 8), _photos(3)).ranges) >= {"head.0", "tail"}
+    assert set(calibrate([SuperResolutionNet(4, 8)], _photos(3)).ranges) >= {"head.0", "tail"}
 
 
-class _Doubling(nn.Module):
+class _Doubling(Generator):
     """Two convolutions whose inputs can be told without computing."""
 
     def __init__(self) -> None:
@@ -55,7 +56,7 @@ class _Doubling(nn.Module):
 
 def test_ranges_are_the_extremes_of_the_photographs_that_are_not_checked_on() -> None:
     photos = [torch.full((1, 3, 4, 4), value) for value in (9.0, 0.25, 0.75, 9.0, 0.5)]
-    found = calibrate(_Doubling(), photos)
+    found = calibrate([_Doubling()], photos)
     assert found.ranges == {"first": (0.25, 0.75), "second": (-1.5, -0.5)}
     assert found.photos == 3
 
@@ -63,18 +64,18 @@ def test_ranges_are_the_extremes_of_the_photographs_that_are_not_checked_on() ->
 def test_rare_extremes_are_clipped_where_all_the_rest_comes_closer() -> None:
     torch.manual_seed(5)
     photos = [torch.rand(1, 3, 600, 600) * 0.5 for _ in range(4)]
-    even = calibrate(_Doubling(), photos)
+    even = calibrate([_Doubling()], photos)
     for photo in photos:
         photo[..., 0, 0] = 1.0
     assert even.ranges["first"] == pytest.approx((0, 0.5), abs=1e-4)
-    rare = calibrate(_Doubling(), photos)
+    rare = calibrate([_Doubling()], photos)
     assert rare.ranges["first"] == pytest.approx((0, 0.7), abs=1e-4)
     assert rare.ranges["second"] == pytest.approx((-1.4, 0), abs=1e-4)
 
 
 def test_photographs_beyond_the_ranges_show_in_the_worst_of_them() -> None:
     photos = [torch.full((1, 3, 4, 4), value) for value in (0.5, 0.25, 0.75, 2.0, 0.5)]
-    found = calibrate(_Doubling(), photos)
+    found = calibrate([_Doubling()], photos)
     assert found.least_decibels < 5 < 40 < found.mean_decibels * 2 - found.least_decibels
     assert not found.is_close
 
@@ -90,13 +91,13 @@ def test_close_is_40_decibels_and_no_photograph_below_37(
 
 def test_too_few_photographs_are_one_clear_error() -> None:
     with pytest.raises(InputError, match="1 could be read"):
-        calibrate(TransformerNet(2), _photos(1))
+        calibrate([TransformerNet(2)], _photos(1))
 
 
 def test_a_checkpoint_keeps_what_was_calibrated(tmp_path: Path) -> None:
     path = tmp_path / "style.safetensors"
     generator = TransformerNet(4)
-    found = calibrate(generator, _photos(4))
+    found = calibrate([generator], _photos(4))
     info = CheckpointInfo("johnson", {"width": 4}, eight_bit={"": found})
     save_generator(path, generator, info)
     assert read_info(path).eight_bit == {"": found}

@@ -12,14 +12,15 @@ import pytest
 import torch
 
 from nst_core.checkpoints.library import Style, bundled_styles, find_style
-from nst_core.engines.engine import choose_device, make_engine
+from nst_core.engines.choice import choose_device, make_engine
 from nst_core.errors import EnvironmentProblem, InputError
+from nst_core.networks.generator import Generator
 from nst_core.networks.johnson_paper import JohnsonNet
 from nst_core.networks.transformer import TransformerNet
 from tests.kit.media import psnr
 
 
-def _generator(style: Style) -> torch.nn.Module:
+def _generator(style: Style) -> Generator:
     return style.load()
 
 
@@ -164,7 +165,7 @@ def test_no_thread_of_openvino_is_bound_to_one_processor() -> None:
     """Workers are processes of one thread each: bound, all would share the first processor."""
     code = (
         "import contextlib, os, pathlib, threading, torch\n"
-        "from nst_core.engines.engine import make_engine\n"
+        "from nst_core.engines.choice import make_engine\n"
         "from nst_core.networks.transformer import TransformerNet\n"
         "engine = make_engine(TransformerNet(4), engine='openvino', threads=1)\n"
         "work = threading.Thread(target=engine.run, args=(torch.rand(20, 3, 128, 128),))\n"

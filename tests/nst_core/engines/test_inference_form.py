@@ -4,21 +4,22 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nst_core.checkpoints.checkpoint import ARCHITECTURES
 from nst_core.engines.inference_form import QuantizedConv2d, inference_form
 from nst_core.errors import CheckpointError
+from nst_core.networks.generator import Generator
 from nst_core.networks.lean import LeanNet
+from nst_core.networks.registry import ARCHITECTURES, generator_class
 from nst_core.networks.texture import TextureNet
 from nst_core.networks.transformer import TransformerNet
 
 _WIDTH = 4
 
 
-def _generator(architecture: str) -> nn.Module:
+def _generator(architecture: str) -> Generator:
     torch.manual_seed(0)
     if architecture == "texture":
         return TextureNet(scales=3).eval()
-    return ARCHITECTURES[architecture](width=_WIDTH).eval()
+    return generator_class(architecture)(width=_WIDTH).eval()
 
 
 @pytest.mark.parametrize("architecture", sorted(set(ARCHITECTURES) - {"texture"}))
@@ -45,7 +46,7 @@ def test_the_last_convolution_gives_four_pixels_at_once(architecture: str) -> No
 
 def test_without_a_named_last_convolution_the_form_is_the_generator() -> None:
     generator = _generator("texture")
-    assert not hasattr(generator, "output_layer")
+    assert generator.output_layer is None
     form = inference_form(generator)
     assert [type(module) for module in form.modules()] == [
         type(module) for module in generator.modules()

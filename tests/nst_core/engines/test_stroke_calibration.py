@@ -12,7 +12,8 @@ from jobs.training.calibration import calibrate_checkpoint, eight_bit_of
 from nst_core.checkpoints.checkpoint import read_state, restore_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import find_style
-from nst_core.engines.calibration import activation_ranges, calibrate, calibrate_together
+from nst_core.engines.calibration import activation_ranges, calibrate
+from nst_core.networks.generator import Generator
 from nst_core.networks.transformer import TransformerNet
 from nst_core.strokes import half_octaves
 from nst_core.stylizer import Stylizer
@@ -20,7 +21,7 @@ from tests.kit.media import moving_picture
 from tests.kit.stroke_packs import STROKES, save_stroke_pack, stroke_info, stroke_network
 
 
-class _Factor(nn.Module):
+class _Factor(Generator):
     """Two convolutions whose inputs can be told without computing; it counts what it is given."""
 
     def __init__(self, factor: float) -> None:
@@ -50,7 +51,7 @@ def _photos(count: int) -> list[Tensor]:
 
 def test_ranges_cover_what_any_of_the_networks_needs() -> None:
     photos = _flat(0.9, 0.2, 0.3, 0.9, 0.4, 0.5)  # every third is checked on
-    found = calibrate_together([_Factor(2), _Factor(-4)], photos)
+    found = calibrate([_Factor(2), _Factor(-4)], photos)
     # The first is calibrated on 0.2 and 0.4, the second on 0.3 and 0.5.
     assert found.ranges["first"] == pytest.approx((0.2, 0.5))
     assert found.ranges["second"] == pytest.approx((-2.0, 0.8))
@@ -59,7 +60,7 @@ def test_ranges_cover_what_any_of_the_networks_needs() -> None:
 
 def test_photographs_are_dealt_out_and_not_computed_by_all() -> None:
     networks = [_Factor(factor) for factor in (1, 2, 3)]
-    calibrate_together(networks, _flat(*(n / 100 for n in range(30))))
+    calibrate(networks, _flat(*(n / 100 for n in range(30))))
     first_seen = [value for network in networks for value in dict.fromkeys(network.seen)]
     assert sorted(first_seen) == pytest.approx([n / 100 for n in range(30)])
     assert {len(set(network.seen)) for network in networks} <= {9, 10, 11}
@@ -69,7 +70,7 @@ def test_photographs_are_dealt_out_and_not_computed_by_all() -> None:
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_every_network_is_calibrated_and_checked_on_a_photograph_however_few(count: int) -> None:
     networks = [_Factor(factor) for factor in (1, -2, 3, -4, 5)]
-    found = calibrate_together(networks, _flat(*(0.5 for _ in range(count))))
+    found = calibrate(networks, _flat(*(0.5 for _ in range(count))))
     assert min(len(network.seen) for network in networks) >= 2
     assert found.ranges["second"] == pytest.approx((-2.0, 2.5))
 
@@ -78,17 +79,17 @@ def test_one_network_alone_is_calibrated_as_ever() -> None:
     torch.manual_seed(0)
     generator, photos = TransformerNet(4).eval(), _photos(7)
     calibrating = [photo for number, photo in enumerate(photos) if number % 3]
-    found = calibrate(generator, photos)
-    assert found == calibrate_together([generator], photos)
+    found = calibrate([generator], photos)
+    assert found == calibrate([generator], photos)
     assert found.ranges == activation_ranges(generator, calibrating)
     assert found.photos == len(calibrating)
 
 
 def test_closeness_is_of_all_networks_and_the_worst_of_them_counts() -> None:
-    fine = calibrate_together([_Factor(1), _Factor(1)], _flat(*([0.5] * 12)))
+    fine = calibrate([_Factor(1), _Factor(1)], _flat(*([0.5] * 12)))
     # The second network's values fill the range, so that the first one's are a step or none.
-    coarse = calibrate_together([_Factor(1), _Factor(500)], _flat(*([0.5] * 12)))
-    alone = calibrate_together([_Factor(500), _Factor(500)], _flat(*([0.5] * 12)))
+    coarse = calibrate([_Factor(1), _Factor(500)], _flat(*([0.5] * 12)))
+    alone = calibrate([_Factor(500), _Factor(500)], _flat(*([0.5] * 12)))
     assert fine.least_decibels > 45
     assert alone.least_decibels > 45
     assert coarse.least_decibels < 20
@@ -102,10 +103,10 @@ def test_a_style_is_calibrated_at_every_stroke_that_pictures_choose(
     state = stroke_network(info).generator.state_dict()
     asked: list[list[dict[str, Tensor]]] = []
 
-    def note(generators: list[nn.Module], *_: object) -> None:
+    def note(generators: list[Generator], *_: object) -> None:
         asked.append([generator.state_dict() for generator in generators])
 
-    monkeypatch.setattr("jobs.training.calibration.calibrate_together", note)
+    monkeypatch.setattr("jobs.training.calibration.calibrate", note)
     eight_bit_of(path, state, info, ["scream"], _photos(3))
     (states,) = asked
     assert len(states) == 5
@@ -131,7 +132,7 @@ def test_styles_without_strokes_are_calibrated_as_ever() -> None:
     generator, photos = TransformerNet(4), _photos(4)
     info = CheckpointInfo("johnson", {"width": 4})
     found = eight_bit_of(Path("x"), generator.state_dict(), info, [""], photos)
-    assert found == {"": calibrate(generator, photos)}
+    assert found == {"": calibrate([generator], photos)}
 
 
 def test_one_calibration_serves_every_stroke_and_no_mixture(tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from nst_core.checkpoints.library import bundled_styles, find_style
 from nst_core.color.pixels import to_unit_range
-from nst_core.engines.engine import draws_noise, make_engine
+from nst_core.engines.choice import make_engine
 from nst_core.engines.names import Precision
 from nst_core.large_pictures import lazy_layers
 from nst_core.large_pictures.channel_moments import ChannelMoments
 from nst_core.large_pictures.layerwise_engine import LayerwiseEngine
 from nst_core.large_pictures.lazy_picture import LazyPicture, StoredPicture, store
 from nst_core.networks.fast_style_transfer import FastStyleTransferNet
+from nst_core.networks.generator import Generator
 from nst_core.networks.johnson_paper import JohnsonNet
 from nst_core.networks.lean import LeanNet
 from nst_core.networks.pytorch_examples import PytorchExamplesNet
@@ -32,7 +33,7 @@ from nst_core.stylizer import Stylizer
 from tests.kit.media import psnr
 
 CPU = torch.device("cpu")
-GENERATORS: dict[str, Callable[[], nn.Module]] = {
+GENERATORS: dict[str, Callable[[], Generator]] = {
     "everyday": lambda: TransformerNet(4),
     "everyday, zeros": lambda: TransformerNet(4, "instance", "zeros"),
     "everyday, batch": lambda: TransformerNet(4, "batch"),
@@ -56,11 +57,11 @@ WHOLE = 2**24
 
 
 @pytest.fixture(params=GENERATORS)
-def generator(request: pytest.FixtureRequest) -> nn.Module:
+def generator(request: pytest.FixtureRequest) -> Generator:
     return _awake(request.param)
 
 
-def _awake(name: str) -> nn.Module:
+def _awake(name: str) -> Generator:
     """Random weights, norms that do something, an output that fills [0, 1]."""
     torch.manual_seed(7)
     network = GENERATORS[name]().eval()
@@ -85,8 +86,8 @@ def _picture(height: int, width: int) -> NDArray[np.uint8]:
     return (slope + random.integers(0, 56, (height, width, 3))).astype(np.uint8)
 
 
-def _plain(network: nn.Module, picture: NDArray[np.uint8]) -> Tensor:
-    if draws_noise(network):
+def _plain(network: Generator, picture: NDArray[np.uint8]) -> Tensor:
+    if network.draws_noise:
         cast("TextureNet", network).seed_noise(3)
     with torch.inference_mode():
         output: Tensor = network(to_unit_range(picture[None], CPU))
@@ -94,7 +95,7 @@ def _plain(network: nn.Module, picture: NDArray[np.uint8]) -> Tensor:
 
 
 def _layerwise(
-    network: nn.Module,
+    network: Generator,
     picture: NDArray[np.uint8],
     *,
     strip_values: int = 1,
@@ -112,7 +113,7 @@ def _layerwise(
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("strip_values", [1, 2500, WHOLE], ids=["rows", "strips", "whole"])
 def test_a_picture_in_strips_is_what_the_generator_makes_of_the_whole(
-    generator: nn.Module, size: tuple[int, int], strip_values: int
+    generator: Generator, size: tuple[int, int], strip_values: int
 ) -> None:
     picture = _picture(*size)
     expected = _plain(generator, picture)
@@ -214,7 +215,7 @@ def test_moments_are_exact_far_from_zero() -> None:
 def test_a_layer_that_is_not_known_is_refused_by_name(
     function: Callable[[Tensor], Tensor], name: str
 ) -> None:
-    class Network(nn.Module):
+    class Network(Generator):
         def forward(self, image: Tensor) -> Tensor:
             return function(image)
 

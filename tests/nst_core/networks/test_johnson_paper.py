@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nst_core.networks.johnson_paper import JohnsonNet, UnpaddedResidualBlock
-from nst_core.settings import NormName
+from nst_core.networks.generator import ResidualBlock
+from nst_core.networks.johnson_paper import JohnsonNet
+from nst_core.networks.registry import NormName
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
@@ -21,7 +22,7 @@ def test_the_sizes_of_table_1() -> None:
     network = JohnsonNet(4).eval()
     sizes: list[int] = []
     for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d | UnpaddedResidualBlock):
+        if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d | ResidualBlock):
             module.register_forward_hook(lambda _m, _i, output: sizes.append(output.shape[-1]))
     with torch.no_grad():
         network(torch.rand(1, 3, 256, 256))

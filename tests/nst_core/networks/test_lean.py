@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nst_core.engines.calibration import activation_ranges
+from nst_core.engines.choice import make_engine
 from nst_core.engines.eight_bit import EightBit
-from nst_core.engines.engine import Engine, make_engine
+from nst_core.engines.engine import Engine
 from nst_core.engines.names import PrecisionChoice
 from nst_core.networks.lean import LeanNet
-from nst_core.settings import NormName
+from nst_core.networks.registry import NormName
 
 _HEIGHT, _WIDTH = 192, 320
 _FAR = 96
@@ -114,7 +115,7 @@ def test_a_batch_is_stylized_picture_by_picture() -> None:
 def test_settled_kernels_of_a_square_have_equal_sums_and_biases() -> None:
     network = _network(width=8)
     _unsettle(network)
-    network.settle()
+    network.constrain_weights()
     conv = _last(network)
     assert conv.bias is not None
     sums = conv.weight.sum(dim=(2, 3)).view(3, 4, -1)  # colours x places x inputs
@@ -127,9 +128,9 @@ def test_settled_kernels_of_a_square_have_equal_sums_and_biases() -> None:
 def test_settling_again_changes_nothing() -> None:
     network = _network(width=8)
     _unsettle(network)
-    network.settle()
+    network.constrain_weights()
     once = copy.deepcopy(network.state_dict())
-    network.settle()
+    network.constrain_weights()
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(tensor, once[name], rtol=0, atol=1e-7)
 
@@ -139,7 +140,7 @@ def test_kernels_that_are_not_settled_draw_a_grid_into_flat_areas() -> None:
     _unsettle(network)
     with torch.no_grad():
         before = _pattern(network(_flat()))
-        network.settle()
+        network.constrain_weights()
         after = _pattern(network(_flat()))
     assert before > 10
     assert after < 0.01

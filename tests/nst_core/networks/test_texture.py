@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nst_core.networks.registry import NormName
 from nst_core.networks.texture import TextureNet
-from nst_core.settings import NormName
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])

@@ -6,7 +6,7 @@ import pytest
 
 from nst_core.errors import InputError
 from nst_core.objectives.layers import bold_objective, content_terms, style_terms
-from nst_core.settings import LayerTerm, ObjectiveSettings
+from nst_core.objectives.settings import LayerTerm, ObjectiveSettings
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from nst_core.errors import TrainingFailed
 from nst_core.objectives.lbfgs import Iterate, noise_like, optimize_picture
 from nst_core.objectives.loss_network import LossNetworkWeights
 from nst_core.objectives.perceptual import Losses, PerceptualObjective
-from nst_core.settings import ObjectiveSettings
+from nst_core.objectives.settings import ObjectiveSettings
 
 
 class _Distance(nn.Module):

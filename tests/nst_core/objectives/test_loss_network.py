@@ -19,7 +19,7 @@ from nst_core.objectives.loss_network import (
     activation_indices,
     load_loss_network_weights,
 )
-from nst_core.settings import LossNetworkName, Pooling
+from nst_core.objectives.settings import LossNetworkName, Pooling
 from tests.kit.media import random_vgg
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -11,15 +12,15 @@ from nst_core.errors import InputError
 from nst_core.objectives.layers import content_terms
 from nst_core.objectives.loss_network import LossNetwork, LossNetworkWeights
 from nst_core.objectives.losses import gram_matrix, total_variation
-from nst_core.objectives.perceptual import Losses, OneContent, PerceptualObjective
-from nst_core.objectives.style_loss import ContentLoss, StyleLoss
-from nst_core.settings import (
+from nst_core.objectives.perceptual import FixedContentObjective, Losses, PerceptualObjective
+from nst_core.objectives.settings import (
     GATYS_STYLE_LAYERS,
     ObjectiveSettings,
     Pooling,
     Scaling,
     StyleStatistic,
 )
+from nst_core.objectives.style_loss import StyleLoss, content_errors
 
 
 @pytest.fixture
@@ -325,7 +326,7 @@ def test_a_known_content_gives_the_same_losses(
 ) -> None:
     objective = PerceptualObjective(vgg19, style_image, ObjectiveSettings())
     stylized, content = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
-    known = OneContent(objective, content)
+    known = FixedContentObjective(objective, content)
     expected = objective(stylized, content)
     found = known(stylized, torch.zeros(1))
     assert vars(found) == vars(expected)
@@ -364,7 +365,7 @@ def test_content_loss_is_of_each_picture_alone(scaling: Scaling) -> None:
     random = torch.Generator().manual_seed(0)
     features, target = torch.rand(2, 3, 8, 6, 5, generator=random)
     target = target * torch.tensor([1.0, 0.1, 3.0])[:, None, None, None]
-    loss = ContentLoss(scaling)
+    loss = partial(content_errors, scaling=scaling)
     alone = [loss(features[n : n + 1], target[n : n + 1]) for n in range(3)]
     torch.testing.assert_close(loss(features, target), torch.cat(alone))
 

@@ -17,9 +17,9 @@ from nst_core.color.pixels import to_tensor
 from nst_core.errors import InputError
 from nst_core.objectives.loss_network import load_loss_network_weights
 from nst_core.objectives.refinement import Refinement
+from nst_core.objectives.settings import ObjectiveSettings
 from nst_core.objectives.trained_objective import trained_objective, trained_settings
 from nst_core.pictures.reading import read_rgb
-from nst_core.settings import ObjectiveSettings
 from nst_core.stylizer import Stylizer
 from pipeline.pictures.report import StylizeImagesReport
 from tests.kit.image_jobs import contents, counts, images_job

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from nst_core.errors import MediaError
-from nst_core.pictures.decoding import PICTURE_FORMATS
 from nst_core.pictures.encoding import (
     Picture,
     can_write,
@@ -17,6 +16,7 @@ from nst_core.pictures.encoding import (
     encode_picture,
     lost_in,
 )
+from nst_core.pictures.formats import PICTURE_FORMATS
 from tests.kit.awkward_pictures import make_awkward_folder
 from tests.kit.expected_pictures import Expected, mistake
 from tests.kit.media import moving_picture

@@ -14,14 +14,14 @@ from PIL import Image
 from nst_core.errors import MediaError
 from nst_core.pictures import decoding as picture_files
 from nst_core.pictures import encoding as picture_codec
-from nst_core.pictures.decoding import PICTURE_FORMATS
+from nst_core.pictures.decoding import pixels_of
 from nst_core.pictures.encoding import (
     Picture,
     can_write,
     decode_picture,
     encode_picture,
-    pixels_of,
 )
+from nst_core.pictures.formats import PICTURE_FORMATS
 from tests.kit.icc_profiles import (
     ADOBE_GAMMA,
     DISPLAY_P3_XY,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from nst_core.color.pixels import to_picture, to_tensor
 from nst_core.errors import MediaError
-from nst_core.pictures.decoding import PICTURE_SUFFIXES
+from nst_core.pictures.formats import PICTURE_SUFFIXES
 from nst_core.pictures.reading import read_rgb, read_upright, resize_shorter_side, sheet
 from tests.kit.icc_profiles import DISPLAY_P3_XY, in_display_p3, rgb_profile, srgb_decoded
 from tests.kit.media import moving_picture

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from nst_core.settings import TrainingSettings
 from nst_core.training.learning_rate import learning_rate_at
+from nst_core.training.settings import TrainingSettings
 
 
 def test_the_warm_up_rises_in_equal_parts_to_the_rate() -> None:

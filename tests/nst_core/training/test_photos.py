@@ -104,11 +104,11 @@ def test_native_crops_keep_the_photos_own_pixels(tmp_path: Path) -> None:
 def test_an_epoch_visits_every_photo_once_in_a_new_order(paths: list[str]) -> None:
     read: list[str] = []
 
-    def remembering(path: str) -> bytes:
+    def remembering(path: str, shrink_towards: int | None) -> Image.Image:
         read.append(path)
-        return Path(path).read_bytes()
+        return open_photo(path, shrink_towards)
 
-    crops = PhotoCrops(paths, size=32, seed=0, read=remembering)
+    crops = PhotoCrops(paths, size=32, seed=0, open_photo=remembering)
     for number in range(30):
         crops[number]
     epochs = [read[start : start + 10] for start in (0, 10, 20)]
@@ -174,10 +174,10 @@ def test_a_line_of_pixels_is_no_photo(paths: list[str], tmp_path: Path) -> None:
     (tmp_path / "line.png").write_bytes(_line_of_pixels(50_000))
     line = str(tmp_path / "line.png")
     with pytest.raises(MediaError, match="50000x1 pixels"):
-        open_photo(Path(line).read_bytes(), name=line, shrink_towards=None)
+        open_photo(line, None)
     samples = [PhotoCrops([line, paths[0]], size=256, seed=0)[number] for number in range(2)]
     assert [path for sample in samples for path in sample.unreadable] == [line]
-    panorama = open_photo(_line_of_pixels(32), name="panorama", shrink_towards=None)
+    panorama = open_photo("panorama", None, lambda _: _line_of_pixels(32))
     assert (panorama.size, panorama.mode) == ((32, 1), "RGB")
 
 

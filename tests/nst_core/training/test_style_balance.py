@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nst_core.settings import BOLD_STYLE_WEIGHT
+from nst_core.objectives.settings import BOLD_STYLE_WEIGHT
 from nst_core.training.style_balance import BOLD_CONTENT_ERROR, StyleBalance, content_error_aimed_at
 
 _CPU = torch.device("cpu")

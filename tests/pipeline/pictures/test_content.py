@@ -12,7 +12,7 @@ from PIL import Image
 
 from nst_core.errors import InputError, MediaError
 from nst_core.training.photos import PhotoCrops
-from pipeline.pictures.content import find_content, read_content
+from pipeline.pictures.content import find_content, read_photo
 from pipeline.storage.open import storage_for
 from tests.kit.media import moving_picture
 
@@ -71,20 +71,20 @@ def test_photos_behind_a_uri_are_found_and_learnt_from(tmp_path: Path) -> None:
     found = find_content([f"{BUCKET}/train"])
     assert found == tuple(paths)
     here = tmp_path / "0.png"
-    here.write_bytes(read_content(paths[0]))
-    there = PhotoCrops(found[:1], size=32, seed=0, read=read_content)[5]
-    same = PhotoCrops([str(here)], size=32, seed=0, read=read_content)[5]
+    here.write_bytes(storage_for(BUCKET).read(paths[0]))
+    there = PhotoCrops(found[:1], size=32, seed=0, open_photo=read_photo)[5]
+    same = PhotoCrops([str(here)], size=32, seed=0, open_photo=read_photo)[5]
     assert there.picture.equal(same.picture)
 
 
 def test_what_has_gone_is_told_of_here_and_there(tmp_path: Path) -> None:
     for path in (str(tmp_path / "gone.jpg"), f"{BUCKET}/gone.jpg"):
         with pytest.raises(MediaError, match=r"gone\.jpg"):
-            read_content(path)
+            read_photo(path, None)
 
 
 def test_a_photo_that_has_gone_behind_a_uri_gives_way_to_the_next() -> None:
     paths = _fill_bucket(2)
     storage_for(BUCKET).remove(paths[0])
-    samples = [PhotoCrops(paths, size=32, seed=0, read=read_content)[n] for n in range(2)]
+    samples = [PhotoCrops(paths, size=32, seed=0, open_photo=read_photo)[n] for n in range(2)]
     assert [path for sample in samples for path in sample.unreadable] == [paths[0]]

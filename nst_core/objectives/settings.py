@@ -1,4 +1,4 @@
-"""What a training run is asked for: plain values with their defaults, light to import."""
+"""What a training lowers: plain values with their defaults, light to import."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from nst_core.checks import check_seed
+from nst_core.checks import check_weight, option_of
 from nst_core.errors import InputError
 
 Scaling = Literal["relative", "paper", "authors", "gatys", "plain"]
@@ -15,14 +15,6 @@ Pooling = Literal["max", "average"]
 StyleStatistic = Literal["gram", "mean-covariance"]
 ReconstructionLoss = Literal["feature", "pixel"]
 Degradation = Literal["antialiased", "blurred"]
-Schedule = Literal["constant", "step", "cosine"]
-TrainingPrecision = Literal["auto", "float32", "bfloat16"]
-NormName = Literal["instance", "batch"]
-Padding = Literal["reflect", "zeros"]
-Tile = Literal["auto", "off"] | int
-
-MAX_PIXELS = 200_000_000
-"""Pixels of the largest picture that is decoded: 0.6 GB of RGB, whatever a header claims."""
 
 BOLD_STYLE_WEIGHT = 15.0
 """With balanced weights: strokes as large as the painting's, and a subject that is legible."""
@@ -71,11 +63,6 @@ def _check_scale(scale: float, given: str) -> None:
     """Raise InputError for a scale at which no picture may be looked at."""
     if not LEAST_SCALE <= scale <= 1:
         raise InputError(f"{given}: a scale of {LEAST_SCALE:g} to 1 is allowed; try 1, 0.5 or 0.25")
-
-
-def _option(name: str, value: object) -> str:
-    """Return a field as its user has given it, for the beginning of an error."""
-    return f"--{name.replace('_', '-')} {value}"
 
 
 @dataclass(frozen=True)
@@ -135,9 +122,7 @@ class ObjectiveSettings:
 
     def __post_init__(self) -> None:
         for name in ("content_weight", "style_weight", "tv_weight", "lattice_weight"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                given = _option(name, getattr(self, name))
-                raise InputError(f"{given}: a number of 0 or more is needed")
+            check_weight(option_of(name), getattr(self, name))
         for scale in self.sizes:
             _check_scale(scale, f"--scales {scale:g}")
         terms = [
@@ -193,92 +178,4 @@ class ReconstructionSettings:
     See degradation.py."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.tv_weight < float("inf"):
-            raise InputError(f"--tv-weight {self.tv_weight}: a number of 0 or more is needed")
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How long and how fast a generator is fitted."""
-
-    steps: int = 2000
-    """Optimisation steps."""
-    batch_size: int = 4
-    """Pictures at once, for each worker."""
-    accumulate: int = 1
-    """Batches of each worker that one step adds up.
-
-    Larger steps without more memory."""
-    image_size: int = 256
-    """Side of the training pictures, pixels.
-
-    They are square crops."""
-    learning_rate: float = 1e-3
-    """Adam's rate after the warm-up (Johnson et al., section 4.1)."""
-    style_rate: float = 4.0
-    """Rate of what tells several styles apart, in learning rates.
-
-    These are the parameters that each style has of its own; each style has but a part of the
-    pictures."""
-    schedule: Schedule = "cosine"
-    """What follows the warm-up: the same rate on (Johnson et al. 2016), times ``decay`` at step
-    ``decay_from`` and every ``decay_every`` steps from there (both papers of Ulyanov et al.), or a
-    cosine down to ``final_rate``."""
-    warmup_steps: int = 20
-    """Steps in which the rate rises.
-
-    From 0; a quarter of all steps at most."""
-    final_rate: float = 0.05
-    """Fraction of the learning rate that the cosine ends at."""
-    decay: float = 0.8
-    """Factor of --schedule step."""
-    decay_every: int = 2000
-    """Steps between its decays."""
-    decay_from: int | None = None
-    """Step of the first of them; default --decay-every."""
-    clip_norm: float | None = None
-    """Longest gradient (Euclidean norm); default any."""
-    average: float = 0.999
-    """Decay of the weights' moving average; 0: none.
-
-    The average is what is kept in the end, else the last weights themselves."""
-    stability_weight: float = 0.0
-    """Weight of the stability loss (see stability.py); 0: it is not computed."""
-    stability_from: float = 0.0
-    """Part of the steps after which it counts.
-
-    Strokes are found first."""
-    seed: int = 0
-    precision: TrainingPrecision = "auto"
-    """auto: bfloat16 where the processor has it.
-
-    ``bfloat16``: autocast of generator and loss network; Gram matrices and losses stay float32."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulate", "decay_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{_option(name, getattr(self, name))}: at least 1 is needed")
-        check_seed(self.seed)
-        if self.decay_from is not None and self.decay_from < 1:
-            raise InputError(f"--decay-from {self.decay_from}: a step of 1 or more is needed")
-        if self.image_size < 32:
-            raise InputError(f"--image-size {self.image_size}: at least 32 pixels are needed")
-        if not 0 < self.learning_rate < 1:
-            raise InputError(f"--learning-rate {self.learning_rate}: between 0 and 1; try 0.001")
-        if not 0 < self.style_rate <= 100:
-            raise InputError(f"--style-rate {self.style_rate}: above 0, and 100 at most; try 4")
-        if self.warmup_steps < 0:
-            raise InputError(f"--warmup-steps {self.warmup_steps}: 0 or more are needed")
-        for name in ("final_rate", "decay"):
-            if not 0 < getattr(self, name) <= 1:
-                raise InputError(f"{_option(name, getattr(self, name))}: above 0, and 1 at most")
-        if not 0 <= self.average < 1:
-            raise InputError(f"--average {self.average}: from 0 to below 1; try 0.999")
-        if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):
-            raise InputError(f"--clip-norm {self.clip_norm}: a number above 0 is needed")
-        if not 0 <= self.stability_from <= 1:
-            raise InputError(f"--stability-from {self.stability_from}: 0 to 1 is allowed")
-        if not 0 <= self.stability_weight < float("inf"):
-            raise InputError(
-                f"--stability-weight {self.stability_weight}: a number of 0 or more is needed"
-            )
+        check_weight("--tv-weight", self.tv_weight)
