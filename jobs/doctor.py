@@ -19,8 +19,8 @@ from nst_core.errors import NstError
 from nst_core.wording import counted
 from pipeline.encoding.encoders import NVENC_CODECS, choose_encoder
 from pipeline.encoding.output_frame import plan_output
+from pipeline.encoding.output_layout import Codec
 from pipeline.films.settings import EncoderKind
-from pipeline.source.pixel_formats import Codec
 from pipeline.source.source_video import ColorTags, VideoStreamInfo
 
 _PACKAGES = ("torch", "torchvision", "av", "ray", "numpy", "pillow", "safetensors", "typer")

@@ -1,6 +1,6 @@
 """Sizes of strokes: which one a picture gets, and what a style's trained sizes mix to it.
 
-A stroke of 1 is right for a picture whose shorter side has 720 pixels; twice as many pixels need
+A stroke of 1 is right for a picture whose shorter side has 512 pixels; a side twice as long needs
 strokes of 2 to look alike.
 """
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -29,3 +31,15 @@ def test_files_have_400_lines_at_most() -> None:
 
 def test_docstrings_say_first_what_a_thing_is() -> None:
     assert [_name(file) for file in _FILES if '"""Of ' in file.read_text()] == []
+
+
+def test_no_module_imports_one_that_imports_it() -> None:
+    """Imports for types only do not count; those inside functions do."""
+    graph = grimp.build_graph(
+        _PACKAGES[0], *_PACKAGES[1:], exclude_type_checking_imports=True, cache_dir=None
+    )
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))

@@ -16,8 +16,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from cluster.workers.memory_kills import LACKED_MEMORY, lacked_memory, memory_used
 from cluster.workers.room import Resources, RoomNews
-from cluster.workers.worker_deaths import LACKED_MEMORY, lacked_memory, memory_used
 from nst_core.errors import EnvironmentProblem
 from nst_core.wording import last_words
 from pipeline.work.pool import (

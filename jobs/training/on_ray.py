@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cluster.workers.worker_deaths import lacked_memory, memory_used
+from cluster.workers.memory_kills import lacked_memory, memory_used
 from jobs.specs.training import TrainGenerator
 from jobs.training.loop import training_loop
 from jobs.training.plan import TrainingPlan

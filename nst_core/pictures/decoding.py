@@ -9,18 +9,18 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
-from PIL.ExifTags import Base
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from nst_core.errors import MediaError
 from nst_core.file_kinds import kind_of_content
 from nst_core.pictures.color_profiles import to_srgb
 from nst_core.pictures.cut_pictures import decoded_though_cut, filled
+from nst_core.pictures.exif import exif_of, turn_upright
 from nst_core.pictures.formats import MAX_PIXELS, PICTURE_FORMATS
 from nst_core.pictures.png_chunks import ReadablePng, check_pixels, is_png, readable_png
 from nst_core.pictures.png_colors import PngColors, in_standard_range, png_colors
@@ -96,7 +96,7 @@ def decode(
         )
         image = stored.image
         own, colors = _colors(image, png)
-        _turn_upright(image)
+        turn_upright(image)
         if colors.hdr is not None:
             image = in_standard_range(image, colors.hdr)
         rgb, profile, colour_notes = to_srgb(image, own)
@@ -106,7 +106,7 @@ def decode(
             rgb.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         return DecodedPicture(
             image=rgb,
-            exif=_exif(image),
+            exif=exif_of(image),
             icc_profile=profile,
             is_converted=profile is not None and profile != own,
             dpi=_dpi(image),
@@ -290,22 +290,6 @@ def _loaded(image: ImageFile.ImageFile, content: bytes, sufficient: int | None) 
         # Pillow keeps the high bytes of the pixels, but both of the colour that is transparent.
         image.info["transparency"] = tuple(value >> 8 for value in key)
     return image
-
-
-def _turn_upright(image: Image.Image) -> None:
-    """Turn as EXIF or XMP says. EXIF against the rules tells no orientation, and costs nothing."""
-    with suppress(Exception):  # the pixels are loaded: nothing but EXIF can be wrong here
-        ImageOps.exif_transpose(image, in_place=True)
-
-
-def _exif(image: Image.Image) -> Image.Exif:
-    try:
-        exif = image.getexif()
-        if Base.Orientation in exif:
-            del exif[Base.Orientation]
-    except Exception:  # against the rules, in ways without number
-        return Image.Exif()
-    return exif
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:

@@ -1,10 +1,11 @@
-"""What of a picture's EXIF goes along to a picture made from it."""
+"""EXIF: turning a picture upright, and what goes along to a picture made from it."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.ExifTags import IFD, Base, Interop
 
 _DESCRIPTIVE = frozenset(
@@ -18,6 +19,23 @@ _DESCRIPTIVE = frozenset(
 """The rest of the first directory tells how the old file's pixels lay in it."""
 
 _SRGB, _SRGB_INTEROP = 1, "R98"
+
+
+def turn_upright(image: Image.Image) -> None:
+    """Turn a loaded picture as its EXIF or XMP says. Malformed EXIF is ignored."""
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def exif_of(image: Image.Image) -> Image.Exif:
+    """Return the EXIF of a picture that is upright; none where it is malformed."""
+    try:
+        exif = image.getexif()
+        if Base.Orientation in exif:
+            del exif[Base.Orientation]
+    except Exception:  # cameras break the rules in many ways
+        return Image.Exif()
+    return exif
 
 
 def kept_exif(exif: Image.Exif, *, is_converted: bool) -> bytes:

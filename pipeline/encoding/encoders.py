@@ -8,8 +8,9 @@ from pathlib import Path
 
 from nst_core.errors import InputError
 from pipeline.encoding.hdr_metadata import HdrMetadata, read_hdr_metadata
+from pipeline.encoding.output_layout import Codec, fit_layout
 from pipeline.films.settings import EncoderKind
-from pipeline.source.pixel_formats import Codec, PlaneLayout, fit_layout
+from pipeline.source.pixel_formats import PlaneLayout
 from pipeline.source.source_video import VideoStreamInfo
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 writes pages to stderr by itself

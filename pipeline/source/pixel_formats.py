@@ -1,16 +1,12 @@
-"""Layouts of planes: what a pixel format holds, and which one an output codec gets."""
+"""Layouts of planes: what a pixel format holds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from av.video.format import VideoFormat
 
 from nst_core.color.yuv_encoding import Subsampling
-from pipeline.films.settings import CodecChoice
-
-Codec = Literal[CodecChoice, "gif"]
 
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 
@@ -48,36 +44,6 @@ def layout_of(pixel_format: str) -> PlaneLayout:
         alpha=alpha,
     )
     return layout if _exists(layout) else replace(layout, depth=16)
-
-
-def fit_layout(codec: Codec, source: PlaneLayout, *, same_codec: bool) -> PlaneLayout:
-    """Choose what an encoder of ``codec`` is given for frames of ``source``.
-
-    An output in the source's own codec keeps its depth and chroma, as do ffv1 and prores. Other
-    outputs are for players: 4:2:0, with 10 bits where the source has more than 8 and the codec
-    commonly does.
-    """
-    match codec:
-        case "gif":
-            return PlaneLayout(8, "444", rgb=True, alpha=True)
-        case "ffv1":
-            return source
-        case "prores":
-            full = source.rgb or source.alpha or source.subsampling == "444"
-            return PlaneLayout(10, "444" if full else "422", alpha=source.alpha)
-        case "vp9":
-            kept = source.subsampling if same_codec and not source.alpha else "420"
-            return PlaneLayout(8, "420" if source.rgb else kept, alpha=source.alpha)
-    chroma: Subsampling = "420"
-    if same_codec and not source.rgb and codec != "av1":
-        chroma = source.subsampling
-    return PlaneLayout(_lossy_depth(codec, source.depth, same_codec=same_codec), chroma)
-
-
-def _lossy_depth(codec: Codec, depth: int, *, same_codec: bool) -> int:
-    if depth == 8 or (codec == "h264" and not same_codec):
-        return 8
-    return 12 if codec == "hevc" and same_codec and depth > 10 else 10
 
 
 def _subsampling(video_format: VideoFormat) -> Subsampling:

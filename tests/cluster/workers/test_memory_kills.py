@@ -7,7 +7,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
 from ray.train import WorkerGroupError
 
 from cluster.workers.actor_pool import _words as words_of_the_pool
-from cluster.workers.worker_deaths import lacked_memory, memory_used
+from cluster.workers.memory_kills import lacked_memory, memory_used
 from jobs.training.on_ray import _words
 
 _FULL = (
