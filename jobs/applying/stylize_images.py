@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cluster.connection import LOCAL
 from jobs.applying.needs_ray import MOST_PICTURES, pool_for_pictures
-from jobs.applying.workers import find_checked, make_image_worker, stylizing_pool
+from jobs.applying.workers import find_style_for_job, make_image_worker, stylizing_pool
 from jobs.specs.applying import PoolSpec, StylizeImages
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
@@ -46,7 +46,7 @@ def stylize_images(
 def _find_styles(job: StylizeImages) -> Styles:
     styles: dict[str, tuple[Style, StyleSpec]] = {}
     for spec in job.styles:
-        style = find_checked(spec, job.pool)
+        style = find_style_for_job(spec, job.pool)
         if style.name in styles:
             raise InputError(
                 f"--style {spec.style}: a second style called {style.name}; the names of the "

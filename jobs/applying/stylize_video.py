@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cluster.connection import LOCAL
 from jobs.applying.needs_ray import pool_for_segments
-from jobs.applying.workers import find_checked, make_segment_worker, stylizing_pool
+from jobs.applying.workers import find_style_for_job, make_segment_worker, stylizing_pool
 from jobs.specs.applying import StylizeVideo
 from nst_core.errors import InputError
 from pipeline.films.film import Film
@@ -29,7 +29,7 @@ def stylize_videos(
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    style = find_checked(job.style, job.pool)
+    style = find_style_for_job(job.style, job.pool)
     planned = job.planned_films()
     make_folders(planned, Path(job.output), into_folder=job.into_folder)
     is_here = job.pool.address == LOCAL
@@ -63,7 +63,7 @@ def stylize_in_styles(
         return stylize_videos(in_styles[0], on_progress)
     jobs: dict[str, StylizeVideo] = {}
     for job in in_styles:
-        name = find_checked(job.style, job.pool).name
+        name = find_style_for_job(job.style, job.pool).name
         if name in jobs:
             raise InputError(
                 f"--style {job.style.style}: a second style called {name}; the names of the "

@@ -11,7 +11,7 @@ from pathlib import Path
 from cluster.connection import ray_session
 from jobs.applying.stylize_images import stylize_images
 from jobs.applying.stylize_video import stylize_videos
-from jobs.applying.workers import find_checked
+from jobs.applying.workers import find_style_for_job
 from jobs.specs.applying import Upscale
 from nst_core.errors import InputError
 from nst_core.pictures.decoding import is_picture
@@ -60,7 +60,7 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    find_checked(job.model, job.pool)
+    find_style_for_job(job.model, job.pool)
     is_one = _check_output(job)
     sources = sort_sources(job.sources, job.output)
     if sources.videos and is_uri(job.output):

@@ -87,7 +87,7 @@ def stylizing_pool(
             actors.close()
 
 
-def find_checked(spec: StyleSpec, pool: PoolSpec | None = None) -> Style:
+def find_style_for_job(spec: StyleSpec, pool: PoolSpec | None = None) -> Style:
     """Find the checkpoint and see that it goes with the rest of ``spec``, before any work.
 
     Its content comes with it, for workers on machines that do not have the file. Where all of the

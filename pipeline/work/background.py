@@ -31,7 +31,7 @@ class BackgroundThread:
 
     def __enter__(self) -> BackgroundThread:
         # The executor starts its thread now: interrupted in doing so, it forgets it has one.
-        self._executor.submit(_nothing).result()
+        self._executor.submit(lambda: None).result()
         return self
 
     def __exit__(
@@ -55,18 +55,15 @@ class BackgroundThread:
 
     def _run(self, function: Callable[[], None]) -> None:
         with suppress(_Stopped):  # whoever waited for the function has gone
-            self._run_unless_stopped(function)
-
-    def _run_unless_stopped(self, function: Callable[[], None]) -> None:
-        with self._lock:
-            if self._stopped:
-                return
-            self._running = threading.get_ident()
-        try:
-            function()
-        finally:
             with self._lock:
-                self._running = None
+                if self._stopped:
+                    return
+                self._running = threading.get_ident()
+            try:
+                function()
+            finally:
+                with self._lock:
+                    self._running = None
 
     def _stop(self) -> None:
         with self._lock:
@@ -88,7 +85,3 @@ def wait_for(future: Future[None]) -> None:
     while not wait([future], _SECONDS_AT_A_TIME).done:
         pass
     future.result()
-
-
-def _nothing() -> None:
-    pass

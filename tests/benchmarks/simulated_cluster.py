@@ -23,7 +23,7 @@ import av
 import psutil
 
 from cluster.connection import ray_session
-from jobs.applying.workers import find_checked
+from jobs.applying.workers import find_style_for_job
 from jobs.benchmark.material.repeated_film import repeat
 from jobs.benchmark.rendering import section_markdown
 from jobs.benchmark.section import Cell, Section
@@ -149,7 +149,7 @@ def _feed(film: Path, workers: int, factory: Any) -> _Fed:
 
     output = film.with_name(f"{workers}-out.mp4")
     job = StylizeVideo((film,), output, StyleSpec("identity"), segment_seconds=1, resume=False)
-    run = Film(PlannedFilm(film, output), job, find_checked(job.style), job.style)
+    run = Film(PlannedFilm(film, output), job, find_style_for_job(job.style), job.style)
     pool = ActorPool(
         factory,
         Resources(cpus=_CPUS_IN_ALL / workers),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from jobs.applying.stylize_images import stylize_images
-from jobs.applying.workers import find_checked
+from jobs.applying.workers import find_style_for_job
 from nst_core.checkpoints.checkpoint import save_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style, find_style
@@ -93,9 +93,9 @@ def test_the_noise_of_a_film_is_still_over_time(texture_style: Style) -> None:
 def test_styles_that_draw_no_noise_are_refused(style: Style) -> None:
     spec = StyleSpec(str(style.path), noise=0.5)
     with pytest.raises(InputError, match=r"--noise 0\.5: random draws no noise"):
-        find_checked(spec)
+        find_style_for_job(spec)
     with pytest.raises(InputError, match="--noise 1: identity"):
-        find_checked(StyleSpec("identity", noise=1.0))
+        find_style_for_job(StyleSpec("identity", noise=1.0))
 
 
 @pytest.mark.parametrize("noise", [-1.0, 101.0, float("nan")])
