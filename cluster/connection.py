@@ -154,6 +154,14 @@ def _wait_for(begun: Future[None]) -> None:
     begun.result()
 
 
+def cluster_resources() -> dict[str, float]:
+    """Return what all nodes of the connected Ray offer together, such as ``CPU`` and ``GPU``."""
+    import ray
+
+    resources: dict[str, float] = ray.cluster_resources()
+    return resources
+
+
 def resolve(address: str) -> str:
     """Return HOST:PORT of the head that ``--address`` names. Raises EnvironmentProblem."""
     if address != AUTO:

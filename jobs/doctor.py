@@ -205,13 +205,11 @@ def _cluster() -> Finding:
         return Finding(
             "cluster", True, "none named (NST_ADDRESS); work runs on this machine", False
         )
-    from cluster.connection import ray_session
+    from cluster.connection import cluster_resources, ray_session
 
     def connect() -> str:
         with ray_session(address):
-            import ray
-
-            resources = ray.cluster_resources()
+            resources = cluster_resources()
             cpus, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
             return f"{address}: {cpus:g} CPUs, {gpus:g} GPUs"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -22,6 +23,22 @@ def _name(path: Path) -> str:
 def test_a_folder_has_fourteen_modules_at_most_and_says_what_it_holds(folder: Path) -> None:
     assert len([*folder.glob("*.py")]) <= 14
     assert (folder / "__init__.py").read_text().startswith('"""')
+
+
+def test_the_map_in_the_architecture_has_every_folder_in_its_own_words() -> None:
+    told = (ROOT / "ARCHITECTURE.md").read_text()
+    lines = {" ".join(line.split()) for line in told.splitlines()}
+    for folder in (folder for folder in _FOLDERS if folder.parent != ROOT):
+        says = (folder / "__init__.py").read_text().splitlines()[0].strip('".')
+        name = "/".join(folder.relative_to(ROOT).parts[1:])
+        assert f"{name}/ {says}" in lines
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    told = (ROOT / "ARCHITECTURE.md").read_text()
+    named = {name for name in re.findall(r"`([\w./-]+\.(?:py|md))`", told) if "/" in name}
+    assert len(named) > 100
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
 
 
 def test_files_have_400_lines_at_most() -> None:

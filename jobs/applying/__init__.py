@@ -1,1 +1,1 @@
-"""The other ways to apply a network, and the workers of them all."""
+"""Applying a network to films and pictures: from a specification to workers."""

@@ -1,1 +1,1 @@
-"""Films as users name them, and what became of each."""
+"""Films: found, planned, brought to their verified outputs, reported."""

@@ -1,1 +1,1 @@
-"""Folders of pictures: found, planned, stylized, recorded."""
+"""Folders of pictures: found, planned, stylized, recorded, reported."""

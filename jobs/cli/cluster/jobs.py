@@ -186,8 +186,7 @@ def _request(
 ) -> JobRequest:
     import hashlib
     import platform
-
-    import ray
+    from importlib.metadata import version
 
     from cluster.submission.client import JobRequest
     from cluster.submission.working_folder import FOLDER_IN_PACKAGE, pack_folder
@@ -208,7 +207,7 @@ def _request(
             "inputs": "\n".join(line.inputs),
             "folder": str(working_dir.resolve() if working_dir else where),
             "from": platform.node(),
-            "versions": f"nst {__version__}, ray {ray.__version__}, "
+            "versions": f"nst {__version__}, ray {version('ray')}, "
             f"python {platform.python_version()}",
         },
     )
