@@ -1,4 +1,4 @@
-"""Importing large packages sooner."""
+"""Importing large packages in less time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cluster consists of, asked of its head: that needs no driver."""
+"""What a cluster consists of. Its head is asked directly, without connecting a driver to Ray."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from nst_core.objectives.perceptual import FixedContentObjective, PerceptualObje
 from nst_core.objectives.trained_objective import loss_network_of, trained_objective
 from nst_core.pictures.reading import read_rgb
 from nst_core.wording import counted
-from pipeline.pictures.content import find_content
+from pipeline.pictures.training_photos import find_content
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 
 ITERATIONS_SHOWN = (0, 10, 25, 50, 100, 200, 300, 400, 500)

@@ -51,7 +51,7 @@ from nst_core.pictures.reading import read_rgb, resize_shorter_side
 from nst_core.training.degradation import downscale_batch
 from nst_core.training.photos import BlankPictures, Sample
 from nst_core.training.style_balance import StyleBalance
-from pipeline.pictures.content import find_content
+from pipeline.pictures.training_photos import find_content
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 
 _USUAL_CONTENTS = 16

@@ -1,4 +1,4 @@
-"""The frames of an output: their size, their encoder, and what their numbers mean."""
+"""Size and colour tags of an output's frames, and what will differ from the source."""
 
 from __future__ import annotations
 
