@@ -56,7 +56,7 @@ class _Seat:
     last: Any = None
     """Key of the last unit that it was given."""
     calls: dict[ray.ObjectRef, Attempt | None] = field(default_factory=dict)
-    """None where another worker has taken the unit over: how such a call ends is nobody's news."""
+    """None where another worker has taken the unit over: the end of such a call is ignored."""
 
     @property
     def is_idle(self) -> bool:
@@ -113,9 +113,9 @@ class ActorPool:
     """A pool of Ray actors, each started when there is work for it.
 
     ``depth`` units are at each actor, so that with 2 or more the next one is there when one ends;
-    with 1 no unit waits at a busy worker while another is idle. Where units turn out to be short a
-    second one is there all the same, and an idle worker takes it over when no others are left: the
-    busy one may then do it too, in vain. ``concurrency`` of them it works on at once, in threads.
+    with 1 no unit waits at a busy worker while another is idle. Short units are queued two deep all
+    the same. When the queue is empty, an idle worker takes over a waiting unit, which may then run
+    twice. An actor works on ``concurrency`` of them at once, in threads.
     A unit that takes longer than ``deadline`` at its worker has the worker killed; building a
     worker is not counted.
     Raises EnvironmentProblem when the cluster cannot hold ``workers`` such actors, nor its

@@ -38,7 +38,7 @@ _TOLD_AGAIN = (
 
 @dataclass(frozen=True)
 class FilmRecord:
-    """How a film was made, and what it is told by."""
+    """How a film was made, and what identifies it."""
 
     made_with: dict[str, Any]
     """See ``made_with``."""

@@ -228,7 +228,7 @@ class _Parts:
     def _merge(self) -> None:
         """Gather small parts into the first of each row of them; a kill in between loses nothing.
 
-        Parts that are still there although they were gathered only say the same once more.
+        Parts that were gathered and are still there only repeat what is known.
         """
         row: list[str] = []
         contents: list[bytes] = []

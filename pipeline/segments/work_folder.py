@@ -181,7 +181,7 @@ class WorkFolder:
 
     def _take_lock(self) -> IO[bytes]:
         for _ in range(_LOCK_ATTEMPTS):
-            with suppress(FileNotFoundError):  # its end removed the folder under our hands
+            with suppress(FileNotFoundError):  # another run has just removed the folder
                 self.path.mkdir(parents=True, exist_ok=True)
                 file = (self.path / _LOCK_NAME).open("wb")
                 if not lock(file):

@@ -13,7 +13,7 @@ _SECONDS_AT_A_TIME = 0.5
 
 
 class _Stopped(BaseException):
-    """Raised inside a function that is no longer wanted; nobody's ``except Exception``."""
+    """Raised inside a function that is no longer wanted; no ``except Exception`` catches it."""
 
 
 class BackgroundThread:
