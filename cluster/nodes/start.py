@@ -53,20 +53,28 @@ class NodeSpec:
     """A node to start on this machine."""
 
     join: str | None = None
-    """HOST:PORT of the head to join; None: be a head."""
+    """Be a worker node of the cluster of this head.
+
+    None: be a head."""
     listen: str | None = None
-    """IP address or name by which the other nodes reach this one. None: loopback for a head, for
-    a worker the address from which it reaches the head."""
+    """Where other machines reach this one; default: a head is reached from here only. Ray then
+    listens on all interfaces, and wants the token on each.
+
+    An IP address or a name. None: for a worker the address from which it reaches the head."""
     port: int = DEFAULT_PORT
-    """Port of a head."""
+    """Port of the head; 0 for one that is free."""
     dashboard_listen: str = LOOPBACK
-    """Address at which a head's dashboard and Jobs API listen."""
+    """Where the dashboard and the Jobs API listen."""
     dashboard_port: int = DASHBOARD_PORT
+    """Port of the dashboard and the Jobs API; 0 for one that is free."""
     cpus: int | None = None
-    """None: as many as there are."""
+    """To offer; 0 for a machine that only gives orders.
+
+    None: as many as there are."""
     gpus: int | None = None
+    """To offer; default all."""
     token: bool = True
-    """False: no token, which loopback alone allows."""
+    """False: let everybody on this machine use the cluster, which loopback alone allows."""
 
     def __post_init__(self) -> None:
         for name, count in (("--cpus", self.cpus), ("--gpus", self.gpus)):

@@ -18,11 +18,11 @@ class BenchSettings:
     folder: Path
     """Temporary: films, photographs and checkpoints that sections make and share."""
     quick: bool = False
-    """Fewer rounds, sizes and frames: minutes, not hours."""
+    """Fewer rounds and sizes: minutes, not hours."""
     video: Path | None = None
-    """Whose frames are measured on; None: drawn ones."""
+    """Measure on this film's frames; default drawn ones."""
     photos: Path | None = None
-    """Folder of pictures to measure on; None: drawn ones."""
+    """Measure on this folder's pictures; default drawn ones."""
     tell: Callable[[str], None] = _ignore
     """Is given a line at every step of the way."""
 

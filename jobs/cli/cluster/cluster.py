@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from operator import not_
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ from cluster.nodes.start import NodeSpec
 from jobs.cli import console, options
 from jobs.cli.cluster import render
 from jobs.cli.cluster.words import overview_lines, work_on
+from jobs.cli.spec_options import Looks, from_specifications
 from nst_core.errors import EnvironmentProblem, InputError
 
 if TYPE_CHECKING:
@@ -26,36 +28,27 @@ app.add_typer(render.app, name="render")
 _CHECK_SECONDS = 1.0
 
 
+_LOOKS: Looks = {
+    "join": {"metavar": "HOST:PORT"},
+    "listen": {"metavar": "IP|NAME"},
+    "port": {"help": "Of the head; 0 for one that is free."},
+    "dashboard_listen": {"metavar": "IP|NAME"},
+    "dashboard_port": {"help": "Of the dashboard and the Jobs API; 0 for one that is free."},
+    "token": {
+        "names": ("--no-token",),
+        "default": False,
+        "read": not_,
+        "help": "Let everybody on this machine use the cluster.",
+    },
+}
+
+
 @app.command()
+@from_specifications(_LOOKS)
 def up(
+    spec: NodeSpec,
     head: Annotated[
         bool, typer.Option("--head", help="Start a head (what happens without --join, too).")
-    ] = False,
-    join: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Be a worker node of the cluster of this head."),
-    ] = None,
-    listen: Annotated[
-        str | None,
-        typer.Option(
-            metavar="IP|NAME",
-            help="Where other machines reach this one; default: a head is reached from here only. "
-            "Ray then listens on all interfaces, and wants the token on each.",
-        ),
-    ] = None,
-    port: Annotated[int, typer.Option(help="Of the head; 0 for one that is free.")] = NodeSpec.port,
-    dashboard_listen: Annotated[
-        str, typer.Option(metavar="IP|NAME", help="Where the dashboard and the Jobs API listen.")
-    ] = NodeSpec.dashboard_listen,
-    dashboard_port: Annotated[
-        int, typer.Option(help="Of the dashboard and the Jobs API; 0 for one that is free.")
-    ] = NodeSpec.dashboard_port,
-    cpus: Annotated[
-        int | None, typer.Option(help="To offer; 0 for a machine that only gives orders.")
-    ] = None,
-    gpus: Annotated[int | None, typer.Option(help="To offer; default all.")] = None,
-    no_token: Annotated[
-        bool, typer.Option("--no-token", help="Let everybody on this machine use the cluster.")
     ] = False,
     block: Annotated[
         bool, typer.Option("--block", help="Stay, and end the node at Ctrl-C or SIGTERM.")
@@ -68,18 +61,8 @@ def up(
     """
     from cluster.nodes.start import start_node
 
-    if head and join:
-        raise InputError(f"--head and --join {join}: a node is one of both; leave one out")
-    spec = NodeSpec(
-        join=join,
-        listen=listen,
-        port=port,
-        dashboard_listen=dashboard_listen,
-        dashboard_port=dashboard_port,
-        cpus=cpus,
-        gpus=gpus,
-        token=not no_token,
-    )
+    if head and spec.join:
+        raise InputError(f"--head and --join {spec.join}: a node is one of both; leave one out")
     record = start_node(spec, console.hint)
     tell = partial(_tell_started, record, with_token=spec.token, json=json)
     if block:

@@ -15,34 +15,28 @@ from jobs.benchmark.registry import (
     chosen_sections,
     run_sections,
 )
+from jobs.benchmark.settings import BenchSettings
 from jobs.cli import console, options
+from jobs.cli.spec_options import Given, from_specifications
 from nst_core import __version__
 from nst_core.errors import InputError
 from nst_core.files import write_whole
 
 if TYPE_CHECKING:
     from jobs.benchmark.section import Section
-    from jobs.benchmark.settings import BenchSettings
 
 
+@from_specifications(
+    {"video": {"metavar": "FILE"}, "photos": {"metavar": "DIR"}}, without="folder tell"
+)
 def bench(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer rounds and sizes: minutes, not hours.")
-    ] = False,
+    given: Given[BenchSettings],
     only: Annotated[
         list[str] | None,
         typer.Option(
             help=f"Measure this alone; may be given again: {', '.join((MACHINE, *SECTIONS))}.",
             metavar="SECTION",
         ),
-    ] = None,
-    video: Annotated[
-        Path | None,
-        typer.Option(help="Measure on this film's frames; default drawn ones.", metavar="FILE"),
-    ] = None,
-    photos: Annotated[
-        Path | None,
-        typer.Option(help="Measure on this folder's pictures; default drawn ones.", metavar="DIR"),
     ] = None,
     output: Annotated[
         Path | None,
@@ -60,11 +54,9 @@ def bench(
     Example: nst bench --only engines --only peers --json
     """
     names = chosen_sections(only or [])
-    _check_files(video, photos, output)
-    from jobs.benchmark.settings import BenchSettings
-
     with tempfile.TemporaryDirectory(prefix="nst-bench-") as folder:
-        settings = BenchSettings(Path(folder), quick, video, photos, console.note)
+        settings = given.build(folder=Path(folder), tell=console.note)
+        _check_files(settings, output)
         failed = _run(names, settings, output, json=json)
     if failed:
         raise typer.Exit(console.SOME_FAILED)
@@ -133,11 +125,11 @@ def _fields(
     }
 
 
-def _check_files(video: Path | None, photos: Path | None, output: Path | None) -> None:
+def _check_files(given: BenchSettings, output: Path | None) -> None:
     """Before an hour's work. Raises InputError."""
-    if video is not None and not video.is_file():
-        raise InputError(f"--video {video}: no such file")
-    if photos is not None and not photos.is_dir():
-        raise InputError(f"--photos {photos}: no such folder")
+    if given.video is not None and not given.video.is_file():
+        raise InputError(f"--video {given.video}: no such file")
+    if given.photos is not None and not given.photos.is_dir():
+        raise InputError(f"--photos {given.photos}: no such folder")
     if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
         raise InputError(f"-o {output}: a file in a folder that exists is needed")
