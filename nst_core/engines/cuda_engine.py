@@ -1,11 +1,9 @@
 """The CUDA engine: half precision, graphs for repeated sizes, compiled kernels for long films.
 
-``RepeatedSizes`` decides how a size is computed: at first by eager torch; after three times in a
-row by a CUDA graph of the same kernels, with the same pixels and nothing left for the CPU to
-launch; and once plain torch has taken about as long for its pixels as compiling takes, by a graph
-of compiled kernels, in which Inductor has fused what lies between two convolutions. Compiled pixels
-differ from eager ones by rounding: a long film's may differ by a code where another worker, or a
-second run, has compiled earlier or later.
+``repeated_sizes.py`` decides how a size is computed. A CUDA graph has the pixels of eager torch and
+leaves nothing for the CPU to launch. In compiled kernels Inductor has fused what lies between two
+convolutions; their pixels differ from eager ones by rounding: a long film's may differ by a code
+where another worker, or a second run, has compiled earlier or later.
 
 Graphs are captured here, not by ``torch.compile(mode="reduce-overhead")``, which keeps a graph of
 every size without a bound, overwrites its outputs in the next run, and captures compiled code only.
@@ -15,44 +13,26 @@ used graph goes when there are too many.
 Statistics keep float32 in half precision: torch's normalisations add up in float32, and Inductor's
 decomposition casts to it before ``var_mean`` (a test reads it in the graph). A variance beyond
 float16's 65504 never exists as a float16, and batch normalisations keep their float32 state.
-
-Whatever fails while a graph is made (no compiler, a kernel that capture forbids, no memory,
-pixels that are not the eager ones) costs one warning; the size goes on as it was before.
 """
 
 from __future__ import annotations
 
-import gc
-import logging
-import math
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from nst_core.engines.names import Precision
+from nst_core.engines.repeated_sizes import (
+    MEGAPIXELS_BEFORE_COMPILING,
+    Kernels,
+    RepeatedSizes,
+    Replay,
+    Shape,
+)
 from nst_core.engines.torch_engine import TorchEngine
 from nst_core.networks.generator import Generator
-from nst_core.wording import first_line
-
-_log = logging.getLogger(__name__)
-
-Kernels = Literal["eager", "compiled"]
-Shape = tuple[int, ...]
-
-_REPEATS = 3
-_MOST_REPEATS = 96
-"""However often graphs had to make room; making a graph is the work of about ten runs."""
-_MOST_GRAPHS = 3
-_MOST_COMPILED = 4
-"""Sizes, in an engine's life. torch keeps what it has compiled, of 8 sizes at most."""
-_MEGAPIXELS_BEFORE_COMPILING = 4000.0
-"""Estimated, not measured: 2000 frames of 1080p, about 30 s for plain torch on a large GPU, which
-is what compiling takes."""
 
 _WARM_UPS = 3
 _LEAST_AGREEMENT_DB = 30.0
@@ -65,146 +45,6 @@ _VALUES_A_PIXEL = 6
 peak. Counted for the generators that draw no noise: 2.1 to 5.6 (a test counts again)."""
 _COLOUR_BYTES_A_PIXEL = 100
 """Float32 RGB in and out, planes, and what converts them."""
-
-
-class Replay(Protocol):
-    """Computes images of one shape."""
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Map images of that shape to outputs that stay as they are when it is called again."""
-        ...
-
-    def close(self) -> None:
-        """Wait until the device is done with it. It is not called afterwards."""
-        ...
-
-
-@dataclass
-class _Held:
-    replay: Replay
-    kernels: Kernels
-    megapixels: float
-
-
-class RepeatedSizes:
-    """Decides which way a size goes. Knows nothing of CUDA: ``run_eagerly`` and ``capture`` do.
-
-    ``repeats`` in a row earn a size its graph; ``most_graphs`` are held, and each time one has to
-    make room the next must be earned by twice as many. A graph of compiled kernels replaces the
-    first one after ``megapixels_before_compiling``, for ``most_compiled`` sizes.
-
-    A ``capture`` that fails is not tried again with the same kind of kernels; one that runs out
-    of memory is not tried again with this size. Only the first failure is a warning.
-    """
-
-    def __init__(
-        self,
-        run_eagerly: Callable[[Tensor], Tensor],
-        capture: Callable[[Shape, Kernels], Replay],
-        *,
-        repeats: int = _REPEATS,
-        most_graphs: int = _MOST_GRAPHS,
-        most_compiled: int = _MOST_COMPILED,
-        megapixels_before_compiling: float = _MEGAPIXELS_BEFORE_COMPILING,
-    ) -> None:
-        self._run_eagerly = run_eagerly
-        self._capture = capture
-        self._repeats = repeats
-        self._most_graphs = most_graphs
-        self._compilations_left = most_compiled
-        self._megapixels_before_compiling = megapixels_before_compiling
-        self._held: OrderedDict[Shape, _Held] = OrderedDict()
-        self._last: Shape = ()
-        self._in_a_row = 0
-        self._given_up: set[Kernels | tuple[Shape, Kernels]] = set()
-        self._warned = False
-
-    def run(self, images: Tensor) -> Tensor:
-        """Compute ``images``. Raises torch.OutOfMemoryError when no graph is left to drop."""
-        try:
-            return self._run(images)
-        except torch.OutOfMemoryError:
-            if not self._held:
-                raise
-        # Beyond the handler: its traceback would hold the tensors.
-        while self._held:
-            self._drop_oldest()
-        _collect_memory()
-        return self._run_eagerly(images)
-
-    def _run(self, images: Tensor) -> Tensor:
-        shape = tuple(images.shape)
-        self._in_a_row = self._in_a_row + 1 if shape == self._last else 1
-        self._last = shape
-        held = self._held.get(shape)
-        if held is None:
-            if self._in_a_row <= self._repeats:  # these runs are eager; the next gets a graph
-                return self._run_eagerly(images)
-            held = self._first_graph(shape)
-        else:
-            held = self._compiled_graph(shape, held)
-        if held is None:
-            return self._run_eagerly(images)
-        self._held.move_to_end(shape)
-        held.megapixels += math.prod(shape) / shape[1] / 1e6
-        return held.replay(images)
-
-    def _first_graph(self, shape: Shape) -> _Held | None:
-        if not self._may_capture(shape, "eager"):
-            return None
-        if len(self._held) == self._most_graphs:
-            self._drop_oldest()
-        return self._captured(shape, "eager", megapixels=0)
-
-    def _compiled_graph(self, shape: Shape, held: _Held) -> _Held:
-        """Return what is to be used from now on: a new graph, or ``held``."""
-        if (
-            held.kernels == "compiled"
-            or held.megapixels < self._megapixels_before_compiling
-            or self._compilations_left == 0
-            or not self._may_capture(shape, "compiled")
-        ):
-            return held
-        self._compilations_left -= 1
-        compiled = self._captured(shape, "compiled", megapixels=held.megapixels)
-        if compiled is None:
-            return held
-        held.replay.close()
-        return compiled
-
-    def _may_capture(self, shape: Shape, kernels: Kernels) -> bool:
-        return not {kernels, (shape, kernels)} & self._given_up
-
-    def _captured(self, shape: Shape, kernels: Kernels, *, megapixels: float) -> _Held | None:
-        try:
-            replay = self._capture(shape, kernels)
-        except torch.OutOfMemoryError as error:
-            self._give_up((shape, kernels), kernels, error)
-        except Exception as error:  # of torch, Triton, a C compiler, the driver
-            self._give_up(kernels, kernels, error)
-        else:
-            self._held[shape] = _Held(replay, kernels, megapixels)
-            return self._held[shape]
-        _collect_memory()
-        return None
-
-    def _give_up(
-        self, what: Kernels | tuple[Shape, Kernels], kernels: Kernels, error: Exception
-    ) -> None:
-        self._given_up.add(what)
-        reason = first_line(error)
-        _log.log(
-            logging.DEBUG if self._warned else logging.WARNING,
-            "no CUDA graph of %s kernels, going on without: %s",
-            kernels,
-            reason,
-        )
-        self._warned = True
-
-    def _drop_oldest(self) -> None:
-        _, held = self._held.popitem(last=False)
-        held.replay.close()
-        self._repeats = min(2 * self._repeats, _MOST_REPEATS)
 
 
 class CudaEngine:
@@ -220,7 +60,7 @@ class CudaEngine:
         *,
         precision: Precision,
         seed: int = 0,
-        megapixels_before_compiling: float = _MEGAPIXELS_BEFORE_COMPILING,
+        megapixels_before_compiling: float = MEGAPIXELS_BEFORE_COMPILING,
     ) -> None:
         self._eager = TorchEngine(generator, device="cuda", precision=precision, seed=seed)
         self.name = self._eager.name
@@ -350,8 +190,3 @@ def frames_a_batch(
     layers = _VALUES_A_PIXEL * generator_width * bytes_a_value
     bytes_a_frame = height * width * scale**2 * (layers + _COLOUR_BYTES_A_PIXEL)
     return max(1, min(_MOST_FRAMES, free_bytes // 2 // bytes_a_frame))
-
-
-def _collect_memory() -> None:
-    gc.collect()
-    torch.cuda.empty_cache()  # nothing where CUDA has not been used

@@ -21,14 +21,12 @@ from nst_core.checkpoints.library import Style
 from nst_core.engines.cuda_engine import (
     _VALUES_A_PIXEL,
     CudaEngine,
-    Kernels,
-    RepeatedSizes,
-    Shape,
     check_replay,
     compiled,
     frames_a_batch,
     probe_images,
 )
+from nst_core.engines.repeated_sizes import Kernels, RepeatedSizes, Shape
 from nst_core.engines.torch_engine import TorchEngine
 from nst_core.networks.fast_style_transfer import FastStyleTransferNet
 from nst_core.networks.generator import Generator
