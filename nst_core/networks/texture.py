@@ -100,13 +100,11 @@ class TextureNet(Generator):
                 shrunk = F.avg_pool2d(content, 2**level) if level else content
                 inputs = torch.cat((shrunk, inputs), dim=1)
             fine: Tensor = self.heads[level](inputs)
-            features = fine if features is None else self._join(level, features, fine)
+            if features is not None:
+                fine = self.joins[self.scales - 2 - level](features, fine)
+            features = fine
         image: Tensor = self.tail(features)
         return image
-
-    def _join(self, level: int, coarse: Tensor, fine: Tensor) -> Tensor:
-        joined: Tensor = self.joins[self.scales - 2 - level](coarse, fine)
-        return joined
 
 
 class Join(nn.Module):

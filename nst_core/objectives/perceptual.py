@@ -70,12 +70,8 @@ class PerceptualObjective(nn.Module):
         self.settings = settings
         self.style_terms = style_terms(weights.name, settings)
         self.content_terms = content_terms(weights.name, settings)
-        terms = (*self.style_terms, *self.content_terms)
-        self._layers = {
-            scale: tuple(dict.fromkeys(term.layer for term in terms if term.scale == scale))
-            for scale in dict.fromkeys(term.scale for term in terms)
-        }
-        layers = dict.fromkeys(term.layer for term in terms)
+        self._terms = (*self.style_terms, *self.content_terms)
+        layers = dict.fromkeys(term.layer for term in self._terms)
         self.network = LossNetwork(weights, layers, settings.pooling)
         self._usual: dict[tuple[str, float], Tensor] = {}
         images = [style_images] if isinstance(style_images, Tensor) else style_images
@@ -92,8 +88,9 @@ class PerceptualObjective(nn.Module):
     def _style_of(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Gram matrix and mean of a style image at each of the style terms."""
         found: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
-        for scale in self._scales(self.style_terms):
-            for key, activations in self._features(image, (scale,)).items():
+        for scale in _scales(self.style_terms):
+            terms = [term for term in self.style_terms if term.scale == scale]
+            for key, activations in self._features(image, terms).items():
                 found[key] = gram_matrix(activations), channel_means(activations)
         return [found[term.layer, term.scale] for term in self.style_terms]
 
@@ -122,7 +119,7 @@ class PerceptualObjective(nn.Module):
     def content_target(self, content: Tensor) -> Features:
         """Activations of N x 3 x H x W contents at the content layers; none with a weight of 0."""
         with torch.no_grad():
-            features = self._features(content, self._scales(self.content_terms), content_only=True)
+            features = self._features(content, self.content_terms)
         return {key: activations.float() for key, activations in features.items()}
 
     def relate_contents_to(self, usual: Tensor) -> None:
@@ -148,7 +145,7 @@ class PerceptualObjective(nn.Module):
         """
         if styles is None:
             styles = torch.zeros(len(stylized), dtype=torch.long, device=stylized.device)
-        features = self._features(stylized, tuple(self._layers))
+        features = self.features(stylized)
         content_each = stylized.new_zeros(len(stylized), dtype=torch.float32)
         for term in self.content_terms:
             key = term.layer, term.scale
@@ -169,12 +166,11 @@ class PerceptualObjective(nn.Module):
     @property
     def least_side(self) -> int:
         """Pixels at a picture's shorter side of which the deepest layer sees one at its scale."""
-        terms = (*self.style_terms, *self.content_terms)
-        return max(math.ceil((1 << int(t.layer[len("relu")]) - 1) / t.scale) for t in terms)
+        return max(math.ceil((1 << int(t.layer[len("relu")]) - 1) / t.scale) for t in self._terms)
 
     def features(self, pictures: Tensor) -> Features:
         """Activations of N x 3 x H x W pictures in [0, 1], at all layers and scales."""
-        return self._features(pictures, tuple(self._layers))
+        return self._features(pictures, self._terms)
 
     def style_errors(self, features: Features, styles: Tensor) -> Tensor:
         """Style loss of each picture, N, from ``features`` and the numbers of its style."""
@@ -197,22 +193,12 @@ class PerceptualObjective(nn.Module):
             return 0.5 * summed_variation(pictures)
         return total_variation(pictures)
 
-    def _features(
-        self,
-        pictures: Tensor,
-        scales: Sequence[float],
-        *,
-        content_only: bool = False,
-    ) -> Features:
-        """Activations of the layers at those scales."""
+    def _features(self, pictures: Tensor, terms: Sequence[LayerTerm]) -> Features:
+        """Activations that the terms look at."""
         features: Features = {}
-        for scale in scales:
-            layers = self._layers[scale]
-            if content_only:
-                terms = [term for term in self.content_terms if term.scale == scale]
-                layers = tuple(term.layer for term in terms)
-            seen = _shrunk(pictures, scale)
-            for layer, activations in self.network(seen, layers).items():
+        for scale in _scales(terms):
+            layers = tuple(term.layer for term in terms if term.scale == scale)
+            for layer, activations in self.network(_shrunk(pictures, scale), layers).items():
                 features[layer, scale] = self._inside(layer, activations)
         return features
 
@@ -226,19 +212,16 @@ class PerceptualObjective(nn.Module):
             return activations
         return activations[..., cut:-cut, cut:-cut]
 
-    @staticmethod
-    def _scales(terms: Sequence[LayerTerm]) -> tuple[float, ...]:
-        return tuple(dict.fromkeys(term.scale for term in terms))
+
+def _scales(terms: Sequence[LayerTerm]) -> tuple[float, ...]:
+    return tuple(dict.fromkeys(term.scale for term in terms))
 
 
 def _shrunk(pictures: Tensor, scale: float) -> Tensor:
     if scale == 1:
         return pictures
-    layout = (
-        torch.channels_last
-        if pictures.is_contiguous(memory_format=torch.channels_last)
-        else (torch.contiguous_format)
-    )
+    is_last = pictures.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if is_last else torch.contiguous_format
     small = functional.interpolate(
         pictures.float(), scale_factor=scale, mode="bilinear", antialias=True, align_corners=False
     )

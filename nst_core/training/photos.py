@@ -113,11 +113,12 @@ class PhotoCrops(Dataset[Sample]):
         epoch, place = divmod(index, len(self.paths))
         order = self._order_of(epoch)
         random = np.random.default_rng((self.seed, 1, index))
+        shrink_towards = None if self.native else int(self.size * _MAX_ZOOM)
         unreadable: dict[str, str] = {}
         for offset in range(len(order)):
             path = self.paths[order[(place + offset) % len(order)]]
             try:
-                photo = self.open_photo(path, self._shrink_towards)
+                photo = self.open_photo(path, shrink_towards)
             except MediaError as error:
                 unreadable[path] = str(error)
                 continue
@@ -126,10 +127,6 @@ class PhotoCrops(Dataset[Sample]):
             f"none of the {len(self.paths)} content photos can be read; "
             f"the last: {unreadable[path]}"
         )
-
-    @property
-    def _shrink_towards(self) -> int | None:
-        return None if self.native else int(self.size * _MAX_ZOOM)
 
     def _order_of(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:
