@@ -122,6 +122,7 @@ def test_a_bucket_gives_what_a_folder_gives_also_with_two_workers(
     assert counts(again) == (7, 0, 6, 1)
 
 
+@pytest.mark.slow
 def test_after_an_interruption_and_a_kill_nothing_recorded_is_done_twice(
     service: Any, bucket: str, tmp_path: Path
 ) -> None:

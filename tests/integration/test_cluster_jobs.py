@@ -122,6 +122,7 @@ def test_a_folder_that_is_sent_is_where_the_job_reads(here: Machine, folder: Pat
     assert len(_tree(folder / "written")) == 10
 
 
+@pytest.mark.slow
 def test_the_same_submit_finds_the_job_that_runs_and_stop_leaves_work_to_go_on_with(
     here: Machine, folder: Path
 ) -> None:
@@ -150,6 +151,7 @@ def test_the_same_submit_finds_the_job_that_runs_and_stop_leaves_work_to_go_on_w
     assert report["segments"]["reused"] >= 3
 
 
+@pytest.mark.slow
 def test_a_follower_that_leaves_says_how_to_come_back(here: Machine, folder: Path) -> None:
     make_clip(folder / "film.mp4", frames=720, width=240, height=136)
     style = ("--style", "wave", "--precision", "float32", "--segment-seconds", "1")

@@ -111,6 +111,7 @@ def _assert_whole(report: dict[str, Any]) -> None:
     assert report["verified"]["copied_streams"]
 
 
+@pytest.mark.slow
 def test_the_segments_of_a_killed_node_are_done_by_another(network: Network, folder: Path) -> None:
     run = _Run(network, folder, "killed.mp4")
     _kill(run.workers[0])

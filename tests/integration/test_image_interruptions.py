@@ -126,6 +126,7 @@ def test_three_kills_at_random_cost_nothing_that_was_recorded(
     _assert_nothing_was_done_twice(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing_and_a_killed_driver_leaves_no_worker_behind(
     pictures: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:

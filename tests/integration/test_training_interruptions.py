@@ -99,6 +99,7 @@ def _assert_in_one_line(stderr: str, *words: str) -> None:
 
 
 @pytest.mark.timeout(1200)  # three starts of Ray, on a machine that may be busy
+@pytest.mark.slow
 def test_a_killed_worker_and_a_killed_command_leave_no_trace_in_the_result(
     run: Disturbed, family: list[psutil.Process]
 ) -> None:

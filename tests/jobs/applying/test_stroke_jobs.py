@@ -372,6 +372,7 @@ def test_export_writes_the_stroke_that_is_named(pack: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("ray_here")
+@pytest.mark.slow
 def test_pictures_and_films_have_the_same_bytes_on_any_number_of_workers(
     pack: Path, clip: Path, pictures: Path, tmp_path: Path
 ) -> None:
