@@ -7,6 +7,9 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
+_CLASS = re.compile(r"^[\w.]*(Error|Exception|Problem|Failed|Diverged): ")
+"""How the names of classes end: what else stands before a colon may be a file, `a.JPG`."""
+
 
 def counted(number: int, things: str) -> str:
     """Return ``1 picture`` or ``2 pictures``; ``things`` is the plural, with an s at its end."""
@@ -25,7 +28,7 @@ def last_line(error: BaseException) -> str:
 
 def last_words(error: BaseException) -> str:
     """Return the last line of an error that holds a traceback as text, without its class."""
-    return re.sub(r"^([a-z_]\w*\.)*[A-Z]\w*: ", "", last_line(error))
+    return _CLASS.sub("", last_line(error))
 
 
 def listed(names: Sequence[str]) -> str:

@@ -42,6 +42,8 @@ def test_an_error_of_ray_without_a_word_is_told_by_its_kind(
         ),
         ("RayTaskError: KeyError: 'x'", "KeyError: 'x'"),
         ("photo.jpg: cannot be read", "photo.jpg: cannot be read"),
+        ("photo.JPG: cannot be read", "photo.JPG: cannot be read"),
+        ("nst_core.errors.TrainingDiverged: at step 3", "at step 3"),
         ("", "ValueError"),
     ],
 )

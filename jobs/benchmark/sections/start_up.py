@@ -97,7 +97,7 @@ def _parts() -> dict[str, float]:
         seconds[name] = run.report["seconds"]
         if name == "command":
             seconds["python"] = run.seconds - seconds[name]
-    seconds["worker"] -= seconds["torch"]
+    seconds["worker"] = max(0.0, seconds["worker"] - seconds["torch"])
     for name in ("stock", "ray", "model"):
         seconds.update(run_script(start_up_part, name).report)
     return seconds

@@ -41,4 +41,4 @@ def test_a_worker_that_died_by_itself_is_told_as_such(error: Exception) -> None:
 
 def test_an_error_without_amounts_has_none() -> None:
     assert memory_used(OutOfMemoryError("the node running low on memory")) == ""
-    assert _words(RuntimeError("a\nerrors.Input: no photographs")) == "no photographs"
+    assert _words(RuntimeError("a\nb.InputError: no photographs")) == "no photographs"
