@@ -56,3 +56,4 @@ def test_eight_bit_ceilings_multiply_integers() -> None:
         if layer["layerType"].astype(str) == "Convolution"
     }
     assert precisions <= {"u8", "i8"}
+    assert precisions
