@@ -28,7 +28,7 @@ def test_what_is_no_finite_number_is_noticed_at_once(bad: float) -> None:
 
 
 @pytest.mark.parametrize("falls_to", [1.0, 0.2])
-def test_a_loss_with_much_noise_accept_loss(falls_to: float) -> None:
+def test_a_loss_with_much_noise_is_accepted(falls_to: float) -> None:
     # Log-normal with 0.6: one batch in twenty has more than 2.7 times the median's loss.
     mean = falls_to + (1 - falls_to) * np.exp(-np.arange(5000) / 300)
     for seed in range(10):
@@ -36,7 +36,7 @@ def test_a_loss_with_much_noise_accept_loss(falls_to: float) -> None:
         assert _first_bad(mean * noise) is None
 
 
-def test_a_loss_that_stays_as_high_as_it_was_accept_loss() -> None:
+def test_a_loss_that_stays_as_high_as_it_was_is_accepted() -> None:
     assert _first_bad([7.0] * 500) is None
 
 
@@ -47,13 +47,13 @@ def test_a_loss_that_climbs_back_to_the_start_is_noticed_soon() -> None:
     assert 100 < step < 140
 
 
-def test_a_loss_that_climbs_a_part_of_the_way_accept_loss() -> None:
+def test_a_loss_that_climbs_a_part_of_the_way_is_accepted() -> None:
     # Four times the lowest, but less than half of the start: much is learnt still.
     fallen = [10.0 * 0.97**step for step in range(80)]
     assert _first_bad([*fallen, *[4.0] * 300]) is None
 
 
-def test_a_lone_high_loss_accept_loss() -> None:
+def test_a_lone_high_loss_is_accepted() -> None:
     fallen = [10.0 * 0.95**step for step in range(100)]
     assert _first_bad([*fallen, 10.0, *[0.1] * 100]) is None
 
