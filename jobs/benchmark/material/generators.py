@@ -18,8 +18,7 @@ from nst_core.engines.eight_bit import EightBit
 from nst_core.networks.generator import Generator
 
 BUNDLED = "wave"
-"""A style of width 16 that ships with the program."""
-LEAN_WIDTH = 24
+"""A style that ships with the program."""
 _CALIBRATING_FRAMES = 4
 _CALIBRATING_SIZE = (320, 180)
 
@@ -50,13 +49,11 @@ class MeasuredGenerator:
 
 
 def wave() -> MeasuredGenerator:
-    """The everyday network of width 16, as it ships."""
-    return MeasuredGenerator(f"johnson 16 ({BUNDLED})", find_style(BUNDLED), trained=True)
-
-
-def lean(settings: BenchSettings) -> MeasuredGenerator:
-    """The lean network in the width that styles are trained with."""
-    return untrained(settings, "lean", width=LEAN_WIDTH)
+    """The network of the bundled styles, as it ships."""
+    style = find_style(BUNDLED)
+    assert style.info is not None
+    name = f"{style.info.architecture} {style.info.arguments['width']} ({BUNDLED})"
+    return MeasuredGenerator(name, style, trained=True)
 
 
 def untrained(
@@ -88,9 +85,9 @@ def _calibrated(settings: BenchSettings, network: Generator) -> EightBit:
 
 
 def measured_generators(settings: BenchSettings) -> Iterator[MeasuredGenerator]:
-    """Those of the engines' table; with --quick the lean and the everyday network alone."""
-    yield lean(settings)
+    """Those of the engines' table; with --quick the bundled and the everyday network alone."""
     yield wave()
+    yield untrained(settings, "johnson", width=16)
     yield untrained(settings, "johnson", width=32)
     if settings.quick:
         return
