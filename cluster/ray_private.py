@@ -1,7 +1,7 @@
 """Everything that leans on Ray's private parts, for which Ray has no public setting.
 
-Where a later Ray lacks one of them, that Ray is used as it comes: slower to start, or with more
-words. Only `ask_head`, which speaks the protocol of Ray's own processes, has no other way.
+A Ray without what `lean_node` needs is started as it comes, which takes longer; the rest has no
+other way. A test looks for each of them in the Ray that is installed.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _readable_command_line() -> Iterator[None]:
     """Let Ray, which keeps it, have a command line of UTF-8, whatever files are called."""
     import ray._private.utils as internals
 
-    usual = getattr(internals, "get_entrypoint_name", None)
+    usual = internals.get_entrypoint_name
     readable = shlex.join(sys.argv).encode("utf-8", "backslashreplace").decode()
     internals.get_entrypoint_name = lambda: readable
     try:

@@ -239,8 +239,8 @@ class Film:
         """Open the work folder and see what is in it."""
         report, settings = self.report, self._settings
         folder = WorkFolder(work_folder(self._output, settings), plan.identity)
-        folder.open(resume=settings.resume)
         try:
+            folder.open(resume=settings.resume)
             folder.unfinished(self._output).unlink(missing_ok=True)
             ledger = SegmentLedger(plan.source, plan.segments, folder)
         except BaseException:

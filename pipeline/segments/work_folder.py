@@ -62,14 +62,15 @@ class WorkFolder:
     def open(self, *, resume: bool) -> None:
         """Make the folder ready; without ``resume``, or under another identity, empty it.
 
-        Raises InputError while another process works in it.
+        What a killed run has half written goes in any case. Raises InputError while another
+        process works in it.
         """
         self._lock = self._lock or self._take_lock()
         identity_file = self.path / _IDENTITY_NAME
-        if not (resume and _read(identity_file) == self._identity.encode()):
-            for file in self.path.iterdir():
-                if file.name != _LOCK_NAME:
-                    file.unlink()
+        is_kept = resume and _read(identity_file) == self._identity.encode()
+        for file in self.path.iterdir():
+            if file.name != _LOCK_NAME and not (is_kept and file.suffix != ".part"):
+                file.unlink()
         write_whole(identity_file, self._identity.encode())
         _sync(identity_file)  # without it all pieces would be dropped
 

@@ -102,12 +102,13 @@ def test_processes_that_load_photographs_import_nothing_of_the_folder(
     folder: PoisonedFolder,
 ) -> None:
     code = (
+        "import sys; sys.path.remove(''); "
         "from jobs.cli.import_path import leave_current_folder_out; leave_current_folder_out(); "
         "import multiprocessing; context = multiprocessing.get_context('spawn'); "
         "process = context.Process(target=print); process.start(); process.join(); "
         "raise SystemExit(process.exitcode)"
     )
-    _run(folder, sys.executable, "-P", "-c", code)
+    _run(folder, sys.executable, "-c", code)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import threading
 from collections.abc import Callable
@@ -82,3 +83,18 @@ def test_what_is_asked_of_a_film_is_answered_at_any_moment_of_its_end(
         if not interrupting.has_called:
             break
     assert number or asked == "frames_done"  # which is a number, not a question
+
+
+def test_a_work_folder_that_cannot_be_begun_leaves_nothing(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("pipeline.segments.work_folder.write_whole", full)
+    planned = PlannedFilm(clip, tmp_path / "out.mp4")
+    film = Film(planned, FilmSettings(), find_style("identity"), StyleSpec("identity"))
+    film.scan()
+    film.close()
+    assert "No space left on device" in str(film.report.error)
+    assert list(tmp_path.iterdir()) == []

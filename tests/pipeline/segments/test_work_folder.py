@@ -57,6 +57,15 @@ def test_a_piece_without_its_record_is_not_used(folder: WorkFolder, damage: byte
     assert folder.finished(SEGMENT) is None
 
 
+def test_what_a_killed_run_has_half_written_goes_and_its_pieces_stay(folder: WorkFolder) -> None:
+    recorded = folder.record(RESULT)
+    half = folder.path / ".00003.piece.0123abcd.part"
+    half.write_bytes(b"half")
+    folder.open(resume=True)
+    assert not half.exists()
+    assert folder.finished(SEGMENT) == recorded
+
+
 def test_a_record_with_another_number_in_it_is_not_used(folder: WorkFolder) -> None:
     folder.record(RESULT)
     record = folder.path / "00002.json"
