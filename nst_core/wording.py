@@ -26,7 +26,7 @@ def last_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
 
 
-def last_words(error: BaseException) -> str:
+def last_line_without_class(error: BaseException) -> str:
     """Return the last line of an error that holds a traceback as text, without its class."""
     return _CLASS.sub("", last_line(error))
 

@@ -19,7 +19,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from cluster.workers.memory_kills import LACKED_MEMORY, lacked_memory, memory_used
 from cluster.workers.room import Resources, RoomNews
 from nst_core.errors import EnvironmentProblem
-from nst_core.wording import last_words
+from nst_core.wording import last_line_without_class
 from pipeline.work.pool import (
     MAX_ATTEMPTS,
     SECONDS_BETWEEN_QUESTIONS,
@@ -353,4 +353,4 @@ def _words(error: Exception) -> str:
     cause = getattr(error, "cause", None)
     if isinstance(cause, Exception):
         return str(cause) or type(cause).__name__
-    return last_words(error)
+    return last_line_without_class(error)

@@ -17,7 +17,7 @@ from jobs.training.loop import training_loop
 from jobs.training.plan import TrainingPlan
 from jobs.training.states import State, adopt_newest_state
 from nst_core.errors import EnvironmentProblem, TrainingFailed
-from nst_core.wording import counted, last_words
+from nst_core.wording import counted, last_line_without_class
 
 if TYPE_CHECKING:
     from ray.train import Result
@@ -194,8 +194,8 @@ def _words(error: Exception) -> str:
     if any(map(_is_death, (*failures, error))):
         return f"a worker died without a word, such as for want of memory: {_LESS}"
     if isinstance(error, ControllerError):
-        return f"the workers find no place or do not start ({last_words(error)})"
-    return last_words(error)
+        return f"the workers find no place or do not start ({last_line_without_class(error)})"
+    return last_line_without_class(error)
 
 
 _LESS = "try a lower --batch-size, or end other work"

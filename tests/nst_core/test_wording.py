@@ -4,7 +4,7 @@ import pytest
 
 from cluster import connection
 from nst_core.errors import EnvironmentProblem
-from nst_core.wording import counted, first_line, last_line, last_words
+from nst_core.wording import counted, first_line, last_line, last_line_without_class
 
 
 def test_a_line_of_an_error_is_never_empty() -> None:
@@ -47,5 +47,5 @@ def test_an_error_of_ray_without_a_word_is_told_by_its_kind(
         ("", "ValueError"),
     ],
 )
-def test_of_a_traceback_the_last_words_are_told_without_their_class(text: str, words: str) -> None:
-    assert last_words(ValueError(text)) == words
+def test_of_a_traceback_the_last_line_is_told_without_its_class(text: str, words: str) -> None:
+    assert last_line_without_class(ValueError(text)) == words

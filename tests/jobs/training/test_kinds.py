@@ -119,6 +119,11 @@ def test_an_extended_network_has_its_old_styles_as_they_were(
     assert 0 < growth < 10_000
 
 
+def test_what_draws_noise_is_not_calibrated(jobs: dict[str, TrainGenerator]) -> None:
+    assert make_plan(jobs["lean"]).calibrates
+    assert not make_plan(jobs["texture-style"]).calibrates
+
+
 def test_noise_is_another_one_in_every_step(jobs: dict[str, TrainGenerator]) -> None:
     plan = make_plan(jobs["texture"])
     first, again = (build_trainer(plan, _CPU) for _ in range(2))

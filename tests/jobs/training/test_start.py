@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from nst_core.networks.conditional_norm import MultiStyleGenerator
 from nst_core.networks.lean import LeanNet
 from nst_core.networks.registry import NormName
 from nst_core.networks.super_resolution import SuperResolutionNet
+from nst_core.objectives.perceptual import PerceptualObjective
 from nst_core.training.settings import TrainingSettings
 from pipeline.work.progress import Progress
 from tests.kit.training_jobs import OBJECTIVE, same_state
@@ -195,6 +197,8 @@ def test_a_balanced_training_tells_the_styles_weights(job: TrainStyle) -> None:
     factors = trainer.state_dict()["balance"]["log_factors"]
     assert factors.shape == (4,)
     assert (factors != 0).all()
+    objective = cast("PerceptualObjective", trainer.objective)
+    assert objective._usual  # content errors are divided by usual ones
     fixed = dataclasses.replace(job, objective=OBJECTIVE)
     assert build_trainer(make_plan(fixed), torch.device("cpu")).state_dict()["balance"] == {}
 

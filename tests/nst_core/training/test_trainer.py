@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from nst_core.errors import InputError, TrainingDiverged
 from nst_core.networks.conditional_norm import MultiStyleGenerator
 from nst_core.networks.generator import Generator
+from nst_core.networks.lean import LeanNet
 from nst_core.networks.texture import TextureNet
 from nst_core.networks.transformer import TransformerNet
 from nst_core.objectives.perceptual import Losses, PerceptualObjective
@@ -426,3 +427,12 @@ def test_styles_own_parameters_learn_at_their_own_rate_beside_shared_ones() -> N
     assert {id(p) for p in trainer.optimizer.param_groups[1]["params"]} == own
     alone = _trainer(styles=1, style_rate=5.0)
     assert [group["rate"] for group in alone.optimizer.param_groups] == [1.0]
+
+
+@pytest.mark.parametrize("styles", [1, 2])
+def test_a_networks_constraints_hold_after_every_step(styles: int) -> None:
+    trainer = _trainer(styles=styles, network=LeanNet(4))
+    for _ in range(3):
+        _step(trainer)
+    bias = trainer.generator.unwrapped.get_parameter("to_full.0.bias").view(3, 4)
+    assert torch.equal(bias, bias[:, :1].expand(3, 4))
