@@ -16,7 +16,11 @@ _MOST_BYTES = 512 * 2**20
 """Largest cache of compiled styles; beyond it those used longest ago are dropped."""
 _SECONDS_TO_WRITE = 3600.0
 """After which a file under a temporary name is left from a process that was killed."""
-_OURS = (".xml", ".bin")
+_KINDS = {
+    "compiled styles": ("openvino", (".xml", ".bin")),
+    "fitted styles": ("fitted", (".safetensors", ".png")),
+}
+"""Folder, and endings of the files in it that are ours, of each kind."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,21 @@ def cache_folder() -> Path:
 
 def compiled_styles() -> Path:
     """Return the folder of the networks that OpenVINO has traced."""
-    return cache_folder() / "openvino"
+    return _folder("compiled styles")
+
+
+def fitted_by_content() -> Path:
+    """Return the folder of the styles that were fitted to pictures, which it names by hash."""
+    return _folder("fitted styles")
 
 
 def caches() -> list[Cache]:
     """Return what there is, whether or not it has files."""
-    files = _files(compiled_styles())
-    return [Cache("compiled styles", compiled_styles(), len(files), sum(map(_size, files)))]
+    of_each = {kind: _files(_folder(kind), suffixes) for kind, (_, suffixes) in _KINDS.items()}
+    return [
+        Cache(kind, _folder(kind), len(files), sum(map(_size, files)))
+        for kind, files in of_each.items()
+    ]
 
 
 def clean() -> int:
@@ -55,12 +67,12 @@ def clean() -> int:
     Raises OSError for what cannot be removed.
     """
     freed = 0
-    for file in _files(compiled_styles()):
-        freed += _size(file)
-        file.unlink(missing_ok=True)
-    for folder in (compiled_styles(), cache_folder()):
-        with suppress(OSError):  # something else lies in it, or it is not there
-            folder.rmdir()
+    for kind, (_, suffixes) in _KINDS.items():
+        for file in _files(_folder(kind), suffixes):
+            freed += _size(file)
+            file.unlink(missing_ok=True)
+        _remove_empty(_folder(kind))
+    _remove_empty(cache_folder())
     return freed
 
 
@@ -77,7 +89,8 @@ def drop_unused(folder: Path, *, most_bytes: int = _MOST_BYTES) -> None:
     """
     used: dict[str, float] = {}
     sizes: dict[str, int] = {}
-    for file in _files(folder):
+    suffixes = _KINDS["compiled styles"][1]
+    for file in _files(folder, suffixes):
         stem = file.name.removesuffix(file.suffix)
         sizes[stem] = sizes.get(stem, 0) + _size(file)
         used[stem] = max(used.get(stem, 0.0), _modified(file))
@@ -87,14 +100,24 @@ def drop_unused(folder: Path, *, most_bytes: int = _MOST_BYTES) -> None:
         is_old = time.time() - used[stem] > _SECONDS_TO_WRITE
         if (is_temporary and is_old) or (left > most_bytes and not is_temporary):
             left -= sizes[stem]
-            for suffix in _OURS:  # the graph first: without it nobody looks for the weights
+            for suffix in suffixes:  # the graph first: without it nobody looks for the weights
                 with suppress(OSError):
                     (folder / f"{stem}{suffix}").unlink(missing_ok=True)
 
 
-def _files(folder: Path) -> list[Path]:
+def _folder(kind: str) -> Path:
+    return cache_folder() / _KINDS[kind][0]
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # something else lies in it, or it is not there
+        folder.rmdir()
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     try:
-        return sorted(file for file in folder.iterdir() if file.suffix in _OURS and file.is_file())
+        found = (file for file in folder.iterdir() if file.suffix in suffixes)
+        return sorted(file for file in found if file.is_file())
     except OSError:
         return []
 

@@ -3,6 +3,7 @@
 NstError
 ├── InputError                 what was given cannot be used
 │   ├── CheckpointError        a checkpoint file is damaged or of a foreign kind
+│   │   └── StyleNotFitted     a picture where a style is needed, and none was fitted to it yet
 │   ├── MediaError             a picture or video cannot be read, or cannot be written as asked
 │   └── LossNetworkError       weights of the loss network are missing or do not fit
 ├── EnvironmentProblem         this machine or cluster lacks something
@@ -24,6 +25,10 @@ class InputError(NstError):
 
 class CheckpointError(InputError):
     """A checkpoint file is damaged or of a foreign kind."""
+
+
+class StyleNotFitted(CheckpointError):  # noqa: N818
+    """A picture where a style is needed, and no style was fitted to it yet."""
 
 
 class MediaError(InputError):

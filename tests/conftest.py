@@ -33,9 +33,10 @@ DATA = Path(os.environ.get("NST_DATA") or Path(__file__).parents[2] / "shared" /
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests neither read nor fill the user's cache."""
+    """Tests neither read nor fill the user's caches, nor have styles of the user's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NST_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("NST_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         patch.delenv("NST_ADDRESS", raising=False)
         patch.delenv("NST_LOSS_NETWORK_WEIGHTS", raising=False)
         yield

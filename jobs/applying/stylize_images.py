@@ -38,15 +38,15 @@ def stylize_images(
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    styles = _find_styles(job)
+    styles = _find_styles(job, on_progress)
     open_pool = partial(_open_pool, job, styles, on_progress)
     return stylize_pictures(job.sources, job.output, job, styles, open_pool, on_progress)
 
 
-def _find_styles(job: StylizeImages) -> Styles:
+def _find_styles(job: StylizeImages, on_progress: OnProgress) -> Styles:
     styles: dict[str, tuple[Style, StyleSpec]] = {}
     for spec in job.styles:
-        style = find_style_for_job(spec, job.pool)
+        style = find_style_for_job(spec, job.pool, job.sources, on_progress)
         if style.name in styles:
             raise InputError(
                 f"--style {spec.style}: a second style called {style.name}; the names of the "

@@ -12,6 +12,7 @@ from cluster.connection import LOCAL
 from jobs.applying.needs_ray import pool_for_segments
 from jobs.applying.workers import find_style_for_job, make_segment_worker, stylizing_pool
 from jobs.specs.applying import StylizeVideo
+from nst_core.checkpoints.library import Style
 from nst_core.errors import InputError
 from pipeline.films.film import Film
 from pipeline.films.films import stylize_films
@@ -29,8 +30,8 @@ def stylize_videos(
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    style = find_style_for_job(job.style, job.pool)
     planned = job.planned_films()
+    style = _find_style(job, on_progress)
     make_folders(planned, Path(job.output), into_folder=job.into_folder)
     is_here = job.pool.address == LOCAL
     films = [Film(film, job, style, job.style, is_encoded_here=is_here) for film in planned]
@@ -51,6 +52,10 @@ def stylize_videos(
     return stylize_films(films, open_pool, on_progress)
 
 
+def _find_style(job: StylizeVideo, on_progress: OnProgress) -> Style:
+    return find_style_for_job(job.style, job.pool, [*map(str, job.inputs)], on_progress)
+
+
 def stylize_in_styles(
     in_styles: Sequence[StylizeVideo], on_progress: OnProgress = ignore_progress
 ) -> StylizeVideoReport:
@@ -63,7 +68,7 @@ def stylize_in_styles(
         return stylize_videos(in_styles[0], on_progress)
     jobs: dict[str, StylizeVideo] = {}
     for job in in_styles:
-        name = find_style_for_job(job.style, job.pool).name
+        name = _find_style(job, on_progress).name
         if name in jobs:
             raise InputError(
                 f"--style {job.style.style}: a second style called {name}; the names of the "

@@ -6,22 +6,27 @@ Torch is imported where they are made: a driver never needs it, and it takes as 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.connection import LOCAL, ray_session
 from jobs.specs.applying import PoolSpec
+from jobs.specs.fitting import FitStyle
+from nst_core.checkpoints.fitted import find_fitted
 from nst_core.checkpoints.library import Style, find_for
-from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.checkpoints.style_spec import FIT_STEPS, StyleSpec
 from nst_core.engines.names import torch_for_noise
+from nst_core.errors import StyleNotFitted
 from nst_core.first_import import first_import
 from nst_core.processors import usable_processors
 from nst_core.wording import counted
 from pipeline.pictures.settings import PictureSettings
 from pipeline.storage.shared_files import SharedFiles
 from pipeline.work.pool import Deadline, InProcessPool, Worker, WorkerPool
+from pipeline.work.progress import OnProgress, ignore_progress
 
 if TYPE_CHECKING:
     from cluster.workers.room import Resources
@@ -87,25 +92,61 @@ def stylizing_pool(
             actors.close()
 
 
-def find_style_for_job(spec: StyleSpec, pool: PoolSpec | None = None) -> Style:
+def find_style_for_job(
+    spec: StyleSpec,
+    pool: PoolSpec | None = None,
+    sources: Sequence[str] = (),
+    on_progress: OnProgress = ignore_progress,
+) -> Style:
     """Find the checkpoint and see that it goes with the rest of ``spec``, before any work.
 
-    Its content comes with it, for workers on machines that do not have the file. Where all of the
-    ``pool`` is on this machine, a device that is asked for must be here.
+    A style that is a picture is fitted now, unless it has been before: here, on what is to be
+    stylized, the ``sources``. The style's content comes with it, for workers on machines that do
+    not have the file. Where all of the ``pool`` is on this machine, a device that is asked for must
+    be here.
 
-    Raises InputError, EnvironmentProblem, and what find_for raises.
+    Raises InputError, EnvironmentProblem, and what find_for and fit_style raise.
     """
-    if pool is not None and (pool.address == LOCAL or pool.workers == 0) and spec.device == "cuda":
+    is_here = pool is not None and (pool.address == LOCAL or pool.workers == 0)
+    if is_here and spec.device == "cuda":
         from nst_core.engines.choice import choose_device
 
         choose_device(spec.device)
-    style = find_for(spec.command, spec.style)
+    style = _found(spec, sources, on_progress, is_here=is_here)
     if style.draws_noise:
         torch_for_noise(spec.engine)
     style.with_stroke(spec.stroke or 1.0)  # says where it has one size only
     if spec.noise is not None:
         style.check_noise(spec.noise)
     return style.with_content()
+
+
+def _found(
+    spec: StyleSpec, sources: Sequence[str], on_progress: OnProgress, *, is_here: bool
+) -> Style:
+    """Find the style; a picture's is fitted first, or again where other steps are asked for."""
+    try:
+        style = find_for(spec.command, spec.style)
+    except StyleNotFitted:
+        if spec.command != "stylize":
+            raise
+    else:
+        fitted = find_fitted(spec.style)
+        if not fitted or fitted.is_named or spec.fit_steps in (None, fitted.steps):
+            return style
+    from jobs.fitting.fit import fit_style
+
+    fit_style(
+        FitStyle(
+            painting=Path(spec.style),
+            content=tuple(sources),
+            fit_steps=spec.fit_steps or FIT_STEPS,
+            loss_network_weights=spec.loss_network_weights,
+            device=spec.device if is_here else "auto",  # the workers' machines have others
+        ),
+        on_progress,
+    )
+    return find_for(spec.command, spec.style)
 
 
 def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> SegmentWorker:

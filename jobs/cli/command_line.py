@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import typer
 
 from jobs.cli.registry import app_for, command_of
 from nst_core.checkpoints.library import Command
-from nst_core.errors import InputError
+from nst_core.errors import InputError, StyleNotFitted
 from nst_core.utf8_paths import is_utf8
 from pipeline.storage.local import LocalStorage
 
@@ -138,7 +139,8 @@ def check_names(command: CommandLine, folder: Path) -> None:
                 text = str(Path(folder, text))
             elif is_path:
                 continue
-            find_for(applied_by, text)
+            with suppress(StyleNotFitted):  # the job fits it
+                find_for(applied_by, text)
 
 
 def check_inputs(command: CommandLine, folder: Path, *, is_copy: bool, is_here: bool) -> None:

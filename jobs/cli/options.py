@@ -75,11 +75,13 @@ LOOKS: Looks = {
     "inputs": {"metavar": "INPUT..."},
     "sources": {"metavar": "SRC..."},
     "output": OUTPUT | {"kind": str},  # a Path would lose the slash at its end
-    "style": _STYLE | {"metavar": "NAME|FILE", "autocompletion": complete("stylize")},
+    "style": _STYLE | {"metavar": "NAME|FILE|PICTURE", "autocompletion": complete("stylize")},
     "strength": _STYLE,
     "keep_colors": _STYLE | {"names": ("--keep-colors", "--keep-colours")},
     "stroke": _STYLE | {"metavar": "0.5..2"},
     "noise": _STYLE | {"metavar": "K"},
+    "fit_steps": _STYLE | {"metavar": "N"},
+    "loss_network_weights": _STYLE | {"envvar": "NST_LOSS_NETWORK_WEIGHTS"},
     "styles_per_image": {"metavar": "K"},
     "max_side": {"metavar": "N"},
     "max_pixels": {"metavar": "N"},
@@ -89,11 +91,6 @@ LOOKS: Looks = {
     "quality": {"help": "Of JPEG, WebP and AVIF, 1 to 100."},
     "refine": _REFINING | {"metavar": "N"},
     "refine_styles": _REFINING | {"metavar": "PICTURE", "names": ("--refine-style",)},
-    "loss_network_weights": _REFINING
-    | {
-        "help": "Of the VGG that judges; default torchvision's download.",
-        "envvar": "NST_LOSS_NETWORK_WEIGHTS",
-    },
     "report": {"metavar": "FILE"},
 }
 """How the options of specifications look, by field."""

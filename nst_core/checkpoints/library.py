@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from nst_core.checkpoints.fitted import FittedStyle, find_fitted
 from nst_core.checkpoints.info import CheckpointInfo, digest_of, fingerprint, read_info
 from nst_core.engines.eight_bit import EightBit
-from nst_core.errors import InputError
+from nst_core.errors import InputError, StyleNotFitted
+from nst_core.file_kinds import kind_of
 from nst_core.strokes import reached
-from nst_core.wording import did_you_mean
+from nst_core.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
     from nst_core.networks.generator import Generator
@@ -180,10 +182,11 @@ def bundled_packs() -> dict[str, tuple[str, ...]]:
 def find_style(text: str) -> Style:
     """Find what ``--style`` names.
 
-    That is a bundled style or a checkpoint file, and for one of several styles also which:
-    ``pack:wave`` or a mixture, ``pack:wave=0.7,starry_night=0.3``. Of the numbers only the
-    proportions count.
-    Raises InputError for an unknown name, CheckpointError for a file that is not a checkpoint.
+    That is a bundled style, one that was fitted to a painting (by its name, or by the picture), or
+    a checkpoint file, and for one of several styles also which: ``pack:wave`` or a mixture,
+    ``pack:wave=0.7,starry_night=0.3``. Of the numbers only the proportions count.
+    Raises InputError for an unknown name, CheckpointError for a file that is not a checkpoint, and
+    StyleNotFitted for a picture that no style was fitted to yet.
     """
     if text == IDENTITY:
         return Style(IDENTITY, None, None)
@@ -192,10 +195,21 @@ def find_style(text: str) -> Style:
         pack = _FOLDERS["stylize"] / f"{in_packs[text]}{_SUFFIX}"
         return replace(_of_pack(text, pack, text), name=text)
     path = _path_of(text)
+    fitted = find_fitted(text)
+    if fitted is not None:
+        return _fitted(fitted)
     if path is not None:
+        if kind_of(path) == "picture":
+            raise StyleNotFitted(
+                f"{text}: a picture to which no style has been fitted yet; `nst stylize` does so "
+                f"by itself, and `nst styles fit {quoted(path)}` ahead"
+            )
         return _whole(text, path)
     base, separator, mixture = text.rpartition(":")
     path = _path_of(base) if separator else None
+    fitted = find_fitted(base) if separator else None
+    if fitted is not None:
+        return _of_pack(text, fitted.path, mixture)
     if path is None:
         known = ", ".join((*bundled_styles(), IDENTITY))
         if "," in text or "=" in text:
@@ -230,6 +244,12 @@ def mixture_text(mixture: Iterable[tuple[str, float]]) -> str:
     if len(parts) == 1:
         return parts[0][0]
     return ",".join(f"{name}={part:.6g}" for name, part in parts)
+
+
+def _fitted(fitted: FittedStyle) -> Style:
+    """Take the style that was fitted, of the bundled ones that its network has too."""
+    styles = fitted.info.styles
+    return Style(fitted.name, fitted.path.absolute(), fitted.info, ((styles[-1], 1.0),))
 
 
 def _whole(text: str, path: Path) -> Style:

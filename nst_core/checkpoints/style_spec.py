@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nst_core.checks import check_stroke
+from nst_core.checks import check_at_least, check_stroke
 from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
 from nst_core.errors import InputError
 from nst_core.strokes import StrokeChoice
@@ -15,14 +16,18 @@ if TYPE_CHECKING:
 
 ApplyingCommand = Literal["stylize", "upscale"]
 
+FIT_STEPS = 60
+"""Steps of fitting a painting as a style: a minute on two cores."""
+_MOST_FIT_STEPS = 10_000
+
 
 @dataclass(frozen=True)
 class StyleSpec:
     """Which style, and how it is computed and applied."""
 
     style: str
-    """A bundled style (see `nst styles list`), a checkpoint, or identity; several may be given, and
-    the outputs' names say which."""
+    """A style (see `nst styles list`), a checkpoint, identity, or a picture, to which a style is
+    fitted in a minute at its first use; several may be given, and the outputs' names say which."""
     strength: float = 1.0
     """1 is the full style, 0 the source; between, a blend."""
     keep_colors: bool = False
@@ -47,6 +52,11 @@ class StyleSpec:
     noise: float | None = None
     """Multiply the noise of a texture network: 0 gives what depends on the picture alone, 1 is as
     in training, more varies it more."""
+    fit_steps: int | None = None
+    """Steps of fitting, where the style is a picture; default 60."""
+    loss_network_weights: Path | None = None
+    """Weights of the VGG that judges, where a picture is fitted or outputs are refined; default
+    those at hand."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -59,6 +69,8 @@ class StyleSpec:
             check_stroke(self.stroke)
         if self.noise is not None and not 0 <= self.noise <= 100:
             raise InputError(f"--noise {self.noise:g}: 0 to 100 is allowed; 1 is as in training")
+        if self.fit_steps is not None:
+            check_fit_steps(self.fit_steps)
         if self.command == "upscale" and (self.strength != 1 or self.keep_colors):
             raise InputError(
                 "--strength and --keep-colors mix a picture with its source, and an upscaled one "
@@ -72,5 +84,16 @@ class StyleSpec:
     def options_for(self, style: Style) -> dict[str, Any]:
         """All that decides how the style found is applied, without the name: its file may move."""
         options = asdict(self) | {"stroke": self.strokes_of(style).factor}
-        del options["style"]
+        for name in ("style", "fit_steps", "loss_network_weights"):  # the style is found by now
+            del options[name]
         return options
+
+
+def check_fit_steps(steps: int) -> None:
+    """Raise InputError for a number of steps that no style is fitted in."""
+    check_at_least(1, "--fit-steps", steps)
+    if steps > _MOST_FIT_STEPS:
+        raise InputError(
+            f"--fit-steps {steps}: {_MOST_FIT_STEPS} at most; `nst train style` trains all of a "
+            "network for a painting"
+        )

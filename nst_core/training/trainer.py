@@ -76,7 +76,7 @@ class GeneratorTrainer:
         self._balance = balance
         self._styles = generator.styles or 1
         self._forward: nn.Module = self.generator
-        self._mixed_precision = uses_bfloat16(settings.precision, device)
+        self.mixed_precision = uses_bfloat16(settings.precision, device)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """All at the learning rate, but for styles' own parameters beside shared ones."""
@@ -152,7 +152,7 @@ class GeneratorTrainer:
         if self.generator.unwrapped.draws_noise:  # so that it follows from seed and sample
             self.generator.unwrapped.seed_noise(*map(self._seed, batch.samples))
         with self._synchronized(synchronize):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed_precision):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed_precision):
                 losses, stability = self._losses(target, batch.samples)
             total = losses.total + self.settings.stability_weight * stability
             # The workers' gradients are averaged afterwards, whatever each one's share was.

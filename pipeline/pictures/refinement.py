@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from pipeline.pictures.settings import PictureSettings
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from nst_core.objectives.refinement import Refinement
 
 
-def refinements_of(settings: PictureSettings, styles: Mapping[str, Style]) -> dict[str, Refinement]:
+def refinements_of(
+    settings: PictureSettings, styles: Mapping[str, tuple[Style, StyleSpec]]
+) -> dict[str, Refinement]:
     """Return the refinement of each style by its name, in the order of the settings'; none without.
 
     Raises InputError, before any work, for a painting that cannot be read, weights that are not
@@ -31,12 +34,10 @@ def refinements_of(settings: PictureSettings, styles: Mapping[str, Style]) -> di
         if not path.exists():
             raise InputError(f"--refine-style {path}: no such file")
         paintings[path] = read_rgb(path)
-    networks = {loss_network_of(style) for style in styles.values()}
-    weights = {
-        name: load_loss_network_weights(name, settings.loss_network_weights) for name in networks
-    }
+    files = {loss_network_of(style): spec.loss_network_weights for style, spec in styles.values()}
+    weights = {name: load_loss_network_weights(name, file) for name, file in files.items()}
     refinements = {}
-    for (name, style), path in zip(styles.items(), settings.refine_styles, strict=True):
+    for (name, (style, _)), path in zip(styles.items(), settings.refine_styles, strict=True):
         refinement = Refinement(settings.refine, paintings[path], weights[loss_network_of(style)])
         try:
             refinement.check(style)

@@ -43,8 +43,6 @@ class PictureSettings:
     On the objective of its training; 0: none."""
     refine_styles: tuple[Path, ...] = ()
     """The painting that the style was trained on; one for each --style."""
-    loss_network_weights: Path | None = None
-    """Weights of the VGG that judges, where pictures are refined; None: torchvision's download."""
     sheet: bool = False
     """Write sheet.jpg: a sample, before and after."""
     report: Path | None = None

@@ -14,9 +14,10 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Empty the program's own caches: compiled styles, which are made anew when they are needed.
+    """Empty the program's own caches: compiled styles, and styles fitted to pictures.
 
-    Styles, outputs, work folders and the loss network's weights stay.
+    They are made anew when they are needed. Styles with a name, outputs, work folders and the loss
+    network's weights stay.
 
     Example: nst clean --yes
     """

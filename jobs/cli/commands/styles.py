@@ -1,4 +1,4 @@
-"""`nst styles list`, `show`, `import`, `calibrate` and `export`."""
+"""`nst styles list`, `show`, `fit`, `remove`, `import`, `calibrate` and `export`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from jobs.cli import console, options
+from jobs.cli.training.fit import fit
 from jobs.specs.applying import check_checkpoint_name
-from nst_core.wording import columns, quoted
+from nst_core.wording import columns, counted, quoted
 
 if TYPE_CHECKING:
     from nst_core.checkpoints.info import CheckpointInfo
@@ -21,10 +22,11 @@ app = typer.Typer(no_args_is_help=True, help="The styles at hand.")
 
 @app.command(name="list")
 def list_styles(json: options.Json = False) -> None:
-    """List what ships with the program: styles, textures, super-resolution networks.
+    """List the styles at hand, those fitted here too, textures, super-resolution networks.
 
     Example: nst styles list
     """
+    from nst_core.checkpoints.fitted import fitted_styles
     from nst_core.checkpoints.library import (
         IDENTITY,
         bundled,
@@ -34,12 +36,17 @@ def list_styles(json: options.Json = False) -> None:
     )
 
     styles = [find_style(name) for name in bundled_styles()]
+    own = fitted_styles()
     if json:
         console.print_json(
             {
                 "styles": [style.name for style in styles] + [IDENTITY],
                 "packs": {name: list(names) for name, names in bundled_packs().items()},
                 "strokes": {style.name: style.strokes for style in styles if style.strokes},
+                "fitted": [
+                    {"name": each.name, "painting": each.painting, "path": str(each.path)}
+                    for each in own
+                ],
                 "textures": bundled("synthesize"),
                 "super_resolution": bundled("upscale"),
             }
@@ -58,6 +65,10 @@ def list_styles(json: options.Json = False) -> None:
         )
         strokes = f"strokes of {_listed(style.strokes)}, " if style.strokes else ""
         lines[style.name] = f"{style.info.architecture} of width {width}, {strokes}{rest}"
+    for each in own:
+        name = each.name if each.is_named else each.painting
+        how = "" if each.is_named else ", for --style with that picture"
+        lines[name] = f"fitted to {each.painting} in {counted(each.steps, 'steps')}{how}"
     lines[IDENTITY] = "passes frames through, for checking a pipeline"
     for name in bundled("synthesize"):
         lines[name] = "a texture, for `nst synthesize`"
@@ -97,6 +108,29 @@ def show(
         console.say(line)
     if style.info and not console.is_verbose():
         console.hint("how it was trained: -v, or --json")
+
+
+app.command()(fit)
+
+
+@app.command()
+def remove(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|PICTURE", help="A style that was fitted here.")
+    ],
+    json: options.Json = False,
+) -> None:
+    """Remove a style that was fitted on this machine.
+
+    Example: nst styles remove mine
+    """
+    from nst_core.checkpoints.fitted import remove_fitted
+
+    path = remove_fitted(name)
+    if json:
+        console.print_json({"removed": str(path)})
+        return
+    console.say(f"removed {path}")
 
 
 @app.command(name="import")

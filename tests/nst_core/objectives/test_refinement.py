@@ -50,14 +50,15 @@ def job(training: TrainStyle, tmp_path: Path) -> StylizeImages:
     for number, name in enumerate(("a.png", "b/c.jpg")):
         (pictures / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(moving_picture(number, 64, 48)).save(pictures / name)
-    return images_job(
+    job = images_job(
         pictures,
         tmp_path / "out",
         str(training.output),
         refine=3,
         refine_styles=training.style_images,
-        loss_network_weights=training.loss_network_weights,
     )
+    style = dataclasses.replace(job.styles[0], loss_network_weights=training.loss_network_weights)
+    return dataclasses.replace(job, styles=(style,))
 
 
 def _run(job: StylizeImages, **changes: object) -> StylizeImagesReport:
@@ -74,7 +75,7 @@ def test_refined_pictures_have_a_lower_objective_than_the_generators(
         *(0, 0),
     )
     style = find_style(job.styles[0].style)
-    weights = load_loss_network_weights("vgg19", job.loss_network_weights)
+    weights = load_loss_network_weights("vgg19", job.styles[0].loss_network_weights)
     objective = trained_objective(style, read_rgb(job.refine_styles[0]), weights)
     totals = [
         objective(to_tensor(read_rgb(folder / "a.png")), _source(job, "a.png")).total.item()
@@ -126,7 +127,10 @@ def test_strength_and_colours_come_after_the_refinement(job: StylizeImages, tmp_
         ({"styles": (StyleSpec("identity"),)}, "identity"),
         ({"tile": 64}, "--tile"),
         ({"refine_styles": (Path("missing.jpg"),)}, "--refine-style missing.jpg: no such file"),
-        ({"loss_network_weights": Path("missing.pth")}, "missing.pth: no such file"),
+        (
+            {"styles": (StyleSpec("wave", loss_network_weights=Path("missing.pth")),)},
+            "missing.pth: no such file",
+        ),
     ],
 )
 def test_what_a_refinement_lacks_is_told_before_any_work(
@@ -141,18 +145,18 @@ def test_a_style_without_an_objective_and_a_mixture_are_refused(
     job: StylizeImages, training: TrainStyle, style: Style, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=r"--refine 3.*no style objective"):
-        _run(job, styles=(StyleSpec(str(style.path)),))
+        _run(job, styles=(dataclasses.replace(job.styles[0], style=str(style.path)),))
     wave = training.style_images[0]
     paintings = (wave, wave.with_name("scream.png"))
     pack = dataclasses.replace(
         training, style_images=paintings, output=tmp_path / "pack.safetensors"
     )
     trained(pack)
-    mixture = StyleSpec(f"{pack.output}:wave=1,scream=1")
+    mixture = dataclasses.replace(job.styles[0], style=f"{pack.output}:wave=1,scream=1")
     with pytest.raises(InputError, match=r"--refine 3.*mixture"):
         _run(job, styles=(mixture,))
     for name, painting in zip(("wave", "scream"), paintings, strict=True):
-        chosen = (StyleSpec(f"{pack.output}:{name}"),)
+        chosen = (dataclasses.replace(job.styles[0], style=f"{pack.output}:{name}"),)
         report = _run(job, styles=chosen, refine_styles=(painting,), overwrite=True)
         assert report.done == 2
 
@@ -184,7 +188,7 @@ def test_the_objective_is_that_of_the_stroke(job: StylizeImages, training: Train
     told = dataclasses.replace(
         info, training=record, styles=("wave", "scream"), strokes=(0.5, 1.0, 2.0)
     )
-    weights = load_loss_network_weights("vgg19", job.loss_network_weights)
+    weights = load_loss_network_weights("vgg19", job.styles[0].loss_network_weights)
     for stroke, factor in ((0.5, 0.5), (1.0, 1.0), (2**0.5, 2.0), (2.0, 4.0)):
         style = Style("scream", Path("pack"), told, (("scream", 1.0),), stroke=stroke)
         settings = trained_settings(style, weights)
@@ -200,7 +204,7 @@ def test_noise_that_a_generator_draws_is_refined_too(
         )
     )
     style = find_style(str(tmp_path / "t.safetensors"))
-    weights = load_loss_network_weights("vgg19", job.loss_network_weights)
+    weights = load_loss_network_weights("vgg19", job.styles[0].loss_network_weights)
     refinement = Refinement(2, read_rgb(job.refine_styles[0]), weights)
     picture = moving_picture(0, 64, 48)
     refined = Stylizer(style, refinement=refinement, threads=1).stylize(picture)
