@@ -14,7 +14,7 @@ from jobs.applying.needs_ray import MOST_PICTURES, pool_for_pictures
 from jobs.applying.workers import find_style_for_job, make_image_worker, stylizing_pool
 from jobs.specs.applying import PoolSpec, StylizeImages
 from nst_core.checkpoints.library import Style
-from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.checkpoints.style_spec import StyleSpec, check_strengths
 from nst_core.errors import InputError
 from pipeline.pictures.account import PictureAccount, Styles, stylize_pictures
 from pipeline.pictures.report import StylizeImagesReport
@@ -53,6 +53,7 @@ def _find_styles(job: StylizeImages, on_progress: OnProgress) -> Styles:
                 "outputs could not tell them apart, so rename its file"
             )
         styles[style.name] = (style, spec)
+    check_strengths(job.styles[0], [style for style, _ in styles.values()])
     return styles
 
 

@@ -13,6 +13,7 @@ from jobs.applying.needs_ray import pool_for_segments
 from jobs.applying.workers import find_style_for_job, make_segment_worker, stylizing_pool
 from jobs.specs.applying import StylizeVideo
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import check_strengths
 from nst_core.errors import InputError
 from pipeline.films.film import Film
 from pipeline.films.films import stylize_films
@@ -64,11 +65,14 @@ def stylize_in_styles(
     Raises InputError or EnvironmentProblem where the job as a whole cannot start: every style is
     found before the first film is begun.
     """
-    if len(in_styles) == 1:
+    if len(in_styles) == 1 and not in_styles[0].style.strengths:
         return stylize_videos(in_styles[0], on_progress)
     jobs: dict[str, StylizeVideo] = {}
-    for job in in_styles:
-        name = _find_style(job, on_progress).name
+    styles = [_find_style(job, on_progress) for job in in_styles]
+    check_strengths(in_styles[0].style, styles)
+    if len(in_styles) == 1:
+        return stylize_videos(in_styles[0], on_progress)
+    for job, name in zip(in_styles, (style.name for style in styles), strict=True):
         if name in jobs:
             raise InputError(
                 f"--style {job.style.style}: a second style called {name}; the names of the "

@@ -203,7 +203,7 @@ def _stylizer(style: Style, spec: StyleSpec, threads: int, **how: Any) -> Styliz
 
     return Stylizer(
         style,
-        strength=spec.strength,
+        strength=spec.strength_of(style),
         keep_colors=spec.keep_colors,
         match_histogram=spec.match_histogram,
         noise=spec.noise,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -56,6 +57,29 @@ def tile_of(text: str) -> Tile:
     return int(text)
 
 
+def strength_of(text: str, *, named: bool) -> Any:
+    """Read the value of ``--strength``: one number, or with ``named`` those of single styles.
+
+    Raises InputError.
+    """
+    if "=" not in text:
+        return () if named else _number("--strength", text)
+    if not named:
+        return None
+    parts = [part.strip().rpartition("=") for part in text.split(",")]
+    return tuple((name, _number("--strength", number)) for name, _, number in parts)
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(
+            f"{option} {text}: a number from 0 to 1 is needed, or one for each style, such as "
+            "wave=1,udnie=0.4"
+        ) from None
+
+
 def panel(look: Look, fields: str) -> dict[str, Look]:
     """Give the options of ``fields``, separated by spaces, the same look: a panel of the help."""
     return dict.fromkeys(fields.split(), look)
@@ -76,7 +100,9 @@ LOOKS: Looks = {
     "sources": {"metavar": "SRC..."},
     "output": OUTPUT | {"kind": str},  # a Path would lose the slash at its end
     "style": _STYLE | {"metavar": "NAME|FILE|PICTURE", "autocompletion": complete("stylize")},
-    "strength": _STYLE,
+    "strength": _STYLE
+    | {"metavar": "0..1", "kind": str, "default": "1", "read": partial(strength_of, named=False)},
+    "strengths": {"names": ("--strength",), "read": partial(strength_of, named=True)},
     "keep_colors": _STYLE | {"names": ("--keep-colors", "--keep-colours")},
     "stroke": _STYLE | {"metavar": "0.5..2"},
     "noise": _STYLE | {"metavar": "K"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +11,7 @@ from nst_core.checks import check_at_least, check_stroke
 from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
 from nst_core.errors import InputError
 from nst_core.strokes import StrokeChoice
+from nst_core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from nst_core.checkpoints.library import Style
@@ -29,7 +31,10 @@ class StyleSpec:
     """A style (see `nst styles list`), a checkpoint, identity, or a picture, to which a style is
     fitted in a minute at its first use; several may be given, and the outputs' names say which."""
     strength: float = 1.0
-    """1 is the full style, 0 the source; between, a blend."""
+    """1 is the full style, 0 the source; between, a blend. In mixtures and for several styles also
+    one for each: wave=1,udnie=0.4."""
+    strengths: tuple[tuple[str, float], ...] = ()
+    """Strengths of single styles by their names; those not named have ``strength``."""
     keep_colors: bool = False
     """Keep the colours of the source.
 
@@ -59,12 +64,8 @@ class StyleSpec:
     those at hand."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 1:
-            percent = f"; {self.strength:g} percent is {self.strength / 100:g}"
-            raise InputError(
-                f"--strength {self.strength:g}: a number from 0 to 1 is needed"
-                + (percent if 2 <= self.strength <= 100 else "")
-            )
+        for strength in (self.strength, *dict(self.strengths).values()):
+            _check_strength(strength)
         if self.stroke is not None:
             check_stroke(self.stroke)
         if self.noise is not None and not 0 <= self.noise <= 100:
@@ -81,12 +82,42 @@ class StyleSpec:
         """How wide the strokes of the style found are in a picture of any size."""
         return StrokeChoice(style.strokes, float(self.stroke or 1))
 
+    def strength_of(self, style: Style) -> float:
+        """How much of the style found there is in a picture: of a mixture, the parts' mean."""
+        if not self.strengths:
+            return self.strength
+        # The one style of a network goes by its file's name too.
+        own = {style.name: self.strength} | dict(self.strengths)
+        parts = style.mixture or ((style.name, 1.0),)
+        return sum(share * own.get(name, own[style.name]) for name, share in parts)
+
     def options_for(self, style: Style) -> dict[str, Any]:
         """All that decides how the style found is applied, without the name: its file may move."""
-        options = asdict(self) | {"stroke": self.strokes_of(style).factor}
-        for name in ("style", "fit_steps", "loss_network_weights"):  # the style is found by now
+        found = {"stroke": self.strokes_of(style).factor, "strength": self.strength_of(style)}
+        options = asdict(self) | found
+        for name in ("style", "strengths", "fit_steps", "loss_network_weights"):
             del options[name]
         return options
+
+
+def check_strengths(spec: StyleSpec, styles: Iterable[Style]) -> None:
+    """Raise InputError for a strength of a style that is none of those to be applied."""
+    names = {name for style in styles for name in (style.name, *dict(style.mixture))}
+    for name in dict(spec.strengths):
+        if name not in names:
+            raise InputError(
+                f"--strength {name}=...: none of the styles is called so"
+                f"{did_you_mean(name, sorted(names))}; there are {', '.join(sorted(names))}"
+            )
+
+
+def _check_strength(strength: float) -> None:
+    if not 0 <= strength <= 1:
+        percent = f"; {strength:g} percent is {strength / 100:g}"
+        raise InputError(
+            f"--strength {strength:g}: a number from 0 to 1 is needed"
+            + (percent if 2 <= strength <= 100 else "")
+        )
 
 
 def check_fit_steps(steps: int) -> None:

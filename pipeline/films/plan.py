@@ -106,7 +106,7 @@ def _choose_encoder(
         preset=settings.preset,
         tone_map=settings.tonemap,
         kind=settings.encoder,
-        stylized=style.path is not None and style.scale == spec.strength == 1,
+        stylized=style.path is not None and style.scale == spec.strength_of(style) == 1,
     )
 
 

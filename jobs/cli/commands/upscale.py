@@ -32,7 +32,7 @@ _LOOKS: Looks = {
 @from_specifications(
     _LOOKS,
     argument="sources",
-    without="strength keep_colors stroke noise fit_steps command max_side tile work_dir "
+    without="strength strengths keep_colors stroke noise fit_steps command max_side tile work_dir "
     "styles_per_image seed refine refine_styles loss_network_weights sheet report",
 )
 def upscale(job: Upscale, json: options.Json = False) -> None:
