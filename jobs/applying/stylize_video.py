@@ -54,7 +54,9 @@ def stylize_videos(
 
 
 def _find_style(job: StylizeVideo, on_progress: OnProgress) -> Style:
-    return find_style_for_job(job.style, job.pool, [*map(str, job.inputs)], on_progress)
+    return find_style_for_job(
+        job.style, job.pool, [*map(str, job.inputs)], on_progress, of_films=True
+    )
 
 
 def stylize_in_styles(

@@ -97,13 +97,15 @@ def find_style_for_job(
     pool: PoolSpec | None = None,
     sources: Sequence[str] = (),
     on_progress: OnProgress = ignore_progress,
+    *,
+    of_films: bool = False,
 ) -> Style:
     """Find the checkpoint and see that it goes with the rest of ``spec``, before any work.
 
     A style that is a picture is fitted now, unless it has been before: here, on what is to be
-    stylized, the ``sources``. The style's content comes with it, for workers on machines that do
-    not have the file. Where all of the ``pool`` is on this machine, a device that is asked for must
-    be here.
+    stylized, the ``sources``, and calibrated where that pays, for films. The style's content comes
+    with it, for workers on machines that do not have the file. Where all of the ``pool`` is on this
+    machine, a device that is asked for must be here.
 
     Raises InputError, EnvironmentProblem, and what find_for and fit_style raise.
     """
@@ -112,7 +114,7 @@ def find_style_for_job(
         from nst_core.engines.choice import choose_device
 
         choose_device(spec.device)
-    style = _found(spec, sources, on_progress, is_here=is_here)
+    style = _found(spec, sources, on_progress, is_here=is_here, calibrate=of_films)
     if style.draws_noise:
         torch_for_noise(spec.engine)
     style.with_stroke(spec.stroke or 1.0)  # says where it has one size only
@@ -122,7 +124,12 @@ def find_style_for_job(
 
 
 def _found(
-    spec: StyleSpec, sources: Sequence[str], on_progress: OnProgress, *, is_here: bool
+    spec: StyleSpec,
+    sources: Sequence[str],
+    on_progress: OnProgress,
+    *,
+    is_here: bool,
+    calibrate: bool,
 ) -> Style:
     """Find the style; a picture's is fitted first, or again where other steps are asked for."""
     try:
@@ -143,6 +150,7 @@ def _found(
             fit_steps=spec.fit_steps or FIT_STEPS,
             loss_network_weights=spec.loss_network_weights,
             device=spec.device if is_here else "auto",  # the workers' machines have others
+            calibrate=calibrate,
         ),
         on_progress,
     )

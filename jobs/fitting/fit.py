@@ -25,6 +25,7 @@ from jobs.fitting.contents import save_contents
 from jobs.fitting.preview import Preview
 from jobs.specs.fitting import FitStyle
 from jobs.specs.training import TrainStyle
+from jobs.training.calibration import eight_bit_of, read_photos
 from jobs.training.kinds import StylePlan, make_plan
 from jobs.training.plan import build_trainer
 from jobs.training.states import checkpoint_of
@@ -82,8 +83,13 @@ def fit_style(job: FitStyle, on_progress: OnProgress = ignore_progress) -> Path:
                     raise
                 _log.info("it diverged; once more, with a lower rate")
         preview.draw(trainer)
-    state = {**trainer.state_dict(), "average": {}, "optimizer": {}}
-    save_state(output, *checkpoint_of(plan, state, losses))
+        state, info = checkpoint_of(plan, trainer.state_dict(), losses)
+        assert plan.base is not None
+        found = plan.base.eight_bit
+        if job.calibrate:
+            photos = read_photos(plan.photos)
+            found |= eight_bit_of(output, state, info, info.styles[-1:], photos, on_progress)
+    save_state(output, state, replace(info, eight_bit=found))
     return output
 
 

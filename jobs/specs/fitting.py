@@ -32,6 +32,8 @@ class FitStyle:
     """Weights of the VGG that judges; default those at hand."""
     device: DeviceChoice = "auto"
     """Where it computes."""
+    calibrate: bool = True
+    """Calibrate for 8 bits at the end, so that CPUs compute films faster."""
     overwrite: bool = False
     """Fit it again, and replace what there is."""
 

@@ -15,6 +15,7 @@ _LOOKS: Looks = {
     "fit_steps": {"names": ("--fit-steps", "--steps"), "metavar": "N"},
     "loss_network_weights": {"envvar": "NST_LOSS_NETWORK_WEIGHTS"},
     "device": {},
+    "calibrate": {"names": ("--calibrate/--no-calibrate",)},
 }
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from jobs.applying.stylize_images import stylize_images
 from jobs.applying.stylize_video import stylize_videos
 from jobs.fitting import fit as fitting
-from jobs.specs.applying import PoolSpec, StylizeVideo
+from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from jobs.specs.fitting import FitStyle
 from nst_core.checkpoints.checkpoint import read_state
 from nst_core.checkpoints.fitted import find_fitted, fitted_styles, path_by_content, remove_fitted
@@ -61,8 +61,13 @@ def photos(tmp_path: Path) -> Path:
 
 
 def _fit(painting: Path, *content: Path, **options: object) -> Path:
-    job = FitStyle(painting=painting, content=tuple(map(str, content)), fit_steps=2)
+    content_ = tuple(map(str, content))
+    job = FitStyle(painting=painting, content=content_, fit_steps=2, calibrate=False)
     return fitting.fit_style(dataclasses.replace(job, **options))  # type: ignore[arg-type]
+
+
+def _quick(job: StylizeImages, steps: int | None = 2) -> StylizeImages:
+    return dataclasses.replace(job, styles=(dataclasses.replace(job.styles[0], fit_steps=steps),))
 
 
 def test_only_the_normalisations_are_fitted_and_the_bundled_styles_stay(
@@ -91,8 +96,7 @@ def test_pictures_are_stylized_by_a_painting_which_is_fitted_once(
     painting: Path, photos: Path, tmp_path: Path
 ) -> None:
     told: list[Progress] = []
-    job = images_job(photos, tmp_path / "out", str(painting))
-    job = dataclasses.replace(job, styles=(dataclasses.replace(job.styles[0], fit_steps=2),))
+    job = _quick(images_job(photos, tmp_path / "out", str(painting)))
     assert counts(stylize_images(job, told.append)) == (3, 3, 0, 0)
     assert [each for each in told if each.unit == "steps" and each.done == 2]
     told.clear()
@@ -123,8 +127,7 @@ def test_other_steps_fit_it_again(painting: Path, photos: Path, tmp_path: Path) 
     _fit(painting, photos)
     for steps, fitted in ((3, 3), (None, 3), (1, 1)):
         job = images_job(photos, tmp_path / str(steps), str(painting))
-        spec = dataclasses.replace(job.styles[0], fit_steps=steps)
-        stylize_images(dataclasses.replace(job, styles=(spec,)))
+        stylize_images(_quick(job, steps))
         found = find_fitted(str(painting))
         assert found is not None
         assert found.steps == fitted
@@ -140,7 +143,18 @@ def test_a_film_is_stylized_by_a_painting_fitted_on_its_own_frames(
         pool=PoolSpec(workers=0),
     )
     assert stylize_videos(job).inputs[0].status == "done"
-    assert find_style(str(painting)).training["content"] == clip.name
+    style = find_style(str(painting))
+    assert style.training["content"] == clip.name
+    assert style.eight_bit is not None
+
+
+def test_a_style_for_pictures_is_not_calibrated_and_the_bundled_ones_stay_so(
+    painting: Path, photos: Path, tmp_path: Path
+) -> None:
+    stylize_images(_quick(images_job(photos, tmp_path / "out", str(painting))))
+    style = find_style(str(painting))
+    assert style.eight_bit is None
+    assert find_style(f"{painting}:wave").eight_bit == find_style("wave").eight_bit
 
 
 def test_a_named_style_is_found_by_its_name_and_mixes_with_bundled_ones(
