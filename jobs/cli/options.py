@@ -22,11 +22,16 @@ def complete(*commands: Command) -> Callable[[str], list[str]]:
     """Complete, for the shell, the names of what ships with the program for these commands."""
 
     def names(incomplete: str) -> list[str]:
+        from nst_core.checkpoints.fitted import fitted_styles
         from nst_core.checkpoints.library import IDENTITY, bundled, bundled_styles
 
         known: list[str] = []
         for command in commands:
-            known += [*bundled_styles(), IDENTITY] if command == "stylize" else bundled(command)
+            if command == "stylize":
+                own = [style.name for style in fitted_styles() if style.is_named]
+                known += [*bundled_styles(), *own, IDENTITY]
+            else:
+                known += bundled(command)
         return [name for name in known if name.startswith(incomplete)]
 
     return names

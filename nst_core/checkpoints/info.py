@@ -97,9 +97,9 @@ def refuse_picture(path: Path) -> None:
     """Raise CheckpointError, with what to do, for a picture where a checkpoint is needed."""
     if kind_of(path) == "picture":
         raise CheckpointError(
-            f"{path}: a picture, no checkpoint; `nst optimize PHOTO --style {quoted(path)} -o "
-            f"OUT.png` paints one photograph like it, `nst train style {quoted(path)} --content "
-            f"PHOTOS -o {quoted(f'{path.stem}.safetensors')}` makes a style of it"
+            f"{path}: a picture, no checkpoint; `nst styles fit {quoted(path)}` makes a style of "
+            f"it in a minute, `nst train style {quoted(path)} --content PHOTOS -o "
+            f"{quoted(f'{path.stem}.safetensors')}` a network"
         )
 
 

@@ -231,7 +231,7 @@ def find_checkpoint(text: str) -> Style:
     Raises what find_style raises.
     """
     path = _path_of(text)
-    if text not in (IDENTITY, *bundled_styles()) and path is not None:
+    if text not in (IDENTITY, *bundled_styles()) and path is not None and not find_fitted(text):
         info = read_info(path)
         if len(info.styles) > 1:
             return Style(path.stem, path.absolute(), info)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from jobs.applying.stylize_images import stylize_images
 from jobs.applying.stylize_video import stylize_videos
+from jobs.cli.options import complete
 from jobs.fitting import fit as fitting
 from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from jobs.specs.fitting import FitStyle
@@ -192,6 +193,10 @@ def test_what_was_fitted_is_listed_and_removed(painting: Path, photos: Path) -> 
     ]
     listed = json.loads(nst("styles", "list", "--json").out)["fitted"]
     assert [each["name"] for each in listed] == ["mine", "my_ painting"]
+    assert complete("stylize")("mi") == ["mine"]
+    shown = nst("styles", "show", painting).out
+    assert painting.name in shown
+    assert "strokes" in shown
     assert remove_fitted("mine") == named
     assert remove_fitted(painting.name) == unnamed
     assert not named.exists()
