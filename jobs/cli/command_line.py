@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,6 +127,7 @@ def check_names(command: CommandLine, folder: Path) -> None:
 
     A path is left to the cluster where there is no such file here. Raises InputError.
     """
+    from nst_core.checkpoints.fitted import find_fitted
     from nst_core.checkpoints.library import find_for
 
     for parameter, applied_by in _NAMES.get(command.words[0], {}).items():
@@ -139,8 +139,17 @@ def check_names(command: CommandLine, folder: Path) -> None:
                 text = str(Path(folder, text))
             elif is_path:
                 continue
-            with suppress(StyleNotFitted):  # the job fits it
+            fitted = find_fitted(text)
+            if fitted is not None and fitted.is_named:
+                raise InputError(
+                    f"{text}: a style of this machine's own; name its checkpoint, {fitted.path}, "
+                    "from where the cluster sees it, or the picture"
+                )
+            try:
                 find_for(applied_by, text)
+            except StyleNotFitted:
+                if command.words[0] != "stylize":  # which fits it
+                    raise
 
 
 def check_inputs(command: CommandLine, folder: Path, *, is_copy: bool, is_here: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -24,7 +25,8 @@ from jobs.cli.command_line import (
     read_command_line,
 )
 from jobs.cli.process.supervision import address_asked_for
-from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.fitted import path_by_name
+from nst_core.checkpoints.library import Style, find_style
 from nst_core.errors import InputError
 
 _PACKAGES = ("nst_core", "pipeline", "cluster", "jobs")
@@ -216,7 +218,8 @@ def test_what_the_user_has_set_goes_with_a_job_but_for_secrets() -> None:
     [
         ("stylize video a.mp4 -o b.mp4 --style wavee", "did you mean wave?"),
         ("stylize video a.mp4 -o b.mp4 --style pack:wave=1,udny=1", "did you mean udnie?"),
-        ("stylize video a.mp4 -o b.mp4 --style painting.jpg", "a picture"),
+        ("evaluate --checkpoint painting.jpg --content a --style b.jpg", "a picture"),
+        ("stylize video a.mp4 -o b.mp4 --style of-my-own", "a style of this machine's own"),
         ("stylize images a -o b --style wave --style wavo", "did you mean wave?"),
         ("stylize images a -o b --style x4", "nst upscale"),
         ("upscale a -o b --model x5", "x4"),
@@ -225,9 +228,14 @@ def test_what_the_user_has_set_goes_with_a_job_but_for_secrets() -> None:
     ],
 )
 def test_a_wrong_style_is_told_before_anything_is_sent(
-    line: str, words: str, tmp_path: Path
+    line: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "painting.jpg")
+    wave = find_style("wave").path
+    assert wave is not None
+    monkeypatch.setenv("NST_DATA_DIR", str(tmp_path))
+    (tmp_path / "styles").mkdir()
+    shutil.copy(wave, path_by_name("of-my-own"))
     with pytest.raises(InputError) as caught:
         check_names(read_command_line(line.split()), tmp_path)
     assert words in str(caught.value)
@@ -243,6 +251,7 @@ def test_a_wrong_style_is_told_before_anything_is_sent(
         "stylize video a.mp4 -o b.mp4 --style there.safetensors:wave=1",
         "stylize images a -o b --style wave --style /there/mine",
         "stylize images a -o b --style mine.safetensors",
+        "stylize images a -o b --style painting.jpg",
         "train style a.jpg --content photos -o b",
         "doctor",
     ],
@@ -250,6 +259,7 @@ def test_a_wrong_style_is_told_before_anything_is_sent(
 def test_what_may_be_right_on_the_cluster_is_sent(line: str, style: Style, tmp_path: Path) -> None:
     assert style.path is not None
     (tmp_path / "mine.safetensors").write_bytes(style.path.read_bytes())
+    Image.new("RGB", (8, 8)).save(tmp_path / "painting.jpg")
     check_names(read_command_line(line.split()), tmp_path)
 
 
