@@ -153,24 +153,26 @@ def _encode(codec: Codec, kind: EncoderKind) -> str:
 
 def _loss_network() -> Finding:
     """Weights are looked for where they would be, and not downloaded."""
-    import torch.hub
+    from nst_core.objectives.weights.kept import WEIGHTS_VARIABLE, weights_at_hand
 
-    from nst_core.objectives.loss_network import WEIGHTS_VARIABLE
-
-    file = os.environ.get(WEIGHTS_VARIABLE)
-    cached = sorted(Path(torch.hub.get_dir(), "checkpoints").glob("vgg1[69]*.pth"))
-    if file:
-        return Finding("loss network", Path(file).is_file(), f"{WEIGHTS_VARIABLE}={file}", False)
-    if cached:
-        return Finding("loss network", True, ", ".join(str(path) for path in cached), False)
-    text = "no weights here yet; training downloads them, or takes --loss-network-weights FILE"
+    found = list(weights_at_hand())
+    if found and found[0].place == "variable":
+        text = f"{WEIGHTS_VARIABLE}={found[0].path}"
+        return Finding("loss network", found[0].size is not None, text, False)
+    if found:
+        return Finding("loss network", True, ", ".join(str(each.path) for each in found), False)
+    text = (
+        "no weights here yet; training downloads them, once (575 MB, of which 12 are kept), or "
+        "takes --loss-network-weights FILE; see `nst weights`"
+    )
     return Finding("loss network", False, text, False)
 
 
 def _caches() -> Iterator[Finding]:
     for cache in caches():
         text = f"{counted(cache.files, 'files')}, {_readable(cache.size)} in {cache.path}"
-        hint = "; `nst clean` empties it" if cache.files else ""
+        command = "nst clean --all" if cache.stays else "nst clean"
+        hint = f"; `{command}` empties it" if cache.files else ""
         yield Finding(cache.name, True, text + hint, False)
 
 

@@ -16,9 +16,12 @@ _MOST_BYTES = 512 * 2**20
 """Largest cache of compiled styles; beyond it those used longest ago are dropped."""
 _SECONDS_TO_WRITE = 3600.0
 """After which a file under a temporary name is left from a process that was killed."""
+_LOSS_NETWORKS = "loss networks"
 _KINDS = {
     "compiled styles": ("openvino", (".xml", ".bin")),
     "fitted styles": ("fitted", (".safetensors", ".png")),
+    "unfinished downloads": ("loss_networks", (".pth", ".part")),
+    _LOSS_NETWORKS: ("loss_networks", (".safetensors",)),
 }
 """Folder, and endings of the files in it that are ours, of each kind."""
 
@@ -32,6 +35,9 @@ class Cache:
     files: int
     size: int
     """In bytes."""
+    stays: bool = False
+    """Whether it is removed only where that is asked for: a machine without a network could not
+    make it anew."""
 
 
 def cache_folder() -> Path:
@@ -52,23 +58,28 @@ def fitted_by_content() -> Path:
     return _folder("fitted styles")
 
 
+def loss_networks() -> Path:
+    """Return the folder of the loss networks' weights."""
+    return _folder(_LOSS_NETWORKS)
+
+
 def caches() -> list[Cache]:
     """Return what there is, whether or not it has files."""
     of_each = {kind: _files(_folder(kind), suffixes) for kind, (_, suffixes) in _KINDS.items()}
     return [
-        Cache(kind, _folder(kind), len(files), sum(map(_size, files)))
+        Cache(kind, _folder(kind), len(files), sum(map(_size, files)), kind == _LOSS_NETWORKS)
         for kind, files in of_each.items()
     ]
 
 
-def clean() -> int:
-    """Remove the files of all caches, and no others; returns how many bytes that were.
+def clean(*, everything: bool = False) -> int:
+    """Remove the files of caches, and no others; returns how many bytes that were.
 
-    Raises OSError for what cannot be removed.
+    Those that stay are removed with ``everything`` only. Raises OSError for what cannot be removed.
     """
     freed = 0
     for kind, (_, suffixes) in _KINDS.items():
-        for file in _files(_folder(kind), suffixes):
+        for file in _files(_folder(kind), suffixes) if everything or kind != _LOSS_NETWORKS else ():
             freed += _size(file)
             file.unlink(missing_ok=True)
         _remove_empty(_folder(kind))

@@ -27,8 +27,8 @@ def write_whole(path: Path, content: bytes | str, *, private: bool = False) -> N
         raise
 
 
-def lock(file: IO[Any], *, wait: bool = False) -> bool:
-    """Lock an open file for this process alone; returns whether it has it.
+def lock(file: IO[Any] | int, *, wait: bool = False) -> bool:
+    """Lock an open file, or its descriptor, for this process alone; returns whether it has it.
 
     Only a lock that another process holds says no: a file system without locks says yes.
     """

@@ -22,7 +22,7 @@ from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style, find_style
 from nst_core.networks.lean import LeanNet
 from nst_core.networks.transformer import TransformerNet
-from nst_core.objectives.loss_network import LossNetworkWeights
+from nst_core.objectives.weights.reading import LossNetworkWeights
 from tests.kit.media import make_clip, random_vgg
 from tests.kit.training_jobs import save_bases, training_jobs
 
@@ -33,12 +33,14 @@ DATA = Path(os.environ.get("NST_DATA") or Path(__file__).parents[2] / "shared" /
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests neither read nor fill the user's caches, nor have styles of the user's own."""
+    """Tests know nothing of the user's caches and styles, and download nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NST_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("NST_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         patch.delenv("NST_ADDRESS", raising=False)
         patch.delenv("NST_LOSS_NETWORK_WEIGHTS", raising=False)
+        patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
+        patch.setenv("NST_WEIGHTS_URL", "http://127.0.0.1:9")  # nobody listens there
         yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 HANDED_ON = (
-    *("NST_CACHE_DIR", "NST_DATA_DIR", "NST_DEBUG", "NST_LOSS_NETWORK_WEIGHTS"),
+    *("NST_CACHE_DIR", "NST_DATA_DIR", "NST_DEBUG", "NST_LOSS_NETWORK_WEIGHTS", "NST_WEIGHTS_URL"),
     "TORCH_HOME",  # where downloaded weights are kept
     "SVT_LOG",
     *("AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"),

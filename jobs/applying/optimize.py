@@ -16,12 +16,14 @@ from nst_core.color.pixels import to_picture, to_tensor
 from nst_core.engines.choice import choose_device
 from nst_core.errors import InputError
 from nst_core.file_kinds import kind_of
+from nst_core.objectives.layers import layers_of
 from nst_core.objectives.lbfgs import Iterate, optimize_picture
 from nst_core.objectives.loss_network import load_loss_network_weights
 from nst_core.objectives.perceptual import FixedContentObjective, PerceptualObjective
 from nst_core.pictures.reading import read_rgb, resize_shorter_side
 from nst_core.wording import quoted
 from pipeline.pictures.outputs.saving import save_picture
+from pipeline.work.downloads import shown_in
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 
 _QUALITY = 95
@@ -54,7 +56,12 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
     content = to_tensor(_fit(read_rgb(job.content), job.image_size))
     style = read_rgb(job.style_image)
     style = resize_shorter_side(style, job.style_size or min(content.shape[-2:]))
-    weights = load_loss_network_weights(job.loss_network, job.loss_network_weights)
+    weights = load_loss_network_weights(
+        job.loss_network,
+        job.loss_network_weights,
+        layers=layers_of(job.loss_network, job.objective),
+        on_download=shown_in(on_progress),
+    )
     objective = PerceptualObjective(weights, to_tensor(style), job.objective)
     objective.to(device).to(memory_format=torch.channels_last)
     began = time.monotonic()

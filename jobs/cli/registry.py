@@ -18,7 +18,8 @@ from nst_core import __version__
 _GROUPS = {
     "stylize": "commands.stylize",
     "train": "training.train",
-    "styles": "commands.styles",
+    "styles": "networks.styles",
+    "weights": "networks.weights",
     "cluster": "cluster.cluster",
     "jobs": "cluster.jobs",
     "evaluate": "commands.evaluate",

@@ -26,10 +26,15 @@ from nst_core.networks.generator import Generator
 from nst_core.objectives.lbfgs import noise_like, optimize_picture
 from nst_core.objectives.loss_network import load_loss_network_weights
 from nst_core.objectives.perceptual import FixedContentObjective, PerceptualObjective
-from nst_core.objectives.trained_objective import loss_network_of, trained_objective
+from nst_core.objectives.trained_objective import (
+    loss_network_of,
+    trained_layers,
+    trained_objective,
+)
 from nst_core.pictures.reading import read_rgb
 from nst_core.wording import counted
 from pipeline.pictures.training_photos import find_content
+from pipeline.work.downloads import shown_in
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 
 ITERATIONS_SHOWN = (0, 10, 25, 50, 100, 200, 300, 400, 500)
@@ -99,7 +104,7 @@ def evaluate_generator(
     generator = style.load()
     generator.to(device).to(memory_format=torch.channels_last)
     training = style.training
-    objective = _objective(style, job).to(device).to(memory_format=torch.channels_last)
+    objective = _objective(style, job, on_progress).to(device).to(memory_format=torch.channels_last)
     contents = _contents(job)
     totals: list[dict[str, float]] = []
     curves: list[list[float]] = []
@@ -129,10 +134,17 @@ def evaluate_generator(
     )
 
 
-def _objective(style: Style, job: EvaluateGenerator) -> PerceptualObjective:
+def _objective(
+    style: Style, job: EvaluateGenerator, on_progress: OnProgress = ignore_progress
+) -> PerceptualObjective:
     """The objective that the checkpoint says it was trained on, with the weights given now."""
     name = job.loss_network or loss_network_of(style)
-    weights = load_loss_network_weights(name, job.loss_network_weights)
+    weights = load_loss_network_weights(
+        name,
+        job.loss_network_weights,
+        layers=trained_layers(style, job.objective),
+        on_download=shown_in(on_progress),
+    )
     return trained_objective(style, read_rgb(job.style_image), weights, job.objective)
 
 

@@ -38,20 +38,18 @@ from nst_core.color.pixels import to_tensor
 from nst_core.errors import InputError
 from nst_core.networks.conditional_norm import row_keys
 from nst_core.networks.generator import Generator
-from nst_core.objectives.layers import bold_objective, content_terms, style_terms
-from nst_core.objectives.loss_network import (
-    LossNetwork,
-    LossNetworkWeights,
-    load_loss_network_weights,
-)
+from nst_core.objectives.layers import bold_objective, layers_of
+from nst_core.objectives.loss_network import LossNetwork, load_loss_network_weights
 from nst_core.objectives.perceptual import PerceptualObjective
 from nst_core.objectives.reconstruction import FEATURE_LAYER, ReconstructionObjective
 from nst_core.objectives.settings import ObjectiveSettings, ReconstructionSettings
+from nst_core.objectives.weights.reading import LossNetworkWeights
 from nst_core.pictures.reading import read_rgb, resize_shorter_side
 from nst_core.training.degradation import downscale_batch
 from nst_core.training.photos import BlankPictures, Sample
 from nst_core.training.style_balance import StyleBalance
 from pipeline.pictures.training_photos import find_content
+from pipeline.work.downloads import shown_in
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 
 _USUAL_CONTENTS = 16
@@ -148,7 +146,7 @@ def make_plan(job: TrainGenerator, on_progress: OnProgress = ignore_progress) ->
     if isinstance(job, TrainStyle):
         return _style_plan(job, on_progress)
     if isinstance(job, TrainTexture):
-        return _texture_plan(job)
+        return _texture_plan(job, on_progress)
     assert isinstance(job, TrainSuperResolution)
     return _super_resolution_plan(job, on_progress)
 
@@ -167,7 +165,7 @@ def _style_plan(job: TrainStyle, on_progress: OnProgress) -> TrainingPlan:
         sources=_sources(job, style_image=images, content=_names(job.content)),
         style_images=_style_images(job, info),
         photos=find_content(job.content),
-        weights=_weights(job, objective),
+        weights=_weights(job, on_progress, objective),
         base=base,
     )
     found = None if base else find_start(job.start, info)
@@ -190,7 +188,7 @@ def _rows_to_start_from(
     return nearest_rows(found, plan.info, plan.build_objective(), plan.photos)
 
 
-def _texture_plan(job: TrainTexture) -> TexturePlan:
+def _texture_plan(job: TrainTexture, on_progress: OnProgress) -> TexturePlan:
     picture = read_rgb(job.texture_image)
     if min(picture.size) < 32:
         raise InputError(
@@ -204,7 +202,7 @@ def _texture_plan(job: TrainTexture) -> TexturePlan:
         objective=job.objective,
         sources=_sources(job, texture_image=job.texture_image.name),
         style_images=(resize_shorter_side(picture, size),),
-        weights=_weights(job, job.objective),
+        weights=_weights(job, on_progress, job.objective),
     )
 
 
@@ -216,7 +214,7 @@ def _super_resolution_plan(job: TrainSuperResolution, on_progress: OnProgress) -
         objective=job.objective,
         sources=_sources(job, content=_names(job.content)),
         photos=find_content(job.content),
-        weights=_weights(job) if job.objective.loss == "feature" else None,
+        weights=_weights(job, on_progress) if job.objective.loss == "feature" else None,
     )
     found = find_start(job.start, plan.info)
     if found is None:
@@ -276,12 +274,16 @@ def _style_images(job: TrainStyle, info: CheckpointInfo) -> tuple[Image.Image, .
     )
 
 
-def _weights(job: TrainGenerator, objective: ObjectiveSettings | None = None) -> LossNetworkWeights:
+def _weights(
+    job: TrainGenerator, on_progress: OnProgress, objective: ObjectiveSettings | None = None
+) -> LossNetworkWeights:
     """Load them for an objective, or for super-resolution; what is wrong is said here already."""
-    weights = load_loss_network_weights(job.loss_network, job.loss_network_weights)
-    layers = [FEATURE_LAYER]
-    if objective is not None:
-        terms = (*style_terms(weights.name, objective), *content_terms(weights.name, objective))
-        layers = [term.layer for term in terms]
+    layers = layers_of(job.loss_network, objective) if objective else {FEATURE_LAYER}
+    weights = load_loss_network_weights(
+        job.loss_network,
+        job.loss_network_weights,
+        layers=layers,
+        on_download=shown_in(on_progress),
+    )
     LossNetwork(weights, layers)
     return weights

@@ -21,8 +21,8 @@ from nst_core.checkpoints.checkpoint import build_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.networks.conditional_norm import MultiStyleGenerator
 from nst_core.networks.generator import Generator
-from nst_core.objectives.loss_network import LossNetworkWeights
 from nst_core.objectives.settings import ObjectiveSettings, ReconstructionSettings
+from nst_core.objectives.weights.reading import LossNetworkWeights
 from nst_core.training.photos import PhotoCrops, Sample
 from nst_core.training.settings import TrainingSettings
 from nst_core.training.style_balance import StyleBalance

@@ -5,7 +5,7 @@ Light to import: no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from nst_core.errors import InputError
@@ -26,6 +26,8 @@ CONVOLUTIONS: Mapping[LossNetworkName, tuple[int, ...]] = {
     "vgg19": (2, 2, 4, 4, 4),
 }
 """Number of convolutions in each block; behind each is a layer, relu1_1 and so on."""
+KEPT_LAYER: Mapping[LossNetworkName, str] = {"vgg16": "relu4_3", "vgg19": "relu4_2"}
+"""The deepest layer that objectives look at by default: weights are kept up to there."""
 
 _BOLD_WEIGHTS: Mapping[float, tuple[float, ...]] = {
     1.0: (1.0, 1.0, 1.0, 1.0),
@@ -36,6 +38,35 @@ _BOLD_WEIGHTS: Mapping[float, tuple[float, ...]] = {
 much of the picture: strokes instead of grain. The deepest layer at full size makes a step a third
 dearer, and strokes of the finest grain."""
 _BOLD_CONTENT_SCALE = 0.5
+
+
+def activation_indices(name: LossNetworkName) -> dict[str, int]:
+    """Index within torchvision's ``features`` of every ReLU: ``{"relu1_1": 1, ...}``."""
+    indices: dict[str, int] = {}
+    index = 0
+    for block, convs in enumerate(CONVOLUTIONS[name], start=1):
+        for conv in range(1, convs + 1):
+            indices[f"relu{block}_{conv}"] = index + 1
+            index += 2
+        index += 1  # the block's pooling
+    return indices
+
+
+def convolution_keys(name: LossNetworkName, layers: Iterable[str] | None = None) -> set[str]:
+    """Names of the weights of all convolutions, or of those that ``layers`` need.
+
+    Layers that the network does not have are left out.
+    """
+    indices = activation_indices(name)
+    wanted = indices if layers is None else layers
+    deepest = max((indices.get(layer, 0) for layer in wanted), default=0)
+    return {f"features.{index - 1}.weight" for index in indices.values() if index <= deepest}
+
+
+def layers_of(name: LossNetworkName, settings: ObjectiveSettings) -> set[str]:
+    """Return the layers that an objective looks at. Raises InputError."""
+    terms = (*style_terms(name, settings), *content_terms(name, settings))
+    return {term.layer for term in terms}
 
 
 def style_terms(name: LossNetworkName, settings: ObjectiveSettings) -> tuple[LayerTerm, ...]:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from nst_core.objectives.lattice import lattice_loss
 from nst_core.objectives.layers import content_terms, style_terms
-from nst_core.objectives.loss_network import LossNetwork, LossNetworkWeights
+from nst_core.objectives.loss_network import LossNetwork
 from nst_core.objectives.losses import (
     channel_means,
     gram_matrix,
@@ -22,6 +22,7 @@ from nst_core.objectives.losses import (
 )
 from nst_core.objectives.settings import LayerTerm, ObjectiveSettings
 from nst_core.objectives.style_loss import StyleLoss, content_errors
+from nst_core.objectives.weights.reading import LossNetworkWeights
 
 _BESIDE_PADDING = (0, 2, 1, 1, 1)
 """Positions at each border, by block of the loss network, in which its padding shows."""

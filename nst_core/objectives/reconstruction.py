@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nst_core.objectives.loss_network import LossNetwork, LossNetworkWeights
+from nst_core.objectives.loss_network import LossNetwork
 from nst_core.objectives.losses import feature_reconstruction_loss, total_variation
 from nst_core.objectives.perceptual import Losses
 from nst_core.objectives.settings import ReconstructionSettings
+from nst_core.objectives.weights.reading import LossNetworkWeights
 
 FEATURE_LAYER = "relu2_2"
 

@@ -17,9 +17,9 @@ from nst_core.checkpoints.library import Style
 from nst_core.engines.engine import Engine
 from nst_core.errors import InputError
 from nst_core.objectives.lbfgs import optimize_picture
-from nst_core.objectives.loss_network import LossNetworkWeights
 from nst_core.objectives.perceptual import FixedContentObjective
 from nst_core.objectives.trained_objective import trained_objective, trained_settings
+from nst_core.objectives.weights.reading import LossNetworkWeights
 
 MOST_PIXELS = 1792**2
 """More are not refined: the loss network and L-BFGS hold a picture whole, in 3 GB a megapixel."""

@@ -12,9 +12,10 @@ from PIL import Image
 from nst_core.checkpoints.library import Style
 from nst_core.color.pixels import to_tensor
 from nst_core.errors import InputError
-from nst_core.objectives.loss_network import LossNetworkWeights
+from nst_core.objectives.layers import layers_of
 from nst_core.objectives.perceptual import PerceptualObjective
 from nst_core.objectives.settings import LossNetworkName, ObjectiveSettings
+from nst_core.objectives.weights.reading import LossNetworkWeights
 from nst_core.pictures.reading import resize_shorter_side
 from nst_core.strokes import shares
 
@@ -23,6 +24,17 @@ def loss_network_of(style: Style) -> LossNetworkName:
     """Name the loss network that a style was trained with."""
     name: LossNetworkName = style.training.get("loss_network", "vgg19")
     return name
+
+
+def trained_layers(style: Style, changes: Mapping[str, Any] | None = None) -> set[str]:
+    """Return the layers that this objective looks at; none where the style says of none.
+
+    ``changes`` are fields that are to be others. Raises InputError.
+    """
+    record = style.training.get("objective")
+    if not isinstance(record, dict) or "style_size" not in style.training:
+        return set()
+    return layers_of(loss_network_of(style), changed(_settings(record), changes or {}))
 
 
 def trained_objective(

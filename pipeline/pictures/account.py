@@ -60,7 +60,7 @@ def stylize_pictures(
     Raises InputError where nothing can be begun.
     """
     start = time.monotonic()
-    refinements = refinements_of(settings, styles)
+    refinements = refinements_of(settings, styles, on_progress)
     place = image_output(sources, output, settings, styles=len(styles))
     refined = dict.fromkeys(styles, "") | {n: f"-{r.identity}" for n, r in refinements.items()}
     identities = {

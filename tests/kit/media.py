@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nst_core.objectives.loss_network import LossNetworkWeights, _vgg_features, activation_indices
+from nst_core.objectives.layers import activation_indices
+from nst_core.objectives.loss_network import _vgg_features
 from nst_core.objectives.settings import LossNetworkName
+from nst_core.objectives.weights.reading import LossNetworkWeights
 from pipeline.source.source_video import ColorTags, VideoStreamInfo
 
 RATE = 24

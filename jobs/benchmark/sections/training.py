@@ -117,7 +117,7 @@ def write_random_vgg19(path: Path) -> None:
     """
     from torchvision.models import vgg19
 
-    from nst_core.objectives.loss_network import activation_indices
+    from nst_core.objectives.layers import activation_indices
 
     with torch.device("meta"):
         shapes = vgg19(weights=None, init_weights=False).features.state_dict()

@@ -12,12 +12,20 @@ from jobs.cli import console, options
 
 def clean(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    all: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="The loss networks' weights too; then only a download or `nst weights add` brings "
+            "them back.",
+        ),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Empty the program's own caches: compiled styles, and styles fitted to pictures.
 
-    They are made anew when they are needed. Styles with a name, outputs, work folders and the loss
-    network's weights stay.
+    They are made anew when they are needed. Downloads that were interrupted go too. Styles with a
+    name, outputs, work folders and, without --all, the loss networks' weights stay.
 
     Example: nst clean --yes
     """
@@ -26,15 +34,17 @@ def clean(
     from nst_core.errors import InputError
     from nst_core.wording import counted
 
-    found = [cache for cache in caches() if cache.files]
-    for cache in found:
+    full = [cache for cache in caches() if cache.files]
+    found = [cache for cache in full if all or not cache.stays]
+    for cache in full:
         amount = f"{counted(cache.files, 'files')}, {cache.size / 1e6:.1f} MB"
-        console.note(f"{cache.name}: {amount} in {cache.path}")
+        stays = "" if cache in found else ", which stay without --all"
+        console.note(f"{cache.name}: {amount} in {cache.path}{stays}")
     if found and not yes:
         if not sys.stdin.isatty():
             raise InputError("nst clean asks before it removes anything; --yes answers")
         typer.confirm("Remove them?", abort=True, err=True)
-    freed = remove() if found else 0
+    freed = remove(everything=all) if found else 0
     if json:
         console.print_json({"freed": freed, "caches": [str(cache.path) for cache in found]})
         return

@@ -19,7 +19,7 @@ from jobs.specs.single import Optimize
 from jobs.specs.training import TrainGenerator, TrainStyle, TrainSuperResolution, TrainTexture
 from jobs.training.kinds import make_plan
 from nst_core.errors import TrainingFailed
-from nst_core.objectives.loss_network import LossNetworkWeights
+from nst_core.objectives.weights.reading import LossNetworkWeights
 from nst_core.training.learning_rate import learning_rate_at
 from nst_core.training.settings import TrainingSettings
 from tests.kit.command_line import nst

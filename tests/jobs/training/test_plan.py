@@ -30,8 +30,8 @@ from nst_core.networks.generator import Generator
 from nst_core.networks.super_resolution import SuperResolutionNet
 from nst_core.networks.texture import TextureNet
 from nst_core.networks.transformer import TransformerNet
-from nst_core.objectives.loss_network import LossNetworkWeights
 from nst_core.objectives.settings import ObjectiveSettings
+from nst_core.objectives.weights.reading import LossNetworkWeights
 from nst_core.training.settings import TrainingSettings
 from tests.kit.media import moving_picture
 from tests.kit.training_jobs import KINDS, OBJECTIVE

@@ -30,7 +30,7 @@ from nst_core.checkpoints.checkpoint import save_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.errors import InputError, TrainingFailed
 from nst_core.networks.transformer import TransformerNet
-from nst_core.objectives.loss_network import LossNetworkWeights
+from nst_core.objectives.weights.reading import LossNetworkWeights
 from nst_core.training.trainer import LOSS_NAMES
 from pipeline.work.progress import Progress
 from tests.kit.command_line import app, nst

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from nst_core.errors import TrainingFailed
 from nst_core.objectives.lbfgs import Iterate, noise_like, optimize_picture
-from nst_core.objectives.loss_network import LossNetworkWeights
 from nst_core.objectives.perceptual import Losses, PerceptualObjective
 from nst_core.objectives.settings import ObjectiveSettings
+from nst_core.objectives.weights.reading import LossNetworkWeights
 
 
 class _Distance(nn.Module):

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -13,13 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from nst_core.errors import LossNetworkError
-from nst_core.objectives.loss_network import (
-    LossNetwork,
-    LossNetworkWeights,
-    activation_indices,
-    load_loss_network_weights,
-)
+from nst_core.objectives.layers import activation_indices
+from nst_core.objectives.loss_network import LossNetwork, load_loss_network_weights
 from nst_core.objectives.settings import LossNetworkName, Pooling
+from nst_core.objectives.weights.reading import LossNetworkWeights
 from tests.kit.media import random_vgg
 
 
@@ -120,16 +116,11 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path, name: str, cont
         load_loss_network_weights("vgg19", path)
 
 
-def test_no_weights_and_no_network_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_: object, **__: object) -> None:
-        raise URLError("no route to host")
-
-    monkeypatch.setattr("torch.hub.load_state_dict_from_url", unreachable)
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+def test_no_weights_and_no_network_names_all_ways() -> None:
     with pytest.raises(LossNetworkError) as caught:
         load_loss_network_weights("vgg19")
-    assert "--loss-network-weights" in str(caught.value)
-    assert "internet" in str(caught.value)
+    for way in ("--loss-network-weights", "internet", "`nst weights add FILE`"):
+        assert way in str(caught.value)
 
 
 def test_the_environment_names_the_weights(

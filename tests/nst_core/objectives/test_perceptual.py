@@ -10,7 +10,7 @@ import torch
 
 from nst_core.errors import InputError
 from nst_core.objectives.layers import content_terms
-from nst_core.objectives.loss_network import LossNetwork, LossNetworkWeights
+from nst_core.objectives.loss_network import LossNetwork
 from nst_core.objectives.losses import gram_matrix, total_variation
 from nst_core.objectives.perceptual import FixedContentObjective, Losses, PerceptualObjective
 from nst_core.objectives.settings import (
@@ -21,6 +21,7 @@ from nst_core.objectives.settings import (
     StyleStatistic,
 )
 from nst_core.objectives.style_loss import StyleLoss, content_errors
+from nst_core.objectives.weights.reading import LossNetworkWeights
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from nst_core.errors import InputError
-from nst_core.objectives.loss_network import LossNetworkWeights
 from nst_core.objectives.perceptual import Losses
 from nst_core.objectives.reconstruction import ReconstructionObjective
 from nst_core.objectives.settings import ReconstructionSettings
+from nst_core.objectives.weights.reading import LossNetworkWeights
 
 
 def test_the_pixel_loss_is_the_mean_squared_difference() -> None:

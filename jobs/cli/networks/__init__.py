@@ -1,0 +1,1 @@
+"""`nst styles` and `nst weights`: the networks at hand."""

@@ -1,0 +1,1 @@
+"""Weights of the loss network: read, checked, fetched, kept."""
