@@ -44,7 +44,7 @@ def videos_need_ray(job: StylizeVideo) -> bool:
         _starts_ray(job.pool)
         and _is_known(job.style)
         and _can_be_written(job)
-        and any(_has_several_segments(path, job.segment_seconds) for path in _films(job))
+        and any(_has_several_segments(path, job) for path in _films(job))
     )
 
 
@@ -93,7 +93,7 @@ def _films(job: StylizeVideo) -> list[Path]:
     ]
 
 
-def _has_several_segments(path: Path, segment_seconds: float) -> bool:
+def _has_several_segments(path: Path, job: StylizeVideo) -> bool:
     import av
 
     from pipeline.films.settings import LONGEST_ALONE
@@ -103,7 +103,9 @@ def _has_several_segments(path: Path, segment_seconds: float) -> bool:
         with open_source(path) as container:
             main_video_stream(container, path)
             seconds = (container.duration or 0) / av.time_base
-            return seconds > LONGEST_ALONE * segment_seconds
+            if span := job.span:
+                seconds = min(seconds, float(span.end or seconds)) - float(span.start)
+            return seconds > LONGEST_ALONE * job.segment_seconds
     except MediaError:
         return False
 

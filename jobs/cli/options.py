@@ -13,6 +13,7 @@ from jobs.cli.spec_options import Look, Looks
 from nst_core.engines.names import Tile
 from nst_core.errors import InputError
 from nst_core.wording import quoted
+from pipeline.films.span import time_of
 
 if TYPE_CHECKING:
     from nst_core.checkpoints.library import Command
@@ -101,6 +102,10 @@ LOOKS: Looks = {
     "address": _POOL | {"envvar": "NST_ADDRESS"},
     "precision": _POOL | {"help": "Of the network's numbers."},
     **panel(VIDEOS, "encoder tonemap"),
+    **{
+        name: VIDEOS | {"metavar": "TIME", "kind": str, "read": partial(time_of, f"--{name}")}
+        for name in ("start", "end", "duration")
+    },
     "inputs": {"metavar": "INPUT..."},
     "sources": {"metavar": "SRC..."},
     "output": OUTPUT | {"kind": str},  # a Path would lose the slash at its end

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from nst_core.wording import counted
+from pipeline.assembly.cut_streams import cut_stream
 from pipeline.assembly.passages import CopyPlan, is_text
+from pipeline.metadata.covers import is_cover
 from pipeline.source.media_file import declared_seconds, demux, open_source, reason
 from pipeline.source.source_video import SourceVideo
 from pipeline.source.timestamps import ClockReset
@@ -37,7 +40,8 @@ class CopiedPackets:
     """Packets of the copied streams, in the order of the file, with the times of the output.
 
     Where the clock of the file starts again, they are continued as the picture is. A packet whose
-    time is out of order is moved: between its neighbours, or behind the one before.
+    time is out of order is moved: between its neighbours, or behind the one before. Of a source
+    that is cut, only those of its part come.
     """
 
     def __init__(self, container: InputContainer, source: SourceVideo, copies: CopyPlan) -> None:
@@ -55,6 +59,12 @@ class CopiedPackets:
             )
             for index, way in copies.ways.items()
         }
+        self._cut_ends = source.cut.end if source.cut else None
+        self._cut_streams = {
+            index: cut_stream(container.streams[index], way, source.cut)
+            for index, way in copies.ways.items()
+            if source.cut
+        }
 
     def __iter__(self) -> Iterator[av.Packet[Any]]:
         chosen = [self._container.streams[index] for index in self.stream_indices]
@@ -64,19 +74,30 @@ class CopiedPackets:
         clocks = _Clocks(self._source) if self._source.clock_resets else None
         main = self._container.streams[self._source.stream_index]
         wanted = [main, *chosen] if clocks else chosen
+        left = {stream.index for stream in chosen if _is_steady(stream)}
+        may_stop = bool(left) and self._cut_ends is not None
         try:
             for packet in demux(self._container, wanted):
                 if packet.stream_index != main.index:
                     if clocks:
                         clocks.continue_times(packet)
-                    yield from self._lanes[packet.stream_index].take(packet)
+                    for settled in self._lanes[packet.stream_index].take(packet):
+                        if self._is_far_behind(settled):
+                            left.discard(packet.stream_index)
+                        yield from self._within(settled)
+                    if may_stop and not left:
+                        break
                 elif clocks:
                     clocks.see_picture()
         except av.FFmpegError as error:
             self.is_whole = False
             self.problems.append(f"its other streams could be read only in part ({reason(error)})")
         for lane in self._lanes.values():
-            yield from lane.rest()
+            for settled in lane.rest():
+                yield from self._within(settled)
+        for cut in self._cut_streams.values():
+            yield from cut.rest()
+            self.problems += cut.words()
         self._note_what_lacks(chosen)
         self.problems += [
             f"stream {index}: {counted(lane.moved, 'packets')} moved, whose times were out of order"
@@ -84,10 +105,23 @@ class CopiedPackets:
             if lane.moved
         ]
 
+    def _within(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
+        """What stays of a packet, at its time in the part."""
+        cut = self._cut_streams.get(packet.stream_index)
+        return cut.packets_for(packet) if cut else iter((packet,))
+
+    def _is_far_behind(self, packet: av.Packet[Any]) -> bool:
+        """Whether a packet comes so late that no stream will bring more of the part."""
+        if packet.dts is None or self._cut_ends is None:
+            return False
+        return bool(packet.dts * packet.time_base > self._cut_ends + _FAR)
+
     def _note_what_lacks(self, streams: Sequence[Stream]) -> None:
         """A table of a damaged file may end early: then its demuxer stops without a word."""
         for stream in streams:
             declared = declared_seconds(self._container, stream)
+            if self._cut_ends is not None:
+                declared = min(declared, float(self._cut_ends))
             latest = declared - _ENDS_EARLIER_SECONDS
             if stream.type != "audio" or self._lanes[stream.index].end_seconds >= latest:
                 continue
@@ -155,6 +189,11 @@ class _Lane:
         return dts
 
 
+def _is_steady(stream: Stream) -> bool:
+    """Whether its packets come all the time."""
+    return stream.type in ("audio", "video") and not is_cover(stream)
+
+
 def _end_with_all_cut(path: Path, stream_index: int) -> float:
     """When a stream ends, in seconds, with what an edit list cuts off."""
     end = 0.0
@@ -171,6 +210,7 @@ class _Clocks:
     def __init__(self, source: SourceVideo) -> None:
         time_base = source.info.time_base
         self._pts = source.packets.pts
+        self._start = source.cut.start if source.cut else Fraction(0)
         self._time_base = time_base
         self._resets: tuple[ClockReset, ...] = source.clock_resets
         self._offsets = [Fraction(0), *(reset.offset * time_base for reset in self._resets)]
@@ -194,6 +234,7 @@ class _Clocks:
     def _clock(self, stream: int, seconds: Fraction) -> int:
         """Keep to a stream's clock until its own time falls back or is far from the picture's."""
         now = int(self._pts[max(0, min(self._place, len(self._pts) - 1))]) * self._time_base
+        now += self._start
         current = self._current.get(stream)
         last = self._last.get(stream)
         self._last[stream] = seconds
@@ -207,3 +248,18 @@ class _Clocks:
         clock = min(candidates, key=lambda c: abs(seconds + self._offsets[c] - now))
         self._current[stream] = clock
         return clock
+
+
+def first_sounds(source: SourceVideo, copies: CopyPlan) -> dict[int, av.Packet[Any]]:
+    """The first packet of each stream of sound of a cut source, which may be before zero."""
+    found: dict[int, av.Packet[Any]] = {}
+    if source.cut is None:
+        return found
+    with open_source(source.path) as container:
+        streams = {stream.index for stream in container.streams.audio}
+        ways = {index: way for index, way in copies.ways.items() if index in streams}
+        for packet in CopiedPackets(container, source, replace(copies, ways=ways)):
+            found.setdefault(packet.stream_index, packet)
+            if len(found) == len(ways):
+                break
+    return found

@@ -14,14 +14,25 @@ from av.subtitles.stream import SubtitleStream
 
 from pipeline.conversion.channel_layouts import layout_of, told_layout
 from pipeline.conversion.matroska_acm import add_acm
-from pipeline.conversion.sound import PcmCodec, SoundCodec, SoundDecoder, add_converted, flac_frame
+from pipeline.conversion.sound import (
+    PcmCodec,
+    SoundCodec,
+    SoundDecoder,
+    SoundPart,
+    add_converted,
+    flac_frame,
+)
 from pipeline.conversion.subtitles import SubtitleConverter, TextCodec
+from pipeline.metadata.codec_delay import delayed
+from pipeline.source.source_video import Cut
 
 Way: TypeAlias = "Literal['copy', 'acm'] | SoundCodec | TextCodec"
 """Copied as the container's own kind of stream, or under a Windows header; or converted to PCM or
 FLAC, or to text subtitles of another codec."""
 WITHOUT_PAUSES = frozenset({"mov", "mp4"})
 """Containers, by FFmpeg's names, that count the samples of PCM and know no pauses in it."""
+WITHOUT_NEGATIVE_TIMES = frozenset({"matroska", "webm"})
+"""Containers whose times begin at zero, but for sound's that is delayed by its decoder."""
 
 
 def is_sound(way: Way) -> TypeGuard[SoundCodec]:
@@ -59,16 +70,27 @@ class CopyPlan:
 
 
 class Passage:
-    """The way of one stream into an open container; it begins by adding a stream there."""
+    """The way of one stream into an open container; it begins by adding a stream there.
 
-    def __init__(self, result: OutputContainer, original: Stream, way: Way) -> None:
+    Of a source with a ``cut``, the ``first`` packet of sound may begin before its part does.
+    """
+
+    def __init__(
+        self,
+        result: OutputContainer,
+        original: Stream,
+        way: Way,
+        cut: Cut | None = None,
+        *,
+        first: av.Packet[Any] | None = None,
+    ) -> None:
         self.damaged = 0
         """Packets that could not be converted: left out."""
         self._decoder: SoundDecoder | None = None
         self._converter: SubtitleConverter | None = None
         self.stream: Stream
         if way == "copy":
-            self.stream = _add_copy(result, original)
+            self.stream = _add_copy(result, original, first)
         elif way == "acm":
             self.stream = add_acm(result, cast("AudioStream", original))
         elif is_text(way):
@@ -77,7 +99,8 @@ class Passage:
         elif is_sound(way):
             sound = cast("AudioStream", original)
             fills_gaps = result.format.name in WITHOUT_PAUSES
-            self._decoder = SoundDecoder(sound, fills_gaps=fills_gaps)
+            part = SoundPart(cut.seconds) if cut else None
+            self._decoder = SoundDecoder(sound, fills_gaps=fills_gaps, part=part)
             self.stream = add_converted(result, sound, way)
             self._is_flac = way == "flac"
 
@@ -103,7 +126,18 @@ class Passage:
         self.damaged = self._decoder.damaged
 
 
-def _add_copy(result: OutputContainer, original: Any) -> Stream:
+def _add_copy(result: OutputContainer, original: Any, first: av.Packet[Any] | None) -> Stream:
+    is_before_zero = first is not None and first.pts is not None and first.pts < 0
+    if first and is_before_zero and result.format.name in WITHOUT_NEGATIVE_TIMES:
+        with delayed(original, first) as template:
+            stream: Any = _add_from(result, template)
+            if original.codec_context.name != "opus":  # whose header tells the delay, too
+                stream.codec_context.extradata = original.codec_context.extradata
+            return cast("Stream", stream)
+    return _add_from(result, original)
+
+
+def _add_from(result: OutputContainer, original: Any) -> Stream:
     opaque = {} if original.codec_context is None else {"opaque": True}
     stream: Any = result.add_stream_from_template(original, **opaque)
     if isinstance(stream, AudioStream):

@@ -17,7 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from nst_core.errors import MediaError
-from pipeline.assembly.copied_packets import CopiedPackets
+from pipeline.assembly.copied_packets import CopiedPackets, first_sounds
 from pipeline.assembly.muxers import muxer_options
 from pipeline.assembly.passages import CopyPlan, Passage
 from pipeline.assembly.splice import Timed, encoded_as_gif, spliced
@@ -32,6 +32,7 @@ from pipeline.metadata.container_tags import (
     words_for_lost_tags,
 )
 from pipeline.metadata.covers import COVER_TYPES, is_cover
+from pipeline.metadata.cut_tags import tags_from_cut
 from pipeline.metadata.matroska_aspect import PLACEHOLDER, write_pixel_aspect
 from pipeline.metadata.spherical_marks import (
     display_factor,
@@ -110,9 +111,10 @@ def reassemble(
             metadata_errors="surrogateescape",
         ) as result,
     ):
-        tags = tags_to_keep(original)
+        tags = tags_from_cut(tags_to_keep(original), source)
         place = films_before(original, source.stream_index, copies.stream_indices)
         packets = CopiedPackets(original, source, copies)
+        result.metadata.update(tags)
         video, passages = _add_streams(source, original, pieces, result, copies, frame)
         make = encoded_as_gif if container.format == "gif" else spliced
         refused = _write(result, make(source, pieces, video), packets, passages)
@@ -142,9 +144,9 @@ def _add_streams(
     frame: OutputFrame,
 ) -> tuple[VideoStream, dict[int, Passage]]:
     """Write the header, its streams in the order of the source."""
-    result.metadata.update(tags_to_keep(original))
     video: VideoStream | None = None
     passages: dict[int, Passage] = {}
+    first = first_sounds(source, copies)
     for stream in original.streams:
         if stream.index == source.stream_index:
             video = _add_video(result, stream, source, pieces[0], frame)
@@ -152,11 +154,17 @@ def _add_streams(
             if is_cover(stream) and result.format.name == "matroska":
                 _attach_cover(result, stream, source.path)
                 continue
-            passage = Passage(result, stream, copies.ways[stream.index])
-            _mark(passage.stream, stream, result)
+            passage = Passage(
+                result,
+                stream,
+                copies.ways[stream.index],
+                source.cut,
+                first=first.get(stream.index),
+            )
+            _mark(passage.stream, stream, result, source)
             if stream.type != "attachment":
                 passages[stream.index] = passage
-    if chapters := chapters_for(original, result.format.name):
+    if chapters := chapters_for(original, result.format.name, source.cut):
         result.set_chapters(chapters)
     assert video is not None
     result.start_encoding()
@@ -243,7 +251,7 @@ def _add_video(
             _set_stream_properties(stream.codec_context, source, frame)
         alpha = [value for tag, value in template.metadata.items() if tag.lower() == "alpha_mode"]
     stream.time_base = source.info.time_base
-    tags = _tags(original, result).items()
+    tags = _tags(original, result, source).items()
     stream.metadata.update({k: v for k, v in tags if k.lower() not in _TAGS_OF_THE_STREAM})
     if alpha:
         stream.metadata["alpha_mode"] = alpha[0]
@@ -294,16 +302,17 @@ def _add_gif(result: OutputContainer, template: VideoStream, source: SourceVideo
     return stream
 
 
-def _mark(stream: Stream, original: Any, result: OutputContainer) -> None:
+def _mark(stream: Stream, original: Any, result: OutputContainer, source: SourceVideo) -> None:
     """Tags and disposition: a template brings neither."""
-    stream.metadata.update({k: v for k, v in _tags(original, result).items() if k != "vendor_id"})
+    tags = _tags(original, result, source).items()
+    stream.metadata.update({k: v for k, v in tags if k != "vendor_id"})
     stream.disposition = original.disposition
     if original.disposition & Disposition.timed_thumbnails:  # a track: no cover
         stream.disposition &= ~Disposition.attached_pic
 
 
-def _tags(original: Any, result: OutputContainer) -> dict[str, str]:
-    tags: dict[str, str] = dict(original.metadata)
+def _tags(original: Any, result: OutputContainer, source: SourceVideo) -> dict[str, str]:
+    tags = tags_from_cut(original.metadata, source)
     if "name" in tags:  # as FFmpeg reads the track's name in MP4; it writes the title there
         tags["title"] = tags.get("title") or tags.pop("name")
     if result.format.name == "mov" and "language" in tags:

@@ -20,7 +20,7 @@ from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
 from nst_core.errors import MediaError
-from pipeline.assembly.copied_packets import CopiedPackets
+from pipeline.assembly.copied_packets import CopiedPackets, first_sounds
 from pipeline.assembly.muxers import muxer_options
 from pipeline.assembly.passages import WITHOUT_PAUSES, CopyPlan, Passage, Way, is_converted, is_text
 from pipeline.assembly.stream_contents import UNEVEN_SECONDS, StreamContents
@@ -30,7 +30,7 @@ from pipeline.conversion.subtitle_text import TextReader
 from pipeline.encoding.encoders import Container
 from pipeline.metadata.covers import is_cover
 from pipeline.source.media_file import open_source
-from pipeline.source.source_video import SourceVideo
+from pipeline.source.source_video import Cut, SourceVideo
 
 _MOST_BYTES = 64 << 20
 """Bytes rehearsed of all streams together: hours of compressed sound, minutes of PCM."""
@@ -49,8 +49,11 @@ def rehearse(source: SourceVideo, copies: CopyPlan, container: Container) -> fro
     options = muxer_options(container, source)
     options.pop("movflags", None)  # what is in memory has no name to be opened again by
     with open_source(source.path) as original:
+        first = first_sounds(source, copies)
         trials = {
-            index: _Trial(container, options, original.streams[index], way)
+            index: _Trial(
+                container, options, original.streams[index], way, source.cut, first.get(index)
+            )
             for index, way in copies.ways.items()
             if _is_tried(original.streams[index], container)
         }
@@ -73,7 +76,13 @@ class _Trial:
     """One stream on its way into a file of its own, in memory."""
 
     def __init__(
-        self, container: Container, options: dict[str, str], original: Stream, way: Way
+        self,
+        container: Container,
+        options: dict[str, str],
+        original: Stream,
+        way: Way,
+        cut: Cut | None,
+        first: av.Packet[Any] | None,
     ) -> None:
         self._way = way
         self._file = io.BytesIO()
@@ -93,7 +102,7 @@ class _Trial:
             self._result = av.open(
                 self._file, "w", format=container.format, container_options=options
             )
-            self._passage = Passage(self._result, original, way)
+            self._passage = Passage(self._result, original, way, cut, first=first)
             self._passage.stream.disposition = original.disposition
             self._result.start_encoding()
         if isinstance(original, AudioStream) and way == "copy":

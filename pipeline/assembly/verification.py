@@ -26,12 +26,19 @@ from pipeline.assembly.passages import (
     is_text,
 )
 from pipeline.assembly.stream_contents import StreamContents, Times
-from pipeline.conversion.sound import SampleReader, SoundCodec, SoundDecoder, flac_frame, pcm_bytes
+from pipeline.conversion.sound import (
+    SampleReader,
+    SoundCodec,
+    SoundDecoder,
+    SoundPart,
+    flac_frame,
+    pcm_bytes,
+)
 from pipeline.conversion.subtitle_text import CUE_TICK
 from pipeline.metadata.chapters import chapter_starts, chapters_for
 from pipeline.source.first_frame import display_matrix, first_frame
 from pipeline.source.media_file import film_streams, films_before, open_source
-from pipeline.source.source_video import SourceVideo
+from pipeline.source.source_video import Cut, SourceVideo
 
 _COPIED_KINDS = frozenset({"audio", "subtitle", "video"})
 """Not data: mp4 and mov write streams of their own for chapters and timecode. Not attachments:
@@ -172,7 +179,7 @@ def _read_copies(
     """The copied streams of the source, as far as it can be read, with the times of the output."""
     fills_gaps = bool(WITHOUT_PAUSES & set(output_format.split(",")))
     expected = {
-        index: _Expected(container.streams[index], way, fills_gaps=fills_gaps)
+        index: _Expected(container.streams[index], way, source.cut, fills_gaps=fills_gaps)
         for index, way in copies.ways.items()
     }
     numbers: Counter[int] = Counter()
@@ -189,7 +196,7 @@ def _read_copies(
 class _Expected:
     """What a copied stream should hold: its packets, or the samples or texts that they hold."""
 
-    def __init__(self, stream: Stream, way: Way, *, fills_gaps: bool) -> None:
+    def __init__(self, stream: Stream, way: Way, cut: Cut | None, *, fills_gaps: bool) -> None:
         self.contents = StreamContents.of(stream, converted=is_text(way))
         self._codec: SoundCodec | None = None
         if is_text(way):
@@ -197,7 +204,8 @@ class _Expected:
         elif is_sound(way):
             sound = cast("AudioStream", stream)
             self._codec = way
-            self._decoder = SoundDecoder(sound, fills_gaps=fills_gaps)
+            part = SoundPart(cut.seconds) if cut else None
+            self._decoder = SoundDecoder(sound, fills_gaps=fills_gaps, part=part)
             tick = Fraction(1, sound.codec_context.sample_rate)
             samples = SampleReader(sound) if way == "flac" else None
             self.contents = replace(self.contents, codec=way, tick=tick, samples=samples)
@@ -214,6 +222,7 @@ class _Expected:
             for cue in self.contents.text.take(packet):
                 self.contents.add((), cue.start, cue.end - cue.start)
         elif packet:
+            self.contents.tick = packet.time_base
             self.contents.take(packet)
 
 
@@ -242,7 +251,7 @@ def _beside_source(
     keeps_turn = output_format != "gif" and (_is_rotation(turn) or "mp4" in output_format)
     return _Beside(
         attachments=_attachments(container.streams[index] for index in copies.stream_indices),
-        chapter_starts=chapter_starts(chapters_for(container, output_format)),
+        chapter_starts=chapter_starts(chapters_for(container, output_format, source.cut)),
         turn=turn if keeps_turn else None,
     )
 

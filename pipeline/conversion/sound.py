@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from typing import Any, Literal, TypeAlias, cast
 
 import av
@@ -89,16 +91,20 @@ def add_converted(result: OutputContainer, original: AudioStream, codec: SoundCo
 class SoundDecoder:
     """Decodes a stream's packets; its frames count in samples and never go back in time.
 
-    ``fills_gaps`` puts silence where nothing is: mov and mp4 know no pauses within PCM.
+    ``fills_gaps`` puts silence where nothing is: mov and mp4 know no pauses within PCM. With a
+    ``part`` only its samples come.
     """
 
-    def __init__(self, stream: AudioStream, *, fills_gaps: bool) -> None:
+    def __init__(
+        self, stream: AudioStream, *, fills_gaps: bool, part: SoundPart | None = None
+    ) -> None:
         self.damaged = 0
         """Packets that could not be decoded."""
         self._context = stream.codec_context
         self._context.thread_count = 1
         self._rate = self._context.sample_rate
         self._fills_gaps = fills_gaps
+        self._part = part
         self._next: int | None = None
         self._kind: tuple[int, int, str] | None = None
         self._interleaver: AudioResampler | None = None
@@ -125,11 +131,13 @@ class SoundDecoder:
                 raise MediaError("sound changes its rate or its channels: no PCM holds both")
             frame = self._interleaved(frame)
             start = self._place(frame, packet.time_base if packet else None)
+            silence: Iterator[AudioFrame] = iter(())
             if self._fills_gaps and self._next is not None:
-                yield from _silence(frame, self._next, start)
+                silence = _silence(frame, self._next, start)
             frame.pts, frame.time_base = start, Fraction(1, self._rate)
             self._next = start + frame.samples
-            yield frame
+            for each in chain(silence, (frame,)):
+                yield from self._part.of(each) if self._part else (each,)
 
     def _interleaved(self, frame: AudioFrame) -> AudioFrame:
         """The frame as one plane where it has so many that PyAV miscounts them, and crashes."""
@@ -153,6 +161,34 @@ class SoundDecoder:
             return place
         uneven = self._fills_gaps and place - self._next < _LEAST_GAP * self._rate
         return self._next if uneven else max(place, self._next)
+
+
+@dataclass(frozen=True)
+class SoundPart:
+    """The samples from time zero on, and up to another."""
+
+    seconds: Fraction | None
+    """Exclusive; None: up to the end."""
+
+    def of(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """What of a frame that counts in samples lies in the part."""
+        assert frame.pts is not None
+        first, last = max(0, -frame.pts), frame.samples
+        if self.seconds is not None:
+            last = min(last, round(self.seconds * frame.sample_rate) - frame.pts)
+        if first >= last:
+            return
+        if (first, last) == (0, frame.samples):
+            yield frame
+            return
+        each = 1 if frame.format.is_planar else frame.layout.nb_channels
+        samples: Any = np.ascontiguousarray(frame.to_ndarray()[:, first * each : last * each])
+        part = AudioFrame.from_ndarray(
+            samples, format=frame.format.name, layout=told_layout(frame.layout)
+        )
+        part.sample_rate, part.time_base = frame.sample_rate, frame.time_base
+        part.pts = frame.pts + first
+        yield part
 
 
 def _silence(like: AudioFrame, start: int, end: int) -> Iterator[AudioFrame]:

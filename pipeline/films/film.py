@@ -63,7 +63,7 @@ class Film:
         is_encoded_here: bool = True,
     ) -> None:
         """``spec`` says how ``style`` is applied; ``is_encoded_here``, that workers run here."""
-        self.report = VideoReport(str(film.path), str(film.output))
+        self.report = VideoReport(str(film.path), str(film.output), span=_span(settings))
         self.frames_done = 0
         """Frames in finished segments, the missing ones counted too."""
         self._path = film.path
@@ -311,6 +311,13 @@ class Film:
             yield
         finally:
             self.report.seconds[name] = round(time.monotonic() - start, 3)
+
+
+def _span(settings: FilmSettings) -> dict[str, float | None] | None:
+    if settings.span is None:
+        return None
+    start, end = settings.span.start, settings.span.end
+    return {"start": float(start), "end": None if end is None else float(end)}
 
 
 def _words(error: av.FFmpegError | OSError, path: Path, *, advise: bool) -> str:

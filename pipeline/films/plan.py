@@ -22,6 +22,7 @@ from pipeline.segments.encoder import check_encoder
 from pipeline.segments.plan import Segment, plan_segments
 from pipeline.segments.work_folder import HIDDEN_PARENT, identity_of, short_name
 from pipeline.source.source_video import SourceVideo, probe
+from pipeline.source.trimming import trimmed
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ def plan_film(
     if not output.parent.is_dir():
         raise InputError(f"{output.parent}: no such folder to write into")
     state = input_state(path)
-    source = probe(path)
+    span = settings.span
+    source = probe(path, seconds=span.end if span else None)
+    if span:
+        source = trimmed(source, span)
     encoder = _choose_encoder(source, output, settings, style, spec)
     frame = plan_output(
         source.info,
@@ -92,6 +96,8 @@ def plan_film(
         "encoder": identity_of(encoder),
         "version": [__version__, av.__version__],
     }
+    if span:
+        identity["span"] = [str(span.start), str(span.end)]
     return FilmPlan(source, frame, copies, segments, stroke, state, identity)
 
 

@@ -31,6 +31,9 @@ class VideoReport:
     output: str
     status: Status = "failed"
     error: str | None = None
+    span: dict[str, float | None] | None = None
+    """The part of the film that was asked for, in seconds: ``start`` and ``end``; None: all of it.
+    Other times of the report are those of the output."""
     frames_in: int = 0
     frames_out: int = 0
     missing_pts_seconds: list[float] = field(default_factory=list)

@@ -6,11 +6,13 @@ Nothing heavy is imported here, so that the command line can show the defaults a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from nst_core.checks import check_max_side
 from nst_core.errors import InputError
+from pipeline.films.span import Span, span_of
 
 CodecChoice = Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores"]
 EncoderKind = Literal["software", "nvenc"]
@@ -23,6 +25,12 @@ LONGEST_ALONE = 1.5
 class FilmSettings:
     """How films are cut, encoded and kept."""
 
+    start: Fraction | None = None
+    """Where the part of each film begins that is done, as 12.5 or 1:02:03.5."""
+    end: Fraction | None = None
+    """Where it ends, likewise; the frame shown at this time is no part of it."""
+    duration: Fraction | None = None
+    """How long it is, instead of --end."""
     segment_seconds: float = 5.0
     """Length of the pieces that workers take; less at a film's end."""
     segment_deadline: float = 1800.0
@@ -52,7 +60,13 @@ class FilmSettings:
     overwrite: bool = False
     """Replace an existing output."""
 
+    @property
+    def span(self) -> Span | None:
+        """The part of each film that is done; None: all of it. Raises InputError."""
+        return span_of(self.start, self.end, self.duration)
+
     def __post_init__(self) -> None:
+        span_of(self.start, self.end, self.duration)
         if not 0.1 <= self.segment_seconds <= 3600:
             raise InputError(
                 f"--segment-seconds {self.segment_seconds}: 0.1 to 3600 is allowed; try 5"

@@ -110,13 +110,14 @@ def _cuts(
     Segments far from their keyframe are longer, because each decodes the pre-roll again: so a film
     with one keyframe is decoded a few times in all, not once for each segment.
     """
+    starts = np.sort(packets.pts[packets.is_keyframe])
     keyframes = np.sort(packets.pts[packets.is_keyframe & packets.is_shown])
     cuts = [int(shown[0])]
     end = int(shown[-1])
     if end - cuts[0] < LONGEST_ALONE * asked:
         return cuts
     while True:
-        before = keyframes[keyframes <= cuts[-1]]
+        before = starts[starts <= cuts[-1]]
         pre_roll = cuts[-1] - int(before[-1]) if len(before) else 0
         part_of_rest = (end - cuts[-1]) // _REST_BY_SEGMENT
         length = min(asked, max(shortest, part_of_rest, pre_roll // _PRE_ROLL_BY_SEGMENT))

@@ -35,6 +35,8 @@ from pipeline.source.timestamps import (
 _HEAD = 100
 """Packets that are decoded to see whether the file's times go with the order of showing."""
 _MOST_TIMES_TOLD = 5
+_MORE_SECONDS = 10
+"""Beyond the seconds asked for: what is read decides where these end, too."""
 _CODECS_WITHOUT_MARKS = ("h261", "h263")
 
 
@@ -74,6 +76,8 @@ class IndexedStream:
     """False where the demuxer stopped with an error."""
     has_late_streams: bool = False
     """Whether the file has streams beside it that begin only later, and that nobody can read."""
+    is_start: bool = False
+    """Whether there are more packets, behind the time up to which they were asked for."""
 
 
 @dataclass(frozen=True)
@@ -94,19 +98,26 @@ class _Scan:
     is_whole: bool
     """False where the demuxer stopped with an error."""
     has_late_streams: bool
+    is_start: bool
     was_packed: bool = False
     """Whether packets of several frames were taken apart: see packed_frames."""
 
 
 def index_packets(
-    path: Path, stream_index: int, *, rate: Fraction, interlaced: bool = False
+    path: Path,
+    stream_index: int,
+    *,
+    rate: Fraction,
+    interlaced: bool = False,
+    seconds: Fraction | None = None,
 ) -> IndexedStream:
     """Index a stream in one pass; a second one decodes where times are missing or contradictory.
 
     ``rate`` (frames a second) stands in for times that are not there; ``interlaced`` says that the
-    first frame is. Raises MediaError for a stream without packets, or whose order cannot be found.
+    first frame is. ``seconds`` from the first frame on are enough; some more come. Raises
+    MediaError for a stream without packets, or whose order cannot be found.
     """
-    scan = _scan(path, stream_index)
+    scan = _scan(path, stream_index, seconds)
     if not len(scan.pts):
         raise MediaError(f"{path}: no packets in its video stream; the file is damaged")
     warnings = [*scan.warnings]
@@ -130,17 +141,21 @@ def index_packets(
         is_shown=scan.is_shown,
         dts=decoding_times(pts) if resets or is_in_doubt else None,
     )
-    return IndexedStream(index, resets, tuple(warnings), scan.is_whole, scan.has_late_streams)
+    return IndexedStream(
+        index, resets, tuple(warnings), scan.is_whole, scan.has_late_streams, scan.is_start
+    )
 
 
-def _scan(path: Path, stream_index: int) -> _Scan:
+def _scan(path: Path, stream_index: int, seconds: Fraction | None) -> _Scan:
     pts, dts, duration = array("q"), array("q"), array("q")
     is_keyframe, is_shown = bytearray(), bytearray()
     warnings: list[str] = []
     late: list[str] = []
-    is_whole = True
+    is_whole, is_start = True, False
+    last: Fraction | None = None
     with open_source(path) as container:
         stream = cast("VideoStream", container.streams[stream_index])
+        may_jump = Flags.ts_discont in Flags(container.format.flags)
         codec = stream.codec_context.name
         unpacker = FrameUnpacker(stream.codec_context.extradata)
         try:
@@ -151,6 +166,13 @@ def _scan(path: Path, stream_index: int) -> _Scan:
                 duration.append(packet.duration or 0)
                 is_keyframe.append(packet.is_keyframe)
                 is_shown.append(not packet.is_discard and not _is_invisible(packet, codec))
+                if seconds is None or may_jump or not is_shown[-1] or packet.dts is None:
+                    continue
+                time = packet.dts * packet.time_base
+                last = time + seconds + _MORE_SECONDS if last is None else last
+                if time > last:
+                    is_start = True
+                    break
         except av.FFmpegError as failure:
             is_whole = False
             warnings.append(f"the file could be read only in part ({reason(failure)})")
@@ -162,10 +184,11 @@ def _scan(path: Path, stream_index: int) -> _Scan:
             is_shown=np.array(is_shown, dtype=np.bool_),
             time_base=stream.time_base or Fraction(1, 90_000),
             reorders=stream.codec_context.has_b_frames,
-            may_jump=Flags.ts_discont in Flags(container.format.flags),
+            may_jump=may_jump,
             warnings=tuple(warnings),
             is_whole=is_whole,
             has_late_streams=bool(late),
+            is_start=is_start,
             was_packed=unpacker.found_packed,
         )
 
@@ -218,7 +241,9 @@ def _showing(path: Path, stream_index: int, scan: _Scan, *, whole: bool) -> Show
     picture. Raises MediaError where all depends on the order of showing, and nothing comes out.
     """
     if whole:
-        showing = decode_by_places(path, stream_index)
+        showing = decode_by_places(
+            path, stream_index, first=len(scan.pts) if scan.is_start else None
+        )
         if not len(showing.places):
             raise MediaError(
                 f"{path}: its times do not order its frames, and none of them can be decoded; "

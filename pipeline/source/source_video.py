@@ -35,7 +35,7 @@ from pipeline.source.media_file import (
 )
 from pipeline.source.packet_index import PacketIndex, index_packets
 from pipeline.source.pixel_formats import PlaneLayout, layout_of
-from pipeline.source.timestamps import ClockReset
+from pipeline.source.timestamps import NO_TIME, ClockReset
 
 _DECLARED_TOO_MANY = 1
 """Some writers of AVI count one frame more than there is."""
@@ -137,6 +137,23 @@ class VideoStreamInfo:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """The part of a file that is taken, in seconds of the file's clock, continued over resets."""
+
+    start: Fraction
+    """Zero of the times of the part."""
+    end: Fraction | None
+    """Exclusive; None: nothing is cut off at the end."""
+    film_start: Fraction = Fraction(0)
+    """Where the film begins."""
+
+    @property
+    def seconds(self) -> Fraction | None:
+        """Length of the part; None: up to the end."""
+        return None if self.end is None else self.end - self.start
+
+
+@dataclass(frozen=True)
 class SourceVideo:
     """A video file, probed and indexed."""
 
@@ -153,17 +170,23 @@ class SourceVideo:
     """Where the times of the file start again; those of ``packets`` are continued."""
     has_late_streams: bool = False
     """Whether the file has streams that begin only later, and that nobody can read."""
+    cut: Cut | None = None
+    """The part of the file that this is, by whose start the times of ``packets`` count; None: all
+    of it."""
 
     @property
     def last_duration(self) -> int:
         """Ticks for which the last frame is shown."""
-        return int(self.packets.duration[np.argmax(self.packets.pts)])
+        packets = self.packets
+        pts = np.where(packets.is_shown, packets.pts, NO_TIME) if self.cut else packets.pts
+        return int(packets.duration[np.argmax(pts)])
 
 
-def probe(path: Path) -> SourceVideo:
+def probe(path: Path, *, seconds: Fraction | None = None) -> SourceVideo:
     """Describe and index a video: one pass over its packets, one frame decoded.
 
-    More is decoded where times do not tell the order of showing. Raises MediaError where there is
+    More is decoded where times do not tell the order of showing. Where its first ``seconds`` are
+    enough, what comes behind may be left out. Raises MediaError where there is
     no video to decode, or its frames cannot be ordered.
     """
     check_regular(path)
@@ -176,20 +199,22 @@ def probe(path: Path) -> SourceVideo:
         info = _describe(stream, path)
         index, frames = stream.index, stream.frames
         others = _words_for_choice(stream, film_streams(container))
-        seconds = 0.0 if frames else declared_seconds(container, stream)
+        declared = 0.0 if frames else declared_seconds(container, stream)
         decoder = info.codec if info.has_alpha_packets else None
         is_late = has_late_pids(path, container)
         frame = first_frame(container, stream, decoder=decoder)
         coded_aspect = stream.codec_context.sample_aspect_ratio
     if frame is not None:
         info = replace(_with_frame(info, frame), coded_aspect=coded_aspect)
-    indexed = index_packets(path, index, rate=info.rate, interlaced=info.interlaced)
+    indexed = index_packets(
+        path, index, rate=info.rate, interlaced=info.interlaced, seconds=seconds
+    )
     end = float(int(np.max(indexed.packets.pts + indexed.packets.duration)) * info.time_base)
     lacking: tuple[str, ...] = ()
-    if frames > len(indexed.packets) + _DECLARED_TOO_MANY:
+    if frames > len(indexed.packets) + _DECLARED_TOO_MANY and not indexed.is_start:
         lacking = _lacking_frames(path, index, frames)
-    elif seconds > end + _ENDS_EARLIER_SECONDS:
-        lacking = (f"the file declares {seconds:.2f} s of picture and holds {end:.2f} s",)
+    elif declared > end + _ENDS_EARLIER_SECONDS and not indexed.is_start:
+        lacking = (f"the file declares {declared:.2f} s of picture and holds {end:.2f} s",)
     return SourceVideo(
         path=path,
         stream_index=index,

@@ -158,6 +158,33 @@ def test_a_run_killed_at_work_and_again_while_it_writes_is_gone_on_with(
     assert _names(tmp_path) == [HIDDEN_FOLDER, "out.mp4"]
 
 
+def test_a_part_of_a_film_is_gone_on_with_and_another_part_begins_anew(
+    source: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.mp4"
+    part = ("--start", "0.4", "--duration", "1.9")
+    process = _start(_command(source, output, *part))
+    _wait_until(lambda: _segments_kept(tmp_path), process)
+    process.kill()
+    process.communicate()
+    again = subprocess.run(
+        _command(source, output, *part), capture_output=True, text=True, check=True
+    )
+    (report,) = json.loads(again.stdout)["inputs"]
+    assert report["segments"]["reused"] >= _SEGMENTS_BEFORE_THE_SIGNAL
+    assert report["span"] == {"start": 0.4, "end": 2.3}
+    whole = tmp_path / "whole.mp4"
+    subprocess.run(_command(source, whole, *part), capture_output=True, check=True)
+    assert output.read_bytes() == whole.read_bytes()
+    process = _start(_command(source, output, *part, "--overwrite"))
+    _wait_until(lambda: _segments_kept(tmp_path), process)
+    process.kill()
+    process.communicate()
+    other = _command(source, output, "--start", "0.5", "--duration", "1.9", "--overwrite")
+    ended = subprocess.run(other, capture_output=True, text=True, check=True)
+    assert json.loads(ended.stdout)["inputs"][0]["segments"]["reused"] == 0
+
+
 @pytest.mark.slow
 def test_a_run_stopped_while_it_writes_leaves_its_segments_and_nothing_else(
     source: Path, undisturbed: Path, tmp_path: Path

@@ -104,6 +104,7 @@ def test_a_batch_goes_on_with_the_film_that_is_not_finished(
         (("--strength", "0.5"), "another --strength;"),
         (("--crf", "30", "--keep-colors"), "another --keep-colors and --crf;"),
         (("--max-side", "48"), "another --max-side;"),
+        (("--start", "0.5"), "another --start;"),
         (("--no-resume",), "out.mp4 exists;"),
     ],
 )
