@@ -20,7 +20,7 @@ from nst_core.objectives.layers import layers_of
 from nst_core.objectives.lbfgs import Iterate, optimize_picture
 from nst_core.objectives.loss_network import load_loss_network_weights
 from nst_core.objectives.perceptual import FixedContentObjective, PerceptualObjective
-from nst_core.pictures.reading import read_rgb, resize_shorter_side
+from nst_core.pictures.reading import read_painting, read_rgb, resize_shorter_side
 from nst_core.wording import quoted
 from pipeline.pictures.outputs.saving import save_picture
 from pipeline.work.downloads import shown_in
@@ -54,7 +54,7 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
     check_start(job.init)
     device = torch.device(choose_device(job.device))
     content = to_tensor(_fit(read_rgb(job.content), job.image_size))
-    style = read_rgb(job.style_image)
+    style = read_painting(job.style_image)
     style = resize_shorter_side(style, job.style_size or min(content.shape[-2:]))
     weights = load_loss_network_weights(
         job.loss_network,

@@ -31,7 +31,7 @@ from nst_core.objectives.trained_objective import (
     trained_layers,
     trained_objective,
 )
-from nst_core.pictures.reading import read_rgb
+from nst_core.pictures.reading import read_painting, read_rgb
 from nst_core.wording import counted
 from pipeline.pictures.training_photos import find_content
 from pipeline.work.downloads import shown_in
@@ -145,7 +145,7 @@ def _objective(
         layers=trained_layers(style, job.objective),
         on_download=shown_in(on_progress),
     )
-    return trained_objective(style, read_rgb(job.style_image), weights, job.objective)
+    return trained_objective(style, read_painting(job.style_image), weights, job.objective)
 
 
 def _contents(job: EvaluateGenerator) -> list[Tensor]:

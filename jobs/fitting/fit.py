@@ -35,7 +35,7 @@ from nst_core.checkpoints.info import read_info
 from nst_core.checkpoints.library import bundled_packs, find_checkpoint
 from nst_core.engines.choice import choose_device
 from nst_core.errors import TrainingDiverged
-from nst_core.pictures.reading import read_rgb
+from nst_core.pictures.reading import read_painting
 from nst_core.training.photos import Batch
 from nst_core.training.settings import TrainingSettings
 from nst_core.training.trainer import GeneratorTrainer, uses_bfloat16
@@ -69,11 +69,11 @@ def fit_style(job: FitStyle, on_progress: OnProgress = ignore_progress) -> Path:
     Beside it a picture grows that shows how far it is. Raises InputError, LossNetworkError for
     weights that are not at hand, TrainingDiverged.
     """
-    painting = read_rgb(job.painting)
+    painting = read_painting(job.painting)
     output = path_by_name(job.name) if job.name else path_by_content(job.painting)
     device = torch.device(choose_device(job.device))
     with TemporaryDirectory(prefix="nst-fit-") as folder:
-        plan = _plan(job, painting, output, Path(folder))
+        plan = _plan(job, painting, output, Path(folder), on_progress)
         on_progress(stage(f"fitting a style to {job.painting.name}", "steps"))
         preview = Preview(plan, output.with_suffix(PREVIEW_SUFFIX))
         for attempt in range(_TRIES):
@@ -95,7 +95,9 @@ def fit_style(job: FitStyle, on_progress: OnProgress = ignore_progress) -> Path:
     return output
 
 
-def _plan(job: FitStyle, painting: Image.Image, output: Path, folder: Path) -> StylePlan:
+def _plan(
+    job: FitStyle, painting: Image.Image, output: Path, folder: Path, on_progress: OnProgress
+) -> StylePlan:
     """Read and check everything, as for the training that adds a style to the bundled network."""
     base = _base()
     name = job.name or style_name(job.painting)
@@ -116,7 +118,8 @@ def _plan(job: FitStyle, painting: Image.Image, output: Path, folder: Path) -> S
             training=replace(SETTINGS, steps=job.fit_steps),
             loss_network_weights=job.loss_network_weights,
             calibrate=False,
-        )
+        ),
+        on_progress,
     )
     assert isinstance(plan, StylePlan)
     content = ", ".join(Path(source).name for source in job.content) or "the demo's scene"

@@ -44,7 +44,7 @@ from nst_core.objectives.perceptual import PerceptualObjective
 from nst_core.objectives.reconstruction import FEATURE_LAYER, ReconstructionObjective
 from nst_core.objectives.settings import ObjectiveSettings, ReconstructionSettings
 from nst_core.objectives.weights.reading import LossNetworkWeights
-from nst_core.pictures.reading import read_rgb, resize_shorter_side
+from nst_core.pictures.reading import read_painting, resize_shorter_side
 from nst_core.training.degradation import downscale_batch
 from nst_core.training.photos import BlankPictures, Sample
 from nst_core.training.style_balance import StyleBalance
@@ -189,7 +189,7 @@ def _rows_to_start_from(
 
 
 def _texture_plan(job: TrainTexture, on_progress: OnProgress) -> TexturePlan:
-    picture = read_rgb(job.texture_image)
+    picture = read_painting(job.texture_image)
     if min(picture.size) < 32:
         raise InputError(
             f"{job.texture_image}: {picture.width}x{picture.height} pixels; at least 32 are needed"
@@ -269,7 +269,7 @@ def _style_images(job: TrainStyle, info: CheckpointInfo) -> tuple[Image.Image, .
     sizes = [round(job.style_size * stroke) for stroke in info.strokes or (1.0,)]
     return tuple(
         resize_shorter_side(painting, size)
-        for painting in map(read_rgb, job.style_images)
+        for painting in map(read_painting, job.style_images)
         for size in sizes
     )
 

@@ -12,6 +12,9 @@ from nst_core.errors import MediaError
 from nst_core.pictures.decoding import decode
 from nst_core.pictures.formats import MAX_PIXELS
 
+_MOST_SLENDER = 8
+"""Longer side of a painting by its shorter one."""
+
 
 def read_upright(
     path: Path, *, shrink_towards: int | None = None, max_pixels: int = MAX_PIXELS
@@ -47,6 +50,21 @@ def read_rgb(
     """Read a picture as sRGB, upright; transparency is dropped. Raises MediaError."""
     image = read_upright(path, shrink_towards=shrink_towards, max_pixels=max_pixels)
     return image.convert("RGB")
+
+
+def read_painting(path: Path) -> Image.Image:
+    """Read a picture whose style is to be learnt, as read_rgb does.
+
+    Raises MediaError, also for one that is so slender that it would fill the memory once its
+    shorter side has the size of a painting.
+    """
+    picture = read_rgb(path)
+    if max(picture.size) > _MOST_SLENDER * min(picture.size):
+        raise MediaError(
+            f"{path}: {picture.width}x{picture.height} pixels, more than {_MOST_SLENDER} times as "
+            "long as wide; crop it"
+        )
+    return picture
 
 
 def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:

@@ -32,14 +32,14 @@ def refinements_of(
     from nst_core.objectives.loss_network import load_loss_network_weights  # torch
     from nst_core.objectives.refinement import Refinement
     from nst_core.objectives.trained_objective import loss_network_of, trained_layers
-    from nst_core.pictures.reading import read_rgb
+    from nst_core.pictures.reading import read_painting
     from pipeline.work.downloads import shown_in
 
     paintings = {}
     for path in settings.refine_styles:
         if not path.exists():
             raise InputError(f"--refine-style {path}: no such file")
-        paintings[path] = read_rgb(path)
+        paintings[path] = read_painting(path)
     layers: dict[LossNetworkName, set[str]] = {}
     files: dict[LossNetworkName, Path | None] = {}
     for style, spec in styles.values():

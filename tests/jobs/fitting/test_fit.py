@@ -279,3 +279,31 @@ def test_a_machine_without_weights_is_told_what_to_do(
     assert last.startswith("error: no weights for the loss network vgg19")
     assert "--loss-network-weights FILE" in last
     assert not output.exists()
+
+
+@pytest.mark.parametrize("kind", ["one pixel", "CMYK", "16 bits", "palette", "transparent"])
+def test_paintings_of_every_kind_are_fitted(kind: str, photos: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (40, 50, 3), np.uint8)
+    picture, name = Image.fromarray(noise), "p.png"
+    if kind == "one pixel":
+        picture = picture.crop((0, 0, 1, 1))
+    elif kind == "CMYK":
+        picture, name = picture.convert("CMYK"), "p.jpg"
+    elif kind == "16 bits":
+        picture = Image.fromarray(noise[..., 0].astype(np.uint16) * 257)
+    elif kind == "palette":
+        picture, name = picture.quantize(16), "p.gif"
+    else:
+        picture = picture.convert("RGBA")
+        picture.putalpha(100)
+    path = tmp_path / name
+    picture.save(path)
+    _fit(path, photos, fit_steps=1)
+    assert find_style(str(path)).name == "p"
+
+
+def test_a_slender_picture_is_no_painting(photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "line.png"
+    Image.new("RGB", (900, 100)).save(path)
+    with pytest.raises(InputError, match="900x100 pixels, more than 8 times"):
+        _fit(path, photos)
