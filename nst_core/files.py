@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -25,6 +26,23 @@ def write_whole(path: Path, content: bytes | str, *, private: bool = False) -> N
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def check_can_write(folder: Path) -> None:
+    """Raise the OSError that making ``folder`` and writing into it would raise; nothing is written.
+
+    What only a try would tell, such as a full disk, is not seen.
+    """
+    missing, there = folder, folder
+    while not os.path.lexists(there):
+        missing, there = there, there.parent
+    problem = None
+    if not there.is_dir():
+        problem = errno.EEXIST if there == folder else errno.ENOTDIR
+    elif not os.access(there, os.W_OK | os.X_OK):
+        problem = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
+    if problem is not None:
+        raise OSError(problem, os.strerror(problem), str(missing))
 
 
 def lock(file: IO[Any] | int, *, wait: bool = False) -> bool:

@@ -9,8 +9,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import ray
-
 from nst_core.errors import EnvironmentProblem
 from nst_core.wording import counted
 
@@ -29,6 +27,8 @@ Amounts = dict[str, float]
 
 def nodes_now() -> list[Amounts]:
     """Return what each living node of the connected cluster has."""
+    import ray
+
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
@@ -68,12 +68,13 @@ class Resources:
         """How many such workers ``nodes`` can hold, each for itself."""
         return sum(self._fit_into(node) for node in nodes)
 
-    def workers_to_start(self, workers: int | None) -> int:
+    def workers_to_start(self, workers: int | None, now: Sequence[Amounts] | None = None) -> int:
         """Return ``workers``, or as many as there may ever be room for.
 
-        Raises EnvironmentProblem where they would wait for ever.
+        ``now`` is what nodes there are; None asks Ray. Raises EnvironmentProblem where they would
+        wait for ever.
         """
-        now, to_come = nodes_now(), nodes_to_come()
+        now, to_come = nodes_now() if now is None else now, nodes_to_come()
         room = max(self.workers_that_fit(now), self.workers_that_fit(to_come or []))
         if room < (workers or 1):
             has = ", ".join(f"{sum(n.get(of, 0) for n in now):g} {of}s" for of in ("CPU", "GPU"))
@@ -87,6 +88,8 @@ class Resources:
 
     def are_free(self) -> bool:
         """Whether the cluster has room for one more such worker now."""
+        import ray
+
         free = ray.available_resources()
         return bool(free.get("CPU", 0) >= self.cpus and free.get("GPU", 0) >= self.gpus)
 

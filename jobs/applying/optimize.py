@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from jobs.applying.optimization_start import check_start, starting_picture
 from jobs.specs.single import Optimize
@@ -49,6 +50,46 @@ class OptimizeReport:
 
 def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> OptimizeReport:
     """Optimise and write ``job.output``. Raises InputError, EnvironmentProblem, TrainingFailed."""
+    content, objective = checked_objective(job, on_progress)
+    began = time.monotonic()
+    of_content = FixedContentObjective(objective, content)
+    iterates: list[Iterate] = []
+
+    def watch(iterate: Iterate) -> None:
+        iterates[1:] = [iterate]  # the first and the last
+        on_progress(
+            Progress(
+                iterate.iteration,
+                job.steps,
+                "iterations",
+                _note(iterate),
+                time_is_summed_up=True,
+            )
+        )
+
+    init, start = starting_picture(job, of_content, content)
+    best = optimize_picture(of_content, content, start, iterations=job.steps, on_iterate=watch)
+    rgb = np.asarray(to_picture(best.image))
+    save_picture(str(job.output), rgb, quality=_QUALITY)
+    return OptimizeReport(
+        output=str(job.output),
+        method="hybrid" if init.startswith("generator") else "optimisation",
+        init=init,
+        steps=job.steps,
+        seconds=round(time.monotonic() - began, 3),
+        losses_before=iterates[0].losses.as_floats(),
+        losses=best.losses.as_floats(),
+    )
+
+
+def checked_objective(
+    job: Optimize, on_progress: OnProgress = ignore_progress
+) -> tuple[Tensor, PerceptualObjective]:
+    """Check and read all that the job needs; nothing is written.
+
+    Returns the content, 1 x 3 x H x W in [0, 1], and what is to be lowered. Raises InputError and
+    EnvironmentProblem.
+    """
     _check_output(job)
     _check_pictures(job)
     check_start(job.init)
@@ -64,36 +105,7 @@ def optimize(job: Optimize, on_progress: OnProgress = ignore_progress) -> Optimi
     )
     objective = PerceptualObjective(weights, to_tensor(style), job.objective)
     objective.to(device).to(memory_format=torch.channels_last)
-    began = time.monotonic()
-    iterates: list[Iterate] = []
-
-    def watch(iterate: Iterate) -> None:
-        iterates[1:] = [iterate]  # the first and the last
-        on_progress(
-            Progress(
-                iterate.iteration,
-                job.steps,
-                "iterations",
-                _note(iterate),
-                time_is_summed_up=True,
-            )
-        )
-
-    content = content.to(device)
-    of_content = FixedContentObjective(objective, content)
-    init, start = starting_picture(job, of_content, content)
-    best = optimize_picture(of_content, content, start, iterations=job.steps, on_iterate=watch)
-    rgb = np.asarray(to_picture(best.image))
-    save_picture(str(job.output), rgb, quality=_QUALITY)
-    return OptimizeReport(
-        output=str(job.output),
-        method="hybrid" if init.startswith("generator") else "optimisation",
-        init=init,
-        steps=job.steps,
-        seconds=round(time.monotonic() - began, 3),
-        losses_before=iterates[0].losses.as_floats(),
-        losses=best.losses.as_floats(),
-    )
+    return content.to(device), objective
 
 
 def _check_output(job: Optimize) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,7 @@ from pipeline.work.progress import OnProgress, ignore_progress, stage
 
 if TYPE_CHECKING:
     from nst_core.objectives.refinement import Refinement
+    from pipeline.pictures.worker import ImageWorker
 
 _DEPTH = 3
 _OVERLAPPING = 2
@@ -38,15 +39,20 @@ def stylize_images(
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    styles = _find_styles(job, on_progress)
+    styles = find_styles(job, lambda spec: _find_style(job, spec, on_progress))
     open_pool = partial(_open_pool, job, styles, on_progress)
     return stylize_pictures(job.sources, job.output, job, styles, open_pool, on_progress)
 
 
-def _find_styles(job: StylizeImages, on_progress: OnProgress) -> Styles:
+def _find_style(job: StylizeImages, spec: StyleSpec, on_progress: OnProgress) -> Style:
+    return find_style_for_job(spec, job.pool, job.sources, on_progress)
+
+
+def find_styles(job: StylizeImages, find: Callable[[StyleSpec], Style]) -> Styles:
+    """Find the styles of a job, by the names that its outputs give them. Raises InputError."""
     styles: dict[str, tuple[Style, StyleSpec]] = {}
     for spec in job.styles:
-        style = find_style_for_job(spec, job.pool, job.sources, on_progress)
+        style = find(spec)
         if style.name in styles:
             raise InputError(
                 f"--style {spec.style}: a second style called {style.name}; the names of the "
@@ -65,25 +71,44 @@ def _open_pool(
     account: PictureAccount,
     refinements: Mapping[str, Refinement],
 ) -> Iterator[WorkerPool]:
-    pool_spec = job.pool
-    outputs = job.outputs_of_each
-    if account.waiting <= MOST_PICTURES and (not job.refine or account.waiting * outputs == 1):
-        pool_spec = pool_for_pictures(job.pool, account.sizes(), styles=outputs)
-    remote = is_uri(job.output) or account.reads_uris
-    settings = replace(job, sources=job.sources[:1])  # tasks name them: workers need no list
+    pool_spec = pool_of(job, account)
     with (
         _seen_by_all(account, job, pool_spec) as files,
         stylizing_pool(
-            partial(make_image_worker, styles, settings, refinements, remote=remote, files=files),
+            partial(worker_maker(job, styles, account, refinements), files=files),
             job.styles[0],
             pool_spec,
             depth=_DEPTH,
-            concurrency=_OVERLAPPING if remote else 1,
+            concurrency=_OVERLAPPING if _is_remote(job, account) else 1,
             concurrency_on_gpu=_OVERLAPPING,
             on_start=partial(on_progress, stage("starting workers", "pictures")),
         ) as pool,
     ):
         yield pool
+
+
+def pool_of(job: StylizeImages, account: PictureAccount) -> PoolSpec:
+    """Return the pool for what there is to do."""
+    outputs = job.outputs_of_each
+    if account.waiting <= MOST_PICTURES and (not job.refine or account.waiting * outputs == 1):
+        return pool_for_pictures(job.pool, account.sizes(), styles=outputs)
+    return job.pool
+
+
+def worker_maker(
+    job: StylizeImages,
+    styles: Styles,
+    account: PictureAccount,
+    refinements: Mapping[str, Refinement],
+) -> Callable[..., ImageWorker]:
+    """Return what makes a worker, of ``threads`` and ``files``."""
+    settings = replace(job, sources=job.sources[:1])  # tasks name them: workers need no list
+    remote = _is_remote(job, account)
+    return partial(make_image_worker, styles, settings, refinements, remote=remote)
+
+
+def _is_remote(job: StylizeImages, account: PictureAccount) -> bool:
+    return is_uri(job.output) or account.reads_uris
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -17,7 +17,7 @@ from nst_core.checkpoints.style_spec import check_strengths
 from nst_core.errors import InputError
 from pipeline.films.film import Film
 from pipeline.films.films import stylize_films
-from pipeline.films.output import make_folders
+from pipeline.films.output import PlannedFilm, make_folders
 from pipeline.films.report import StylizeVideoReport
 from pipeline.films.styles import AllStyles
 from pipeline.work.pool import Deadline, WorkerPool
@@ -33,9 +33,7 @@ def stylize_videos(
     """
     planned = job.planned_films()
     style = _find_style(job, on_progress)
-    make_folders(planned, Path(job.output), into_folder=job.into_folder)
-    is_here = job.pool.address == LOCAL
-    films = [Film(film, job, style, job.style, is_encoded_here=is_here) for film in planned]
+    films = films_of(job, planned, style)
 
     def open_pool(stroke: float, segments: int) -> AbstractContextManager[WorkerPool]:
         # Depth 1: a segment lasts long, and must not wait at a busy worker beside an idle one.
@@ -59,6 +57,30 @@ def _find_style(job: StylizeVideo, on_progress: OnProgress) -> Style:
     )
 
 
+def films_of(
+    job: StylizeVideo, planned: Sequence[PlannedFilm], style: Style, *, only_look: bool = False
+) -> list[Film]:
+    """Return the films of a job, not scanned yet; the folders of their outputs are made.
+
+    With ``only_look`` nothing is written, by them neither. Raises InputError.
+    """
+    makes_folder = make_folders(
+        planned, Path(job.output), into_folder=job.into_folder, only_look=only_look
+    )
+    return [
+        Film(
+            film,
+            job,
+            style,
+            job.style,
+            is_encoded_here=job.pool.address == LOCAL,
+            only_look=only_look,
+            makes_folder=makes_folder,
+        )
+        for film in planned
+    ]
+
+
 def stylize_in_styles(
     in_styles: Sequence[StylizeVideo], on_progress: OnProgress = ignore_progress
 ) -> StylizeVideoReport:
@@ -69,19 +91,9 @@ def stylize_in_styles(
     """
     if len(in_styles) == 1 and not in_styles[0].style.strengths:
         return stylize_videos(in_styles[0], on_progress)
-    jobs: dict[str, StylizeVideo] = {}
-    styles = [_find_style(job, on_progress) for job in in_styles]
-    check_strengths(in_styles[0].style, styles)
+    jobs = jobs_by_style(in_styles, lambda job: _find_style(job, on_progress))
     if len(in_styles) == 1:
         return stylize_videos(in_styles[0], on_progress)
-    for job, name in zip(in_styles, (style.name for style in styles), strict=True):
-        if name in jobs:
-            raise InputError(
-                f"--style {job.style.style}: a second style called {name}; the names of the "
-                "outputs could not tell them apart, so name each once, or rename its file"
-            )
-        jobs[name] = replace(job, mark=name)
-        jobs[name].planned_films()
     counted = AllStyles(list(jobs), on_progress)
     reports = []
     for name, each in jobs.items():
@@ -92,3 +104,24 @@ def stylize_in_styles(
         workers=max(each.workers for each in reports),
         inputs=[one for each in reports for one in each.inputs],
     )
+
+
+def jobs_by_style(
+    in_styles: Sequence[StylizeVideo], find: Callable[[StylizeVideo], Style]
+) -> dict[str, StylizeVideo]:
+    """Return the job of each style by its name, which is in the names of several styles' outputs.
+
+    Raises InputError.
+    """
+    styles = [find(job) for job in in_styles]
+    check_strengths(in_styles[0].style, styles)
+    jobs: dict[str, StylizeVideo] = {}
+    for job, name in zip(in_styles, (style.name for style in styles), strict=True):
+        if name in jobs:
+            raise InputError(
+                f"--style {job.style.style}: a second style called {name}; the names of the "
+                "outputs could not tell them apart, so name each once, or rename its file"
+            )
+        jobs[name] = replace(job, mark=name) if len(in_styles) > 1 else job
+        jobs[name].planned_films()
+    return jobs

@@ -12,7 +12,7 @@ from cluster.connection import ray_session
 from jobs.applying.stylize_images import stylize_images
 from jobs.applying.stylize_video import stylize_videos
 from jobs.applying.workers import find_style_for_job
-from jobs.specs.applying import Upscale
+from jobs.specs.applying import StylizeImages, StylizeVideo, Upscale
 from nst_core.errors import InputError
 from nst_core.pictures.decoding import is_picture
 from nst_core.pictures.formats import PICTURE_SUFFIXES
@@ -60,6 +60,24 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
+    pictures, videos, unseen = parts_of(job)
+    both = pictures is not None and videos is not None
+    with _one_session(job) if both else nullcontext():
+        return UpscaleReport(
+            images=_with_unseen(
+                stylize_images(pictures, on_progress) if pictures else None, unseen
+            ),
+            videos=stylize_videos(videos, on_progress) if videos else None,
+        )
+
+
+def parts_of(
+    job: Upscale,
+) -> tuple[StylizeImages | None, StylizeVideo | None, tuple[StoredFile, ...]]:
+    """Return the job's pictures, its films, and folders that could not be looked through.
+
+    Raises InputError or EnvironmentProblem where the job as a whole cannot start.
+    """
     find_style_for_job(job.model, job.pool)
     is_one = _check_output(job)
     sources = sort_sources(job.sources, job.output)
@@ -74,14 +92,7 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
         if not is_one:
             videos = replace(videos, output=f"{job.output}/")
         videos.planned_films()
-    both = pictures is not None and videos is not None
-    with _one_session(job) if both else nullcontext():
-        return UpscaleReport(
-            images=_with_unseen(
-                stylize_images(pictures, on_progress) if pictures else None, sources.unseen
-            ),
-            videos=stylize_videos(videos, on_progress) if videos else None,
-        )
+    return pictures, videos, sources.unseen
 
 
 def _with_unseen(

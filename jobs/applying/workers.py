@@ -29,7 +29,7 @@ from pipeline.work.pool import Deadline, InProcessPool, Worker, WorkerPool
 from pipeline.work.progress import OnProgress, ignore_progress
 
 if TYPE_CHECKING:
-    from cluster.workers.room import Resources
+    from cluster.workers.room import Amounts, Resources
     from nst_core.objectives.refinement import Refinement
     from nst_core.stylizer import Stylizer
     from pipeline.pictures.worker import ImageWorker
@@ -175,7 +175,7 @@ def make_image_worker(
     refinements: Mapping[str, Refinement],
     *,
     remote: bool,
-    files: SharedFiles | None,
+    files: SharedFiles | None = None,
     threads: int,
 ) -> ImageWorker:
     """Build a worker for pictures in any of ``styles``, where it will live.
@@ -224,9 +224,16 @@ def _stylizer(style: Style, spec: StyleSpec, threads: int, **how: Any) -> Styliz
 
 
 def _resources(style: StyleSpec, pool: PoolSpec) -> Resources:
-    from cluster.workers.room import Resources, nodes_now, nodes_to_come
+    from cluster.workers.room import nodes_now, nodes_to_come
 
-    nodes = [*nodes_now(), *(nodes_to_come() or [])]
+    return resources_of_each_worker(style, pool, [*nodes_now(), *(nodes_to_come() or [])])
+
+
+def resources_of_each_worker(
+    style: StyleSpec, pool: PoolSpec, nodes: Sequence[Amounts]
+) -> Resources:
+    """Return what a worker asks for, where it is not told: ``nodes`` is what each machine has."""
+    from cluster.workers.room import Resources
 
     def total(name: str) -> float:
         return sum(node.get(name, 0) for node in nodes)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cluster.submission.output import in_a_job, report_line, result_lines
@@ -28,6 +29,8 @@ WRONG_USE = 2
 INTERRUPTED = 130
 
 _SECONDS_BETWEEN_LINES = 5.0
+_SECONDS_TO_JUDGE = 4.0
+"""After which it is estimated what is left."""
 _PACKAGES = ("jobs", "pipeline", "cluster", "nst_core")
 _SECONDS_TO_CLEAN_UP = 15.0
 
@@ -214,6 +217,8 @@ class _PlainLines:
         self._start = time.monotonic()
         self._last = 0.0
         self._stage = ""
+        self._first = Progress(0, 0, ""), 0.0
+        """The first state of what is counted now, and when that was."""
 
     def show(self, progress: Progress) -> None:
         _tell_warnings(progress)
@@ -227,6 +232,8 @@ class _PlainLines:
             self._stage = progress.note
             return
         now = time.monotonic()
+        if (progress.unit, progress.total) != (self._first[0].unit, self._first[0].total):
+            self._first = progress, now
         has_ended = progress.is_all and progress.done >= progress.total
         if now - self._last < _SECONDS_BETWEEN_LINES and not has_ended:
             return
@@ -248,10 +255,16 @@ class _PlainLines:
     def _time(self, progress: Progress, now: float, *, has_ended: bool) -> str:
         """Say what is left, or else what it has taken so far.
 
-        At the end nothing where the summary does.
+        At the end nothing where the summary does. Where the job does not estimate by itself, what
+        is left will go as what was seen here.
         """
         if has_ended and progress.time_is_summed_up:
             return ""
+        first, began = self._first
+        done = progress.done - first.done
+        if not progress.estimates and progress.is_all and done and now - began > _SECONDS_TO_JUDGE:
+            rest = (progress.total - progress.done) * (now - began) / done
+            progress = replace(progress, seconds_left=rest)
         return _left(progress) or f"{now - self._start:.0f} s"
 
 

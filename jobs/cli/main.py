@@ -46,8 +46,11 @@ def run() -> None:
         if debug:
             traceback.print_exc()
         code = _tell(error)
-    # Typer turns Ctrl-C into this code by itself; jobs and trainings say more of themselves.
-    if code == console.INTERRUPTED and command_of(sys.argv[1:]) not in ("jobs", "train"):
+    # Typer turns Ctrl-C into this code by itself; jobs and trainings say more of themselves, and
+    # plans have nothing to keep.
+    is_plan = command_of(sys.argv[1:]) == "plan" or "--dry-run" in sys.argv
+    is_told = is_plan or command_of(sys.argv[1:]) in ("jobs", "train")
+    if code == console.INTERRUPTED and not is_told:
         console.note("interrupted; what is finished is kept: run again to go on")
     code = _finish(code)
     supervision.tell_supervisor(code)

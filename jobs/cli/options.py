@@ -133,6 +133,12 @@ LOOKS: Looks = {
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Tell what would be done and how long it takes; see `nst plan`."
+    ),
+]
 ClusterAddress = Annotated[
     str,
     typer.Option(

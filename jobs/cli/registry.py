@@ -26,8 +26,10 @@ _GROUPS = {
 }
 _ALONE = (
     *("upscale", "synthesize", "optimize", "bench", "demo"),
-    *("doctor", "clean", "help"),
+    *("doctor", "clean", "help", "plan"),
 )
+_ELSEWHERE = {"plan": "planning.plan"}
+"""Modules of commands that are not in ``commands``."""
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:
@@ -48,11 +50,14 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
     app.callback()(nst)
     first = command_of(arguments)
     for name in [first] if first in (*_GROUPS, *_ALONE) else [*_GROUPS, *_ALONE]:
-        module = import_module(f"jobs.cli.{_GROUPS.get(name, f'commands.{name}')}")
+        place = {**_GROUPS, **_ELSEWHERE}.get(name, f"commands.{name}")
+        module = import_module(f"jobs.cli.{place}")
         if name in _GROUPS:
             app.add_typer(module.app, name=name)
         else:
-            app.command(cls=getattr(module, "COMMAND", None))(getattr(module, name))
+            settings = getattr(module, "CONTEXT", None)
+            command = app.command(cls=getattr(module, "COMMAND", None), context_settings=settings)
+            command(getattr(module, name))
     app.command()(version)
     prepare(app)
     return app

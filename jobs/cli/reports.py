@@ -28,9 +28,9 @@ _ELLIPSIS = "..."
 def tell_images(report: StylizeImagesReport, output: str, *, json: bool) -> None:
     """Warnings and errors on stderr; a line of sums on stdout unless that is for JSON."""
     warnings = [(each["path"], f"{each['path']}: {each['warning']}") for each in report.warnings]
-    _note_all("warning", warnings, "pictures")
+    note_all("warning", warnings, "pictures")
     failures = [(each["path"], each["error"]) for each in report.failures]
-    _note_all("error", failures, "pictures")
+    note_all("error", failures, "pictures")
     if not json:
         rate = f" ({console.a_second(report.images_per_second, 'pictures')})" if report.done else ""
         how = f", {report.engine}" if report.engine.startswith("hybrid") else ""
@@ -49,7 +49,7 @@ def _written(output: str, styles: int) -> str:
     return f"{stem}-*{suffix}" if styles > 1 and is_picture else output
 
 
-def _note_all(kind: str, told: list[tuple[str, str]], things: str) -> None:
+def note_all(kind: str, told: list[tuple[str, str]], things: str) -> None:
     """Tell a few of those that differ in nothing but the file, and how many more there are."""
     alike: dict[str, list[str]] = {}
     for path, line in told:
@@ -98,7 +98,7 @@ def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:
                 f"{'was there already' if one.reused else took}"
             )
     errors = dict.fromkeys((one.input, one.error) for one in report.inputs if one.error)
-    _note_all("error", [(path, error) for path, error in errors if error], "films")
+    note_all("error", [(path, error) for path, error in errors if error], "films")
 
 
 def _printable(line: str) -> str:

@@ -64,6 +64,17 @@ class StepTimes:
         )
 
 
+def of_first_style(plan: TrainingPlan) -> TrainingPlan:
+    """Return the plan for the first style alone, whose steps take as long as those of all."""
+    return replace(
+        plan,
+        info=replace(plan.info, styles=(), strokes=()),
+        style_images=plan.style_images[:1],
+        base=None,
+        start=None,
+    )
+
+
 def _seconds_a_step(plan: TrainingPlan) -> float | None:
     """Time a step of one worker on this machine's CPUs; all the steps of a plan are alike.
 
@@ -71,14 +82,7 @@ def _seconds_a_step(plan: TrainingPlan) -> float | None:
     much of the processors that all of them do.
     For the first style alone: how many there are does not matter to a step.
     """
-    first = replace(
-        plan,
-        info=replace(plan.info, styles=(), strokes=()),
-        style_images=plan.style_images[:1],
-        base=None,
-        start=None,
-    )
-    trainer = build_trainer(first, torch.device("cpu"))
+    trainer = build_trainer(of_first_style(plan), torch.device("cpu"))
     size = plan.settings.image_size
     pictures = torch.rand(plan.settings.batch_size, 3, size, size)
     batches = [Batch(tuple(range(len(pictures))), pictures)] * plan.settings.accumulate

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from nst_core.errors import InputError
-from nst_core.files import lock, write_whole
+from nst_core.files import check_can_write, lock, write_whole
 
 _LONGER_THAN_TWO_LINES = 4096
 _SECONDS_FOR_ORPHANS = 60.0
 """The workers of a killed command end within seconds; those of a lost node somewhat later."""
 _SECONDS_BETWEEN_TRIES = 0.1
+_COMMAND_LOCK = ".command.lock"
 
 Line = dict[str, Any]
 
@@ -79,18 +80,35 @@ class RunFolder:
         with ExitStack() as held:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                held.enter_context(_locked(self.path / ".command.lock", seconds=0))
+                held.enter_context(_locked(self.path / _COMMAND_LOCK, seconds=0))
             except TimeoutError as error:
-                raise InputError(
-                    f"{self.path}: another nst train is at work in this run folder; wait for "
-                    "its end, or choose another one with --run-dir"
-                ) from error
+                raise self._in_use() from error
             except OSError as error:
-                raise InputError(
-                    f"{self.path}: {error.strerror}; choose a run folder that can be written "
-                    "with --run-dir"
-                ) from error
+                raise self._unwritable(error) from error
             yield
+
+    def look(self) -> None:
+        """Raise the InputError that ``reserved`` would raise; nothing is written."""
+        try:
+            check_can_write(self.path)
+            with (self.path / _COMMAND_LOCK).open("rb") as file:
+                if not lock(file):
+                    raise self._in_use()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _in_use(self) -> InputError:
+        return InputError(
+            f"{self.path}: another nst train is at work in this run folder; wait for "
+            "its end, or choose another one with --run-dir"
+        )
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            f"{self.path}: {error.strerror}; choose a run folder that can be written with --run-dir"
+        )
 
     @contextmanager
     def writing(self) -> Iterator[None]:

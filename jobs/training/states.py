@@ -53,6 +53,16 @@ def adopt_newest_state(run: RunFolder) -> State | None:
     and not yet reported. None where there is no state, in a run that came to no checkpoint.
     To be called while no worker runs; what a killed command has left may still be tidying up.
     """
+    newest, state = newest_state(run)
+    if newest is not None and newest != run.checkpoint:
+        shutil.rmtree(run.checkpoint, ignore_errors=True)
+        newest.rename(run.checkpoint)
+    shutil.rmtree(run.ray, ignore_errors=True)
+    return state
+
+
+def newest_state(run: RunFolder) -> tuple[Path | None, State | None]:
+    """Find the newest state of a run, and the folder that it is in; None for none."""
     reported = [
         Path(parent, name)
         for parent, names, _ in os.walk(run.ray)  # what vanishes meanwhile is no error to it
@@ -61,12 +71,7 @@ def adopt_newest_state(run: RunFolder) -> State | None:
     ]
     found = ((folder, read_state(folder)) for folder in (run.checkpoint, *sorted(reported)))
     states = [(folder, state) for folder, state in found if state is not None]
-    newest, state = max(states, key=lambda item: int(item[1]["steps_done"]), default=(None, None))
-    if newest is not None and newest != run.checkpoint:
-        shutil.rmtree(run.checkpoint, ignore_errors=True)
-        newest.rename(run.checkpoint)
-    shutil.rmtree(run.ray, ignore_errors=True)
-    return state
+    return max(states, key=lambda item: int(item[1]["steps_done"]), default=(None, None))
 
 
 def checkpoint_of(

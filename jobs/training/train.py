@@ -67,9 +67,7 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
 
     Raises InputError, EnvironmentProblem or TrainingFailed.
     """
-    _check_places(job, RunFolder(job.run_folder))
-    plan = make_plan(job, on_progress)
-    _check_settings(job, plan)
+    plan = checked_plan(job, on_progress)
     with plan.run_folder.reserved():
         state = adopt_newest_state(plan.run_folder) if job.resume else None
         first_step = state["steps_done"] if state else 0
@@ -84,6 +82,14 @@ def train(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> Tra
             told = {photo["path"] for photo in report.unreadable}
             report = replace(report, eight_bit=_calibrate(plan, told, on_progress))
     return report
+
+
+def checked_plan(job: TrainGenerator, on_progress: OnProgress = ignore_progress) -> TrainingPlan:
+    """Read and check all that a training needs; nothing is written. Raises InputError."""
+    _check_places(job, RunFolder(job.run_folder))
+    plan = make_plan(job, on_progress)
+    _check_settings(job, plan)
+    return plan
 
 
 def _tell_how_long(plan: TrainingPlan, first_step: int, on_progress: OnProgress) -> StepTimes:

@@ -58,17 +58,23 @@ class DecodedPicture:
         return f"DecodedPicture({self.image.mode} {self.image.width}x{self.image.height})"
 
 
-def pixels_of(content: bytes, *, name: str) -> int:
-    """Return width times height as the header says; nothing is decoded. Raises MediaError."""
+def pixels_of(content: bytes, *, name: str, max_pixels: int | None = None) -> int:
+    """Return width times height as the header says; nothing is decoded.
+
+    Raises MediaError, also for more than ``max_pixels`` where they are given.
+    """
     with _one_kind_of_error(name):
         if is_png(content):
             content = readable_png(content).content
         try:
-            width, height = _open(content).size
+            opened = _open(content)
         except Exception:  # WebP does not open without its last byte
             if content[:4] != b"RIFF":
                 raise
-            width, height = _open(filled(content)).size
+            opened = _open(filled(content))
+        if max_pixels is not None:
+            _check_bounds(opened, max_pixels)
+        width, height = opened.size
         return int(width * height)
 
 

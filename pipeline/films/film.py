@@ -26,6 +26,7 @@ from pipeline.films.plan import FilmPlan, input_state, plan_film, work_folder
 from pipeline.films.report import VideoReport, with_outcome
 from pipeline.films.settings import FilmSettings
 from pipeline.segments.ledger import SegmentLedger
+from pipeline.segments.plan import Segment
 from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.segments.work_folder import WorkFolder, publish
 from pipeline.work.pool import Outcome, Unit
@@ -61,8 +62,14 @@ class Film:
         spec: StyleSpec,
         *,
         is_encoded_here: bool = True,
+        only_look: bool = False,
+        makes_folder: bool = False,
     ) -> None:
-        """``spec`` says how ``style`` is applied; ``is_encoded_here``, that workers run here."""
+        """``spec`` says how ``style`` is applied; ``is_encoded_here``, that workers run here.
+
+        With ``only_look``, ``scan`` finds out what a run would do and writes nothing; ``finish`` is
+        not called. ``makes_folder`` says that the run would make the output's folder.
+        """
         self.report = VideoReport(str(film.path), str(film.output), span=_span(settings))
         self.frames_done = 0
         """Frames in finished segments, the missing ones counted too."""
@@ -73,6 +80,8 @@ class Film:
         self._style = style
         self._spec = spec
         self._is_encoded_here = is_encoded_here
+        self._only_look = only_look
+        self._makes_folder = makes_folder
         self._work: _Work | None = None
         self._began: float | None = None
         self._turn = 0.0
@@ -105,9 +114,14 @@ class Film:
         return self.report.frames_in if self.report.error is None else self.frames_done
 
     @property
-    def stroke(self) -> float:
-        """Size of the strokes; it has been scanned."""
-        return self._open.plan.stroke
+    def plan(self) -> FilmPlan:
+        """What is to be done; it has been scanned."""
+        return self._open.plan
+
+    @property
+    def segments_left(self) -> list[Segment]:
+        """What earlier runs have not finished; it has been scanned."""
+        return self._open.ledger.without_result
 
     def scan(self) -> None:
         """Probe and plan, and look for segments finished by an earlier run."""
@@ -129,6 +143,7 @@ class Film:
                 self._style,
                 self._spec,
                 is_encoded_here=self._is_encoded_here,
+                makes_folder=self._makes_folder,
                 warnings=self.report.warnings,
             )
             self._work = self._open_work(plan)
@@ -233,15 +248,19 @@ class Film:
         self.frames_done = self.report.frames_in
         self._written = True
         self.report.seconds["total"] = round(time.monotonic() - self._turn, 3)
-        WorkFolder(Path(record.work_folder), {}).remove_leftover(record.pieces, self._output)
+        if not self._only_look:
+            WorkFolder(Path(record.work_folder), {}).remove_leftover(record.pieces, self._output)
 
     def _open_work(self, plan: FilmPlan) -> _Work:
         """Open the work folder and see what is in it."""
         report, settings = self.report, self._settings
         folder = WorkFolder(work_folder(self._output, settings), plan.identity)
         try:
-            folder.open(resume=settings.resume)
-            folder.unfinished(self._output).unlink(missing_ok=True)
+            if self._only_look:
+                folder.look(resume=settings.resume)
+            else:
+                folder.open(resume=settings.resume)
+                folder.unfinished(self._output).unlink(missing_ok=True)
             ledger = SegmentLedger(plan.source, plan.segments, folder)
         except BaseException:
             folder.close()

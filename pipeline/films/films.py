@@ -84,7 +84,7 @@ class Films:
 
     def stroke(self) -> float:
         """Return the stroke of the first film with segments to do."""
-        return next(film.stroke for film in self._scanned if film.waiting)
+        return next(film.plan.stroke for film in self._scanned if film.waiting)
 
     def segments_known(self) -> int:
         """How many segments are to do so far; while films are still to be scanned, one more."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nst_core.errors import InputError
+from nst_core.files import check_can_write
 from nst_core.wording import quoted
 from pipeline.encoding.encoders import CONTAINERS
 from pipeline.films.sources import find_videos, is_one_video
@@ -47,15 +48,25 @@ def planned_films(
     return films
 
 
-def make_folders(films: Sequence[PlannedFilm], output: Path, *, into_folder: bool) -> None:
-    """Make the folders that outputs go into, where the output is a folder. Raises InputError."""
+def make_folders(
+    films: Sequence[PlannedFilm], output: Path, *, into_folder: bool, only_look: bool = False
+) -> bool:
+    """Make the folders that outputs go into; returns whether any are, as the output is a folder.
+
+    With ``only_look`` it is found out, as far as it can be, whether they could be made. Raises
+    InputError where they cannot.
+    """
     if films[0].output.parent == output.parent and len(films) == 1 and not into_folder:
-        return  # beside a name nothing is made: it may be mistyped
+        return False  # beside a name nothing is made: it may be mistyped
     for folder in dict.fromkeys(each.output.parent for each in films if not each.problem):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            if not only_look:
+                folder.mkdir(parents=True, exist_ok=True)
+            elif not folder.is_dir():
+                check_can_write(folder.absolute())
         except OSError as error:
             raise InputError(f"-o {output}: {folder} cannot be made ({error.strerror})") from error
+    return True
 
 
 def _becomes_folder(inputs: Sequence[Path], output: Path) -> bool:

@@ -49,14 +49,16 @@ def plan_film(
     spec: StyleSpec,
     *,
     is_encoded_here: bool,
+    makes_folder: bool = False,
     warnings: list[str],
 ) -> FilmPlan:
     """Probe a film and plan its output. Raises InputError and MediaError.
 
-    What the output will not have is added to ``warnings``, also where planning fails later.
+    ``makes_folder`` says that the output's folder will be made. What the output will not have is
+    added to ``warnings``, also where planning fails later.
     """
     container_for(output)  # before anything is read
-    if not output.parent.is_dir():
+    if not (makes_folder or output.parent.is_dir()):
         raise InputError(f"{output.parent}: no such folder to write into")
     state = input_state(path)
     span = settings.span

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,70 @@ def stylize_pictures(
     Raises InputError where nothing can be begun.
     """
     start = time.monotonic()
+    job = _prepared(sources, output, settings, styles, on_progress)
+    folder, place = job.folder, job.place
+    with ImagePlan() as plan:
+        _list_inputs(plan, sources, job, settings, on_progress)
+        with _records_of(folder, place) as records:
+            account = _judged(plan, records, job, on_progress)
+            if account.waiting:
+                with warn_on_failure(folder):
+                    records.explain(job.explained)
+                with open_pool(account, job.refinements) as pool:
+                    account.work(pool)
+        report = account.report
+        report.seconds = round(time.monotonic() - start, 3)
+        report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
+        if place.keeps == "report":
+            with warn_on_failure(folder, "the report"):
+                folder.storage.write(below(folder.path, REPORT_NAME), as_text(report))
+        if settings.report is not None:
+            write_report(settings.report, report)
+        if settings.sheet:
+            with warn_on_failure(folder, "the sheet"):
+                write_sheet(plan.sample(SAMPLE), folder, settings)
+    return report
+
+
+@contextmanager
+def pictures_to_do(
+    sources: Sequence[str],
+    output: str,
+    settings: PictureSettings,
+    styles: Styles,
+    on_progress: OnProgress,
+) -> Iterator[tuple[PictureAccount, Mapping[str, Refinement]]]:
+    """Find out what ``stylize_pictures`` would do, and write nothing.
+
+    Gives the account with which it would begin, and what refines the pictures of each style.
+    Raises InputError where nothing could be begun.
+    """
+    job = _prepared(sources, output, settings, styles, on_progress)
+    with ImagePlan() as plan:
+        _list_inputs(plan, sources, job, settings, on_progress)
+        with _records_of(job.folder, job.place, only_look=True) as records:
+            yield _judged(plan, records, job, on_progress), job.refinements
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What a run needs to know before it looks for pictures."""
+
+    place: ImageOutput
+    folder: OutputFolder
+    names: OutputNames
+    refinements: Mapping[str, Refinement]
+    explained: Mapping[str, dict[str, Any]]
+    """What the identities of outputs stand for, by a user's names of it."""
+
+
+def _prepared(
+    sources: Sequence[str],
+    output: str,
+    settings: PictureSettings,
+    styles: Styles,
+    on_progress: OnProgress,
+) -> _Prepared:
     refinements = refinements_of(settings, styles, on_progress)
     place = image_output(sources, output, settings, styles=len(styles))
     refined = dict.fromkeys(styles, "") | {n: f"-{r.identity}" for n, r in refinements.items()}
@@ -76,45 +140,27 @@ def stylize_pictures(
     check_report(settings.report)
     outputs_of_each = settings.styles_per_image or len(styles)
     names = OutputNames(settings.format, tuple(styles), outputs_of_each, settings.seed)
-    with ImagePlan() as plan:
-        _list_inputs(plan, sources, folder, place.name, names, on_progress)
-        if settings.sheet and plan.names(SHEET_NAME):
-            raise InputError(
-                f"--sheet: {SHEET_NAME} would be one of the outputs too; leave --sheet out, "
-                "or give that picture another name"
-            )
-        with _records_of(folder, place) as records:
-            plan.remember(records.known())
-            plan.judge(folder, {**records.made_with, **explained})
-            account = PictureAccount(plan, folder, records, on_progress, outputs_of_each)
-            if account.waiting:
-                with warn_on_failure(folder):
-                    records.explain(explained)
-                with open_pool(account, refinements) as pool:
-                    account.work(pool)
-        report = account.report
-        report.seconds = round(time.monotonic() - start, 3)
-        report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
-        if place.keeps == "report":
-            with warn_on_failure(folder, "the report"):
-                folder.storage.write(below(folder.path, REPORT_NAME), as_text(report))
-        if settings.report is not None:
-            write_report(settings.report, report)
-        if settings.sheet:
-            with warn_on_failure(folder, "the sheet"):
-                write_sheet(plan.sample(SAMPLE), folder, settings)
-    return report
+    return _Prepared(place, folder, names, refinements, explained)
+
+
+def _judged(
+    plan: ImagePlan, records: ImageRecords, job: _Prepared, on_progress: OnProgress
+) -> PictureAccount:
+    """Decide what becomes of every output, and open the accounts."""
+    plan.remember(records.known())
+    plan.judge(job.folder, {**records.made_with, **job.explained})
+    return PictureAccount(plan, job.folder, records, on_progress, job.names.styles_per_image)
 
 
 def _list_inputs(
     plan: ImagePlan,
     sources: Sequence[str],
-    folder: OutputFolder,
-    name: str | None,
-    names: OutputNames,
+    job: _Prepared,
+    settings: PictureSettings,
     on_progress: OnProgress,
 ) -> None:
-    """Find the pictures and name their outputs, the only one ``name`` where that is asked for."""
+    """Find the pictures and name their outputs, the only one as ``-o`` where that is asked for."""
+    folder, name, names = job.folder, job.place.name, job.names
     if all(not is_uri(each) and kind_of(Path(each)) == "video" for each in sources):
         raise InputError(f"{sources[0]}: {VIDEO_ADVICE}")
     output = folder.storage.real(folder.path)
@@ -125,14 +171,21 @@ def _list_inputs(
         if count % _INPUTS_BETWEEN_NEWS == 0:
             on_progress(Progress(0, count, "pictures", "still looking for more"))
     plan.spare_inputs(output)
+    if settings.sheet and plan.names(SHEET_NAME):
+        raise InputError(
+            f"--sheet: {SHEET_NAME} would be one of the outputs too; leave --sheet out, "
+            "or give that picture another name"
+        )
 
 
 @contextmanager
-def _records_of(folder: OutputFolder, place: ImageOutput) -> Iterator[ImageRecords]:
+def _records_of(
+    folder: OutputFolder, place: ImageOutput, *, only_look: bool = False
+) -> Iterator[ImageRecords]:
     try:
-        if not folder.storage.is_remote:
+        if not folder.storage.is_remote and not only_look:
             Path(folder.path).mkdir(parents=True, exist_ok=True)
-        records = ImageRecords(folder.storage, folder.path, keep=place.keeps)
+        records = ImageRecords(folder.storage, folder.path, keep=place.keeps, only_look=only_look)
     except OSError as error:
         raise InputError(
             f"-o {folder.path}: cannot be written ({error.strerror}); choose another folder"
@@ -177,13 +230,17 @@ class PictureAccount:
         """One of the pictures, for workers to try whether they see it."""
         return [source for source, _ in self._plan.sample(1)]
 
+    def tasks(self) -> Iterator[ImageTask]:
+        """Yield the pictures to do, by name."""
+        return self._plan.tasks(self._folder)
+
     def sizes(self) -> list[int]:
         """Bytes of the files to do."""
-        return [task.size for task in self._plan.tasks(self._folder)]
+        return [task.size for task in self.tasks()]
 
     def work(self, pool: WorkerPool) -> None:
         """Have everything done that waits."""
-        units = ImageUnits(self._plan.tasks(self._folder), self.waiting, pool.workers, self._begin)
+        units = ImageUnits(self.tasks(), self.waiting, pool.workers, self._begin)
         for outcome in pool.run(units):
             self._accept(list(units.results(outcome)), began=outcome.began)
         self.report.engine, self.report.workers = pool.engine() or "none", pool.workers

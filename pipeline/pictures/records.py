@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from nst_core.errors import InputError
-from nst_core.files import lock
+from nst_core.files import check_can_write, lock
 from pipeline.storage.files import Storage, below
 
 Keeps = Literal["report", "record", "nothing"]
@@ -72,8 +72,13 @@ class ImageRecords:
         folder: str,
         *,
         keep: Keeps = "report",
+        only_look: bool = False,
     ) -> None:
-        """``keep`` it under its name, hidden beside what is a user's own, or not at all."""
+        """``keep`` it under its name, hidden beside what is a user's own, or not at all.
+
+        With ``only_look`` it is read, and nothing is written. Raises InputError while another run
+        has the folder, OSError where it cannot be written.
+        """
         self.made_with: dict[str, dict[str, Any]] = {}
         """What identities stand for, by a user's names of it; those of earlier runs once ``known``
         has been read."""
@@ -81,9 +86,10 @@ class ImageRecords:
         if keep == "nothing":
             self._lines = _Forgotten()
         elif storage.is_remote:
-            self._lines = _Parts(storage, below(folder, _FOLDER_NAME))
+            self._lines = _Parts(storage, below(folder, _FOLDER_NAME), only_look=only_look)
         else:
-            self._lines = _Appended(_file_in(Path(folder), hidden=keep == "record"))
+            file = _file_in(Path(folder), hidden=keep == "record")
+            self._lines = _Looked(file) if only_look else _Appended(file)
 
     def known(self) -> Iterator[ImageRecord]:
         """Yield what earlier runs have recorded, oldest first."""
@@ -163,10 +169,7 @@ class _Appended:
         self._file: IO[str] = path.open("a", encoding="ascii")
         if not lock(self._file):
             self._file.close()
-            raise InputError(
-                f"{path.parent}: another run is writing into this folder; wait for its end, "
-                "or choose another folder with -o"
-            )
+            raise _in_use(path.parent)
         if self._cut_short():
             self._file.write("\n")
 
@@ -193,17 +196,41 @@ class _Appended:
             return file.read(1) != b"\n"
 
 
+def _in_use(folder: Path) -> InputError:
+    return InputError(
+        f"{folder}: another run is writing into this folder; wait for its end, "
+        "or choose another folder with -o"
+    )
+
+
+class _Looked(_Forgotten):
+    """The lines of a file that is left as it is, if it is there."""
+
+    def __init__(self, path: Path) -> None:
+        check_can_write(path.parent)
+        self._path = path
+        if path.exists():
+            with path.open("rb") as file:
+                if not lock(file):
+                    raise _in_use(path.parent)
+
+    def read(self) -> Iterator[bytes]:
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                yield from file
+
+
 class _Parts:
     """Lines in files that are written once each."""
 
-    def __init__(self, storage: Storage, folder: str) -> None:
+    def __init__(self, storage: Storage, folder: str, *, only_look: bool = False) -> None:
         self._storage = storage
         self._folder = folder
         self._parts = self._listed()
         self._next = 1 + max(map(_number, self._parts), default=-1)
         self._waiting: list[str] = []
         self._last = time.monotonic()
-        if len(self._parts) > _MOST_PARTS:
+        if len(self._parts) > _MOST_PARTS and not only_look:
             self._merge()
 
     def read(self) -> Iterator[bytes]:

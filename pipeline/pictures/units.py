@@ -18,6 +18,11 @@ _SHARES_PER_WORKER = 10
 ImageUnit = Unit[tuple[ImageTask, ...]]
 
 
+def pictures_a_unit(count: int, workers: int) -> int:
+    """Return how many of ``count`` pictures a unit has at most."""
+    return max(1, min(_MOST_PICTURES, count // (_SHARES_PER_WORKER * max(1, workers))))
+
+
 class ImageUnits:
     """Draws units from tasks, and takes the outcomes back.
 
@@ -34,7 +39,7 @@ class ImageUnits:
     ) -> None:
         """``begin`` is told of tasks before any worker gets them."""
         self._tasks = tasks
-        self._most = max(1, min(_MOST_PICTURES, count // (_SHARES_PER_WORKER * max(1, workers))))
+        self._most = pictures_a_unit(count, workers)
         self._begin = begin
         self._begun: deque[ImageTask] = deque()
         self._again: deque[ImageTask] = deque()

@@ -69,6 +69,12 @@ class SegmentEncoder:
             self._packets += self._stream.encode(frame)
 
 
+def packet_bytes(piece: bytes) -> list[int]:
+    """Return the size of each packet of a piece that ``SegmentEncoder.finish`` gave."""
+    with av.open(io.BytesIO(piece), "r") as container:
+        return [packet.size for packet in container.demux(video=0) if packet.size]
+
+
 def check_encoder(stream: VideoStreamInfo, output: OutputFrame) -> None:
     """Encode one empty frame, so that a setting the encoder refuses is told before any work.
 

@@ -79,6 +79,11 @@ class SegmentLedger:
         return bool(self._out)
 
     @property
+    def without_result(self) -> list[Segment]:
+        """Segments that are not finished, in the order of showing."""
+        return [segment for segment in self._segments if segment.number not in self._results]
+
+    @property
     def done(self) -> int:
         """How many segments are written, beside those used again; once closed, all that will be."""
         written = [each for each in self._results.values() if each.done() and not each.exception()]

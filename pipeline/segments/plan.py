@@ -96,6 +96,14 @@ def with_pre_roll(packets: PacketIndex, segment: Segment) -> Segment | None:
     return replace(segment, first_packet=int(before[-1]) if len(before) else 0, ahead=0)
 
 
+def sample_of(packets: PacketIndex, segment: Segment, frames: int) -> Segment:
+    """The first ``frames`` from the keyframe that a segment is decoded from, without pre-roll."""
+    shown = packets.shown_pts
+    start = min(int(packets.pts[segment.first_packet]), segment.owned_pts[0])
+    place = int(np.searchsorted(shown, start))
+    return _segment(packets, segment.number, shown[place : place + frames])
+
+
 def _linked(segment: Segment, following: Segment, packets: int) -> Segment:
     if segment.first_packet != following.first_packet:
         return segment

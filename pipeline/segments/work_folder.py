@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nst_core.errors import InputError
-from nst_core.files import lock, write_whole
+from nst_core.files import check_can_write, lock, write_whole
 from pipeline.segments.plan import Segment
 from pipeline.segments.task import KeptResult, SegmentResult
 
@@ -48,6 +48,8 @@ class WorkFolder:
         self.path = path.absolute()
         self._identity = json.dumps({**identity, "pipeline": PIPELINE_VERSION}, sort_keys=True)
         self._lock: IO[bytes] | None = None
+        self._is_dropped = False
+        """Whether what is there would be dropped: ``finished`` finds nothing then."""
 
     @property
     def is_open(self) -> bool:
@@ -67,12 +69,24 @@ class WorkFolder:
         """
         self._lock = self._lock or self._take_lock()
         identity_file = self.path / _IDENTITY_NAME
-        is_kept = resume and _read(identity_file) == self._identity.encode()
+        is_kept = resume and self._has_our_pieces()
         for file in self.path.iterdir():
             if file.name != _LOCK_NAME and not (is_kept and file.suffix != ".part"):
                 file.unlink()
         write_whole(identity_file, self._identity.encode())
         _sync(identity_file)  # without it all pieces would be dropped
+
+    def look(self, *, resume: bool) -> None:
+        """Let ``finished`` find what ``open`` would keep, and change nothing.
+
+        Raises InputError while another process works in the folder, OSError where it could not be
+        made or written.
+        """
+        check_can_write(self.path)
+        with suppress(FileNotFoundError), (self.path / _LOCK_NAME).open("rb") as file:
+            if not lock(file):
+                raise self._in_use()
+        self._is_dropped = not (resume and self._has_our_pieces())
 
     def close(self) -> None:
         """Let other processes in; what is finished stays. Where nothing is, the folder goes."""
@@ -91,7 +105,7 @@ class WorkFolder:
 
     def finished(self, segment: Segment) -> KeptResult | None:
         """Find the segment's record, if record and piece are as they were written."""
-        record = _read(self._record(segment.number))
+        record = None if self._is_dropped else _read(self._record(segment.number))
         if record is None:
             return None
         try:
@@ -187,9 +201,7 @@ class WorkFolder:
                 file = (self.path / _LOCK_NAME).open("wb")
                 if not lock(file):
                     file.close()
-                    raise InputError(
-                        f"{self.path}: another run is at work on the same output; wait for its end"
-                    )
+                    raise self._in_use()
                 if os.fstat(file.fileno()).st_nlink:
                     return file
                 file.close()
@@ -198,6 +210,13 @@ class WorkFolder:
                     f"{self.path.parent.parent}: nothing can be written there; choose another place"
                 )
         raise InputError(f"{self.path}: other runs make and remove it all the time; run again")
+
+    def _in_use(self) -> InputError:
+        words = "another run is at work on the same output; wait for its end"
+        return InputError(f"{self.path}: {words}")
+
+    def _has_our_pieces(self) -> bool:
+        return _read(self.path / _IDENTITY_NAME) == self._identity.encode()
 
     def _piece(self, number: int) -> Path:
         return self.path / f"{number:05d}.piece"

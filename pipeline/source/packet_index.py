@@ -52,6 +52,8 @@ class PacketIndex:
     """False where an edit list or the codec marks the frame as not to be shown."""
     dts: Ticks | None = None
     """None: those of the file hold. Otherwise they go with PTS that are not the file's."""
+    size: int = 0
+    """Bytes of all packets."""
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -99,6 +101,8 @@ class _Scan:
     """False where the demuxer stopped with an error."""
     has_late_streams: bool
     is_start: bool
+    size: int = 0
+    """Bytes of all packets."""
     was_packed: bool = False
     """Whether packets of several frames were taken apart: see packed_frames."""
 
@@ -140,6 +144,7 @@ def index_packets(
         is_keyframe=scan.is_keyframe,
         is_shown=scan.is_shown,
         dts=decoding_times(pts) if resets or is_in_doubt else None,
+        size=scan.size,
     )
     return IndexedStream(
         index, resets, tuple(warnings), scan.is_whole, scan.has_late_streams, scan.is_start
@@ -153,6 +158,7 @@ def _scan(path: Path, stream_index: int, seconds: Fraction | None) -> _Scan:
     late: list[str] = []
     is_whole, is_start = True, False
     last: Fraction | None = None
+    size = 0
     with open_source(path) as container:
         stream = cast("VideoStream", container.streams[stream_index])
         may_jump = Flags.ts_discont in Flags(container.format.flags)
@@ -164,6 +170,7 @@ def _scan(path: Path, stream_index: int, seconds: Fraction | None) -> _Scan:
                 pts.append(NO_TIME if packet.pts is None else packet.pts)
                 dts.append(NO_TIME if packet.dts is None else packet.dts)
                 duration.append(packet.duration or 0)
+                size += packet.size
                 is_keyframe.append(packet.is_keyframe)
                 is_shown.append(not packet.is_discard and not _is_invisible(packet, codec))
                 if seconds is None or may_jump or not is_shown[-1] or packet.dts is None:
@@ -189,6 +196,7 @@ def _scan(path: Path, stream_index: int, seconds: Fraction | None) -> _Scan:
             is_whole=is_whole,
             has_late_streams=bool(late),
             is_start=is_start,
+            size=size,
             was_packed=unpacker.found_packed,
         )
 

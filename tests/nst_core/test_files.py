@@ -7,11 +7,13 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nst_core.files import lock, write_whole
+from nst_core.files import check_can_write, lock, write_whole
+from tests.kit.plans import nothing_written
 
 
 @pytest.mark.parametrize("content", ["wörter", b"\x00\xff"])
@@ -32,6 +34,24 @@ def test_others_may_read_it_unless_it_is_private(tmp_path: Path) -> None:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert modes == {"file": 0o644, "token": 0o600}
+
+
+@pytest.mark.parametrize("name", ["new", "new/er", "file", "file/below"])
+def test_a_folder_that_cannot_be_made_is_told_as_by_making_it(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    def error_of(make: Callable[[], object]) -> tuple[int | None, str] | None:
+        try:
+            make()
+        except OSError as error:
+            return error.errno, error.strerror or ""
+        return None
+
+    folder = tmp_path / name
+    with nothing_written(tmp_path):
+        told = error_of(lambda: check_can_write(folder))
+    assert told == error_of(lambda: folder.mkdir(parents=True))
+    assert (told is None) == name.startswith("new")
 
 
 def test_a_write_that_finds_no_room_leaves_the_file_as_it_was(tmp_path: Path) -> None:

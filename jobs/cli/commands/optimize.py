@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 
 from jobs.cli import console, options
 from jobs.cli.spec_options import Looks, from_specifications
@@ -24,11 +25,22 @@ _LOOKS: Looks = {
 @from_specifications(
     _LOOKS, argument="content", without="lattice_weight normalized_gradients balanced"
 )
-def optimize(job: Optimize, recipe: recipes.OfOptimize = None, json: options.Json = False) -> None:
+def optimize(
+    job: Optimize,
+    recipe: recipes.OfOptimize = None,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+) -> None:
     """Stylize one picture by optimising its pixels: slow, for any style (Gatys et al. 2016).
 
     Example: nst optimize photo.jpg --style wave.jpg -o photo-wave.png
     """
+    if dry_run:
+        from jobs.cli.planning.words import show_plan
+        from jobs.planning.optimization import plan_optimization
+
+        show_plan(partial(plan_optimization, job), json=json)
+        return
     from jobs.applying.optimize import optimize as run
 
     with console.shown_progress() as show:

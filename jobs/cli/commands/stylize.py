@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 
 import typer
 
@@ -18,11 +19,21 @@ _NOT_ASKED = "command match_histogram mark"
 
 @app.command()
 @from_specifications(LOOKS, argument="inputs", each="style", without=_NOT_ASKED)
-def video(in_styles: tuple[StylizeVideo, ...], json: options.Json = False) -> None:
+def video(
+    in_styles: tuple[StylizeVideo, ...],
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+) -> None:
     """Stylize videos: every frame at its time, the sound byte for byte.
 
     Example: nst stylize video film.mp4 -o film-wave.mp4 --style wave
     """
+    if dry_run:
+        from jobs.cli.planning.words import show_plan
+        from jobs.planning.films import plan_films
+
+        show_plan(partial(plan_films, in_styles), json=json)
+        return
     from jobs.applying.needs_ray import ahead_of_videos
 
     with ahead_of_videos(in_styles[0]), console.shown_progress() as show:
@@ -39,11 +50,17 @@ def video(in_styles: tuple[StylizeVideo, ...], json: options.Json = False) -> No
 
 @app.command()
 @from_specifications(LOOKS, argument="sources", each="style", without=_NOT_ASKED)
-def images(job: StylizeImages, json: options.Json = False) -> None:
+def images(job: StylizeImages, dry_run: options.DryRun = False, json: options.Json = False) -> None:
     """Stylize pictures into a folder, or a bucket, with the same names and tree.
 
     Example: nst stylize images photos -o photos-wave --style wave
     """
+    if dry_run:
+        from jobs.cli.planning.words import show_plan
+        from jobs.planning.pictures import plan_pictures
+
+        show_plan(partial(plan_pictures, job), json=json)
+        return
     from jobs.applying.needs_ray import ahead_of_images
 
     with ahead_of_images(job), console.shown_progress() as show:

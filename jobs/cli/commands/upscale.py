@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 
 import typer
 
@@ -35,11 +36,17 @@ _LOOKS: Looks = {
     without="strength strengths keep_colors stroke noise fit_steps command max_side tile work_dir "
     "styles_per_image seed refine refine_styles loss_network_weights sheet report",
 )
-def upscale(job: Upscale, json: options.Json = False) -> None:
+def upscale(job: Upscale, dry_run: options.DryRun = False, json: options.Json = False) -> None:
     """Enlarge pictures and videos, four or eight times, with a super-resolution network.
 
     Example: nst upscale photos film.mp4 -o large
     """
+    if dry_run:
+        from jobs.cli.planning.words import show_plan
+        from jobs.planning.enlargements import plan_enlargements
+
+        show_plan(partial(plan_enlargements, job), json=json)
+        return
     from jobs.applying.upscale import upscale as run
 
     with console.shown_progress() as show:

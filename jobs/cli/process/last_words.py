@@ -17,7 +17,7 @@ from jobs.cli.registry import command_of
 
 _LONG = ("stylize", "upscale", "train")
 _ENDED = b"."
-_HELP = {"--help", "-h"}
+_SHORT = {"--help", "-h", "--dry-run"}
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def last_words(arguments: Sequence[str]) -> Iterator[None]:
 
     To be entered before there are threads, as a copy of this process waits for its end.
     """
-    if command_of(arguments) not in _LONG or _HELP & {*arguments}:
+    if command_of(arguments) not in _LONG or _SHORT & {*arguments}:
         yield
         return
     sys.stdout.flush()

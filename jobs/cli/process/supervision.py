@@ -36,7 +36,7 @@ def address_asked_for(arguments: Sequence[str]) -> str | None:
         return None
     address = _value(arguments, "--address") or os.environ.get("NST_ADDRESS", "")
     in_this_process = _value(arguments, "--workers") == "0"
-    if address in ("local", "") or in_this_process or {"--help", "-h"} & {*arguments}:
+    if address in ("local", "") or in_this_process or {"--help", "-h", "--dry-run"} & {*arguments}:
         return None
     return address
 

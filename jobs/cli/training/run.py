@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from nst_core.wording import counted
 
 _COMMAND_LINE = "nst.train.command_line"
 """Key of this command's words in its context."""
-_ALWAYS_ANEW = frozenset({"output", "run_dir", "resume", "overwrite", "json"})
+_ALWAYS_ANEW = frozenset({"output", "run_dir", "resume", "overwrite", "dry_run", "json"})
 
 
 class TrainCommand(RecipeCommand):
@@ -62,14 +63,21 @@ def _plain(value: Any) -> Any:
     return str(value.absolute()) if isinstance(value, Path) else value
 
 
-def run(ctx: typer.Context, job: TrainGenerator, json: bool) -> None:
-    """Train as asked for, and say what came of it."""
+def run(ctx: typer.Context, job: TrainGenerator, *, dry_run: bool, json: bool) -> None:
+    """Train as asked for, and say what came of it; or say what would be done."""
+    job = replace(job, options=_given(ctx))
+    if dry_run:
+        from jobs.cli.planning.words import show_plan
+        from jobs.planning.trainings import plan_training
+
+        show_plan(partial(plan_training, job), json=json)
+        return
     from jobs.training.train import train
 
     began = time.time()
     try:
         with console.shown_progress() as show:
-            report = train(replace(job, options=_given(ctx)), show)
+            report = train(job, show)
     except KeyboardInterrupt:
         _tell_what_is_kept(job, ctx.meta[_COMMAND_LINE], began)
         raise

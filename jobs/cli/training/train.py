@@ -98,6 +98,7 @@ def style(
         ),
     ] = "balanced",
     recipe: recipes.OfStyle = None,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
     """Train a style from a picture, or several in one network, on photographs.
@@ -117,7 +118,7 @@ def style(
     )
     if not is_relative:  # the papers have no such term, and the option a default
         job = replace(job, objective=replace(job.objective, lattice_weight=0.0))
-    run(ctx, job, json)
+    run(ctx, job, dry_run=dry_run, json=json)
 
 
 def _preset_training(values: Preset, *, extends: bool) -> TrainingSettings:
@@ -145,13 +146,14 @@ def texture(
     ctx: typer.Context,
     job: TrainTexture,
     recipe: recipes.OfTexture = None,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
     """Train a texture network: from one picture, textures of any size without a seam.
 
     Example: nst train texture bricks.png -o bricks.safetensors
     """
-    run(ctx, job, json)
+    run(ctx, job, dry_run=dry_run, json=json)
 
 
 @app.command(name="super-resolution", cls=TrainCommand)
@@ -163,10 +165,11 @@ def super_resolution(
     ctx: typer.Context,
     job: TrainSuperResolution,
     recipe: recipes.OfSuperResolution = None,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
     """Train a network that enlarges pictures 4 or 8 times.
 
     Example: nst train super-resolution --content photos --scale 4 -o x4.safetensors
     """
-    run(ctx, job, json)
+    run(ctx, job, dry_run=dry_run, json=json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import time
 
 import pytest
 
@@ -93,6 +94,27 @@ def test_jobs_that_measure_nothing_get_their_line_too(capsys: pytest.CaptureFixt
     line = capsys.readouterr().err.strip()
     assert line.startswith("3 of 12 pictures, 25 %, ")
     assert line.endswith(" s, a.png")
+
+
+def test_lines_estimate_what_is_left_where_the_job_does_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[-1])
+    with console.shown_progress() as show:
+        for now, done in ((110.0, 2), (112.0, 3), (130.0, 12), (140.0, 17), (150.0, 20)):
+            clock.append(now)
+            show(Progress(done, 20, "pictures"))
+        clock.append(160.0)
+        show(Progress(1, 9, "photographs"))  # other things: from the start again
+    *lines, other = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "2 of 20 pictures, 10 %, 10 s",
+        "12 of 20 pictures, 60 %, about 16 s left",
+        "17 of 20 pictures, 85 %, about 6 s left",
+        "20 of 20 pictures, 100 %, 50 s",
+    ]
+    assert "left" not in other
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.segments.plan import Segment, plan_segments, with_pre_roll
+from pipeline.segments.plan import Segment, plan_segments, sample_of, with_pre_roll
 from pipeline.source.packet_index import PacketIndex
 
 TIME_BASE = Fraction(1, 24)
@@ -145,6 +145,18 @@ def test_pre_roll_begins_one_keyframe_earlier_and_owns_the_same_frames() -> None
         assert longer.first_packet == before.first_packet
         assert (longer.number, longer.end_packet) == (segment.number, segment.end_packet)
         assert longer.owned_pts == segment.owned_pts
+
+
+def test_a_sample_begins_at_the_keyframe_and_is_no_longer_than_the_film() -> None:
+    closed = _closed_gops(40, 24)
+    segment = plan_segments(closed, time_base=Fraction(1, 24), seconds=5)[2]
+    sample = sample_of(closed, segment, 7)
+    assert sample.first_packet == segment.first_packet
+    assert sample.owned_pts == segment.owned_pts[:7]
+    one_gop = _index(list(range(1000)), {0})
+    late = plan_segments(one_gop, time_base=Fraction(1, 24), seconds=5)[-1]
+    assert sample_of(one_gop, late, 7).owned_pts == tuple(range(7))  # no pre-roll
+    assert len(sample_of(one_gop, late, 5000).owned_pts) == 1000
 
 
 def test_pre_roll_without_a_keyframe_before_begins_at_the_first_packet() -> None:

@@ -9,6 +9,7 @@ from nst_core.errors import InputError
 from pipeline.segments.plan import Segment
 from pipeline.segments.task import SegmentResult
 from pipeline.segments.work_folder import HIDDEN_PARENT, PIPELINE_VERSION, WorkFolder
+from tests.kit.plans import nothing_written
 
 SEGMENT = Segment(2, 0, 5, (10, 20, 30))
 RESULT = SegmentResult(2, b"piece" * 99, (10, 30), (20,), (30,), ("invalid data",))
@@ -29,6 +30,33 @@ def test_a_recorded_segment_is_found_again(folder: WorkFolder) -> None:
     assert recorded.piece is not None
     assert recorded.piece.read_bytes() == RESULT.piece
     assert (recorded.pts, recorded.missing_pts) == ((10, 30), (20,))
+
+
+def test_a_look_finds_what_a_run_would_use_and_changes_nothing(folder: WorkFolder) -> None:
+    recorded = folder.record(RESULT)
+    folder.close()
+    (folder.path / ".00003.piece.01234567.part").touch()
+    for identity, resume, found in (
+        ({"input": "film.mp4", "crf": 18}, True, recorded),
+        ({"input": "film.mp4", "crf": 18}, False, None),
+        ({"input": "film.mp4", "crf": 30}, True, None),
+    ):
+        look = WorkFolder(folder.path, identity)
+        with nothing_written(folder.path.parent):
+            look.look(resume=resume)
+            assert look.finished(SEGMENT) == found
+        assert not look.is_open
+    folder.open(resume=True)
+    with pytest.raises(InputError, match="another run is at work on the same output"):
+        WorkFolder(folder.path, {}).look(resume=True)
+
+
+def test_a_look_makes_no_folder_and_says_where_none_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with nothing_written(tmp_path):
+        WorkFolder(tmp_path / "a" / "b", {}).look(resume=True)
+        with pytest.raises(NotADirectoryError):
+            WorkFolder(tmp_path / "file" / "a", {}).look(resume=True)
 
 
 def test_a_piece_with_other_bytes_is_not_used(folder: WorkFolder) -> None:

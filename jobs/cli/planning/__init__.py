@@ -1,0 +1,1 @@
+"""`nst plan`: what a command would do, told before it is begun."""
