@@ -86,7 +86,7 @@ def plan_film(
     if not segments:
         raise MediaError(f"{path}: no frame in it is meant to be shown")
     copies = plan_copies(source, output, allow_left_out=settings.allow_left_out)
-    how = identity_of(spec)
+    how = {"style": spec.style, **spec.options_for(style)}
     del how["stroke"]  # what it came to is in the fingerprint
     if how["noise"] is None:  # as before there was any
         del how["noise"]
