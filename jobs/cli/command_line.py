@@ -25,6 +25,7 @@ _SECRET_IN_URI = re.compile(r"[a-zA-Z][\w+.-]*://[^/@\s]+@")
 _HASH_CHARACTERS = 8
 _NAMES: dict[str, dict[str, Command]] = {
     "stylize": {"style": "stylize"},
+    "preview": {"style": "stylize"},
     "upscale": {"model": "upscale"},
     "synthesize": {"checkpoint": "synthesize"},
     "evaluate": {"checkpoint": "stylize", "super_resolution": "upscale"},

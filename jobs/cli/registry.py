@@ -25,7 +25,7 @@ _GROUPS = {
     "evaluate": "commands.evaluate",
 }
 _ALONE = (
-    *("upscale", "synthesize", "optimize", "bench", "demo"),
+    *("preview", "upscale", "synthesize", "optimize", "bench", "demo"),
     *("doctor", "clean", "help", "plan"),
 )
 _ELSEWHERE = {"plan": "planning.plan"}

@@ -71,7 +71,7 @@ def plan_output(
     width, height = width * scale, height * scale
     even_columns = encoder.codec not in _TAKES_ODD_SIZES and encoder.layout.subsampling != "444"
     even_rows = even_columns and encoder.layout.subsampling == "420"
-    mapping = _tone_mapping(stream) if tone_map and stream.transfer else None
+    mapping = tone_mapping_of(stream) if tone_map and stream.transfer else None
     return OutputFrame(
         width=width + (width & even_columns),
         height=height + (height & even_rows),
@@ -171,7 +171,8 @@ def loses_chroma(stream: VideoStreamInfo, output: OutputFrame) -> bool:
     return int(output.encoder.layout.subsampling) < int(stream.layout.subsampling)
 
 
-def _tone_mapping(stream: VideoStreamInfo) -> ToneMapping:
+def tone_mapping_of(stream: VideoStreamInfo) -> ToneMapping:
+    """Return what brings a stream of high dynamic range, which it must be, down to BT.709."""
     assert stream.transfer is not None
     hdr = read_hdr_metadata(stream.mastering_display, stream.content_light)
     peak = (hdr.peak if hdr else None) or ToneMapping.peak

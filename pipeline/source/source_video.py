@@ -196,7 +196,7 @@ def probe(path: Path, *, seconds: Fraction | None = None) -> SourceVideo:
         raise MediaError(f"{path}: the film is encrypted ({how}); decrypt it first")
     with open_source(path) as container:
         stream = main_video_stream(container, path)
-        info = _describe(stream, path)
+        info = describe(stream, path)
         index, frames = stream.index, stream.frames
         others = _words_for_choice(stream, film_streams(container))
         declared = 0.0 if frames else declared_seconds(container, stream)
@@ -205,7 +205,7 @@ def probe(path: Path, *, seconds: Fraction | None = None) -> SourceVideo:
         frame = first_frame(container, stream, decoder=decoder)
         coded_aspect = stream.codec_context.sample_aspect_ratio
     if frame is not None:
-        info = replace(_with_frame(info, frame), coded_aspect=coded_aspect)
+        info = replace(with_first_frame(info, frame), coded_aspect=coded_aspect)
     indexed = index_packets(
         path, index, rate=info.rate, interlaced=info.interlaced, seconds=seconds
     )
@@ -259,7 +259,8 @@ def _lacking_frames(path: Path, stream_index: int, declared: int) -> tuple[str, 
     return (f"the file declares {counted(declared, 'frames')} and holds {count}",)
 
 
-def _describe(stream: VideoStream, path: Path) -> VideoStreamInfo:
+def describe(stream: VideoStream, path: Path) -> VideoStreamInfo:
+    """Return what the headers say of a stream. Raises MediaError for one without pictures."""
     context = stream.codec_context
     if context.name == "webp" and not context.width:
         raise MediaError(
@@ -302,7 +303,7 @@ def _is_transparent(codec: str, frame: av.VideoFrame) -> bool:
     return not is_idle or shows_through(frame)
 
 
-def _with_frame(info: VideoStreamInfo, frame: av.VideoFrame) -> VideoStreamInfo:
+def with_first_frame(info: VideoStreamInfo, frame: av.VideoFrame) -> VideoStreamInfo:
     """What the decoder gives counts, not what the container says."""
     return replace(
         info,
