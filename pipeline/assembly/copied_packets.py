@@ -19,7 +19,7 @@ from av.stream import Stream
 
 from nst_core.wording import counted
 from pipeline.assembly.cut_streams import cut_stream
-from pipeline.assembly.passages import CopyPlan, is_text
+from pipeline.assembly.passages import WITHOUT_NEGATIVE_TIMES, CopyPlan, is_text
 from pipeline.metadata.covers import is_cover
 from pipeline.source.media_file import declared_seconds, demux, open_source, reason
 from pipeline.source.source_video import SourceVideo
@@ -250,10 +250,15 @@ class _Clocks:
         return clock
 
 
-def first_sounds(source: SourceVideo, copies: CopyPlan) -> dict[int, av.Packet[Any]]:
-    """The first packet of each stream of sound of a cut source, which may be before zero."""
+def first_sounds(
+    source: SourceVideo, copies: CopyPlan, output_format: str
+) -> dict[int, av.Packet[Any]]:
+    """The first packet of each stream of sound of a cut source, which may be before zero.
+
+    Nothing where the output takes such times as they are.
+    """
     found: dict[int, av.Packet[Any]] = {}
-    if source.cut is None:
+    if source.cut is None or output_format not in WITHOUT_NEGATIVE_TIMES:
         return found
     with open_source(source.path) as container:
         streams = {stream.index for stream in container.streams.audio}

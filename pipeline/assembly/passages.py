@@ -72,7 +72,8 @@ class CopyPlan:
 class Passage:
     """The way of one stream into an open container; it begins by adding a stream there.
 
-    Of a source with a ``cut``, the ``first`` packet of sound may begin before its part does.
+    Of a source with a ``cut``, the ``first`` packet of sound may begin before its part does; it is
+    needed for a container WITHOUT_NEGATIVE_TIMES.
     """
 
     def __init__(
@@ -127,11 +128,11 @@ class Passage:
 
 
 def _add_copy(result: OutputContainer, original: Any, first: av.Packet[Any] | None) -> Stream:
-    is_before_zero = first is not None and first.pts is not None and first.pts < 0
-    if first and is_before_zero and result.format.name in WITHOUT_NEGATIVE_TIMES:
+    if first is not None and first.pts is not None and first.pts < 0:
         with delayed(original, first) as template:
             stream: Any = _add_from(result, template)
-            if original.codec_context.name != "opus":  # whose header tells the delay, too
+            is_opus = original.codec_context.codec.canonical_name == "opus"
+            if not is_opus:  # its header tells the delay, too
                 stream.codec_context.extradata = original.codec_context.extradata
             return cast("Stream", stream)
     return _add_from(result, original)

@@ -146,7 +146,7 @@ def _add_streams(
     """Write the header, its streams in the order of the source."""
     video: VideoStream | None = None
     passages: dict[int, Passage] = {}
-    first = first_sounds(source, copies)
+    first = first_sounds(source, copies, result.format.name)
     for stream in original.streams:
         if stream.index == source.stream_index:
             video = _add_video(result, stream, source, pieces[0], frame)

@@ -49,7 +49,7 @@ def rehearse(source: SourceVideo, copies: CopyPlan, container: Container) -> fro
     options = muxer_options(container, source)
     options.pop("movflags", None)  # what is in memory has no name to be opened again by
     with open_source(source.path) as original:
-        first = first_sounds(source, copies)
+        first = first_sounds(source, copies, container.format)
         trials = {
             index: _Trial(
                 container, options, original.streams[index], way, source.cut, first.get(index)

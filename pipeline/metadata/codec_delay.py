@@ -39,7 +39,7 @@ def delayed(original: AudioStream, first: av.Packet[Any]) -> Iterator[AudioStrea
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as trial:
         stream = trial.add_stream_from_template(original, opaque=True)
-        if original.codec_context.name == "opus" and stream.codec_context.extradata:
+        if original.codec_context.codec.canonical_name == "opus" and stream.codec_context.extradata:
             header = bytearray(stream.codec_context.extradata)
             samples = milliseconds * _OPUS_RATE // _MILLISECONDS
             header[_OPUS_PRE_SKIP] = samples.to_bytes(2, "little")

@@ -158,6 +158,7 @@ def test_a_run_killed_at_work_and_again_while_it_writes_is_gone_on_with(
     assert _names(tmp_path) == [HIDDEN_FOLDER, "out.mp4"]
 
 
+@pytest.mark.slow
 def test_a_part_of_a_film_is_gone_on_with_and_another_part_begins_anew(
     source: Path, tmp_path: Path
 ) -> None:

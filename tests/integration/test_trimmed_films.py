@@ -14,9 +14,11 @@ import av
 import numpy as np
 import pytest
 
+import pipeline.films.film
 from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.errors import MediaError
 from pipeline.films.report import VideoReport
 from pipeline.films.span import time_of
 from pipeline.source.source_video import probe
@@ -103,6 +105,26 @@ def test_the_frames_of_a_part_are_those_of_the_film(
     with av.open(str(source)) as film, av.open(str(output)) as part:
         kinds = [stream.type for stream in film.streams if stream.type in ("audio", "subtitle")]
         assert [s.type for s in part.streams if s.type in ("audio", "subtitle")] == kinds
+
+
+def test_a_part_goes_over_the_place_where_a_clock_is_set_anew(clip: Path, tmp_path: Path) -> None:
+    once, joined, output = tmp_path / "once.ts", tmp_path / "joined.ts", tmp_path / "out.mkv"
+    with av.open(str(clip)) as original, av.open(str(once), "w") as result:
+        streams = [result.add_stream_from_template(s, opaque=True) for s in original.streams]
+        for packet in original.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                result.mux(packet)
+    joined.write_bytes(2 * once.read_bytes())
+    _cut(joined, output, "1.5", "2.5")
+    expected = [luma for _, luma in [*decoded_frames(clip), *decoded_frames(clip)][36:60]]
+    found = decoded_frames(output)
+    for number, ((time, luma), original_luma) in enumerate(zip(found, expected, strict=True)):
+        assert abs(time - Fraction(number, RATE)) <= Fraction(1, 1000)
+        assert np.abs(luma.astype(int) - original_luma).mean() < _LIKE
+    (sound,) = heard(output)
+    assert abs(sound.first) <= 48
+    assert abs(len(sound.samples) - 48_000) < 2048, "no gap where the clock is set anew"
 
 
 def _first_time(path: Path) -> Fraction:
@@ -302,6 +324,35 @@ def test_one_worker_and_three_write_the_same_bytes(
         assert report.segments["total"] > 3
         written.append(output.read_bytes())
     assert written[0] == written[1]
+
+
+def test_segments_of_a_part_are_used_again_by_the_same_part_only(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise MediaError("stopped")
+
+    def done(**times: Fraction) -> VideoReport:
+        job = StylizeVideo(
+            *((clip,), tmp_path / "out.mp4", StyleSpec("identity"), PoolSpec(workers=0)),
+            segment_seconds=0.5,
+            **cast("Any", times),
+        )
+        return stylize_videos(job).inputs[0]
+
+    part = {"start": Fraction(1, 4), "duration": Fraction(3, 2)}
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.films.film, "reassemble", stopped)
+        assert done(**part).error == "stopped"
+        again = done(start=Fraction(1, 4), end=Fraction(7, 4))
+        assert again.segments["reused"] == again.segments["total"] > 1
+        for other in ({"start": Fraction(1, 4)}, {"duration": Fraction(7, 4)}, {}):
+            assert done(**other).segments["reused"] == 0
+            assert done(**part).segments["reused"] == 0
+    whole = done(**part)
+    assert (whole.error, whole.segments["reused"]) == (None, whole.segments["total"])
+    assert done(**part).reused
+    assert "made with another --start and --end;" in str(done().error)
 
 
 def test_how_sound_is_cut_is_told(clip: Path, tmp_path: Path) -> None:
