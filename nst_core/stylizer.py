@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ from nst_core.large_pictures.layerwise_engine import LayerwiseEngine
 from nst_core.large_pictures.tiled_engine import TiledEngine
 from nst_core.networks.generator import Generator
 from nst_core.objectives.refinement import Refinement, RefiningEngine
+
+if TYPE_CHECKING:
+    from nst_core.coherence import Coherence
 
 _LEAST_SIDE = 64
 _AUTO_SIDE = 1792
@@ -210,8 +213,11 @@ class Stylizer:
         target: YuvEncoding | None = None,
         *,
         tone_mapping: ToneMapping | None = None,
+        coherence: Coherence | None = None,
     ) -> Iterator[YuvFrames]:
         """Do what ``stylize_yuv`` does for one batch after the other.
+
+        With ``coherence`` each frame follows the one before it, from batch to batch.
 
         On a GPU the next batch travels there, and the last one back, while one is computed.
         """
@@ -221,7 +227,7 @@ class Stylizer:
             def convert(part: slice) -> YuvFrames:
                 alpha = None if frames.alpha is None else frames.alpha[part]
                 taken = YuvFrames(frames.luma[part], frames.chroma[part], alpha)
-                return self._stylized_yuv(taken, source, target, tone_mapping)
+                return self._stylized_yuv(taken, source, target, tone_mapping, coherence)
 
             return join_frames(self._batches.run(len(frames.luma), convert))
 
@@ -234,11 +240,14 @@ class Stylizer:
         source: YuvEncoding,
         target: YuvEncoding,
         tone_mapping: ToneMapping | None,
+        coherence: Coherence | None,
     ) -> YuvFrames:
         rgb = yuv_to_rgb(frames, source)
         if tone_mapping:
             rgb = tone_mapping.to_sdr(rgb)
         output = self._generated(self._video_engine, rgb) if self._video_engine else rgb
+        if coherence is not None and self._video_engine:
+            output = _following(coherence, rgb, output, in_bytes=target.depth == 8)
         if self.keep_colors and target.matrix == "rgb":
             output = keep_rgb_colors(output, rgb)
         result = rgb_to_yuv(output, target)
@@ -336,6 +345,24 @@ def _piece_engine(
         seed=seed,
     )
     return layerwise, side or _AUTO_SIDE
+
+
+def _following(coherence: Coherence, source: Tensor, stylized: Tensor, *, in_bytes: bool) -> Tensor:
+    """Let each of N x 3 x H x W stylized frames in [0, 1] follow the last one.
+
+    ``in_bytes`` computes them in 8 bits, in half the time, where the output has no more.
+    """
+    if in_bytes:
+        frames: NDArray[Any] = to_bytes(stylized)
+    else:
+        frames = (stylized.float() * 255).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    followed = np.stack(
+        [coherence.follow(*pair) for pair in zip(to_bytes(source), frames, strict=True)]
+    )
+    if in_bytes:
+        return to_unit_range(followed, stylized.device)
+    floats = torch.from_numpy(followed).to(stylized.device)
+    return floats.permute(0, 3, 1, 2).div_(255).clamp_(0, 1)
 
 
 def _with_histogram_of(source: Tensor, output: Tensor) -> Tensor:

@@ -56,7 +56,8 @@ class Rate:
 
     def seconds_of(self, segment: Segment, pixels: int) -> float:
         """Return what a worker needs for a segment whose frames have so many ``pixels``."""
-        return len(segment.owned_pts) * self.seconds_a_frame * pixels / self.pixels
+        frames = len(segment.warm_pts) + len(segment.owned_pts)
+        return frames * self.seconds_a_frame * pixels / self.pixels
 
     def bytes_of(self, segments: Iterable[Segment], pixels: int) -> int:
         """Return the bytes of the pieces of segments whose frames have so many ``pixels``."""
@@ -86,7 +87,7 @@ class Rates:
         info, output = film.plan.source.info, film.plan.output
         kind = (
             *(info.codec, info.pixel_format, output.encoder, output.taken_size),
-            *(film.plan.stroke, output.tone_mapping is not None),
+            *(film.plan.stroke, film.plan.coherence > 0, output.tone_mapping is not None),
         )
         if kind in self._known:
             return self._known[kind]
@@ -145,7 +146,14 @@ def _samples(
     for each in segments:
         sample = sample_of(plan.source.packets, each, frames)
         packets = reader.read(sample)
-        yield SegmentTask(sample, plan.source.info, plan.output, packets, stroke=plan.stroke)
+        yield SegmentTask(
+            sample,
+            plan.source.info,
+            plan.output,
+            packets,
+            stroke=plan.stroke,
+            coherence=plan.coherence,
+        )
 
 
 def _seconds_a_frame(done: Sequence[Done]) -> float:

@@ -172,7 +172,13 @@ class Film:
                 segment, packets = handed_out
                 plan = work.plan
                 task = SegmentTask(
-                    segment, plan.source.info, plan.output, packets, film=key, stroke=plan.stroke
+                    segment,
+                    plan.source.info,
+                    plan.output,
+                    packets,
+                    film=key,
+                    stroke=plan.stroke,
+                    coherence=plan.coherence,
                 )
                 return Unit((key, segment.number), task)
         return None

@@ -83,6 +83,7 @@ def made_with(
     fingerprint = "--model" if how.pop("command") == "upscale" else "--style"
     names = ("codec", "crf", "preset", "encoder", "tonemap", "max_side")
     options = {**how, **{name: getattr(settings, name) for name in names}}
+    options["coherence"] = settings.coherence or None
     span = settings.span
     options["start"] = str(span.start) if span else None
     options["end"] = str(span.end) if span and span.end is not None else None

@@ -19,7 +19,7 @@ from pipeline.encoding.encoders import EncoderSettings, choose_encoder, containe
 from pipeline.encoding.output_frame import OutputFrame, differences, plan_output
 from pipeline.films.settings import FilmSettings
 from pipeline.segments.encoder import check_encoder
-from pipeline.segments.plan import Segment, plan_segments
+from pipeline.segments.plan import WARM_UP_FRAMES, Segment, plan_segments
 from pipeline.segments.work_folder import HIDDEN_PARENT, identity_of, short_name
 from pipeline.source.source_video import SourceVideo, probe
 from pipeline.source.trimming import trimmed
@@ -35,6 +35,8 @@ class FilmPlan:
     segments: list[Segment]
     stroke: float
     """Size of the strokes, by that of the frames."""
+    coherence: float
+    """How much each frame follows the one before it; 0 to 1."""
     input_state: list[object]
     """State of the file when it was read; it must not change until the end."""
     identity: dict[str, object]
@@ -81,7 +83,10 @@ def plan_film(
     stroke, limit = choice.of(height, width), choice.limit(height, width)
     warnings += [limit] if limit else []
     segments = plan_segments(
-        source.packets, time_base=source.info.time_base, seconds=settings.segment_seconds
+        source.packets,
+        time_base=source.info.time_base,
+        seconds=settings.segment_seconds,
+        warm_up=WARM_UP_FRAMES if settings.coherence else 0,
     )
     if not segments:
         raise MediaError(f"{path}: no frame in it is meant to be shown")
@@ -98,9 +103,11 @@ def plan_film(
         "encoder": identity_of(encoder),
         "version": [__version__, av.__version__],
     }
+    if settings.coherence:
+        identity["coherence"] = settings.coherence
     if span:
         identity["span"] = [str(span.start), str(span.end)]
-    return FilmPlan(source, frame, copies, segments, stroke, state, identity)
+    return FilmPlan(source, frame, copies, segments, stroke, settings.coherence, state, identity)
 
 
 def _choose_encoder(

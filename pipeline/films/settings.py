@@ -31,6 +31,10 @@ class FilmSettings:
     """Where it ends, likewise; the frame shown at this time is no part of it."""
     duration: Fraction | None = None
     """How long it is, instead of --end."""
+    coherence: float = 0.0
+    """How much each frame follows the one before it, against flicker; 0.7 is much, 0 is not at all.
+
+    See nst_core/coherence.py."""
     segment_seconds: float = 5.0
     """Length of the pieces that workers take; less at a film's end."""
     segment_deadline: float = 1800.0
@@ -77,3 +81,7 @@ class FilmSettings:
                 f"try {FilmSettings.segment_deadline:g}"
             )
         check_max_side(self.max_side)
+        if not 0 <= self.coherence < 1:
+            raise InputError(
+                f"--coherence {self.coherence:g}: from 0 to below 1 is allowed; try 0.7"
+            )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
@@ -11,6 +12,7 @@ from typing import Any, cast
 import av
 
 from pipeline.segments.packet_reader import EncodedPacket, put_beside
+from pipeline.segments.plan import WARM_UP_FRAMES
 from pipeline.segments.task import SegmentTask
 from pipeline.source.source_video import VideoStreamInfo
 
@@ -32,12 +34,14 @@ class DecoderOnItsWay:
     """PTS up to which segments have had their frames."""
     waiting: list[av.VideoFrame] = field(default_factory=list)
     """Frames that came out and belong to segments behind."""
+    recent: Sequence[av.VideoFrame] = ()
+    """The last frames before these: segments behind may begin with them, to follow them."""
     errors: list[tuple[int, str]] = field(default_factory=list)
     """What it complained of, by the packet's PTS, in the packets that such segments own."""
 
 
 class SegmentDecoder:
-    """Decodes a task's packets with a bare decoder and lets the owned frames through.
+    """Decodes a task's packets with a bare decoder and lets the frames it needs through.
 
     ``earlier`` is the decoder of a segment before: where it has come from the same keyframe it goes
     on, and the way up to the segment is not decoded again. Frames are the same either way.
@@ -55,7 +59,7 @@ class SegmentDecoder:
         segment = task.segment
         if earlier is not None and _goes_on(earlier, task, threads):
             self._context, self._place = earlier.context, earlier.next_packet
-            self._waiting = earlier.waiting
+            self._waiting = [*earlier.recent, *earlier.waiting]
             self._all_errors = earlier.errors
         else:
             self._context, self._place = _decoder(task.stream, threads), segment.first_packet
@@ -63,18 +67,22 @@ class SegmentDecoder:
         self._threads = threads
         self._end = segment.first_packet + len(task.packets)
         self._missing = set(segment.owned_pts)
+        self._wanted = {*segment.warm_pts, *segment.owned_pts}
+        self._recent: deque[av.VideoFrame] = deque(maxlen=WARM_UP_FRAMES if task.coherence else 0)
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """Owned frames, in the order of showing."""
-        last = min(self._missing) - 1
+        """Frames to warm up with and owned ones, in the order of showing."""
+        last = min(self._wanted) - 1
         for frame in self._decoded():
             frame.time_base = self._task.stream.time_base
             # A decoder that lost its place gives frames twice or late: encoders take neither.
-            if frame.pts not in self._missing or frame.pts <= last:
+            if frame.pts not in self._wanted or frame.pts <= last:
                 continue
             last = frame.pts
-            self._missing.discard(last)
-            self._note(frame)
+            self._recent.append(frame)
+            if last in self._missing:
+                self._missing.discard(last)
+                self._note(frame)
             yield frame
         owned = self._task.segment.owned_pts
         self.errors += [words for pts, words in self._all_errors if owned[0] <= pts <= owned[-1]]
@@ -114,6 +122,7 @@ class SegmentDecoder:
             self._place,
             end,
             self._waiting,
+            tuple(self._recent),
             [error for error in self._all_errors if error[0] > end],
         )
 

@@ -26,6 +26,8 @@ class SegmentTask:
     """Tells the films of a job apart; None: a worker keeps nothing for the segments behind."""
     stroke: float = 1.0
     """Size of the strokes: one for the whole film, also where its frames change their size."""
+    coherence: float = 0.0
+    """How much each stylized frame follows the one before it: see nst_core/coherence.py."""
 
     def __repr__(self) -> str:
         return f"SegmentTask({self.segment.name}, {len(self.packets)} packets)"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import av
 
+from nst_core.coherence import Coherence
 from nst_core.color.yuv import YuvFrames, join_frames, split_frames
 from nst_core.stylizer import Stylizer
 from pipeline.encoding.output_frame import loses_chroma, output_encoding, source_encoding
@@ -51,9 +52,12 @@ class SegmentWorker:
         decoder = SegmentDecoder(task, threads=self._stylizer.threads, earlier=self._decoder)
         self._decoder = None  # until this one has come to its end
         encoder = SegmentEncoder(task.stream, task.output)
+        owned = set(task.segment.owned_pts)
         pts: list[int] = []
         for batch in self._stylized(task, self._decoded(task, decoder)):
             for frame_pts, planes in zip(batch.pts, split_frames(batch.planes), strict=True):
+                if frame_pts not in owned:  # those behind follow it
+                    continue
                 encoder.encode(frame_to_encode(planes, task.output), frame_pts)
                 pts.append(frame_pts)
         self._decoder = decoder.on_its_way
@@ -105,6 +109,7 @@ class SegmentWorker:
             source_encoding(task.stream),
             output_encoding(task.stream, task.output),
             tone_mapping=task.output.tone_mapping,
+            coherence=Coherence(task.coherence) if task.coherence else None,
         )
         return self._beside(_Batch(pts_of_batches.popleft(), each) for each in stylized)
 

@@ -1,0 +1,156 @@
+"""Stylized frames follow each other where the source shows the same, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from nst_core.coherence import Coherence
+from nst_core.measures.warping_error import WarpingError
+
+Frames = list[NDArray[Any]]
+_SIZE = (96, 160)
+
+
+def _texture(seed: int, *, cell: int = 4, size: tuple[int, int] = _SIZE) -> NDArray[Any]:
+    """RGB noise whose grains are ``cell`` pixels wide."""
+    height, width = size
+    small = np.random.default_rng(seed).integers(0, 256, (height // cell, width // cell, 3))
+    return cv2.resize(small.astype(np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def _panned(count: int, step: int = 2) -> Frames:
+    """A picture that the camera moves over, ``step`` pixels a frame."""
+    height, width = _SIZE
+    wide = _texture(1, cell=8, size=(height, width + 8 * (count * step // 8 + 1)))
+    return [np.ascontiguousarray(wide[:, n * step : n * step + width]) for n in range(count)]
+
+
+def _flickering(sources: Frames, strength: int = 60) -> Frames:
+    """Each source with a texture of its own: strokes that are elsewhere in every frame."""
+    stylized = []
+    for number, source in enumerate(sources):
+        noise = (_texture(100 + number).astype(int) - 128) * strength // 128
+        stylized.append(np.clip(source // 2 + 64 + noise, 0, 255).astype(np.uint8))
+    return stylized
+
+
+def _followed(sources: Frames, stylized: Frames, amount: float = 0.7) -> Frames:
+    coherence = Coherence(amount)
+    return [coherence.follow(*pair) for pair in zip(sources, stylized, strict=True)]
+
+
+def _error(sources: Frames, outputs: Frames) -> float:
+    measured = WarpingError()
+    for pair in zip(sources, outputs, strict=True):
+        measured.add(*pair)
+    return measured.of_output
+
+
+@pytest.mark.parametrize("step", [0, 2])
+def test_flicker_falls_with_the_camera_at_rest_and_in_motion(step: int) -> None:
+    sources = _panned(16, step)
+    stylized = _flickering(sources)
+    errors = [_error(sources, _followed(sources, stylized, amount)) for amount in (0.5, 0.7)]
+    assert errors[1] < errors[0] < 0.7 * _error(sources, stylized)
+    assert errors[1] < 0.5 * _error(sources, stylized)
+
+
+def test_the_contrast_of_the_strokes_stays() -> None:
+    sources = _panned(24, 0)
+    stylized = _flickering(sources)
+    followed = _followed(sources, stylized)
+
+    def contrast(frame: NDArray[Any]) -> float:
+        return float(cv2.Laplacian(frame, cv2.CV_32F).std())
+
+    assert contrast(followed[-1]) > 0.75 * contrast(stylized[-1])
+
+
+def test_a_picture_that_does_not_flicker_is_not_blurred_by_following() -> None:
+    sources = _panned(100, 0)
+    stylized = [sources[0]] * len(sources)
+    assert np.abs(_followed(sources, stylized)[-1].astype(int) - stylized[-1]).max() <= 1
+
+
+def test_after_a_hundred_frames_of_motion_it_is_as_sharp_as_the_network_made_it() -> None:
+    sources = _panned(100, 1)
+    followed = _followed(sources, sources)
+    sharpness = [cv2.Laplacian(each[-1], cv2.CV_32F).std() for each in (sources, followed)]
+    assert sharpness[1] > 0.9 * sharpness[0]
+
+
+def test_after_a_cut_nothing_of_what_was_before_is_seen() -> None:
+    sources = [*_panned(4), *[_texture(50 + n, cell=4) for n in (0, 0)]]
+    stylized = _flickering(sources)
+    followed = _followed(sources, stylized)
+    assert np.array_equal(followed[4], stylized[4])
+    assert not np.array_equal(followed[5], stylized[5])
+
+
+def test_no_ghost_stays_where_something_has_gone() -> None:
+    """A bright square jumps: neither where it was nor where it is may the other place be seen."""
+    background = _texture(2, cell=16) // 3
+    sources = []
+    for left in (10, 10, 10, 90):
+        source = background.copy()
+        source[30:62, left : left + 32] = 250
+        sources.append(source)
+    followed = _followed(sources, sources)
+    places = (slice(32, 60), slice(12, 40)), (slice(32, 60), slice(92, 120))
+    for place in places:
+        assert np.abs(followed[-1][place].astype(int) - sources[-1][place]).mean() < 6
+
+
+def test_without_coherence_frames_are_what_they_were() -> None:
+    sources = _panned(4)
+    stylized = _flickering(sources)
+    for followed, frame in zip(_followed(sources, stylized, 0), stylized, strict=True):
+        assert np.abs(followed.astype(int) - frame).max() <= 1
+
+
+def test_the_first_frame_and_one_after_a_reset_stand_for_themselves() -> None:
+    sources = _panned(3, 0)
+    stylized = _flickering(sources)
+    coherence = Coherence(0.7)
+    assert np.array_equal(coherence.follow(sources[0], stylized[0]), stylized[0])
+    assert not np.array_equal(coherence.follow(sources[1], stylized[1]), stylized[1])
+    coherence.reset()
+    assert np.array_equal(coherence.follow(sources[2], stylized[2]), stylized[2])
+
+
+def test_floats_give_what_bytes_give() -> None:
+    sources = _panned(6)
+    stylized = _flickering(sources)
+    in_bytes, coherence = _followed(sources, stylized), Coherence(0.7)
+    for source, frame, expected in zip(sources, stylized, in_bytes, strict=True):
+        followed = coherence.follow(source, frame.astype(np.float32))
+        assert followed.dtype == np.float32
+        assert np.abs(np.clip(followed, 0, 255) - expected).mean() < 1
+
+
+@pytest.mark.parametrize("size", [(8, 8), (31, 200), (33, 35), (97, 161)])
+def test_any_size_is_taken(size: tuple[int, int]) -> None:
+    coherence = Coherence(0.7)
+    for number in range(3):
+        frame = _texture(number, cell=1, size=size)
+        assert coherence.follow(frame, frame).shape == frame.shape
+
+
+def test_a_frame_of_another_size_stands_for_itself() -> None:
+    coherence = Coherence(0.7)
+    small, large = _texture(1), _texture(2, size=(128, 160))
+    coherence.follow(small, small)
+    assert np.array_equal(
+        coherence.follow(large, small[:1].repeat(128, 0)), small[:1].repeat(128, 0)
+    )
+
+
+@pytest.mark.parametrize("amount", [-0.1, 1.5, float("nan")])
+def test_an_amount_beyond_its_range_is_refused(amount: float) -> None:
+    with pytest.raises(ValueError, match="0 to 1"):
+        Coherence(amount)

@@ -1,0 +1,95 @@
+"""Frames that follow each other: the same on any worker, and across the borders of segments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nst_core.checkpoints.library import Style
+from nst_core.stylizer import Stylizer
+from pipeline.encoding.encoders import choose_encoder
+from pipeline.encoding.output_frame import plan_output
+from pipeline.segments.packet_reader import PacketReader
+from pipeline.segments.plan import WARM_UP_FRAMES, plan_segments
+from pipeline.segments.task import SegmentResult, SegmentTask
+from pipeline.segments.worker import SegmentWorker
+from pipeline.source.source_video import probe
+from tests.kit.media import decoded_frames, make_clip, psnr
+
+_FRAMES = 96
+
+
+@pytest.fixture(params=["12", "1000"], ids=["many keyframes", "one keyframe"])
+def film(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / "film.mp4"
+    options = {"g": request.param, "bf": "3", "sc_threshold": "0"}
+    make_clip(path, frames=_FRAMES, options=options, sound=False)
+    return path
+
+
+def _tasks(film: Path, *, seconds: float, warm_up: int = WARM_UP_FRAMES) -> list[SegmentTask]:
+    source = probe(film)
+    encoder = choose_encoder(Path("out.mkv"), source.info, codec="ffv1")
+    frame = plan_output(source.info, encoder)
+    segments = plan_segments(
+        source.packets, time_base=source.info.time_base, seconds=seconds, warm_up=warm_up
+    )
+    with PacketReader(source) as reader:
+        return [
+            SegmentTask(each, source.info, frame, reader.read(each), film=0, coherence=0.7)
+            for each in segments
+        ]
+
+
+def _luma(results: list[SegmentResult[bytes]], folder: Path) -> list[np.ndarray]:
+    frames = []
+    for result in results:
+        path = folder / f"{result.number}.nut"
+        path.write_bytes(result.piece)
+        frames += [luma for _, luma in decoded_frames(path)]
+    return frames
+
+
+def test_a_segment_is_the_same_on_whichever_worker_in_whatever_order(
+    film: Path, style: Style
+) -> None:
+    tasks = _tasks(film, seconds=0.8)
+    assert len(tasks) > 3
+    alone = [SegmentWorker(Stylizer(style)).process(task) for task in tasks]
+    one = SegmentWorker(Stylizer(style))
+    assert [one.process(task) for task in tasks] == alone
+    assert [one.process(task) for task in reversed(tasks)] == alone[::-1]
+    two = [SegmentWorker(Stylizer(style)) for _ in range(2)]
+    assert [two[number % 2].process(task) for number, task in enumerate(tasks)] == alone
+
+
+def test_each_delivers_its_own_frames_alone(film: Path, style: Style) -> None:
+    worker = SegmentWorker(Stylizer(style))
+    results = [worker.process(task) for task in _tasks(film, seconds=0.8)]
+    pts = [time for result in results for time in result.pts]
+    assert pts == sorted(set(pts))
+    assert len(pts) == _FRAMES
+    assert not any(result.missing_pts or result.errors for result in results)
+
+
+def test_a_border_cannot_be_told_from_the_inside(film: Path, style: Style, tmp_path: Path) -> None:
+    """Cut or not, the frames are the same to the eye; without a warm-up they would jump."""
+    whole = _luma([SegmentWorker(Stylizer(style)).process(_tasks(film, seconds=60)[0])], tmp_path)
+    tasks = _tasks(film, seconds=0.8)
+    border = len(tasks[0].segment.owned_pts)
+    cut = _luma([SegmentWorker(Stylizer(style)).process(task) for task in tasks], tmp_path)
+    assert psnr(cut[border], whole[border]) > 42
+    cold = replace(tasks[1], segment=replace(tasks[1].segment, warm_pts=()))
+    jumps = _luma([SegmentWorker(Stylizer(style)).process(cold)], tmp_path)[0]
+    assert psnr(jumps, whole[border]) < psnr(cut[border], whole[border]) - 3
+
+
+def test_without_coherence_nothing_is_stylized_for_nothing(film: Path, style: Style) -> None:
+    tasks = _tasks(film, seconds=0.8, warm_up=0)
+    assert not any(task.segment.warm_pts for task in tasks)
+    plain = [replace(task, coherence=0.0) for task in tasks]
+    worker = SegmentWorker(Stylizer(style))
+    assert [worker.process(task) for task in plain] != [worker.process(task) for task in tasks]
