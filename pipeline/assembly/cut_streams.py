@@ -1,7 +1,8 @@
 """Copied streams cut to a part of the film: which of their packets stay, and at what times.
 
 PCM is cut at its samples. Other sound is cut at its packets: it begins with the packets that a
-decoder needs to be right at the start of the part, at times before zero, which players skip.
+decoder needs to be right at the start of the part, at times before zero. These players skip, and
+what its last packet has beyond the end.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil
+from struct import Struct
 from typing import Any, cast
 
 import av
 from av.audio.stream import AudioStream
 from av.stream import Stream
 
+from nst_core.wording import listed
 from pipeline.assembly.passages import Way, is_sound
 from pipeline.conversion.channel_layouts import layout_of
 from pipeline.metadata.covers import is_cover
+from pipeline.segments.packet_reader import put_beside
 from pipeline.source.source_video import Cut
 
 _PLAIN_PCM = re.compile(r"pcm_(?:[suf](\d+)(?:[bl]e)?|alaw|mulaw)")
@@ -31,6 +35,8 @@ _WITHOUT_PAST = frozenset(
 _PAST_SECONDS = {"opus": Fraction(8, 100), "mp3": Fraction(15, 100)}
 """What other codecs need to be right, where it is more than a packet: RFC 7845, section 4.6; the
 bit reservoir of MP3."""
+_SKIPPED = Struct("<IIBB")
+"""FFmpeg's AV_PKT_DATA_SKIP_SAMPLES: at the packet's start, at its end, and why."""
 _MILLISECOND = Fraction(1, 1000)
 _MOST_TICKS = 10**9
 """Ticks of a second that FFmpeg can count in."""
@@ -131,6 +137,7 @@ class CutSound(CutStream):
         super().__init__(stream, cut, may_divide=may_divide)
         self._may_begin_before = may_begin_before
         self._is_decoded = is_decoded
+        self._rate = stream.codec_context.sample_rate
         codec = _codec(stream)
         self._has_past = codec not in _WITHOUT_PAST
         self._past = round(_PAST_SECONDS.get(codec, Fraction(0)) / self.tick)
@@ -161,17 +168,13 @@ class CutSound(CutStream):
             return [f"{self.about} has no sound in this part"]
         if self._is_decoded:
             return [f"{self.about}: cut at its samples"]
-        more = []
-        if self._begins < 0:
-            more.append(
-                f"{self._milliseconds(-self._begins)} before the start, for players to skip"
-            )
-        elif self._begins:
-            more.append(f"{self._milliseconds(self._begins)} after the start")
-        begins = " and ".join(more) or "at the start"
-        over = max(0, self._ends - self.end) if self.end is not None else 0
-        ends = f", ends {self._milliseconds(over)} after the end" if over else ""
-        return [f"{self.about}: cut at its packets, begins {begins}{ends}"]
+        over = self._ends - self.end if self.end is not None else 0
+        skipped = [f"{self._milliseconds(-self._begins)} before the start"] * (self._begins < 0)
+        skipped += [f"{self._milliseconds(over)} after the end"] * (over > 0)
+        words = f"{self.about}: cut at its packets"
+        if self._begins > 0:
+            words += f", begins {self._milliseconds(self._begins)} after the start"
+        return [f"{words}; players skip {listed(skipped)}" if skipped else words]
 
     def _is_before(self, packet: av.Packet[Any]) -> bool:
         if self._begins is not None:
@@ -205,6 +208,9 @@ class CutSound(CutStream):
         assert packet.pts is not None
         self._begins = packet.pts if self._begins is None else self._begins
         self._ends = packet.pts + (packet.duration or 0)
+        if self.end is not None and self._ends > self.end:
+            samples = round((self._ends - self.end) * self.tick * self._rate)
+            put_beside(packet, "skip_samples", _SKIPPED.pack(0, samples, 0, 0))
         return self._cut_off(packet)
 
     def _milliseconds(self, ticks: int) -> str:

@@ -15,8 +15,9 @@ from pipeline.segments.plan import Segment
 from pipeline.source.media_file import open_source, video_packets
 from pipeline.source.source_video import SourceVideo, VideoStreamInfo
 
-SideData = Literal["matroska_block_additional", "new_extradata", "palette"]
-"""The alpha of VP8 and VP9; parameter sets that replace the stream's; colours of indexed pixels."""
+SideData = Literal["matroska_block_additional", "new_extradata", "palette", "skip_samples"]
+"""The alpha of VP8 and VP9; parameter sets that replace the stream's; colours of indexed pixels;
+sound that is not heard."""
 _IN_FORCE_UNTIL_THE_NEXT: tuple[SideData, ...] = ("new_extradata", "palette")
 _MOST_KEPT_BYTES = 32 << 20
 """A reader keeps a segment, with its way from the keyframe, for the next one: what is larger is

@@ -211,6 +211,8 @@ def test_the_samples_of_a_part_are_those_of_the_film(
     has_milliseconds = {source.suffix, output.suffix} & {".mkv", ".webm"}
     _check_samples(film, part, round(zero * film.rate), wanted, near, bool(has_milliseconds))
     assert "cut at its" in report.warnings[-1]
+    if output.suffix in (".mkv", ".webm"):  # where FFmpeg skips the end, too
+        assert part.first + len(part.samples) <= wanted + film.rate // 1000 + 1
 
 
 def _check_samples(
@@ -358,8 +360,8 @@ def test_segments_of_a_part_are_used_again_by_the_same_part_only(
 def test_how_sound_is_cut_is_told(clip: Path, tmp_path: Path) -> None:
     copied = _cut(clip, tmp_path / "copied.mp4", "0.5", "1.5")
     (line,) = copied.warnings
-    assert line.startswith("stream 1 (audio, aac): cut at its packets, begins ")
-    assert " ms before the start, for players to skip, ends " in line
+    assert line.startswith("stream 1 (audio, aac): cut at its packets; players skip ")
+    assert line.endswith(" ms after the end")
 
 
 def test_several_films_have_each_its_part_and_failures_are_one_line(

@@ -111,7 +111,12 @@ def test_sound_begins_with_the_packet_before_the_first_that_is_heard(
     assert 0 <= Fraction(1, 2) - found[-1] < packet
     assert all(b - a == packet for a, b in pairwise(found))
     (line,) = words
-    assert f"begins {float(-1000 * found[0]):.3g} ms before the start" in line
+    over = found[-1] + packet - Fraction(1, 2)
+    assert line == (
+        "stream 1 (audio, aac): cut at its packets; players skip "
+        f"{float(-1000 * found[0]):.3g} ms before the start and {float(1000 * over):.3g} ms "
+        "after the end"
+    )
 
 
 def test_sound_that_is_over_before_the_part_is_told(tmp_path: Path) -> None:
