@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nst_core.caches import loss_networks
 from nst_core.errors import LossNetworkError
@@ -22,7 +23,9 @@ from nst_core.objectives.weights.kept import (
     keep,
     kept_for,
 )
-from nst_core.objectives.weights.reading import LossNetworkWeights, read_weights
+
+if TYPE_CHECKING:
+    from nst_core.objectives.weights.reading import LossNetworkWeights
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ def kept_or_fetched(
 
     Raises LossNetworkError.
     """
+    from nst_core.objectives.weights.reading import read_weights  # torch
+
     layers = tuple(layers)
     path = kept_for(name, layers)
     if path is None and hub_file(name).is_file():
@@ -82,6 +87,8 @@ def fetch(
 
 
 def _original(name: LossNetworkName, path: Path) -> LossNetworkWeights:
+    from nst_core.objectives.weights.reading import read_weights  # torch, behind the download
+
     return replace(read_weights(path, name), source=ORIGINALS[name].source)
 
 
