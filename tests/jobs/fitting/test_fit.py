@@ -126,7 +126,7 @@ def test_the_painting_is_known_by_its_content_wherever_it_lies(
 
 def test_other_steps_fit_it_again(painting: Path, photos: Path, tmp_path: Path) -> None:
     _fit(painting, photos)
-    for steps, fitted in ((3, 3), (None, 3), (1, 1)):
+    for steps, fitted in ((1, 1), (None, 1)):
         job = images_job(photos, tmp_path / str(steps), str(painting))
         stylize_images(_quick(job, steps))
         found = find_fitted(str(painting))
@@ -134,6 +134,7 @@ def test_other_steps_fit_it_again(painting: Path, photos: Path, tmp_path: Path) 
         assert found.steps == fitted
 
 
+@pytest.mark.slow
 def test_a_film_is_stylized_by_a_painting_fitted_on_its_own_frames(
     painting: Path, clip: Path, tmp_path: Path
 ) -> None:
@@ -220,6 +221,7 @@ def test_two_pictures_of_one_name_are_not_confused(
 
 def test_the_command_fits_ahead_and_only_once(painting: Path, photos: Path) -> None:
     line = ("styles", "fit", str(painting), "--content", str(photos), "--fit-steps", "1")
+    line = (*line, "--no-calibrate")
     first = json.loads(nst(*line, "--json").out)
     preview = Path(first["preview"])
     drawn = preview.stat().st_mtime_ns
