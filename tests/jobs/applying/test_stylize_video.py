@@ -456,10 +456,10 @@ def test_inputs_are_scanned_while_the_first_are_stylized(
         source.write_bytes(clip.read_bytes())
     first_is_done = threading.Event()
 
-    def slow_probe(path: Path) -> Any:
+    def slow_probe(path: Path, **how: Any) -> Any:
         if path == sources[1]:
             assert first_is_done.wait(30)
-        return probe(path)
+        return probe(path, **how)
 
     events: list[Progress] = []
 
@@ -515,10 +515,10 @@ def test_progress_ends_with_all_frames_though_the_last_scan_ends_later(
     text.write_text("no film")
     all_are_done = threading.Event()
 
-    def slow_probe(path: Path) -> Any:
+    def slow_probe(path: Path, **how: Any) -> Any:
         if path == text:
             assert all_are_done.wait(30)
-        return probe(path)
+        return probe(path, **how)
 
     events: list[Progress] = []
 
@@ -559,10 +559,10 @@ def test_an_input_that_trips_over_our_own_bug_does_not_stop_the_others(
     other = tmp_path / "other.mp4"
     other.write_bytes(clip.read_bytes())
 
-    def buggy_probe(path: Path) -> Any:
+    def buggy_probe(path: Path, **how: Any) -> Any:
         if path == other:
             raise KeyError("a bug")
-        return probe(path)
+        return probe(path, **how)
 
     monkeypatch.setattr(pipeline.films.plan, "probe", buggy_probe)
     job = StylizeVideo((other, clip), tmp_path / "out", StyleSpec("identity"), HERE)
