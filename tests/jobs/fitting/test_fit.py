@@ -220,8 +220,8 @@ def test_two_pictures_of_one_name_are_not_confused(
 
 
 def test_the_command_fits_ahead_and_only_once(painting: Path, photos: Path) -> None:
-    line = ("styles", "fit", str(painting), "--content", str(photos), "--fit-steps", "1")
-    line = (*line, "--no-calibrate")
+    how = ("--content", str(photos), "--fit-steps", "1", "--no-calibrate")
+    line = ("styles", "fit", str(painting), *how)
     first = json.loads(nst(*line, "--json").out)
     preview = Path(first["preview"])
     drawn = preview.stat().st_mtime_ns
