@@ -16,7 +16,7 @@ from jobs.demo.clip import SECONDS, draw_frame
 from nst_core.errors import InputError, MediaError
 from nst_core.file_kinds import kind_of
 from nst_core.pictures.reading import resize_shorter_side
-from pipeline.films.sampled_frames import sampled_frames
+from pipeline.films.shots import spread_frames
 from pipeline.films.sources import find_videos
 from pipeline.pictures.sources import find_images
 from pipeline.pictures.training_photos import read_photo
@@ -30,10 +30,12 @@ MOST = 24
 """Pictures looked at; a fit draws some hundred crops of them."""
 _LISTED = 2000
 """Pictures of a large folder among which these are chosen."""
-_FILMS = 6
+_FILMS, _FRAMES = 6, 8
+"""Films looked at, and frames of each."""
 _MOMENTS = 6
 _LEAST_SIDE, _MOST_SIDE = 224, 384
 """Shorter side, pixels: no less than a crop's."""
+_MOST_FILM_SIDE = 2 * _MOST_SIDE
 
 
 def save_contents(sources: Sequence[str], folder: Path) -> None:
@@ -62,7 +64,9 @@ def _pictures(sources: Sequence[str]) -> Iterator[Image.Image]:
     chosen = _spread(films, _FILMS)
     for film in chosen:
         try:
-            yield from sampled_frames(film, MOST // len(chosen))
+            count = min(_FRAMES, MOST // len(chosen))
+            frames = spread_frames(film, count, max_side=_MOST_FILM_SIDE)
+            yield from (Image.fromarray(frame.rgb) for frame in frames)
         except MediaError as error:
             _log.info("not fitted on: %s", error)
 
