@@ -167,7 +167,7 @@ def test_what_is_no_file_of_ours_is_no_such_command(typed: tuple[str, ...], here
 @pytest.mark.parametrize(
     "typed",
     [
-        ("stylize", "images", "my photos", "-o", "out", "--style", "my painting.png"),
+        ("styles", "export", "my painting.png", "-o", "out.onnx"),
         ("optimize", "my painting.png", "--style", "wave", "-o", "my out.png"),
         ("optimize", "my film.mp4", "--style", "my painting.png", "-o", "my out.png"),
         ("styles", "export", "wave", "-o", "my style.pt"),
