@@ -29,7 +29,7 @@ def _plan(job: StylizeImages, folder: Path) -> PicturesPlan:
 
 
 def test_a_folder_is_planned_as_it_is_then_done(tmp_path: Path) -> None:
-    source = save_pictures(tmp_path / "in", "a.png", "b/c.png", "d.jpg")
+    source = save_pictures(tmp_path / "in", "a.png", "b/c.png", "d.png")
     output = tmp_path / "new" / "out"
     job = images_job(source, output)
     plan = _plan(job, tmp_path)
