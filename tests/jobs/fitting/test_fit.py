@@ -206,6 +206,7 @@ def test_what_was_fitted_is_listed_and_removed(painting: Path, photos: Path) -> 
         remove_fitted("mine")
 
 
+@pytest.mark.slow
 def test_two_pictures_of_one_name_are_not_confused(
     painting: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -235,6 +236,7 @@ def test_the_command_fits_ahead_and_only_once(painting: Path, photos: Path) -> N
     assert "--overwrite" in nst(*line, "--name", "mine").error_line
 
 
+@pytest.mark.slow
 def test_without_contents_the_scene_of_the_demo_is_fitted_on(painting: Path) -> None:
     assert read_state(_fit(painting))[1].training["extensions"][-1]["content"] == "the demo's scene"
 
@@ -283,6 +285,7 @@ def test_a_machine_without_weights_is_told_what_to_do(
     assert not output.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one pixel", "CMYK", "16 bits", "palette", "transparent"])
 def test_paintings_of_every_kind_are_fitted(kind: str, photos: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (40, 50, 3), np.uint8)

@@ -25,7 +25,13 @@ def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.planning.trainings._MOST_STEPS", 2)
 
 
-@pytest.mark.parametrize("kind", ["bold", "extended-pack", "texture", "super-resolution"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("bold", marks=pytest.mark.slow),
+        *("extended-pack", "texture", "super-resolution"),
+    ],
+)
 def test_a_training_is_planned_and_nothing_is_written(
     kind: str, jobs: dict[str, TrainGenerator], tmp_path: Path
 ) -> None:

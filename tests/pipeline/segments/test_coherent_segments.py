@@ -22,7 +22,10 @@ from tests.kit.media import decoded_frames, make_clip, psnr
 _FRAMES = 96
 
 
-@pytest.fixture(params=["12", "1000"], ids=["many keyframes", "one keyframe"])
+@pytest.fixture(
+    params=["12", pytest.param("1000", marks=pytest.mark.slow)],
+    ids=["many keyframes", "one keyframe"],
+)
 def film(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / "film.mp4"
     options = {"g": request.param, "bf": "3", "sc_threshold": "0"}
