@@ -10,7 +10,7 @@ Two things would go wrong with a mere blend. Where strokes have moved, the mean 
 flatter than each of them, and the picture fades: local contrast is brought back to the network's
 own. And a picture resampled again and again blurs: it is resampled by a cubic.
 
-All of it is OpenCV on one thread and depends on nothing but the frames since the last ``reset``.
+All of it is OpenCV on one thread and depends on nothing but the frames.
 """
 
 from __future__ import annotations
@@ -62,10 +62,6 @@ class Coherence:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._last: tuple[Grey, Grey, Frame] | None = None
         self._grid = np.zeros((0, 0, 2), np.float32)
-
-    def reset(self) -> None:
-        """Forget all frames: the next one stands for itself."""
-        self._last = None
 
     def follow(self, source: NDArray[np.uint8], stylized: Frame) -> Frame:
         """Return the stylized frame, made to follow the last one.

@@ -72,28 +72,44 @@ def fit_style(job: FitStyle, on_progress: OnProgress = ignore_progress) -> Path:
     """
     painting = read_painting(job.painting)
     output = path_by_name(job.name) if job.name else path_by_content(job.painting)
+    output.parent.mkdir(parents=True, exist_ok=True)  # rather now than after a minute
     device = torch.device(choose_device(job.device))
     with TemporaryDirectory(prefix="nst-fit-") as folder:
         plan = _plan(job, painting, output, Path(folder), on_progress)
         on_progress(stage(f"fitting a style to {job.painting.name}", "steps"))
         preview = Preview(plan, output.with_suffix(PREVIEW_SUFFIX))
-        for attempt in range(_TRIES):
-            try:
-                trainer, losses = _fitted(plan, _SLOWER**attempt, device, preview, on_progress)
-                break
-            except TrainingDiverged:
-                if attempt == _TRIES - 1:
-                    raise
-                _log.info("it diverged; once more, with a lower rate")
-        preview.draw(trainer)
-        state, info = checkpoint_of(plan, trainer.state_dict(), losses)
-        assert plan.base is not None
-        found = plan.base.eight_bit
-        if job.calibrate:
-            photos = read_photos(plan.photos)
-            found |= eight_bit_of(output, state, info, info.styles[-1:], photos, on_progress)
-    save_state(output, state, replace(info, eight_bit=found))
+        try:
+            _fit(job, plan, device, preview, on_progress)
+        finally:
+            if not output.exists():  # interrupted: nobody would find the picture
+                preview.path.unlink(missing_ok=True)
     return output
+
+
+def _fit(
+    job: FitStyle,
+    plan: StylePlan,
+    device: torch.device,
+    preview: Preview,
+    on_progress: OnProgress,
+) -> None:
+    """Fit, more slowly where that diverges, calibrate where that is asked for, and save."""
+    for attempt in range(_TRIES):
+        try:
+            trainer, losses = _fitted(plan, _SLOWER**attempt, device, preview, on_progress)
+            break
+        except TrainingDiverged:
+            if attempt == _TRIES - 1:
+                raise
+            _log.info("it diverged; once more, with a lower rate")
+    preview.draw(trainer)
+    state, info = checkpoint_of(plan, trainer.state_dict(), losses)
+    assert plan.base is not None
+    path, found = plan.job.output, plan.base.eight_bit
+    if job.calibrate:
+        photos = read_photos(plan.photos)
+        found |= eight_bit_of(path, state, info, info.styles[-1:], photos, on_progress)
+    save_state(path, state, replace(info, eight_bit=found))
 
 
 def _plan(

@@ -45,5 +45,4 @@ class Preview:
         picture = sheet([[self._plan.style_images[shown[0]], *pictures]], cell_height=_HEIGHT)
         file = io.BytesIO()
         picture.save(file, format="png", compress_level=3)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, file.getvalue())

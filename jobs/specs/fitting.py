@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from nst_core.checkpoints.fitted import SEPARATORS, without_separators
 from nst_core.checkpoints.library import IDENTITY, bundled_packs, bundled_styles
 from nst_core.checkpoints.style_spec import FIT_STEPS, check_fit_steps
 from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
 from nst_core.wording import quoted
-
-_SEPARATORS = ":,=/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +39,10 @@ class FitStyle:
     def __post_init__(self) -> None:
         check_fit_steps(self.fit_steps)
         if self.name is not None and (
-            not self.name or set(self.name) & set(_SEPARATORS) or self.name.startswith(".")
+            not self.name or self.name.startswith(".") or self.name != without_separators(self.name)
         ):
             raise InputError(
-                f"--name {quoted(self.name)}: a word without {' '.join(_SEPARATORS)} is needed, "
+                f"--name {quoted(self.name)}: a word without {' '.join(SEPARATORS)} is needed, "
                 "which mean something else in --style"
             )
         if self.name in (*bundled_styles(), *bundled_packs(), IDENTITY):

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from nst_core.checkpoints.style_spec import STYLE_SEPARATORS
 from nst_core.checks import check_pixels
 from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
@@ -52,9 +53,6 @@ EXTENSION_STEPS = 0.1
 """Part of a preset's steps that a style takes which is added to a trained network."""
 EXTENSION_RATE = 5e-3
 """Learning rate for the few parameters of such a style."""
-
-STYLE_SEPARATORS = ":,="
-"""They separate styles in ``--style pack:wave=0.7,starry_night=0.3``: no name may have them."""
 
 LARGEST_TEXTURE = 512
 """Shorter side in pixels that a texture image is shrunk to, unless a size is given."""

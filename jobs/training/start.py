@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from jobs.specs.training import STYLE_SEPARATORS
 from nst_core.checkpoints.checkpoint import build_generator, read_state, restore_generator
 from nst_core.checkpoints.info import CheckpointInfo, fingerprint
 from nst_core.checkpoints.library import bundled_packs, find_checkpoint
+from nst_core.checkpoints.style_spec import STYLE_SEPARATORS
 from nst_core.color.pixels import to_tensor
 from nst_core.engines.eight_bit import EightBit
 from nst_core.errors import InputError, MediaError

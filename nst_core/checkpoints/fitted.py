@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nst_core.caches import fitted_by_content
 from nst_core.checkpoints.info import CheckpointInfo, fingerprint, read_info
+from nst_core.checkpoints.style_spec import STYLE_SEPARATORS
 from nst_core.errors import CheckpointError, InputError
+from nst_core.file_kinds import kind_of
 from nst_core.wording import did_you_mean
 
 SUFFIX = ".safetensors"
 PREVIEW_SUFFIX = ".png"
 _VARIABLE = "NST_DATA_DIR"
-_SEPARATORS = str.maketrans(":,=/", "____")
-"""They mean something in ``--style pack:wave=0.7,starry_night=0.3``, and / in a file's name."""
+SEPARATORS = f"{STYLE_SEPARATORS}/"
+"""No name of a style has them, nor that of a file its last one."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,12 @@ def named_styles_folder() -> Path:
 
 def style_name(painting: Path) -> str:
     """Return what the style of a picture is called, without what means something in --style."""
-    return painting.stem.translate(_SEPARATORS) or "painting"
+    return without_separators(painting.stem) or "painting"
+
+
+def without_separators(name: str) -> str:
+    """Return the name with _ for each of SEPARATORS."""
+    return name.translate(dict.fromkeys(map(ord, SEPARATORS), "_"))
 
 
 def path_by_content(painting: Path) -> Path:
@@ -77,16 +85,30 @@ def path_by_name(name: str) -> Path:
 def find_fitted(text: str) -> FittedStyle | None:
     """Find the style of a name or of a picture's file; None where nothing was fitted to it.
 
-    Raises CheckpointError for a checkpoint that is damaged.
+    Raises CheckpointError for the damaged checkpoint of a name; one that a picture has is None, for
+    it is made anew.
     """
-    named = path_by_name(text)
-    if text and text == text.translate(_SEPARATORS) and named.is_file():
-        return FittedStyle(text, named, read_info(named), is_named=True)
-    painting = Path(text)
-    kept = path_by_content(painting) if painting.is_file() else None
-    if kept is None or not kept.is_file():
+    path = _kept(text)
+    if path is None:
         return None
-    return FittedStyle(style_name(painting), kept, read_info(kept), is_named=False)
+    if path.parent == named_styles_folder():
+        return FittedStyle(text, path, read_info(path), is_named=True)
+    with suppress(CheckpointError):
+        return FittedStyle(style_name(Path(text)), path, read_info(path), is_named=False)
+    return None
+
+
+def _kept(text: str) -> Path | None:
+    """Return the checkpoint of a name or of a picture's file, damaged or not; None: there is none.
+
+    Only pictures are read for it: what else --style may name has gigabytes.
+    """
+    if text and text == without_separators(text) and path_by_name(text).is_file():
+        return path_by_name(text)
+    painting = Path(text)
+    if kind_of(painting) != "picture" or not path_by_content(painting).is_file():
+        return None
+    return path_by_content(painting)
 
 
 def fitted_styles() -> list[FittedStyle]:
@@ -100,13 +122,13 @@ def remove_fitted(text: str) -> Path:
     Raises InputError where there is none, or several pictures of that name.
     """
     known = fitted_styles()
-    found = find_fitted(text)
+    found = _kept(text)
     if found is None:
-        same = [style for style in known if text in (style.name, style.painting)]
+        same = [style.path for style in known if text in (style.name, style.painting)]
         if len(same) > 1:
             raise InputError(
                 f"{text}: {len(same)} pictures of this name have been fitted; name the picture's "
-                "file, or the checkpoint among " + ", ".join(str(style.path) for style in same)
+                "file"
             )
         found = same[0] if same else None
     if found is None:
@@ -115,9 +137,9 @@ def remove_fitted(text: str) -> Path:
         raise InputError(
             f"{text}: no style of this machine's own{did_you_mean(text, names)}; {there_are}"
         )
-    found.path.unlink()
-    found.path.with_suffix(PREVIEW_SUFFIX).unlink(missing_ok=True)
-    return found.path
+    found.unlink()
+    found.with_suffix(PREVIEW_SUFFIX).unlink(missing_ok=True)
+    return found
 
 
 def _in(folder: Path, *, is_named: bool) -> list[FittedStyle]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 ApplyingCommand = Literal["stylize", "upscale"]
 
+STYLE_SEPARATORS = ":,="
+"""They separate styles in ``--style pack:wave=0.7,starry_night=0.3``: no name may have them."""
+
 FIT_STEPS = 50
 """Steps of fitting a painting as a style: a minute on two cores."""
 _MOST_FIT_STEPS = 10_000

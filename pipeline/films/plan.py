@@ -91,23 +91,34 @@ def plan_film(
     if not segments:
         raise MediaError(f"{path}: no frame in it is meant to be shown")
     copies = plan_copies(source, output, allow_left_out=settings.allow_left_out)
-    how = {"style": spec.style, **spec.options_for(style)}
-    del how["stroke"]  # what it came to is in the fingerprint
-    if how["noise"] is None:  # as before there was any
-        del how["noise"]
     identity = {
         "input": state,
-        "style": [style.with_stroke(stroke).fingerprint, how],
-        "segment_seconds": settings.segment_seconds,
         "output": identity_of(frame),
         "encoder": identity_of(encoder),
+        **_identity_of_asked(settings, style.with_stroke(stroke), spec),
+    }
+    return FilmPlan(source, frame, copies, segments, stroke, settings.coherence, state, identity)
+
+
+def _identity_of_asked(settings: FilmSettings, style: Style, spec: StyleSpec) -> dict[str, object]:
+    """Return what decides the segments' content beside the file and its output.
+
+    What is new is there only where it was asked for: else pieces of before are used again.
+    """
+    how = {"style": spec.style, **spec.options_for(style)}
+    del how["stroke"]  # what it came to is in the fingerprint
+    if how["noise"] is None:
+        del how["noise"]
+    identity: dict[str, object] = {
+        "style": [style.fingerprint, how],
+        "segment_seconds": settings.segment_seconds,
         "version": [__version__, av.__version__],
     }
     if settings.coherence:
         identity["coherence"] = settings.coherence
-    if span:
+    if span := settings.span:
         identity["span"] = [str(span.start), str(span.end)]
-    return FilmPlan(source, frame, copies, segments, stroke, settings.coherence, state, identity)
+    return identity
 
 
 def _choose_encoder(

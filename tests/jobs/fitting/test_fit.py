@@ -20,9 +20,9 @@ from jobs.specs.applying import PoolSpec, StylizeImages, StylizeVideo
 from jobs.specs.fitting import FitStyle
 from nst_core.checkpoints.checkpoint import read_state
 from nst_core.checkpoints.fitted import find_fitted, fitted_styles, path_by_content, remove_fitted
-from nst_core.checkpoints.library import find_style
+from nst_core.checkpoints.library import Style, find_style
 from nst_core.checkpoints.style_spec import StyleSpec
-from nst_core.errors import InputError, StyleNotFitted, TrainingDiverged
+from nst_core.errors import CheckpointError, InputError, StyleNotFitted, TrainingDiverged
 from nst_core.networks.conditional_norm import row_keys
 from nst_core.networks.lean import LeanNet
 from nst_core.stylizer import Stylizer
@@ -267,8 +267,42 @@ def test_an_interrupted_fit_leaves_nothing_that_would_be_taken_for_a_style(
     with pytest.raises(KeyboardInterrupt):
         _fit(painting, photos)
     assert fitted_styles() == []
+    assert list(path_by_content(painting).parent.iterdir()) == []
     with pytest.raises(StyleNotFitted):
         find_style(str(painting))
+
+
+def test_a_damaged_style_is_fitted_anew_or_removed(painting: Path, photos: Path) -> None:
+    unnamed, named = _fit(painting, photos), _fit(painting, photos, name="mine")
+    for path in (unnamed, named):
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(StyleNotFitted):
+        find_style(str(painting))
+    with pytest.raises(CheckpointError, match="mine"):
+        find_style("mine")
+    assert remove_fitted("mine") == named
+    _fit(painting, photos)
+    assert find_style(str(painting)).path == unnamed
+
+
+def test_what_is_no_picture_is_not_read_to_look_for_its_style(
+    style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path) -> str:
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr("nst_core.checkpoints.fitted.fingerprint", read)
+    assert find_style(str(style.path)).name == style.name
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(
+    painting: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("NST_CACHE_DIR", str(tmp_path / "file"))
+    ended = nst("styles", "fit", painting, "--content", photos)
+    assert ended.code == 2
+    assert "file" in ended.error_line
 
 
 def test_a_machine_without_weights_is_told_what_to_do(
