@@ -85,6 +85,19 @@ def test_only_the_normalisations_are_fitted_and_the_bundled_styles_stay(
     assert not torch.allclose(state[rows[0]][-3:], means)
 
 
+def test_what_one_stroke_learns_the_others_learn_too(
+    painting: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only crop of the only step is of the first stroke."""
+    settings = dataclasses.replace(fitting.SETTINGS, batch_size=1, average=0.0)
+    monkeypatch.setattr(fitting, "SETTINGS", settings)
+    base, info = read_state(find_style("wave").path or Path())
+    state, _ = read_state(_fit(painting, photos, fit_steps=2))
+    for name in row_keys(LeanNet(24))[:2]:
+        means = base[name].reshape(len(info.styles), 3, -1).mean(dim=0)
+        assert (state[name][-3:] - means).abs().amax(dim=1).min() > 1e-4
+
+
 def test_a_fit_lowers_the_objective(painting: Path, photos: Path) -> None:
     losses = []
     for steps in (1, 12):
