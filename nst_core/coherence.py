@@ -15,12 +15,15 @@ All of it is OpenCV on one thread and depends on nothing but the frames.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from nst_core.color.yuv import YuvFrames
 from nst_core.measures.warping_error import LEAST_SIDE
 
 Frame = NDArray[Any]
@@ -45,15 +48,19 @@ _LEAST_IN_COMMON = 0.3
 """Mean trust below which two frames are a cut. Unrelated photographs come to 0.14 at most (40 of
 them), the frames of ten seconds of Big Buck Bunny to 0.85 at least, and at its cut to 0.04."""
 
+_MOST_BYTES = 192 << 20
+"""For all frames that are remembered: 24 of 1080p, in 8 bits."""
+
 
 class Coherence:
     """Makes stylized frames follow each other; one after the other, in the order of showing.
 
     ``amount`` is the part of the last frame in the next one where the source is trusted wholly:
-    0 leaves the frames as they are, 1 would keep the first one. Raises ValueError beyond 0 to 1.
+    0 leaves the frames as they are, 1 would keep the first one. ``remembers`` frames are kept as
+    the network made them, for who begins anew with the same. Raises ValueError beyond 0 to 1.
     """
 
-    def __init__(self, amount: float) -> None:
+    def __init__(self, amount: float, *, remembers: int = 0) -> None:
         if not 0 <= amount <= 1:
             raise ValueError(f"coherence {amount}: a number from 0 to 1 is needed")
         differences = np.arange(256, dtype=np.float32)
@@ -62,6 +69,23 @@ class Coherence:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._last: tuple[Grey, Grey, Frame] | None = None
         self._grid = np.zeros((0, 0, 2), np.float32)
+        self._remembered: deque[tuple[YuvFrames, Frame]] = deque(maxlen=remembers)
+
+    def begin(self) -> None:
+        """Forget the last frame: the next one follows none."""
+        self._last = None
+
+    def remember(self, source: YuvFrames, stylized: Frame) -> None:
+        """Keep what the network made of a frame, unless frames are too large for that."""
+        if stylized.nbytes * (self._remembered.maxlen or 0) <= _MOST_BYTES:
+            self._remembered.append((source, stylized))
+
+    def remembered(self, source: YuvFrames) -> Frame | None:
+        """Return what the network made of the very same frame, where that was a short time ago."""
+        for seen, stylized in self._remembered:
+            if _are_equal(seen, source):
+                return stylized
+        return None
 
     def follow(self, source: NDArray[np.uint8], stylized: Frame) -> Frame:
         """Return the stylized frame, made to follow the last one.
@@ -112,6 +136,11 @@ class Coherence:
         inside = cv2.inRange(places, (0.0, 0.0), (width - 1.0, height - 1.0))
         trust[inside == 0] = 0
         return np.asarray(trust, np.float32)
+
+
+def _are_equal(first: YuvFrames, second: YuvFrames) -> bool:
+    """Whether two frames have the same colours."""
+    return torch.equal(first.luma, second.luma) and torch.equal(first.chroma, second.chroma)
 
 
 def _carried(last: Frame, places: NDArray[Any], interpolation: int) -> Frame:

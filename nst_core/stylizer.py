@@ -245,9 +245,16 @@ class Stylizer:
         rgb = yuv_to_rgb(frames, source)
         if tone_mapping:
             rgb = tone_mapping.to_sdr(rgb)
-        output = self._generated(self._video_engine, rgb) if self._video_engine else rgb
+        output = rgb
         if coherence is not None and self._video_engine:
-            output = _following(coherence, rgb, output, in_bytes=target.depth == 8)
+            made = coherence.remembered(frames)
+            if made is None:
+                generated = self._generated(self._video_engine, rgb)
+                made = _arrays(generated, in_bytes=target.depth == 8)
+                coherence.remember(frames, made)
+            output = _following(coherence, rgb, made)
+        elif self._video_engine:
+            output = self._generated(self._video_engine, rgb)
         if self.keep_colors and target.matrix == "rgb":
             output = keep_rgb_colors(output, rgb)
         result = rgb_to_yuv(output, target)
@@ -347,21 +354,23 @@ def _piece_engine(
     return layerwise, side or _AUTO_SIDE
 
 
-def _following(coherence: Coherence, source: Tensor, stylized: Tensor, *, in_bytes: bool) -> Tensor:
-    """Let each of N x 3 x H x W stylized frames in [0, 1] follow the last one.
+def _arrays(stylized: Tensor, *, in_bytes: bool) -> NDArray[Any]:
+    """N x 3 x H x W in [0, 1] as N x H x W x 3 in 0 to 255.
 
-    ``in_bytes`` computes them in 8 bits, in half the time, where the output has no more.
+    ``in_bytes`` rounds them to 8 bits, which follow in half the time, for outputs of no more.
     """
     if in_bytes:
-        frames: NDArray[Any] = to_bytes(stylized)
-    else:
-        frames = (stylized.float() * 255).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    followed = np.stack(
-        [coherence.follow(*pair) for pair in zip(to_bytes(source), frames, strict=True)]
-    )
-    if in_bytes:
-        return to_unit_range(followed, stylized.device)
-    floats = torch.from_numpy(followed).to(stylized.device)
+        return to_bytes(stylized)
+    return (stylized.float() * 255).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def _following(coherence: Coherence, source: Tensor, stylized: NDArray[Any]) -> Tensor:
+    """Let each of the stylized frames follow the last one: N x 3 x H x W in [0, 1]."""
+    pairs = zip(to_bytes(source), stylized, strict=True)
+    followed = np.stack([coherence.follow(*pair) for pair in pairs])
+    if followed.dtype == np.uint8:
+        return to_unit_range(followed, source.device)
+    floats = torch.from_numpy(followed).to(source.device)
     return floats.permute(0, 3, 1, 2).div_(255).clamp_(0, 1)
 
 

@@ -19,7 +19,7 @@ from pipeline.encoding.encoders import EncoderSettings, choose_encoder, containe
 from pipeline.encoding.output_frame import OutputFrame, differences, plan_output
 from pipeline.films.settings import FilmSettings
 from pipeline.segments.encoder import check_encoder
-from pipeline.segments.plan import WARM_UP_FRAMES, Segment, plan_segments
+from pipeline.segments.plan import Segment, plan_segments, warm_up_frames
 from pipeline.segments.work_folder import HIDDEN_PARENT, identity_of, short_name
 from pipeline.source.source_video import SourceVideo, probe
 from pipeline.source.trimming import trimmed
@@ -86,7 +86,7 @@ def plan_film(
         source.packets,
         time_base=source.info.time_base,
         seconds=settings.segment_seconds,
-        warm_up=WARM_UP_FRAMES if settings.coherence else 0,
+        warm_up=warm_up_frames(settings.coherence),
     )
     if not segments:
         raise MediaError(f"{path}: no frame in it is meant to be shown")

@@ -12,7 +12,7 @@ from typing import Any, cast
 import av
 
 from pipeline.segments.packet_reader import EncodedPacket, put_beside
-from pipeline.segments.plan import WARM_UP_FRAMES
+from pipeline.segments.plan import warm_up_frames
 from pipeline.segments.task import SegmentTask
 from pipeline.source.source_video import VideoStreamInfo
 
@@ -68,7 +68,7 @@ class SegmentDecoder:
         self._end = segment.first_packet + len(task.packets)
         self._missing = set(segment.owned_pts)
         self._wanted = {*segment.warm_pts, *segment.owned_pts}
-        self._recent: deque[av.VideoFrame] = deque(maxlen=WARM_UP_FRAMES if task.coherence else 0)
+        self._recent: deque[av.VideoFrame] = deque(maxlen=warm_up_frames(task.coherence))
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Frames to warm up with and owned ones, in the order of showing."""

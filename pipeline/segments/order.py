@@ -1,7 +1,8 @@
 """Which segment of a film goes out next: neighbours to one worker, as far as all have work.
 
 A segment that begins at the same keyframe as the one before it is cheap for the worker that has
-done that one, whose decoder goes on; any other decodes all the way from the keyframe again.
+done that one, whose decoder goes on; any other decodes all the way from the keyframe again. So is
+one whose frames follow those before it: that worker has stylized them already.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class SegmentOrder:
 
     def _is_linked(self, number: int) -> bool:
         before, segment = self._segments[number - 1 : number + 1] if number else (None, None)
-        return bool(before and segment and before.first_packet == segment.first_packet)
+        if not before or not segment:
+            return False
+        return bool(segment.warm_pts) or before.first_packet == segment.first_packet
 
     def _part_of_longest_run(self, after: int | None, at_work: Collection[int]) -> int | None:
         """Where the second half of the longest run begins; what its worker does now counts too."""

@@ -9,6 +9,7 @@ shown before it) and cuts within a long GOP (the packets before the cut are pre-
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -36,9 +37,10 @@ _MOST_PRE_ROLL = 4
 _PACKETS_AHEAD = 40
 """Packets that a decoder may want before a frame comes out: 16 for frames shown in another order,
 and some for each of its threads. Where they are too few, the pre-roll is decoded again."""
-WARM_UP_FRAMES = 12
-"""Frames before a segment that its first ones follow, where frames follow each other: of what was
-12 frames ago 1 % is left with a coherence of 0.7, and where it began cannot be seen."""
+_LEFT_OF_THE_START = 0.05
+"""Part of the first frame that may be left in a segment's own frames, where each follows the last:
+where it began cannot be seen then."""
+_MOST_WARM_UP = 24
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,13 @@ class Segment:
     def name(self) -> str:
         """Its name in records and file names: ``00042``."""
         return f"{self.number:05d}"
+
+
+def warm_up_frames(coherence: float) -> int:
+    """Frames before a segment that are stylized too, so that its first ones can follow them."""
+    if not 0 < coherence < 1:
+        return _MOST_WARM_UP if coherence else 0
+    return min(_MOST_WARM_UP, math.ceil(math.log(_LEFT_OF_THE_START) / math.log(coherence)))
 
 
 def plan_segments(

@@ -19,6 +19,7 @@ from pipeline.encoding.output_frame import loses_chroma, output_encoding, source
 from pipeline.segments.decoder import DecoderOnItsWay, SegmentDecoder
 from pipeline.segments.encoder import SegmentEncoder
 from pipeline.segments.frames import frame_to_encode, loses_alpha, shows_color, source_planes
+from pipeline.segments.plan import warm_up_frames
 from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.work.read_ahead import prefetch
 
@@ -39,6 +40,9 @@ class SegmentWorker:
         self._stylizer = stylizer
         self._at_stroke = at_stroke
         self._decoder: DecoderOnItsWay | None = None
+        self._coherence = Coherence(0)
+        self._coherent: tuple[object, ...] = ()
+        """What it is of: frames of another film or stroke are not like these."""
 
     @property
     def engine(self) -> str:
@@ -109,9 +113,17 @@ class SegmentWorker:
             source_encoding(task.stream),
             output_encoding(task.stream, task.output),
             tone_mapping=task.output.tone_mapping,
-            coherence=Coherence(task.coherence) if task.coherence else None,
+            coherence=self._begun_coherence(task) if task.coherence else None,
         )
         return self._beside(_Batch(pts_of_batches.popleft(), each) for each in stylized)
+
+    def _begun_coherence(self, task: SegmentTask) -> Coherence:
+        of = task.film, task.stroke, task.coherence
+        if task.film is None or self._coherent != of:
+            frames = warm_up_frames(task.coherence)
+            self._coherence, self._coherent = Coherence(task.coherence, remembers=frames), of
+        self._coherence.begin()
+        return self._coherence
 
     def _beside(self, batches: Iterator[_Batch]) -> Iterator[_Batch]:
         """Have the batches made while others are worked on, where that gains anything."""

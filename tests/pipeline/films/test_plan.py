@@ -67,7 +67,7 @@ def test_segments_of_coherent_films_warm_up_and_are_no_others(clip: Path) -> Non
     settings = [FilmSettings(segment_seconds=0.5, coherence=each) for each in (0.0, 0.5, 0.7)]
     plain, half, most = (_plan(clip, "wave", each) for each in settings)
     assert not any(segment.warm_pts for segment in plain.segments)
-    assert [len(segment.warm_pts) for segment in most.segments[:2]] == [0, 12]
+    assert [len(segment.warm_pts) for segment in most.segments[:2]] == [0, 9]
     assert "coherence" not in plain.identity
     assert half.identity != most.identity
 

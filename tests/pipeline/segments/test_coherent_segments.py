@@ -13,7 +13,7 @@ from nst_core.stylizer import Stylizer
 from pipeline.encoding.encoders import choose_encoder
 from pipeline.encoding.output_frame import plan_output
 from pipeline.segments.packet_reader import PacketReader
-from pipeline.segments.plan import WARM_UP_FRAMES, plan_segments
+from pipeline.segments.plan import plan_segments, warm_up_frames
 from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.segments.worker import SegmentWorker
 from pipeline.source.source_video import probe
@@ -33,7 +33,7 @@ def film(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def _tasks(film: Path, *, seconds: float, warm_up: int = WARM_UP_FRAMES) -> list[SegmentTask]:
+def _tasks(film: Path, *, seconds: float, warm_up: int = warm_up_frames(0.7)) -> list[SegmentTask]:
     source = probe(film)
     encoder = choose_encoder(Path("out.mkv"), source.info, codec="ffv1")
     frame = plan_output(source.info, encoder)
@@ -67,6 +67,32 @@ def test_a_segment_is_the_same_on_whichever_worker_in_whatever_order(
     assert [one.process(task) for task in reversed(tasks)] == alone[::-1]
     two = [SegmentWorker(Stylizer(style)) for _ in range(2)]
     assert [two[number % 2].process(task) for number, task in enumerate(tasks)] == alone
+
+
+@pytest.mark.parametrize(("order", "computed"), [((0, 1, 2), 0), ((0, 2, 1), 2)])
+def test_who_has_done_the_segment_before_warms_up_without_the_network(
+    film: Path, style: Style, order: tuple[int, ...], computed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = _tasks(film, seconds=0.8)
+    runs: list[object] = []
+    run = Stylizer._generated
+    monkeypatch.setattr(Stylizer, "_generated", lambda *how: (runs.append(how), run(*how))[1])
+    worker = SegmentWorker(Stylizer(style))
+    for number in order:
+        worker.process(tasks[number])
+    owned = sum(len(tasks[number].segment.owned_pts) for number in order)
+    assert len(runs) == owned + computed * len(tasks[1].segment.warm_pts)
+
+
+def test_what_another_film_looked_like_is_not_remembered(film: Path, style: Style) -> None:
+    """Two films, or two strokes, of the same source: their frames are equal, their pictures not."""
+    first, second = _tasks(film, seconds=0.8)[:2]
+    worker = SegmentWorker(
+        Stylizer(style), at_stroke=lambda stroke: Stylizer(style, strength=stroke)
+    )
+    worker.process(replace(first, stroke=0.5))
+    alone = SegmentWorker(Stylizer(style)).process(second)
+    assert worker.process(second) == alone
 
 
 def test_each_delivers_its_own_frames_alone(film: Path, style: Style) -> None:

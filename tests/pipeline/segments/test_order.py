@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,15 @@ def test_a_worker_goes_on_and_a_new_one_begins_elsewhere() -> None:
     assert taken == [0, 3, 1, 4, 2, 5]
     assert len(order) == 0
     assert order.take(None, ()) is None
+
+
+def test_segments_that_follow_each_other_are_a_chain_whatever_their_keyframes() -> None:
+    segments = [replace(each, warm_pts=each.owned_pts) for each in _segments(1, 1, 1, 1)]
+    order = SegmentOrder(segments, range(4))
+    assert [
+        _number(order.take(after, at_work))
+        for after, at_work in ((None, ()), (None, (0,)), (0, (0, 2)), (2, (1, 2)))
+    ] == [0, 2, 1, 3]
 
 
 def test_the_second_half_of_a_long_chain_goes_to_the_next_worker() -> None:
