@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
+from nst_core.file_kinds import kind_of
 from nst_core.wording import counted, quoted
 from pipeline.films.settings import FilmSettings
 from pipeline.pictures.settings import PictureSettings
@@ -126,6 +127,9 @@ class StylizeImages(PictureSettings):
         for spec in self.styles:
             if spec.style == "identity":
                 raise InputError("--refine with --style identity: it has no objective to lower")
+        own = tuple(Path(spec.style) for spec in self.styles)
+        if not self.refine_styles and all(kind_of(path) == "picture" for path in own):
+            object.__setattr__(self, "refine_styles", own)
         paintings = len(self.refine_styles)
         if paintings != len(self.styles):
             raise InputError(

@@ -118,6 +118,14 @@ def test_strength_and_colours_come_after_the_refinement(job: StylizeImages, tmp_
     np.testing.assert_allclose(half, (source + whole) / 2, atol=1.01)
 
 
+def test_a_painting_given_as_a_style_need_not_be_named_again(
+    job: StylizeImages, training: TrainStyle
+) -> None:
+    painting = training.style_images[0]
+    own = dataclasses.replace(job, styles=(StyleSpec(str(painting)),), refine_styles=())
+    assert own.refine_styles == (painting,)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
