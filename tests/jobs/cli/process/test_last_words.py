@@ -20,8 +20,8 @@ with last_words({arguments}):
 _HANGUP = """
 import os, signal, subprocess, sys, time
 from jobs.cli import console
-if {ignored}:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+# The tests themselves may run under nohup.
+signal.signal(signal.SIGHUP, signal.SIG_IGN if {ignored} else signal.SIG_DFL)
 console.heed_interrupts()
 console.heed_hangup()
 code = "import signal; print(signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
