@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from cluster.workers.host import BESIDE, WorkerHost
 from cluster.workers.memory_kills import LACKED_MEMORY, lacked_memory, memory_used
 from cluster.workers.room import Resources, RoomNews
 from nst_core.errors import EnvironmentProblem
@@ -24,9 +26,9 @@ from pipeline.work.pool import (
     MAX_ATTEMPTS,
     SECONDS_BETWEEN_QUESTIONS,
     Deadline,
+    OnAdvance,
     Outcome,
     Units,
-    Worker,
     WorkerFactory,
 )
 from pipeline.work.unit_queue import Attempt, UnitQueue
@@ -40,6 +42,8 @@ _SHORT_UNIT_SECONDS = 1.0
 _MOST_SHORT_UNITS_AT_ONCE = 16
 """Ended units that are fetched together. Of long ones one: their results may be large."""
 _WEIGHT_OF_THE_LAST = 0.1
+_SECONDS_BETWEEN_SIGNS = 1.0
+"""How often workers are asked how far they are, where anybody wants to know."""
 _FAILED_TO_START = "The actor died because of an error raised in its creation task"
 _DIED = "its worker died"
 
@@ -57,6 +61,8 @@ class _Seat:
     """Key of the last unit that it was given."""
     calls: dict[ray.ObjectRef, Attempt | None] = field(default_factory=dict)
     """None where another worker has taken the unit over: the end of such a call is ignored."""
+    sign: ray.ObjectRef | None = None
+    """An answer to come: how far it is."""
 
     @property
     def is_idle(self) -> bool:
@@ -79,7 +85,7 @@ class _Seat:
         if not self.calls:
             self.since = time.monotonic()
         self.last = attempt.unit.key
-        self.calls[self.actor.process.remote(attempt.unit.task)] = attempt
+        self.calls[self.actor.process.remote(attempt.unit.task, attempt.unit.key)] = attempt
 
     def end(self, call: ray.ObjectRef) -> tuple[Attempt | None, float]:
         """An ended call's attempt, and when it began."""
@@ -94,19 +100,6 @@ class _Seat:
             self.calls[last] = None  # Ray would not keep it from running here too
             return attempt
         return None
-
-
-class _Host:
-    """The actor: builds the worker in its own process and passes calls on."""
-
-    def __init__(self, factory: WorkerFactory) -> None:
-        self._worker: Worker = factory()
-
-    def ready(self) -> None:
-        """Answer once the worker is built."""
-
-    def process(self, task: Any) -> tuple[Any, str]:
-        return self._worker.process(task), self._worker.engine
 
 
 class ActorPool:
@@ -145,25 +138,30 @@ class ActorPool:
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=concurrency,
-        )(_Host)
+            concurrency_groups={BESIDE: 1},
+        )(WorkerHost)
         self._seats: list[_Seat] = []
         self._deaths_while_starting = 0
         self._engine: str | None = None
         self._usual_seconds = math.inf
         """What a unit takes at its worker: the last ones count most."""
+        self._on_advance: OnAdvance | None = None
+        self._asked_how_far = -math.inf
 
-    def run(self, units: Units) -> Iterator[Outcome[Any]]:
+    def run(self, units: Units, on_advance: OnAdvance | None = None) -> Iterator[Outcome[Any]]:
         """Draw units as workers become free, and yield every unit's outcome.
 
         A freed worker has its next unit before the outcome of its last is yielded.
         """
         queue = UnitQueue(units)
+        self._on_advance = on_advance
         while True:
             self._fill(queue)
             if len(queue) or any(seat.attempts for seat in self._seats):
                 outcomes = [*self._collect(queue), *self._enforce_deadline(queue)]
                 self._hand_out(queue)
                 yield from outcomes
+                self._ask_how_far()
             elif queue.exhausted:
                 return
             else:
@@ -255,6 +253,24 @@ class ActorPool:
         # The very objects of ours: `is` tells a call from a start.
         return [(event, seat) for event, seat in events.items() if event in ended]
 
+    def _ask_how_far(self) -> None:
+        """Pass on what workers have answered, and ask again."""
+        now = time.monotonic()
+        if self._on_advance is None or now < self._asked_how_far + _SECONDS_BETWEEN_SIGNS:
+            return
+        self._asked_how_far = now
+        signs = [seat.sign for seat in self._seats if seat.sign is not None]
+        answered, _ = ray.wait(signs, num_returns=len(signs), timeout=0) if signs else ([], [])
+        for seat in self._seats:
+            if seat.sign in answered:
+                with suppress(RayError):  # it has died: the end of its call tells
+                    key, done = ray.get(seat.sign)
+                    if key in [attempt.unit.key for attempt in seat.attempts]:
+                        self._on_advance(key, done, seat.since)
+                seat.sign = None
+            if seat.sign is None and seat.calls:
+                seat.sign = seat.actor.how_far.remote()
+
     def _most_seconds_to_wait(self, queue: UnitQueue) -> float:
         now = time.monotonic()
         some_work = any(seat.starting is None for seat in self._seats)
@@ -268,6 +284,8 @@ class ActorPool:
             timeouts.append(SECONDS_BETWEEN_QUESTIONS)
         if not all(seat.starting is None for seat in self._seats):
             timeouts.append(_LONGEST_WAIT_FOR_ROOM_SECONDS)
+        if self._on_advance and some_work:
+            timeouts.append(_SECONDS_BETWEEN_SIGNS)
         return max(0.0, min([_LONGEST_WAIT_SECONDS, *timeouts]))
 
     def _seconds_for(self, seat: _Seat) -> float:

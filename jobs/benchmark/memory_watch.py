@@ -18,9 +18,9 @@ from jobs.benchmark.commands import command_line, failure
 from nst_core.errors import NstError
 
 _SECONDS_BETWEEN_SAMPLES = 0.1
-_WORKER_TITLE = "ray::_Host"
-"""How Ray names the process of one of our actors (cluster/workers/actor_pool.py)."""
-_WORKING_TITLE = "ray::_Host.process"
+_WORKER_TITLE = "ray::WorkerHost"
+"""How Ray names the process of one of our actors (cluster/workers/host.py)."""
+_WORKING_TITLE = "ray::WorkerHost.process"
 _MB = 1e6
 
 
@@ -92,7 +92,8 @@ def _sample(pid: int, driver: MemoryCurve, workers: defaultdict[int, MemoryCurve
         with suppress(psutil.Error):
             title = " ".join(child.cmdline())
             if title.startswith(_WORKER_TITLE):
-                works = title.startswith(_WORKING_TITLE)
+                # Once asked how far it is, it has this title no longer, and still works.
+                works = title.startswith(_WORKING_TITLE) or bool(workers[child.pid].samples)
                 _add(workers[child.pid], child, now, counts=works)
                 any_works |= works
     with suppress(psutil.Error):

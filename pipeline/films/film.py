@@ -72,7 +72,7 @@ class Film:
         """
         self.report = VideoReport(str(film.path), str(film.output), span=_span(settings))
         self.frames_done = 0
-        """Frames in finished segments, the missing ones counted too."""
+        """See SegmentLedger.frames_done."""
         self._path = film.path
         self._output = film.output
         self._problem = film.problem
@@ -183,6 +183,11 @@ class Film:
                 return Unit((key, segment.number), task)
         return None
 
+    def advanced(self, number: int, frames: int) -> int:
+        """Count ``frames`` of a segment at a worker as done; returns how many more that are."""
+        self._open.ledger.advanced(number, frames)
+        return self._count_done()
+
     def accept(self, outcome: Outcome[SegmentResult[bytes]]) -> int:
         """Keep a finished segment, or note why it failed; returns how many more frames are done."""
         work = self._open
@@ -190,18 +195,15 @@ class Film:
         self.report.segments["retried"] += outcome.attempts > 1
         self._began = min(self._began or outcome.began, outcome.began)
         self.report.seconds["stylize"] = round(time.monotonic() - self._began, 3)
-        frames = 0
         with self._errors_reported():
-            found = work.ledger.accept(number, outcome.result)
-            if found is None:
+            frames = work.ledger.accept(number, outcome.result)
+            if frames is None:
                 start = work.ledger.start_seconds(number)
                 raise InputError(
                     f"{self._path}: segment {number:05d}, at {start:.1f} s: {outcome.error}"
                 )
-            frames = found
             self.report.segments["done"] += frames > 0
-        self.frames_done = work.ledger.frames_done
-        return frames
+        return self._count_done()
 
     def finish(self) -> None:
         """Reassemble, verify, and let the output appear under its name."""
@@ -230,6 +232,11 @@ class Film:
             with suppress(OSError):
                 work.folder.unfinished(self._output).unlink()
             work.folder.close()
+
+    def _count_done(self) -> int:
+        """Bring ``frames_done`` up to date; returns by how many frames it has grown."""
+        before, self.frames_done = self.frames_done, self._open.ledger.frames_done
+        return self.frames_done - before
 
     @property
     def _open(self) -> _Work:

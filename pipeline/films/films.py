@@ -20,6 +20,9 @@ from pipeline.work.progress import FileProgress, OnProgress, Pace, Progress, sta
 _MOST_OPEN = 32
 """Films that are scanned and not yet at their end."""
 
+_SECONDS_BETWEEN_SIGNS = 0.5
+"""Between two states that are shown while segments are in work, whose frames may be very quick."""
+
 OpenPool = Callable[[float, int], AbstractContextManager[WorkerPool]]
 """Opens workers for the stroke of the first film, and for so many segments as are known by then."""
 
@@ -36,7 +39,7 @@ def stylize_films(
             all_films = Films(films, scanner, writer, on_progress)
             if all_films.has_work():  # else there is no need for a pool
                 with open_pool(all_films.stroke(), all_films.segments_known()) as pool:
-                    for outcome in pool.run(all_films):
+                    for outcome in pool.run(all_films, all_films.advanced):
                         all_films.accept(outcome)
                     engine, workers = pool.engine() or "none", pool.workers
             all_films.wait_for_outputs()
@@ -69,6 +72,8 @@ class Films:
         self._outputs: list[tuple[Future[None], Film]] = []
         self._on_progress = on_progress
         self._pace = Pace()
+        self._shown = time.monotonic()
+        """When ``advanced`` has last shown how far all is."""
 
     def has_work(self) -> bool:
         """Wait for a film with segments to do; False when all are scanned and none has any."""
@@ -102,6 +107,16 @@ class Films:
         if unit is None and not self._more_may_come():
             raise StopIteration
         return unit
+
+    def advanced(self, key: tuple[int, int], frames: int, began: float) -> None:
+        """Show how far a segment is that is at a worker."""
+        film, number = key
+        now = time.monotonic()
+        more = self._films[film].advanced(number, frames)
+        self._pace.add(more, began=began, now=now)
+        if more and now >= self._shown + _SECONDS_BETWEEN_SIGNS:
+            self._shown = now
+            self._on_progress(self._progress())
 
     def accept(self, outcome: Outcome[SegmentResult[bytes]]) -> None:
         """Keep what a worker has done."""

@@ -46,7 +46,10 @@ class SegmentLedger:
         self._unwritten: deque[tuple[Future[KeptResult], int]] = deque()
         """Those on their way with the bytes of their pieces, oldest first."""
         self.frames_done = 0
-        """Frames in finished segments, the missing ones counted too."""
+        """Frames in finished segments, the missing ones counted too, and as many of those at
+        workers as these have told."""
+        self._told: dict[int, int] = {}
+        """By segment number: frames that its worker has told as done."""
         self._again: deque[Segment] = deque()
         self._out: dict[int, Segment] = {}
         for segment in segments:
@@ -120,6 +123,14 @@ class SegmentLedger:
         depth = min(_MOST_READ_AHEAD, int(_BYTES_READ_AHEAD / max(1.0, largest)))
         yield from prefetch(packets, depth=depth) if depth else packets
 
+    def advanced(self, number: int, frames: int) -> None:
+        """Count ``frames`` of a segment at a worker as done."""
+        more = frames - self._told.get(number, 0)
+        is_second_attempt = number in self._results  # all frames of the first one are counted
+        if more > 0 and not is_second_attempt:
+            self._told[number] = frames
+            self.frames_done += more
+
     def accept(self, number: int, result: SegmentResult[bytes] | None) -> int | None:
         """Take back a segment handed out, with None where its worker failed.
 
@@ -128,6 +139,7 @@ class SegmentLedger:
         not be.
         """
         segment = self._out.pop(number)
+        self.frames_done -= self._told.pop(number, 0)
         before = self._results.get(number)
         size = len(result.piece) if result else 0
         if before is not None:

@@ -43,6 +43,9 @@ class SegmentWorker:
         self._coherence = Coherence(0)
         self._coherent: tuple[object, ...] = ()
         """What it is of: frames of another film or stroke are not like these."""
+        self.tell: Callable[[int], None] = lambda frames: None
+        """Is told how many frames of the segment in work are done; not of the last ones: its result
+        tells those."""
 
     @property
     def engine(self) -> str:
@@ -59,6 +62,7 @@ class SegmentWorker:
         owned = set(task.segment.owned_pts)
         pts: list[int] = []
         for batch in self._stylized(task, self._decoded(task, decoder)):
+            self.tell(len(pts))
             for frame_pts, planes in zip(batch.pts, split_frames(batch.planes), strict=True):
                 if frame_pts not in owned:  # those behind follow it
                     continue

@@ -85,6 +85,20 @@ class Worker(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsHowFar(Protocol):
+    """A worker that tells how much of the unit in its hands is done, whenever that has changed."""
+
+    tell: Callable[[int], None]
+    """Set by the pool."""
+
+
+OnAdvance = Callable[[Any, int, float], None]
+"""Is told a unit's key, how much of it is done, and when its worker got it (``time.monotonic``).
+
+A unit that is begun again begins at 0 again.
+"""
+
 WorkerFactory = Callable[[], Worker]
 """Builds a worker where it will live; it must be picklable."""
 
@@ -103,11 +117,11 @@ class WorkerPool(Protocol):
 
     workers: int
 
-    def run(self, units: Units) -> Iterator[Outcome[Any]]:
+    def run(self, units: Units, on_advance: OnAdvance | None = None) -> Iterator[Outcome[Any]]:
         """Draw units as workers become free, and yield every unit's outcome.
 
         None stands for "nothing yet, ask again": what comes may depend on outcomes, or on work
-        of other threads. Units are drawn in the caller's thread.
+        of other threads. Units are drawn, and ``on_advance`` is called, in the caller's thread.
         """
         ...
 
@@ -132,7 +146,7 @@ class InProcessPool:
         self._factory = factory
         self._worker: Worker | None = None
 
-    def run(self, units: Units) -> Iterator[Outcome[Any]]:
+    def run(self, units: Units, on_advance: OnAdvance | None = None) -> Iterator[Outcome[Any]]:
         """Do one unit after the other; an error ends a unit, not the run."""
         source, last = as_source(units), None
         while True:
@@ -146,7 +160,7 @@ class InProcessPool:
             if self._worker is None:
                 self._worker = self._factory()
             last = unit.key
-            yield self._outcome(self._worker, unit)
+            yield self._outcome(self._worker, unit, on_advance)
 
     def engine(self) -> str | None:
         """What computes; None as long as no worker was needed."""
@@ -157,8 +171,10 @@ class InProcessPool:
         self._worker = None
 
     @staticmethod
-    def _outcome(worker: Worker, unit: Unit[Any]) -> Outcome[Any]:
+    def _outcome(worker: Worker, unit: Unit[Any], on_advance: OnAdvance | None) -> Outcome[Any]:
         began = time.monotonic()
+        if on_advance and isinstance(worker, TellsHowFar):
+            worker.tell = lambda done: on_advance(unit.key, done, began)
         try:
             return Outcome(unit.key, worker.process(unit.task), began=began)
         except NstError as error:

@@ -30,8 +30,8 @@ from pipeline.work.progress import Progress
 _WORKERS = 2
 _STYLE = "identity"
 _SECONDS_BETWEEN_SAMPLES = 0.2
-_WORKER_TITLE = "ray::_Host"
-"""How Ray names the process of one of our actors (cluster/workers/actor_pool.py)."""
+_WORKER_TITLE = "ray::WorkerHost"
+"""How Ray names the process of one of our actors (cluster/workers/host.py)."""
 _TINY_SIDE = 8
 _FILES_IN_A_FOLDER = 1000
 _MB = 1e6

@@ -151,7 +151,7 @@ def test_a_killed_worker_costs_nothing_and_a_killed_driver_leaves_no_worker_behi
 
 def _workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     family = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in family if "_Host" in command_of(child)]
+    return [child for child in family if "WorkerHost" in command_of(child)]
 
 
 def _end(family: list[psutil.Process]) -> None:

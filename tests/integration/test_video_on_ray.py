@@ -50,7 +50,7 @@ def test_a_killed_worker_costs_nothing_but_time(clip: Path, style: Style, tmp_pa
         if killed:
             return
         for process in psutil.Process().children(recursive=True):
-            if "ray::_Host" in command_of(process):
+            if "ray::WorkerHost" in command_of(process):
                 os.kill(process.pid, signal.SIGKILL)
                 killed.append(process.pid)
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -63,6 +63,21 @@ class _Dreamer(_Sleeper):
         if seconds < 0:
             _die()
         return slept
+
+
+class _Counter:
+    """Counts up to its task, one in a second, and tells so."""
+
+    engine = "abacus"
+
+    def __init__(self) -> None:
+        self.tell: Callable[[int], None] = lambda done: None
+
+    def process(self, number: int) -> int:
+        for done in range(number):
+            self.tell(done)
+            time.sleep(1)
+        return number
 
 
 class _PictureWorker:
@@ -138,6 +153,27 @@ def test_a_picture_that_kills_its_worker_takes_none_of_its_unit_with_it(pool_of:
     assert given_up.error == f"/7.jpg: its worker died {MAX_ATTEMPTS} times; given up"
     assert sorted(ended) == [number for number in range(100) if number != 7]
     assert all(result.digest for result in ended.values())
+
+
+def test_how_far_units_are_is_told_from_their_workers(pool_of: Any) -> None:
+    told: list[tuple[str, int]] = []
+    pool = pool_of(_Counter)
+    began = time.monotonic()
+
+    def on_advance(key: str, done: int, since: float) -> None:
+        assert key not in ended
+        assert began < since <= time.monotonic()
+        told.append((key, done))
+
+    ended: dict[str, Any] = {}
+    for outcome in pool.run([Unit("four", 4), Unit("six", 6)], on_advance):
+        ended[outcome.key] = outcome.result
+    assert ended == {"four": 4, "six": 6}
+    for key, last in ended.items():
+        counted = [done for each, done in told if each == key]
+        assert counted == sorted(counted)
+        assert len(set(counted)) >= 2
+        assert counted[-1] < last
 
 
 def test_workers_that_cannot_start_end_the_run_with_their_reason(pool_of: Any) -> None:

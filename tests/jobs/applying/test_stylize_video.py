@@ -33,6 +33,7 @@ from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from pipeline.assembly.reassembly import CopyReport
 from pipeline.films.finished_films import HIDDEN_FOLDER
+from pipeline.segments.frames import frame_to_encode
 from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.segments.work_folder import HIDDEN_PARENT, WorkFolder
 from pipeline.segments.worker import SegmentWorker
@@ -475,11 +476,29 @@ def test_inputs_are_scanned_while_the_first_are_stylized(
     report = stylize_videos(job, look)
     assert [video.status for video in report.inputs] == ["done"] * 3
     assert (events[0].total, events[0].note) == (0, "scanning 3 films")
-    assert (events[1].done, events[1].total, events[1].seconds_left) == (12, 48, None)
+    first = next(event for event in events if event.done == 12)
+    assert (first.total, first.seconds_left) == (48, None)
     assert (events[-1].done, events[-1].total) == (144, 144)
     assert events[-1].per_second is not None
     assert events[-1].per_second > 0
     assert all(event.estimates for event in events)
+
+
+def test_a_film_of_one_segment_tells_of_its_frames_as_they_are_done(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*planes: Any) -> av.VideoFrame:
+        time.sleep(0.03)
+        return frame_to_encode(*planes)
+
+    monkeypatch.setattr("pipeline.segments.worker.frame_to_encode", slowly)
+    events: list[Progress] = []
+    stylize_videos(_job(clip, tmp_path / "out.mp4", segment_seconds=60), events.append)
+    frames = [event.done for event in events]
+    assert frames == sorted(frames)
+    assert len(set(frames) - {0, 48}) >= 2
+    assert frames.count(48) == 1
+    assert all(event.per_second for event in events)
 
 
 def test_that_workers_are_started_is_told_before_the_first_frame(

@@ -34,7 +34,7 @@ _NODE = Node(
     gpu_type="H200",
     temp_folder="/nowhere",
 )
-_WORKER = {"class": "_Host", "state": "ALIVE", "node": "127.0.0.1", "pid": 7}
+_WORKER = {"class": "WorkerHost", "state": "ALIVE", "node": "127.0.0.1", "pid": 7}
 _WAITING = {"class": "RayTrainWorker", "state": "PENDING_CREATION", "node": "", "pid": 0}
 _RAYS_OWN = {"class": "JobSupervisor", "state": "ALIVE", "node": "127.0.0.1", "pid": 8}
 
@@ -83,7 +83,7 @@ def test_the_state_of_a_cluster_is_in_a_users_words() -> None:
         "job done stylize-video-2b nst stylize video b.mp4",
         "job at work stylize-video-1a nst stylize video film.mp4",
     ]
-    for rays in ("actor", "driver", "ALIVE", "_Host", "pid", "RUNNING"):
+    for rays in ("actor", "driver", "ALIVE", "WorkerHost", "pid", "RUNNING"):
         assert not any(rays in line for line in lines)
 
 

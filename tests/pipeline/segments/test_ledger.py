@@ -226,3 +226,31 @@ def test_the_better_of_two_results_is_kept_though_the_first_is_still_written(
     assert kept.redone
     assert kept.piece
     assert kept.piece.read_bytes() == b"better"
+
+
+def test_frames_told_by_workers_count_once_and_not_where_the_worker_fails(
+    ledger_in: Callable[..., SegmentLedger], segments: list[Segment]
+) -> None:
+    ledger = ledger_in()
+    _take_all(ledger)
+    ledger.advanced(0, 3)
+    ledger.advanced(0, 7)
+    ledger.advanced(1, 2)
+    ledger.advanced(0, 1)  # begun again after its worker died
+    assert ledger.frames_done == 9
+    assert ledger.accept(0, _whole(segments[0])) == len(segments[0].owned_pts) == 12
+    assert ledger.frames_done == 14
+    assert ledger.accept(1, None) is None
+    assert ledger.frames_done == 12
+
+
+def test_a_second_attempt_tells_of_no_more_frames(
+    ledger_in: Callable[..., SegmentLedger], segments: list[Segment]
+) -> None:
+    ledger = ledger_in()
+    _take_all(ledger)
+    damaged = dataclasses.replace(_whole(segments[2]), errors=("damaged",))
+    ledger.accept(2, damaged)
+    assert ledger.next()
+    ledger.advanced(2, 5)
+    assert ledger.frames_done == len(segments[2].owned_pts)
