@@ -44,7 +44,7 @@ class Preset:
 
 
 PRESETS: Mapping[PresetChoice, Preset] = {
-    "fast": Preset(width=24, johnson_width=16, steps=1000, image_size=192),
+    "fast": Preset(width=24, johnson_width=16, steps=800, image_size=192),
     "balanced": Preset(width=32, johnson_width=32, steps=4000, image_size=256),
     "quality": Preset(width=48, johnson_width=32, steps=20000, image_size=384),
 }
