@@ -17,7 +17,7 @@ from cluster.head import AUTO, check_head, is_local_host, with_port
 from cluster.nodes.records import running_node
 from cluster.ray_private import init_ray, keep_stdout_for_results
 from nst_core.errors import EnvironmentProblem
-from nst_core.first_import import first_import
+from nst_core.libraries import first_import
 from nst_core.wording import first_line
 
 LOCAL = "local"

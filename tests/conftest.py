@@ -20,12 +20,14 @@ from jobs.specs.training import TrainGenerator
 from nst_core.checkpoints.checkpoint import save_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style, find_style
+from nst_core.libraries import configure
 from nst_core.networks.lean import LeanNet
 from nst_core.networks.transformer import TransformerNet
 from nst_core.objectives.weights.reading import LossNetworkWeights
 from tests.kit.media import make_clip, random_vgg
 from tests.kit.training_jobs import save_bases, training_jobs
 
+configure()
 prepare_environment()  # before any test module imports Ray
 
 DATA = Path(os.environ.get("NST_DATA") or Path(__file__).parents[2] / "shared" / "data")

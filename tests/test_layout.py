@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import av
 import grimp
 import pytest
 
@@ -60,3 +63,33 @@ def test_no_module_imports_one_that_imports_it() -> None:
         TopologicalSorter(imports).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_importing_a_module_sets_nothing_outside_it() -> None:
+    """Libraries are set up by ``configure``, where a process begins, and PyAV is left as it is."""
+    assert [found for file in _FILES for found in _does_at_import(file)] == [
+        "jobs/cli/__main__.py: leave_current_folder_out()",
+        "jobs/cli/__main__.py: main()",
+        "jobs/cli/cluster/cluster.py: app.add_typer(render.app, name='render')",
+        "jobs/cli/commands/evaluate.py: app.callback()(_with_all_options(_old_form))",
+        "jobs/cli/networks/styles.py: app.command()(fit)",
+        "nst_core/large_pictures/lazy_layers.py: FUNCTIONS.update(_LAYERS)",
+    ]
+    assert av.logging.get_level() is None
+
+
+def _does_at_import(file: Path) -> Iterator[str]:
+    """What a module does beside importing, defining and naming things of its own."""
+    for node in ast.parse(file.read_text()).body:
+        match node:
+            case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.ClassDef():
+                continue
+            case ast.AsyncFunctionDef():
+                continue
+            case ast.Expr(ast.Constant()) | ast.AnnAssign(target=ast.Name()):
+                continue
+            case ast.Assign(targets=[ast.Name() | ast.Tuple()]):
+                continue
+            case ast.If(test=ast.Name("TYPE_CHECKING") | ast.Compare(left=ast.Name("__name__"))):
+                continue
+        yield f"{_name(file)}: {ast.unparse(node)}"

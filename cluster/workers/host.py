@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 
+from nst_core.libraries import configure
 from pipeline.work.pool import TellsHowFar, Worker, WorkerFactory
 
 BESIDE = "beside"
@@ -17,6 +18,7 @@ class WorkerHost:
     """Builds the worker in its own process and passes calls on."""
 
     def __init__(self, factory: WorkerFactory) -> None:
+        configure()
         self._worker: Worker = factory()
         self._how_far: tuple[Any, int] = (None, 0)
 

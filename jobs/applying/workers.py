@@ -20,7 +20,7 @@ from nst_core.checkpoints.library import Style, find_for
 from nst_core.checkpoints.style_spec import FIT_STEPS, StyleSpec
 from nst_core.engines.names import torch_for_noise
 from nst_core.errors import StyleNotFitted
-from nst_core.first_import import first_import
+from nst_core.libraries import first_import
 from nst_core.processors import usable_processors
 from nst_core.wording import counted
 from pipeline.pictures.settings import PictureSettings

@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from jobs.cli import console
 from nst_core.errors import InputError
+from nst_core.libraries import configure
 
 SETTINGS = {"help_option_names": ["--help", "-h"]}
 """Settings of the context of `nst`, which its commands inherit."""
@@ -67,6 +68,7 @@ class _Strict:
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, with numbers that are finite. Raises InputError for others."""
+        configure()
         for name, value in ctx.params.items():
             if isinstance(value, float) and not math.isfinite(value):
                 option = name.replace("_", "-")

@@ -12,7 +12,7 @@ from jobs.applying.workers import resources_of_each_worker
 from jobs.specs.applying import PoolSpec
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.engines.choice import choose_device
-from nst_core.first_import import first_import
+from nst_core.libraries import first_import
 from nst_core.processors import usable_processors
 
 COMMAND_SECONDS = 0.5

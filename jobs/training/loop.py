@@ -19,6 +19,7 @@ from jobs.training.ray_data_batches import ray_batches_of_steps
 from jobs.training.records import TrainingRecords
 from jobs.training.states import State, read_state, save_so_far, write_state
 from nst_core.errors import EnvironmentProblem, NstError, TrainingDiverged, TrainingFailed
+from nst_core.libraries import configure
 from nst_core.processors import usable_processors
 from nst_core.training.photos import Batch, StepSampler, batches_of_steps
 from nst_core.training.trainer import GeneratorTrainer
@@ -56,6 +57,7 @@ def training_loop(config: dict[str, Any]) -> str | None:
     import ray.train
     import ray.train.torch
 
+    configure()
     plan: TrainingPlan = config["plan"]
     context = ray.train.get_context()
     device = ray.train.torch.get_device()

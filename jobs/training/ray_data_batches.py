@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from nst_core.libraries import configure
 from nst_core.training.photos import Batch, Sample, StepSampler
 
 _BATCHES_PER_TASK = 4
@@ -30,6 +31,7 @@ def ray_batches_of_steps(pictures: Dataset[Sample], sampler: StepSampler) -> Ite
 
     def read(row: dict[str, Any]) -> dict[str, Any]:
         """Read the samples of one batch, in a task."""
+        configure()
         batch = Batch.of([pictures[number] for number in numbers[row["id"]]])
         # Crops are cut from 8-bit pictures: a quarter of the bytes travels, and nothing is lost.
         pixels = (batch.pictures * 255).round().to(torch.uint8)

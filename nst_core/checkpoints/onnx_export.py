@@ -21,9 +21,9 @@ from torch import Tensor
 
 from nst_core import __version__
 from nst_core.checkpoints.info import CheckpointInfo
-from nst_core.engines.telemetry import no_telemetry
 from nst_core.errors import EnvironmentProblem, InputError, VerificationError
 from nst_core.files import write_whole
+from nst_core.libraries import configure
 from nst_core.networks.generator import Generator
 
 INPUT_NAME = "image"
@@ -127,7 +127,7 @@ def _described(
 @torch.no_grad()
 def _compare(network: Generator, model: bytes, min_side: int) -> float:
     """Compute two pictures of a size that was not traced. Raises VerificationError."""
-    no_telemetry()
+    configure()  # before onnxruntime is imported
     import onnxruntime  # type: ignore[import-untyped]
 
     height, width = (max(side, min_side) for side in _CHECKED_SIZE)

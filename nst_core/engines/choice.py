@@ -17,6 +17,7 @@ from nst_core.engines.names import (
 )
 from nst_core.engines.torch_engine import TorchEngine
 from nst_core.errors import EnvironmentProblem, InputError
+from nst_core.libraries import configure
 from nst_core.networks.generator import Generator
 
 
@@ -52,6 +53,7 @@ def make_engine(
         openvino = chosen_device == "cpu" and find_spec("openvino") is not None
         engine = "openvino" if openvino else "torch"
     if engine == "openvino":
+        configure()  # again, for whoever uses engines as a library: before OpenVINO is imported
         from nst_core.engines.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(generator, precision=precision, eight_bit=eight_bit, threads=threads)

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import openvino
 import torch
 from torch import Tensor, nn
 
@@ -26,14 +27,10 @@ from nst_core.caches import compiled_styles, drop_unused, note_use
 from nst_core.engines.eight_bit import EightBit
 from nst_core.engines.inference_form import inference_form
 from nst_core.engines.names import Precision, PrecisionChoice
-from nst_core.engines.telemetry import no_telemetry
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.networks.generator import Generator, pad_to_multiple
 from nst_core.processors import usable_processors
 from nst_core.wording import last_line
-
-no_telemetry()
-import openvino  # noqa: E402 - it would send news of itself while it is imported
 
 _PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _EXAMPLE_SHAPE = (1, 3, 64, 96)

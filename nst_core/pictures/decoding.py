@@ -7,7 +7,6 @@ share, one kind of error for every kind of damage, checksums, colours, and silen
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,11 +24,6 @@ from nst_core.pictures.formats import MAX_PIXELS, PICTURE_FORMATS
 from nst_core.pictures.png_chunks import ReadablePng, check_pixels, is_png, readable_png
 from nst_core.pictures.png_colors import PngColors, in_standard_range, png_colors
 from nst_core.pictures.unusual_tiff import UnusualTiff, is_tiff
-
-# The bound is checked below, for each file by itself; Pillow's own is one for the whole process.
-Image.MAX_IMAGE_PIXELS = None
-# Pillow warns of damaged metadata that costs nothing, in words that no user can act upon.
-warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _PNG_DEPTH = 24

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, Sampler
 
 from nst_core.color.pixels import to_tensor
 from nst_core.errors import InputError, MediaError
+from nst_core.libraries import configure
 from nst_core.pictures.decoding import decode
 from nst_core.pictures.reading import read_file, resize_shorter_side
 
@@ -215,6 +216,7 @@ def batches_of_steps(
         num_workers=processes,
         # A worker of Ray has threads: a forked copy of it may hang.
         multiprocessing_context="spawn" if processes else None,
+        worker_init_fn=configure,
         pin_memory=torch.cuda.is_available(),
     )
     batches = _with_errors_of_one_line(iter(loader)) if processes else iter(loader)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from pipeline.encoding.output_layout import Codec, fit_layout
 from pipeline.films.settings import EncoderKind
 from pipeline.source.pixel_formats import PlaneLayout
 from pipeline.source.source_video import VideoStreamInfo
-
-os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 writes pages to stderr by itself
 
 
 @dataclass(frozen=True)

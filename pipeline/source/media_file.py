@@ -21,11 +21,9 @@ from pipeline.metadata.covers import is_cover
 from pipeline.source.late_streams import probing_options
 from pipeline.source.packed_frames import FrameUnpacker
 
-# FFmpeg writes to stderr by itself; what goes wrong is told by exceptions and reports instead. Only
-# None is safe: under any other level FFmpeg's threads take the GIL to log, and a decoder that is
-# closed, with the GIL held, waits for its threads: for ever, once one of them logs.
-av.logging.set_level(None)
-
+# PyAV's logging stays at its default, None, which is silent. Under any other level FFmpeg's threads
+# take the GIL to log, and a decoder that is closed, with the GIL held, waits for its threads: for
+# ever, once one of them logs.
 
 _ENOUGH_FRAMES = 5
 """As FFmpeg has it: more do not make a stream more of a film."""

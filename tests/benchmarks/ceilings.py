@@ -26,7 +26,7 @@ from jobs.benchmark.settings import BenchSettings
 from jobs.benchmark.subjects.engine_choice import build_engines
 from jobs.benchmark.turns import Case, median_ratio, take_turns, timed
 from nst_core.engines.inference_form import QuantizedConv2d
-from nst_core.engines.telemetry import no_telemetry
+from nst_core.libraries import configure
 from nst_core.processors import usable_processors
 from tests.benchmarks.operations import operations
 
@@ -191,7 +191,7 @@ def _torch_convolutions(size: Convolutions, device: str, precision: str) -> Call
 def _openvino_convolutions(size: Convolutions) -> Iterator[tuple[str, Callable[[], object]]]:
     """One picture on each core, as our engine has it."""
     try:
-        no_telemetry()
+        configure()
         import openvino
     except ImportError:
         return
@@ -214,7 +214,7 @@ def _openvino_convolutions(size: Convolutions) -> Iterator[tuple[str, Callable[[
 
 
 def _openvino_model(size: Convolutions, precision: str) -> Any:
-    no_telemetry()
+    configure()
     import openvino
 
     network: nn.Module = size.network()

@@ -76,7 +76,6 @@ def read_sequentially(path: Path, *, rate: int | None = None) -> Reading | None:
     ``rate`` (frames a second) gives times to the frames of a file that has none. A clock that
     falls back goes on where the last frame before ended, for all streams alike.
     """
-    av.logging.set_level(None)
     try:
         container = av.open(str(path), metadata_errors="surrogateescape")
     except av.FFmpegError:

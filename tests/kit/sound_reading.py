@@ -37,7 +37,6 @@ class Sound:
 
 def read_sound(path: Path) -> list[Sound]:
     """Every stream of sound of a file, in order, with all that its decoder gives."""
-    av.logging.set_level(None)
     with av.open(str(path), metadata_errors="surrogateescape", options=_WHOLE_FILE) as container:
         audio = [stream.index for stream in container.streams.audio]
         payloads = {index: hashlib.sha256() for index in audio}

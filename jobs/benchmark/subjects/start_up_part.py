@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
+from nst_core.libraries import configure
+
 _STYLE = "wave"
 _WIDTH, _HEIGHT = 640, 360
 
 
 def main() -> None:
     """Time the part that the command line names."""
+    configure()
     print(json.dumps(PARTS[sys.argv[1]]()))
 
 

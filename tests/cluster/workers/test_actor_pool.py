@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from cluster.workers.actor_pool import ActorPool
+from cluster.workers.host import WorkerHost
 from cluster.workers.room import Resources
 from nst_core.errors import EnvironmentProblem, MediaError
 from pipeline.pictures.task import ImageResult, ImageTask, OutputTask
@@ -114,6 +116,13 @@ def pool_of(ray_here: None) -> Iterator[Any]:
 
 def _run(pool: Any, numbers: range) -> dict[int, Outcome[int]]:
     return {o.key: o for o in pool.run(Unit(number, number) for number in numbers)}
+
+
+def test_libraries_are_set_up_before_a_worker_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)
+    built: list[int | None] = []
+    WorkerHost(lambda: built.append(Image.MAX_IMAGE_PIXELS))  # type: ignore[return-value, arg-type]
+    assert built == [None]
 
 
 def test_every_unit_has_one_outcome_and_a_failing_unit_stops_nobody(

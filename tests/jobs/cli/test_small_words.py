@@ -130,3 +130,9 @@ def test_a_second_head_is_told_of_the_first(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(local_nodes, "read_records", lambda: iter([head]))
         with pytest.raises(InputError, match=r"runs on this machine already.*cluster down"):
             local_nodes._free_port("--port", "127.0.0.1", port)
+
+
+def test_libraries_are_set_up_before_a_command_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)
+    assert nst("version").code == 0
+    assert Image.MAX_IMAGE_PIXELS is None

@@ -16,6 +16,7 @@ from nst_core.training.photos import (
     Batch,
     BlankPictures,
     PhotoCrops,
+    Sample,
     StepSampler,
     batches_of_steps,
     open_photo,
@@ -244,6 +245,19 @@ def test_blank_pictures_have_a_size_alone() -> None:
     assert batch.samples == (3, 9)
     assert batch.pictures.shape == (2, 3, 40, 40)
     assert not batch.pictures.any()
+
+
+class _BoundOfPictures(BlankPictures):
+    """Is white where Pillow has no bound on pixels."""
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(index, torch.full((3, 1, 1), float(Image.MAX_IMAGE_PIXELS is None)))
+
+
+def test_libraries_are_set_up_in_loading_processes() -> None:
+    sampler = StepSampler(first_step=0, last_step=1, samples_per_step=1, batch_size=1)
+    [[batch]] = batches_of_steps(_BoundOfPictures(1), sampler, processes=1)
+    assert batch.pictures.all()
 
 
 def test_an_error_of_a_loading_process_is_one_line(corrupt: list[str]) -> None:

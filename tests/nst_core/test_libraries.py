@@ -1,10 +1,13 @@
 import gc
+import os
 import sys
+import warnings
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image
 
-from nst_core.first_import import first_import
+from nst_core.libraries import configure, first_import
 
 _ABSENT = "no_such_package_as_this"
 
@@ -50,3 +53,20 @@ def test_a_collection_that_somebody_has_turned_off_stays_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_pillow_and_encoders_are_quiet_and_nothing_is_told_to_makers_of_libraries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)
+    monkeypatch.delenv("SVT_LOG")
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")  # what a user has set holds
+    monkeypatch.delitem(sys.modules, "openvino_telemetry")
+    with warnings.catch_warnings(record=True) as told:
+        configure()
+        warnings.warn_explicit("damaged EXIF", UserWarning, "Image.py", 1, module="PIL.Image")
+    assert not told
+    assert Image.MAX_IMAGE_PIXELS is None
+    assert (os.environ["SVT_LOG"], os.environ["ORT_DISABLE_TELEMETRY"]) == ("1", "0")
+    with pytest.raises(ModuleNotFoundError):
+        __import__("openvino_telemetry")
