@@ -1,25 +1,21 @@
-"""What every Ray Train worker runs: read pictures, step, record, keep checkpoints."""
+"""What every worker of a training runs: read pictures, step, record, keep checkpoints."""
 
 from __future__ import annotations
 
 import copy
 import ctypes
 import errno
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
+from torch import nn
 
 from jobs.training.plan import TrainingPlan, build_trainer
-from jobs.training.ray_data_batches import ray_batches_of_steps
 from jobs.training.records import TrainingRecords
-from jobs.training.states import State, read_state, save_so_far, write_state
+from jobs.training.states import State, read_state, save_so_far
 from nst_core.errors import EnvironmentProblem, NstError, TrainingDiverged, TrainingFailed
-from nst_core.libraries import configure
 from nst_core.processors import usable_processors
 from nst_core.training.photos import Batch, StepSampler, batches_of_steps
 from nst_core.training.trainer import GeneratorTrainer
@@ -39,31 +35,37 @@ _NEVER = 2**31 - 1
 
 @dataclass(frozen=True)
 class Rank:
-    """One of the processes that train together."""
+    """One of the processes that train together; as it is here, the only one, without Ray."""
 
     number: int
     """0 writes the records."""
     world_size: int
     device: torch.device
 
+    def batches(self, plan: TrainingPlan, sampler: StepSampler) -> Iterator[list[Batch]]:
+        """Yield the batches of each step."""
+        processes = _loader_processes(self.device) if plan.photos else 0
+        return batches_of_steps(plan.targets(), sampler, processes=processes)
 
-def training_loop(config: dict[str, Any]) -> str | None:
-    """Entry point for Ray Train; ``config["plan"]`` is the TrainingPlan.
+    def last_state(self, plan: TrainingPlan) -> State | None:
+        """Return the last state that this command kept, or the one it began with."""
+        return read_state(plan.run_folder.checkpoint)
 
-    Ray Train begins it anew, on all workers, whenever one of them is lost or fails. What would
-    only fail again ends the training instead: worker 0 returns why. Where it is another's
-    alone, worker 0 may wait for it in vain: that one writes it down, and raises.
+    def data_parallel(self, model: nn.Module) -> nn.Module:
+        """Return what computes ``model``'s gradients together with the others."""
+        return model
+
+    def report(self, state: State) -> None:
+        """Tell that a checkpoint is reached, for all to wait for; rank 0 has it kept."""
+
+
+def train_as(rank: Rank, plan: TrainingPlan) -> str | None:
+    """Train to the end, as one of those that do.
+
+    All begin anew whenever one of them is lost or raises. What would only fail again ends the
+    training instead: rank 0 returns why. Where it is another's alone, rank 0 may wait for it in
+    vain: that one writes it down, and raises.
     """
-    import ray.train
-    import ray.train.torch
-
-    configure()
-    plan: TrainingPlan = config["plan"]
-    context = ray.train.get_context()
-    device = ray.train.torch.get_device()
-    rank = Rank(context.get_world_rank(), context.get_world_size(), device)
-    if device.type == "cpu" and plan.threads is not None:
-        torch.set_num_threads(plan.threads)
     with ExitStack() as held:
         failure = _failure_before(plan, rank, held)
         if failure is not None:
@@ -118,14 +120,12 @@ def _lasting(error: Exception) -> str | None:
 
 
 def _train(plan: TrainingPlan, rank: Rank) -> None:
-    import ray.train.torch
-
     trainer = build_trainer(plan, rank.device, world_size=rank.world_size)
-    state = _last_state(plan)
+    state = rank.last_state(plan)
     if state is not None:
         trainer.load_state_dict(state)
     if rank.world_size > 1:
-        trainer.data_parallel(ray.train.torch.prepare_model)
+        trainer.data_parallel(rank.data_parallel)
     keep_freed_memory()
     with ExitStack() as held:
         records = TrainingRecords(plan, rank.world_size) if rank.number == 0 else None
@@ -178,7 +178,7 @@ def _steps_to_checkpoints(
         world_size=rank.world_size,
     )
     unreadable: dict[str, str] = {}
-    for batches in _batches(plan, sampler, trainer.device):
+    for batches in rank.batches(plan, sampler):
         rate = trainer.learning_rate
         losses = trainer.step(batches)
         for batch in batches:
@@ -197,7 +197,7 @@ def _steps_to_checkpoints(
             if not trainer.is_in_doubt:
                 save_so_far(plan, state, losses)
         if is_due:
-            _report(state, keep=records is not None)
+            rank.report(state)
             yield state
 
 
@@ -211,44 +211,9 @@ def is_asked_to_stop(plan: TrainingPlan, rank: Rank) -> bool:
     return bool(told.item())
 
 
-def _batches(
-    plan: TrainingPlan, sampler: StepSampler, device: torch.device
-) -> Iterator[list[Batch]]:
-    if plan.job.loader == "ray-data" and plan.photos:
-        return ray_batches_of_steps(plan.targets(), sampler)
-    processes = _loader_processes(device) if plan.photos else 0
-    return batches_of_steps(plan.targets(), sampler, processes=processes)
-
-
 def _loader_processes(device: torch.device) -> int:
     """A GPU waits for crops unless others cut them; on a CPU they would fight for its cores."""
     return min(8, usable_processors()) if device.type == "cuda" else 0
-
-
-def _report(state: State, *, keep: bool) -> None:
-    import ray.train
-
-    metrics = {"steps_done": state["steps_done"]}
-    if not keep:
-        ray.train.report(metrics)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        write_state(Path(folder), state)
-        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
-
-
-def _last_state(plan: TrainingPlan) -> State | None:
-    """Return the last state that this command kept, or the one it began with."""
-    import ray.train
-
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
-        return read_state(plan.run_folder.checkpoint)
-    with checkpoint.as_directory() as folder:
-        state = read_state(Path(folder))
-    if state is None:
-        raise RuntimeError(f"{checkpoint.path}: no whole state")
-    return state
 
 
 def keep_freed_memory() -> None:

@@ -1,22 +1,35 @@
-"""Ray Train: starting the workers of a training, starting them again, stopping with Ctrl-C."""
+"""Ray in trainings: its workers started, and again, and stopped; photographs by Ray Data.
+
+The only module of ``jobs`` that imports Ray, but for the benchmark of its start.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
+import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset
 
 from cluster.workers.memory_kills import lacked_memory, memory_used
 from jobs.specs.training import TrainGenerator
-from jobs.training.loop import training_loop
+from jobs.training.loop import Rank, train_as
 from jobs.training.plan import TrainingPlan
-from jobs.training.states import State, adopt_newest_state
+from jobs.training.states import State, adopt_newest_state, read_state, write_state
 from nst_core.errors import EnvironmentProblem, TrainingFailed
+from nst_core.libraries import configure
+from nst_core.training.photos import Batch, Sample, StepSampler
 from nst_core.wording import counted, last_line_without_class
 
 if TYPE_CHECKING:
@@ -39,6 +52,9 @@ _WORKER_ENVIRONMENT = {
 
 _SECONDS_FOR_LAST_STEP = 60.0
 """From Ctrl-C or SIGTERM to the end of a step and its checkpoint."""
+
+_BATCHES_PER_TASK = 4
+"""A task of Ray Data costs some 30 ms, whatever it does."""
 
 WorkerResources = dict[str, float]
 
@@ -154,6 +170,99 @@ def _trainer(plan: TrainingPlan, resources: WorkerResources) -> TorchTrainer:
             worker_runtime_env={"env_vars": _WORKER_ENVIRONMENT},
         ),
     )
+
+
+def training_loop(config: dict[str, Any]) -> str | None:
+    """Entry point for Ray Train, in each worker; ``config["plan"]`` is the TrainingPlan."""
+    import ray.train
+    import ray.train.torch
+
+    configure()
+    plan: TrainingPlan = config["plan"]
+    context = ray.train.get_context()
+    device = ray.train.torch.get_device()
+    if device.type == "cpu" and plan.threads is not None:
+        torch.set_num_threads(plan.threads)
+    return train_as(_RayRank(context.get_world_rank(), context.get_world_size(), device), plan)
+
+
+class _RayRank(Rank):
+    """A worker of Ray Train."""
+
+    def batches(self, plan: TrainingPlan, sampler: StepSampler) -> Iterator[list[Batch]]:
+        if plan.job.loader == "ray-data" and plan.photos:
+            return _ray_batches_of_steps(plan.targets(), sampler)
+        return super().batches(plan, sampler)
+
+    def last_state(self, plan: TrainingPlan) -> State | None:
+        import ray.train
+
+        checkpoint = ray.train.get_checkpoint()
+        if checkpoint is None:
+            return super().last_state(plan)
+        with checkpoint.as_directory() as folder:
+            state = read_state(Path(folder))
+        if state is None:
+            raise RuntimeError(f"{checkpoint.path}: no whole state")
+        return state
+
+    def data_parallel(self, model: nn.Module) -> nn.Module:
+        import ray.train.torch
+
+        prepared: nn.Module = ray.train.torch.prepare_model(model)
+        return prepared
+
+    def report(self, state: State) -> None:
+        import ray.train
+
+        metrics = {"steps_done": state["steps_done"]}
+        if self.number != 0:
+            ray.train.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            write_state(Path(folder), state)
+            ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def _ray_batches_of_steps(pictures: Dataset[Sample], sampler: StepSampler) -> Iterator[list[Batch]]:
+    """Yield the batches of each step, read and cut by Ray Data tasks anywhere in the cluster.
+
+    For GPU machines with few CPUs beside many that have them, and for photographs behind a URI.
+    The samples are those of the local loader, in its order: what is trained is the same.
+    """
+    import ray.data
+
+    numbers = list(sampler)
+    if not numbers:
+        return
+
+    def read(row: dict[str, Any]) -> dict[str, Any]:
+        """Read the samples of one batch, in a task."""
+        configure()
+        batch = Batch.of([pictures[number] for number in numbers[row["id"]]])
+        # Crops are cut from 8-bit pictures: a quarter of the bytes travels, and nothing is lost.
+        pixels = (batch.pictures * 255).round().to(torch.uint8)
+        return {
+            "samples": np.array(batch.samples),
+            "pixels": pixels.numpy(),
+            "unreadable": json.dumps(batch.unreadable),
+        }
+
+    # Ray Data would order rows by what is done first.
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    blocks = -(-len(numbers) // _BATCHES_PER_TASK)
+    rows = ray.data.range(len(numbers), override_num_blocks=blocks).map(read)
+    batches = map(_batch_of, rows.iter_rows())
+    for _ in sampler.steps:
+        yield [next(batches) for _ in range(sampler.batches_per_step)]
+
+
+def _batch_of(row: dict[str, Any]) -> Batch:
+    pixels = torch.from_numpy(np.array(row["pixels"]))
+    samples = tuple(int(number) for number in row["samples"])
+    return Batch(samples, pixels.float() / 255, json.loads(row["unreadable"]))
 
 
 def _in_background(function: Callable[[], Result]) -> Future[Result]:

@@ -25,8 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 import jobs.training.on_ray
 from jobs.specs.training import TrainStyle, TrainTexture
 from jobs.training.kinds import make_plan
-from jobs.training.loop import training_loop
-from jobs.training.on_ray import resources_of_each_worker
+from jobs.training.on_ray import resources_of_each_worker, training_loop
 from jobs.training.plan import TrainingPlan, build_trainer
 from jobs.training.run_folder import RunFolder
 from jobs.training.train import train

@@ -44,10 +44,7 @@ def job(tmp_path: Path, photos: Path, vgg19: LossNetworkWeights) -> TrainStyle:
     return tiny_job(tmp_path, photos, shallow, steps=6)
 
 
-def test_an_interrupted_run_keeps_its_step_and_ends_as_an_undisturbed_one(
-    job: TrainStyle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training_loop, "_report", lambda state, *, keep: None)
+def test_an_interrupted_run_keeps_its_step_and_ends_as_an_undisturbed_one(job: TrainStyle) -> None:
     plan, worker = make_plan(job), Rank(0, 1, torch.device("cpu"))
     plan.run_folder.path.mkdir()
 
@@ -77,7 +74,6 @@ def test_an_interrupted_run_keeps_its_step_and_ends_as_an_undisturbed_one(
 def test_a_preview_comes_early_and_between_checkpoints(
     job: TrainStyle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_loop, "_report", lambda state, *, keep: None)
     monkeypatch.setattr(sheets, "_CELL", (48, 32))
     monkeypatch.setattr(training_records, "_SECONDS_BETWEEN_PREVIEWS", 1e9)
     monkeypatch.setattr(training_records, "_FIRST_PREVIEW_SECONDS", 0.0)
@@ -267,8 +263,6 @@ def test_a_training_that_is_interrupted_while_it_calibrates_is_told_to_be_whole(
 def test_the_board_is_closed_at_the_end_of_a_training(
     job: TrainStyle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_loop, "_report", lambda state, *, keep: None)
-    monkeypatch.setattr(training_loop, "_last_state", lambda plan: None)
     monkeypatch.setattr(sheets, "_CELL", (48, 32))
     plan = make_plan(dataclasses.replace(job, training=dataclasses.replace(job.training, steps=1)))
     plan.run_folder.path.mkdir()

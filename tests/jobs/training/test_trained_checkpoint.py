@@ -14,7 +14,6 @@ import torch
 import jobs.training.train
 from jobs.cli.training.run import _tell_what_is_kept
 from jobs.specs.training import TrainGenerator, TrainStyle
-from jobs.training import loop as training_loop
 from jobs.training import sheets
 from jobs.training.kinds import make_plan
 from jobs.training.loop import Rank, _steps_to_checkpoints
@@ -40,8 +39,7 @@ def job(jobs: dict[str, TrainGenerator]) -> TrainStyle:
 
 
 @pytest.fixture(autouse=True)
-def _without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_loop, "_report", lambda state, *, keep: None)
+def _small_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sheets, "_CELL", (48, 32))
     monkeypatch.setattr(sheets, "CELL_HEIGHT", 32)
 

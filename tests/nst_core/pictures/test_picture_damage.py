@@ -169,7 +169,9 @@ def test_nothing_is_printed_about_a_picture_that_is_read(tmp_path: Path) -> None
         (tmp_path / str(number)).write_bytes(content)
     code = (
         "import sys; from pathlib import Path; from nst_core.errors import MediaError\n"
+        "from nst_core.libraries import configure\n"
         "from nst_core.pictures.encoding import decode_picture\n"
+        "configure()\n"
         "for path in sys.argv[1:]:\n"
         "    try: decode_picture(Path(path).read_bytes(), name=path)\n"
         "    except MediaError as error: print(error)\n"
