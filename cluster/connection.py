@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from importlib import import_module
 
@@ -19,6 +19,7 @@ from cluster.ray_private import init_ray, keep_stdout_for_results
 from nst_core.errors import EnvironmentProblem
 from nst_core.libraries import first_import
 from nst_core.wording import first_line
+from pipeline.work.background import wait_for
 
 LOCAL = "local"
 _ENVIRONMENT_BEFORE_IMPORT = {
@@ -28,7 +29,6 @@ _ENVIRONMENT_BEFORE_IMPORT = {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",  # then it asks again which nodes are left
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # in vain, where one of the group is gone
 }
-_SECONDS_AT_A_TIME = 0.5
 _SECONDS_TO_SPAWN = 5.0
 """At most: what the caller does next, such as importing a job, would hold up Ray's first steps, and
 goes well beside the others, which processes of their own do."""
@@ -65,7 +65,7 @@ def ray_session(address: str = LOCAL) -> Iterator[None]:
     """
     if _begun is not None:
         _import_for_messages()
-        _wait_for(_begun)
+        wait_for(_begun)
     address = address if address == LOCAL else resolve(address)
     prepare_environment(address)
     with first_import("ray"):
@@ -106,7 +106,7 @@ def connecting_ahead() -> Iterator[None]:
             start.unwanted.set()
             try:
                 with suppress(EnvironmentProblem):  # who needed it has been told
-                    _wait_for(_begun)
+                    wait_for(_begun)
             finally:
                 _begun = None
                 end_embedded_ray()
@@ -145,13 +145,6 @@ def _import_for_messages() -> None:
     for package in ("pydantic.v1.fields", "pyarrow.json"):
         with suppress(ImportError):
             import_module(package)
-
-
-def _wait_for(begun: Future[None]) -> None:
-    """Wait so that Ctrl-C is heeded soon; raises what the connecting raised."""
-    while not wait([begun], _SECONDS_AT_A_TIME).done:
-        pass
-    begun.result()
 
 
 def cluster_resources() -> dict[str, float]:

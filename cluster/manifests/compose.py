@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from cluster.manifests.spec import ClusterSpec
-
-Manifest = dict[str, Any]
+from cluster.manifests.spec import ClusterSpec, Manifest
+from cluster.nodes.start import DASHBOARD_PORT
 
 TOKEN_FILE = "auth_token"  # noqa: S105 - a file's name
 _SECRET = f"/run/secrets/{TOKEN_FILE}"
 _HEAD = "head"
 _PORT = 6379
-_DASHBOARD_PORT = 8265
 
 
 def compose_file(spec: ClusterSpec, user: tuple[int, int]) -> Manifest:
@@ -23,11 +19,11 @@ def compose_file(spec: ClusterSpec, user: tuple[int, int]) -> Manifest:
     head = _service(spec, spec.head_environment(), user)
     head["command"] = [
         *("cluster", "up", "--head", "--listen", _HEAD, "--port", str(_PORT), "--cpus", "0"),
-        *("--gpus", "0", "--dashboard-listen", _HEAD, "--dashboard-port", str(_DASHBOARD_PORT)),
+        *("--gpus", "0", "--dashboard-listen", _HEAD, "--dashboard-port", str(DASHBOARD_PORT)),
         "--block",
     ]
     head["hostname"] = _HEAD
-    head["ports"] = [f"127.0.0.1:{_DASHBOARD_PORT}:{_DASHBOARD_PORT}"]
+    head["ports"] = [f"127.0.0.1:{DASHBOARD_PORT}:{DASHBOARD_PORT}"]
     head["healthcheck"] = {
         "test": ["CMD", "nst", "cluster", "status", "--address", f"{_HEAD}:{_PORT}"],
         "interval": "10s",

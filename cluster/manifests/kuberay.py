@@ -9,9 +9,7 @@ from typing import Any
 import ray
 
 from cluster.manifests.container import USER
-from cluster.manifests.spec import ClusterSpec, KubernetesSpec
-
-Manifest = dict[str, Any]
+from cluster.manifests.spec import ClusterSpec, KubernetesSpec, Manifest
 
 _API = "ray.io/v1"
 _VOLUME = "shared"

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import copy
 from functools import partial
-from typing import Any
 
-from cluster.manifests.spec import CloudSpec, ClusterSpec
+from cluster.manifests.spec import CloudSpec, ClusterSpec, Manifest
 from nst_core.errors import InputError
-
-Manifest = dict[str, Any]
 
 _TOKEN_IN_CONTAINER = "/home/nst/.ray/auth_token"  # noqa: S105 - a path
 _IDLE_MINUTES = 5

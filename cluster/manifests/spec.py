@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from cluster.environment import HEAD_ENVIRONMENT, NODE_ENVIRONMENT
 from nst_core.errors import InputError
 
 Provider = Literal["aws", "gcp"]
+Manifest = dict[str, Any]
 
 _LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")

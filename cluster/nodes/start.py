@@ -196,7 +196,7 @@ def _prepare_token(spec: NodeSpec) -> None:
 
 def _head(spec: NodeSpec) -> tuple[str, str, list[str]]:
     """Return the cluster's address, the dashboard's URL and the arguments of `ray start`."""
-    host = _address_here("--listen", spec.listen or LOOPBACK)
+    host = _address_here(spec.listen or LOOPBACK)
     port = _free_port("--port", host, spec.port)
     dashboard_host = _ip_address("--dashboard-listen", spec.dashboard_listen)
     dashboard_port = _free_port("--dashboard-port", dashboard_host, spec.dashboard_port)
@@ -225,7 +225,7 @@ def _worker(spec: NodeSpec) -> tuple[str, None, list[str]]:
     address = f"{_ip_address('--join', host)}:{port}"
     arguments = [f"--address={address}"]
     if spec.listen:
-        arguments.append(f"--node-ip-address={_address_here('--listen', spec.listen)}")
+        arguments.append(f"--node-ip-address={_address_here(spec.listen)}")
     return address, None, arguments
 
 
@@ -349,12 +349,12 @@ def _ip_address(option: str, host: str) -> str:
         ) from error
 
 
-def _address_here(option: str, host: str) -> str:
-    address = _ip_address(option, host)
+def _address_here(host: str) -> str:
+    address = _ip_address("--listen", host)
     mine = addresses_of_this_machine()
     if address not in mine:
         known = ", ".join(sorted(each for each in mine if each.count(".") == 3))
-        raise InputError(f"{option} {host}: no address of this machine, which has {known}")
+        raise InputError(f"--listen {host}: no address of this machine, which has {known}")
     return address
 
 

@@ -35,7 +35,7 @@ _PATIENCE_SECONDS = 60.0
 """How long a follower asks again when the connection is lost."""
 _SECONDS_BETWEEN_ATTEMPTS = 2.0
 _TALKATIVE = ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk")
-_LIVE = ("PENDING", "RUNNING")
+LIVE = ("PENDING", "RUNNING")
 _IN_VAIN = {"STOPPED": "been stopped", "FAILED": "failed"}
 _URL_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
@@ -76,7 +76,7 @@ class Job:
     @property
     def is_live(self) -> bool:
         """Whether it waits or runs."""
-        return self.status in _LIVE
+        return self.status in LIVE
 
 
 def default_url() -> str:
@@ -205,7 +205,7 @@ class Jobs:
 
     def wait(self, job_id: str) -> Job:
         """Wait until a job has ended. Where the connection is lost it is made again, as above."""
-        return self._wait_while(job_id, _LIVE)
+        return self._wait_while(job_id, LIVE)
 
     def _wait_while(self, job_id: str, statuses: tuple[str, ...]) -> Job:
         until = 0.0

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cluster.nodes.overview import Amounts
 from nst_core.errors import EnvironmentProblem
 from nst_core.wording import counted
 
@@ -21,8 +22,6 @@ _SECONDS_WITHOUT_NODES = 60.0
 _AUTOSCALES_TO = "NST_AUTOSCALES_TO"
 """On a cluster with an autoscaler: the nodes that it may add, such as
 ``[{"CPU": 8, "GPU": 1, "nodes": 10}]``. Ray itself tells nobody."""
-
-Amounts = dict[str, float]
 
 
 def nodes_now() -> list[Amounts]:

@@ -41,7 +41,7 @@ def stylize_images(
     """
     styles = find_styles(job, lambda spec: _find_style(job, spec, on_progress))
     open_pool = partial(_open_pool, job, styles, on_progress)
-    return stylize_pictures(job.sources, job.output, job, styles, open_pool, on_progress)
+    return stylize_pictures(job, styles, open_pool, on_progress)
 
 
 def _find_style(job: StylizeImages, spec: StyleSpec, on_progress: OnProgress) -> Style:

@@ -87,7 +87,7 @@ def parts_of(
     videos = job.of_videos(sources.videos) if sources.videos else None
     # What -o cannot be is told before anything is begun; two videos of one name, too.
     if pictures:
-        image_output(pictures.sources, pictures.output, pictures)
+        image_output(pictures)
     if videos:
         if not is_one:
             videos = replace(videos, output=f"{job.output}/")

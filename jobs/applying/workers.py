@@ -29,7 +29,8 @@ from pipeline.work.pool import Deadline, InProcessPool, Worker, WorkerPool
 from pipeline.work.progress import OnProgress, ignore_progress
 
 if TYPE_CHECKING:
-    from cluster.workers.room import Amounts, Resources
+    from cluster.nodes.overview import Amounts
+    from cluster.workers.room import Resources
     from nst_core.objectives.refinement import Refinement
     from nst_core.stylizer import Stylizer
     from pipeline.pictures.worker import ImageWorker
@@ -132,15 +133,8 @@ def _found(
     calibrate: bool,
 ) -> Style:
     """Find the style; a picture's is fitted first, or again where other steps are asked for."""
-    try:
-        style = find_for(spec.command, spec.style)
-    except StyleNotFitted:
-        if spec.command != "stylize":
-            raise
-    else:
-        fitted = find_fitted(spec.style)
-        if not fitted or fitted.is_named or spec.fit_steps in (None, fitted.steps):
-            return style
+    if style := find_ready(spec):
+        return style
     from jobs.fitting.fit import fit_style
 
     fit_style(
@@ -157,6 +151,19 @@ def _found(
     return find_for(spec.command, spec.style)
 
 
+def find_ready(spec: StyleSpec) -> Style | None:
+    """Find the style; None for a picture that is to be fitted first, or again in other steps."""
+    try:
+        style = find_for(spec.command, spec.style)
+    except StyleNotFitted:
+        if spec.command != "stylize":
+            raise
+        return None
+    fitted = find_fitted(spec.style)
+    is_as_asked_for = not fitted or fitted.is_named or spec.fit_steps in (None, fitted.steps)
+    return style if is_as_asked_for else None
+
+
 def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> SegmentWorker:
     """Build a worker for videos, where it will live, ready for strokes as those of ``style``."""
     with first_import("torch"):
@@ -164,7 +171,7 @@ def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> Segme
         from pipeline.segments.worker import SegmentWorker
 
     kept = KeptStylizers(
-        lambda stroke: _stylizer(style.with_stroke(stroke), spec, threads, tile="off")
+        lambda stroke: make_stylizer(style, spec, stroke, threads=threads, tile="off")
     )
     return SegmentWorker(kept.at(style.stroke), kept.at)
 
@@ -191,10 +198,11 @@ def make_image_worker(
 
     def stylizer_for(name: str, stroke: float) -> Stylizer:
         style, spec = styles[name]
-        return _stylizer(
-            style.with_stroke(stroke),
+        return make_stylizer(
+            style,
             spec,
-            threads,
+            stroke,
+            threads=threads,
             tile=settings.tile,
             seed=settings.seed,
             refinement=refinements.get(name),
@@ -205,12 +213,13 @@ def make_image_worker(
     return ImageWorker(stylizer_for, settings, strokes=strokes, threads=files_at_once)
 
 
-def _stylizer(style: Style, spec: StyleSpec, threads: int, **how: Any) -> Stylizer:
+def make_stylizer(style: Style, spec: StyleSpec, stroke: float, **how: Any) -> Stylizer:
+    """Build what applies a style at a stroke as ``spec`` says; ``how`` says the rest."""
     with first_import("torch"):
         from nst_core.stylizer import Stylizer
 
     return Stylizer(
-        style,
+        style.with_stroke(stroke),
         strength=spec.strength_of(style),
         keep_colors=spec.keep_colors,
         match_histogram=spec.match_histogram,
@@ -218,7 +227,6 @@ def _stylizer(style: Style, spec: StyleSpec, threads: int, **how: Any) -> Styliz
         engine=spec.engine,
         device=spec.device,
         precision=spec.precision,
-        threads=threads,
         **how,
     )
 

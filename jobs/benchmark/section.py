@@ -24,3 +24,8 @@ class Section:
     def __post_init__(self) -> None:
         for row in self.rows:
             assert len(row) == len(self.columns), (self.columns, row)
+
+
+def verdict(measured: float, bar: float) -> str:
+    """Say whether a bar is kept."""
+    return "yes" if measured >= bar else "no"

@@ -44,7 +44,7 @@ def plan_pictures(job: StylizeImages, on_progress: OnProgress = ignore_progress)
     began, driver = time.monotonic(), memory_now()
     found = {spec: style_for_plan(spec, job.pool) for spec in job.styles}
     styles = find_styles(job, lambda spec: found[spec].style)
-    with pictures_to_do(job.sources, job.output, job, styles, on_progress) as to_do:
+    with pictures_to_do(job, styles, on_progress) as to_do:
         account, refinements = to_do
         listed = time.monotonic() - began
         plan = _planned(job, account)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobs.applying.workers import find_style_for_job
+from jobs.applying.workers import find_ready, find_style_for_job
 from jobs.specs.applying import PoolSpec
-from nst_core.checkpoints.fitted import find_fitted, style_name
-from nst_core.checkpoints.library import Style, bundled_packs, find_for
+from nst_core.checkpoints.fitted import style_name
+from nst_core.checkpoints.library import Style, bundled_packs
 from nst_core.checkpoints.style_spec import FIT_STEPS, StyleSpec
-from nst_core.errors import StyleNotFitted
 
 _SECONDS_OF_A_FIT_STEP = 1.0
 
@@ -39,18 +38,12 @@ def style_for_plan(spec: StyleSpec, pool: PoolSpec, *, of_films: bool = False) -
 
     Raises what find_style_for_job raises.
     """
-    steps = spec.fit_steps or FIT_STEPS
-    try:
-        find_for(spec.command, spec.style)
-        fitted = find_fitted(spec.style)
-        if not fitted or fitted.is_named or spec.fit_steps in (None, fitted.steps):
-            return FoundStyle(find_style_for_job(spec, pool))
-    except StyleNotFitted:
-        if spec.command != "stylize":
-            raise
+    if find_ready(spec):
+        return FoundStyle(find_style_for_job(spec, pool))
     pack, names = max(bundled_packs().items(), key=lambda each: len(each[1]))
     found = find_style_for_job(replace(spec, style=f"{pack}:{names[0]}"), pool)
+    seconds = (spec.fit_steps or FIT_STEPS) * _SECONDS_OF_A_FIT_STEP
     fields = {**vars(found), "name": style_name(Path(spec.style))}
     if found.info and not of_films:  # then it is not calibrated
         fields["info"] = replace(found.info, eight_bit={})
-    return FoundStyle(_ToBeFitted(**fields), spec.style, steps * _SECONDS_OF_A_FIT_STEP)
+    return FoundStyle(_ToBeFitted(**fields), spec.style, seconds)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jobs.applying.workers import find_style_for_job
+from jobs.applying.workers import find_style_for_job, make_stylizer
 from jobs.preview.frames import Failure, Shown, shown_of
 from jobs.preview.page import PageFrame, render_page
 from jobs.preview.sheet import Row, draw_sheet
@@ -24,7 +24,6 @@ from nst_core.errors import InputError
 from nst_core.files import write_whole
 from nst_core.kept_stylizers import KeptStylizers
 from nst_core.strokes import in_proportion
-from nst_core.stylizer import Stylizer
 from nst_core.wording import counted, listed
 from pipeline.films.span import time_of
 from pipeline.pictures.outputs.saving import save_picture
@@ -148,17 +147,6 @@ def _looks(job: Preview, on_progress: OnProgress) -> list[_Look]:
     return looks
 
 
-def _stylizer(look: _Look, stroke: float) -> Stylizer:
-    return Stylizer(
-        look.style.with_stroke(stroke),
-        strength=look.spec.strength,
-        keep_colors=look.spec.keep_colors,
-        engine=look.spec.engine,
-        device=look.spec.device,
-        precision=look.spec.precision,
-    )
-
-
 def _stylized(
     shown: Sequence[Shown], looks: Sequence[_Look], on_progress: OnProgress
 ) -> tuple[list[list[Image.Image]], str]:
@@ -167,7 +155,7 @@ def _stylized(
     pace, done, total = Pace(), 0, len(shown) * len(looks)
     began, engines = time.monotonic(), ["none"]
     for look in looks:
-        kept = KeptStylizers(partial(_stylizer, look))
+        kept = KeptStylizers(partial(make_stylizer, look.style, look.spec))
         for each, own in zip(shown, pictures, strict=True):
             stylizer = kept.at(look.stroke_for(*each.rgb.shape[:2]))
             own.append(each.displayed(Image.fromarray(stylizer.stylize(each.rgb))))

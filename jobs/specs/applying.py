@@ -17,7 +17,7 @@ from nst_core.errors import InputError
 from nst_core.file_kinds import kind_of
 from nst_core.wording import counted, quoted
 from pipeline.films.settings import FilmSettings
-from pipeline.pictures.settings import PictureSettings
+from pipeline.pictures.settings import PictureSettings, PicturesToStylize
 
 if TYPE_CHECKING:
     from pipeline.films.output import PlannedFilm
@@ -88,15 +88,9 @@ class StylizeVideo(FilmSettings):
 
 
 @dataclass(frozen=True)
-class StylizeImages(PictureSettings):
+class StylizeImages(PicturesToStylize):
     """Stylize pictures, folders of them included, into a folder with the same tree."""
 
-    sources: tuple[str, ...]
-    """Pictures, folders of them, globs, lists of them (.txt); paths or URIs."""
-    output: str
-    """The folder to write into, or its URI; for a single picture also its name.
-
-    See ``image_output``."""
     styles: tuple[StyleSpec, ...]
     """They compute alike: on one device, by one engine."""
     pool: PoolSpec = PoolSpec()

@@ -22,6 +22,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from cluster.nodes.overview import Amounts
 from cluster.workers.memory_kills import lacked_memory, memory_used
 from jobs.specs.training import TrainGenerator
 from jobs.training.loop import Rank, train_as
@@ -56,10 +57,8 @@ _SECONDS_FOR_LAST_STEP = 60.0
 _BATCHES_PER_TASK = 4
 """A task of Ray Data costs some 30 ms, whatever it does."""
 
-WorkerResources = dict[str, float]
 
-
-def train_to_the_end(plan: TrainingPlan, resources: WorkerResources, first_step: int) -> State:
+def train_to_the_end(plan: TrainingPlan, resources: Amounts, first_step: int) -> State:
     """Train from ``first_step`` on, through all failures that still let it come further.
 
     To be called while connected to Ray; returns the trainer's last state. Raises TrainingFailed.
@@ -79,9 +78,7 @@ def train_to_the_end(plan: TrainingPlan, resources: WorkerResources, first_step:
         reached = steps_done
 
 
-def resources_of_each_worker(
-    job: TrainGenerator, nodes: Sequence[WorkerResources]
-) -> WorkerResources:
+def resources_of_each_worker(job: TrainGenerator, nodes: Sequence[Amounts]) -> Amounts:
     """Return what Ray gives to each worker: as many CPUs as let them all find a place.
 
     ``nodes`` is what each machine has. Raises EnvironmentProblem where the least number of
@@ -113,20 +110,20 @@ def resources_of_each_worker(
     return {"CPU": threads, **({"GPU": 1} if use_gpu else {})}
 
 
-def _without_one_cpu(nodes: Sequence[WorkerResources]) -> list[WorkerResources]:
+def _without_one_cpu(nodes: Sequence[Amounts]) -> list[Amounts]:
     """Leave a CPU to the tasks of Ray Data: without one they wait for ever, and so do all."""
     largest = max(nodes, key=lambda node: node.get("CPU", 0))
     return [node | {"CPU": node.get("CPU", 0) - 1} if node is largest else node for node in nodes]
 
 
-def machines() -> list[WorkerResources]:
+def machines() -> list[Amounts]:
     """What each machine has that Ray is on, or will be: with an autoscaler, all that may come."""
     from cluster.workers.room import nodes_now, nodes_to_come
 
     return nodes_to_come() or nodes_now()
 
 
-def _fit(plan: TrainingPlan, resources: WorkerResources) -> Exception | None:
+def _fit(plan: TrainingPlan, resources: Amounts) -> Exception | None:
     """Run Ray Train; returns the error that it gave up at. Raises TrainingFailed for our own."""
     from ray.exceptions import RayError
     from ray.train import TrainingFailedError
@@ -145,7 +142,7 @@ def _fit(plan: TrainingPlan, resources: WorkerResources) -> Exception | None:
     return None
 
 
-def _trainer(plan: TrainingPlan, resources: WorkerResources) -> TorchTrainer:
+def _trainer(plan: TrainingPlan, resources: Amounts) -> TorchTrainer:
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 

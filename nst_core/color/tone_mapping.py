@@ -22,7 +22,7 @@ SDR_WHITE = 203.0
 _HLG_PEAK = 1000.0
 """cd/m2 of the display for which HLG's system gamma is 1.2."""
 _HLG_GAMMA = 1.2
-_DISPLAY_GAMMA = 2.4
+DISPLAY_GAMMA = 2.4
 _PQ_PEAK = 10_000.0
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
@@ -63,7 +63,7 @@ class ToneMapping:
         peak = _HLG_PEAK if self.transfer == "hlg" else self.peak
         largest = light.amax(dim=1, keepdim=True).clamp_(min=1e-4)
         light = light * (_compressed(largest, peak) / largest)
-        return (light / SDR_WHITE).clamp_(0, 1).pow_(1 / _DISPLAY_GAMMA)
+        return (light / SDR_WHITE).clamp_(0, 1).pow_(1 / DISPLAY_GAMMA)
 
 
 def _from_pq(signal: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nst_core.color.tone_mapping import Primaries, ToneMapping, Transfer
+from nst_core.color.tone_mapping import DISPLAY_GAMMA, Primaries, ToneMapping, Transfer
 from nst_core.pictures.png_chunks import ReadablePng
 from nst_core.pictures.rgb_profile import Point, rgb_profile
 
@@ -33,7 +33,6 @@ _LIKE_SRGB = frozenset({1, 2, 6, 13, 14, 15})
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
 _HDR: dict[int, Transfer] = {16: "pq", 18: "hlg"}
 _HDR_PRIMARIES: dict[int, Primaries] = {1: "bt709", 9: "bt2020", 12: "p3"}
-_DISPLAY_GAMMA = 2.4
 _SRGB_GAMMA, _SRGB_GAMMA_WITHIN = 0.45455, 0.05
 """gAMA cannot say sRGB: this near it is meant (libpng's bound)."""
 _SAMPLES = 4096
@@ -87,7 +86,7 @@ def _of_code_points(primaries: int, transfer: int, matrix: int, full_range: int)
     said = f"{primaries}/{transfer}/{matrix}/{full_range}"
     if transfer in _HDR and primaries in _HDR_PRIMARIES and full_range:
         hdr = ToneMapping(_HDR[transfer], primaries=_HDR_PRIMARIES[primaries])
-        shown = rgb_profile(_BT709, _D65, _steps() ** _DISPLAY_GAMMA)
+        shown = rgb_profile(_BT709, _D65, _steps() ** DISPLAY_GAMMA)
         note = f"HDR ({_HDR[transfer].upper()}) became standard range"
         return PngColors(shown, is_described=True, hdr=hdr, notes=(note,))
     if primaries not in _PRIMARIES or transfer not in (*_LIKE_SRGB, *_GAMMAS) or matrix != 0:

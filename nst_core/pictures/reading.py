@@ -10,25 +10,9 @@ from PIL import Image
 
 from nst_core.errors import MediaError
 from nst_core.pictures.decoding import decode
-from nst_core.pictures.formats import MAX_PIXELS
 
 _MOST_SLENDER = 8
 """Longer side of a painting by its shorter one."""
-
-
-def read_upright(
-    path: Path, *, shrink_towards: int | None = None, max_pixels: int = MAX_PIXELS
-) -> Image.Image:
-    """Read a picture of any mode as 8-bit sRGB, or RGBA where it has transparency.
-
-    It is turned upright as its EXIF says, and its colours are converted as its ICC profile says.
-    ``shrink_towards`` lets a JPEG decode at a half, quarter or eighth, as long as no side falls
-    below that many pixels: much faster for training. Raises MediaError, also for a picture of
-    more than ``max_pixels``.
-    """
-    name = str(path)
-    content = read_file(name)
-    return decode(content, name=name, shrink_towards=shrink_towards, max_pixels=max_pixels).image
 
 
 def read_file(path: str) -> bytes:
@@ -44,12 +28,9 @@ def read_file(path: str) -> bytes:
         raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def read_rgb(
-    path: Path, *, shrink_towards: int | None = None, max_pixels: int = MAX_PIXELS
-) -> Image.Image:
+def read_rgb(path: Path) -> Image.Image:
     """Read a picture as sRGB, upright; transparency is dropped. Raises MediaError."""
-    image = read_upright(path, shrink_towards=shrink_towards, max_pixels=max_pixels)
-    return image.convert("RGB")
+    return decode(read_file(str(path)), name=str(path)).image.convert("RGB")
 
 
 def read_painting(path: Path) -> Image.Image:

@@ -22,7 +22,7 @@ from pipeline.assembly.cut_streams import cut_stream
 from pipeline.assembly.passages import WITHOUT_NEGATIVE_TIMES, CopyPlan, is_text
 from pipeline.metadata.covers import is_cover
 from pipeline.source.media_file import declared_seconds, demux, open_source, reason
-from pipeline.source.source_video import SourceVideo
+from pipeline.source.source_video import ENDS_EARLIER_SECONDS, SourceVideo
 from pipeline.source.timestamps import ClockReset
 
 _FAR = Fraction(3)
@@ -33,7 +33,6 @@ _LEAST_STEP = Fraction(1, 1000)
 _WAITING = 8
 """Packets of sound that are known beyond one: damage to a packet of MPEG-TS spoils the times of
 all that it carries."""
-_ENDS_EARLIER_SECONDS = 0.5
 
 
 class CopiedPackets:
@@ -122,7 +121,7 @@ class CopiedPackets:
             declared = declared_seconds(self._container, stream)
             if self._cut_ends is not None:
                 declared = min(declared, float(self._cut_ends))
-            latest = declared - _ENDS_EARLIER_SECONDS
+            latest = declared - ENDS_EARLIER_SECONDS
             if stream.type != "audio" or self._lanes[stream.index].end_seconds >= latest:
                 continue
             end = _end_with_all_cut(self._source.path, stream.index)

@@ -15,7 +15,7 @@ from av.stream import Discard, Disposition
 
 from nst_core.errors import MediaError
 from pipeline.assembly.muxers import abilities
-from pipeline.assembly.passages import CopyPlan, Way, is_converted, is_sound, is_text
+from pipeline.assembly.passages import CopyPlan, Way, codec_of, is_converted, is_sound, is_text
 from pipeline.assembly.rehearsal import rehearse
 from pipeline.conversion.channel_layouts import is_of_its_own, layout_of, misplaced_in_matroska
 from pipeline.conversion.sound import conversion_in_words, gives_floats, sound_codecs_for
@@ -105,7 +105,7 @@ def _ways(stream: Any, container: Container, supported: frozenset[str]) -> Itera
                 yield "acm"
             yield from sound_codecs_for(stream, container.format)
         if stream.type == "subtitle":
-            codec = _codec(stream)
+            codec = codec_of(stream)
             yield from (way for way in text_codecs_for(codec, container.format) if way != codec)
 
 
@@ -115,7 +115,7 @@ def _converted(stream: Any, way: Way, output: Path) -> str:
     if is_text(way):
         kept = "words, times, bold and italic are kept, other styling may not be"
         return f"{_in_words(stream)} is converted to {way}: {reason}; {kept}"
-    if _codec(stream) == way:
+    if codec_of(stream) == way:
         reason = f"{output.suffix} knows no pauses in it: they become silence"
     exact = "; an output named .mkv keeps it" if way == "flac" and gives_floats(stream) else ""
     words = conversion_in_words(stream, way) if is_sound(way) else way
@@ -123,7 +123,7 @@ def _converted(stream: Any, way: Way, output: Path) -> str:
 
 
 def _misplaced(stream: AudioStream, way: Way) -> list[str]:
-    codec = _codec(stream) if way == "copy" else way
+    codec = codec_of(stream) if way == "copy" else way
     words = misplaced_in_matroska(stream.codec_context) if codec.startswith("pcm_") else ""
     return [f"{_in_words(stream)}: {words}"] if words else []
 
@@ -151,7 +151,7 @@ def _left_out(source: SourceVideo, stream: Any, output: Path, *, allowed: bool) 
         if keeper is None:
             advice = f"and nothing else here {does}"
         raise MediaError(
-            f"{source.path}: its {_codec(stream)} {_MISSED[stream.type]} {does} not fit into "
+            f"{source.path}: its {codec_of(stream)} {_MISSED[stream.type]} {does} not fit into "
             f"{output.suffix}{how}; {advice}, or leave {it} out with --allow-left-out"
         )
     advice = f"; an output named {keeper} keeps it" if keeper else ""
@@ -183,12 +183,7 @@ def _late(source: SourceVideo, file: InputContainer, *, allowed: bool) -> str:
 
 
 def _in_words(stream: Any) -> str:
-    return f"stream {stream.index} ({stream.type}, {_codec(stream)})"
-
-
-def _codec(stream: Any) -> str:
-    context = getattr(stream, "codec_context", None)
-    return str(context.codec.canonical_name if context else stream.name or stream.type)
+    return f"stream {stream.index} ({stream.type}, {codec_of(stream)})"
 
 
 def _has_packets(path: Path, stream_index: int) -> bool:

@@ -20,7 +20,7 @@ from av.audio.stream import AudioStream
 from av.stream import Stream
 
 from nst_core.wording import listed
-from pipeline.assembly.passages import Way, is_sound
+from pipeline.assembly.passages import Way, codec_of, is_sound
 from pipeline.conversion.channel_layouts import layout_of
 from pipeline.metadata.covers import is_cover
 from pipeline.segments.packet_reader import put_beside
@@ -51,7 +51,7 @@ def cut_stream(stream: Stream, way: Way, cut: Cut) -> CutStream:
     if is_cover(stream):
         return CutStream(stream, cut)
     if isinstance(stream, AudioStream):
-        if way == "copy" and _PLAIN_PCM.fullmatch(_codec(stream)):
+        if way == "copy" and _PLAIN_PCM.fullmatch(codec_of(stream)):
             return CutPcm(stream, cut)
         return CutSound(stream, cut, may_begin_before=way != "acm", is_decoded=is_sound(way))
     kinds = {"subtitle": CutSubtitles, "video": CutFilm}
@@ -75,7 +75,7 @@ class CutStream:
         self.end = None if cut.end is None else ceil(cut.end / self.tick) - self.zero
         """Ticks from zero, exclusive."""
         self.index = stream.index
-        self.about = f"stream {stream.index} ({stream.type}, {_codec(stream)})"
+        self.about = f"stream {stream.index} ({stream.type}, {codec_of(stream)})"
         self.packets = 0
         """Packets that stayed."""
 
@@ -138,7 +138,7 @@ class CutSound(CutStream):
         self._may_begin_before = may_begin_before
         self._is_decoded = is_decoded
         self._rate = stream.codec_context.sample_rate
-        codec = _codec(stream)
+        codec = codec_of(stream)
         self._has_past = codec not in _WITHOUT_PAST
         self._past = round(_PAST_SECONDS.get(codec, Fraction(0)) / self.tick)
         self._rounded = self._finer * (stream.time_base == _MILLISECOND)
@@ -223,7 +223,7 @@ class CutPcm(CutStream):
     def __init__(self, stream: AudioStream, cut: Cut) -> None:
         super().__init__(stream, cut)
         context = stream.codec_context
-        bits = cast("re.Match[str]", _PLAIN_PCM.fullmatch(_codec(stream)))[1]
+        bits = cast("re.Match[str]", _PLAIN_PCM.fullmatch(codec_of(stream)))[1]
         self._rate = context.sample_rate
         self._sample_bytes = int(bits or 8) // 8 * layout_of(context).nb_channels
         self._cut = cut
@@ -341,8 +341,3 @@ def _finer(tick: Fraction, start: Fraction) -> int:
     """In how many parts ticks are to be divided, for a start to be a whole number of them."""
     parts = (start / tick).denominator
     return parts if (tick / parts).denominator <= _MOST_TICKS else 1
-
-
-def _codec(stream: Any) -> str:
-    context = getattr(stream, "codec_context", None)
-    return str(context.codec.canonical_name if context else stream.name or stream.type)

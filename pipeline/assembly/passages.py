@@ -50,6 +50,12 @@ def is_converted(way: Way) -> TypeGuard[SoundCodec | TextCodec]:
     return is_sound(way) or is_text(way)
 
 
+def codec_of(stream: Any) -> str:
+    """Return FFmpeg's name of a stream's codec; of its kind, where it has none."""
+    context = getattr(stream, "codec_context", None)
+    return str(context.codec.canonical_name if context else stream.name or stream.type)
+
+
 @dataclass(frozen=True)
 class CopyPlan:
     """Which streams of the source go into the output beside the picture, and how."""

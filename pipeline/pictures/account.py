@@ -22,7 +22,7 @@ from pipeline.pictures.plan import ImagePlan, OutputFolder
 from pipeline.pictures.records import ImageRecord, ImageRecords
 from pipeline.pictures.refinement import refinements_of
 from pipeline.pictures.report import StylizeImagesReport, as_text, check_report, write_report
-from pipeline.pictures.settings import PictureSettings
+from pipeline.pictures.settings import PicturesToStylize
 from pipeline.pictures.sources import VIDEO_ADVICE, find_images
 from pipeline.pictures.task import ImageResult, ImageTask, OutputResult, OutputTask
 from pipeline.pictures.units import ImageUnits
@@ -48,28 +48,23 @@ OpenPool = Callable[
 
 
 def stylize_pictures(
-    sources: Sequence[str],
-    output: str,
-    settings: PictureSettings,
-    styles: Styles,
-    open_pool: OpenPool,
-    on_progress: OnProgress,
+    job: PicturesToStylize, styles: Styles, open_pool: OpenPool, on_progress: OnProgress
 ) -> StylizeImagesReport:
     """Stylize every picture; those that fail are named in the report, and the rest goes on.
 
     Raises InputError where nothing can be begun.
     """
     start = time.monotonic()
-    job = _prepared(sources, output, settings, styles, on_progress)
-    folder, place = job.folder, job.place
+    ready = _prepared(job, styles, on_progress)
+    folder, place = ready.folder, ready.place
     with ImagePlan() as plan:
-        _list_inputs(plan, sources, job, settings, on_progress)
+        _list_inputs(plan, job, ready, on_progress)
         with _records_of(folder, place) as records:
-            account = _judged(plan, records, job, on_progress)
+            account = _judged(plan, records, ready, on_progress)
             if account.waiting:
                 with warn_on_failure(folder):
-                    records.explain(job.explained)
-                with open_pool(account, job.refinements) as pool:
+                    records.explain(ready.explained)
+                with open_pool(account, ready.refinements) as pool:
                     account.work(pool)
         report = account.report
         report.seconds = round(time.monotonic() - start, 3)
@@ -77,32 +72,28 @@ def stylize_pictures(
         if place.keeps == "report":
             with warn_on_failure(folder, "the report"):
                 folder.storage.write(below(folder.path, REPORT_NAME), as_text(report))
-        if settings.report is not None:
-            write_report(settings.report, report)
-        if settings.sheet:
+        if job.report is not None:
+            write_report(job.report, report)
+        if job.sheet:
             with warn_on_failure(folder, "the sheet"):
-                write_sheet(plan.sample(SAMPLE), folder, settings)
+                write_sheet(plan.sample(SAMPLE), folder, job)
     return report
 
 
 @contextmanager
 def pictures_to_do(
-    sources: Sequence[str],
-    output: str,
-    settings: PictureSettings,
-    styles: Styles,
-    on_progress: OnProgress,
+    job: PicturesToStylize, styles: Styles, on_progress: OnProgress
 ) -> Iterator[tuple[PictureAccount, Mapping[str, Refinement]]]:
     """Find out what ``stylize_pictures`` would do, and write nothing.
 
     Gives the account with which it would begin, and what refines the pictures of each style.
     Raises InputError where nothing could be begun.
     """
-    job = _prepared(sources, output, settings, styles, on_progress)
+    ready = _prepared(job, styles, on_progress)
     with ImagePlan() as plan:
-        _list_inputs(plan, sources, job, settings, on_progress)
-        with _records_of(job.folder, job.place, only_look=True) as records:
-            yield _judged(plan, records, job, on_progress), job.refinements
+        _list_inputs(plan, job, ready, on_progress)
+        with _records_of(ready.folder, ready.place, only_look=True) as records:
+            yield _judged(plan, records, ready, on_progress), ready.refinements
 
 
 @dataclass(frozen=True)
@@ -117,61 +108,48 @@ class _Prepared:
     """What the identities of outputs stand for, by a user's names of it."""
 
 
-def _prepared(
-    sources: Sequence[str],
-    output: str,
-    settings: PictureSettings,
-    styles: Styles,
-    on_progress: OnProgress,
-) -> _Prepared:
-    refinements = refinements_of(settings, styles, on_progress)
-    place = image_output(sources, output, settings, styles=len(styles))
+def _prepared(job: PicturesToStylize, styles: Styles, on_progress: OnProgress) -> _Prepared:
+    refinements = refinements_of(job, styles, on_progress)
+    place = image_output(job, styles=len(styles))
     refined = dict.fromkeys(styles, "") | {n: f"-{r.identity}" for n, r in refinements.items()}
-    identities = {
-        name: identity_of(settings, *style) + refined[name] for name, style in styles.items()
-    }
+    identities = {name: identity_of(job, *style) + refined[name] for name, style in styles.items()}
     explained = {
-        identities[name]: made_with(settings, *style, refined[name])
-        for name, style in styles.items()
+        identities[name]: made_with(job, *style, refined[name]) for name, style in styles.items()
     }
     folder = OutputFolder(
-        storage_for(output), place.folder, identities, settings.resume, settings.overwrite
+        storage_for(job.output), place.folder, identities, job.resume, job.overwrite
     )
-    check_report(settings.report)
-    outputs_of_each = settings.styles_per_image or len(styles)
-    names = OutputNames(settings.format, tuple(styles), outputs_of_each, settings.seed)
+    check_report(job.report)
+    outputs_of_each = job.styles_per_image or len(styles)
+    names = OutputNames(job.format, tuple(styles), outputs_of_each, job.seed)
     return _Prepared(place, folder, names, refinements, explained)
 
 
 def _judged(
-    plan: ImagePlan, records: ImageRecords, job: _Prepared, on_progress: OnProgress
+    plan: ImagePlan, records: ImageRecords, ready: _Prepared, on_progress: OnProgress
 ) -> PictureAccount:
     """Decide what becomes of every output, and open the accounts."""
     plan.remember(records.known())
-    plan.judge(job.folder, {**records.made_with, **job.explained})
-    return PictureAccount(plan, job.folder, records, on_progress, job.names.styles_per_image)
+    plan.judge(ready.folder, {**records.made_with, **ready.explained})
+    return PictureAccount(plan, ready.folder, records, on_progress, ready.names.styles_per_image)
 
 
 def _list_inputs(
-    plan: ImagePlan,
-    sources: Sequence[str],
-    job: _Prepared,
-    settings: PictureSettings,
-    on_progress: OnProgress,
+    plan: ImagePlan, job: PicturesToStylize, ready: _Prepared, on_progress: OnProgress
 ) -> None:
     """Find the pictures and name their outputs, the only one as ``-o`` where that is asked for."""
-    folder, name, names = job.folder, job.place.name, job.names
-    if all(not is_uri(each) and kind_of(Path(each)) == "video" for each in sources):
-        raise InputError(f"{sources[0]}: {VIDEO_ADVICE}")
+    folder, name, names = ready.folder, ready.place.name, ready.names
+    if all(not is_uri(each) and kind_of(Path(each)) == "video" for each in job.sources):
+        raise InputError(f"{job.sources[0]}: {VIDEO_ADVICE}")
     output = folder.storage.real(folder.path)
-    found = find_images(sources, without=output)
+    found = find_images(job.sources, without=output)
     if name is not None:
         found = (replace(each, name=name) for each in found)
     for count in plan.add(found, names):
         if count % _INPUTS_BETWEEN_NEWS == 0:
             on_progress(Progress(0, count, "pictures", "still looking for more"))
     plan.spare_inputs(output)
-    if settings.sheet and plan.names(SHEET_NAME):
+    if job.sheet and plan.names(SHEET_NAME):
         raise InputError(
             f"--sheet: {SHEET_NAME} would be one of the outputs too; leave --sheet out, "
             "or give that picture another name"

@@ -65,3 +65,15 @@ class PictureSettings:
         check_at_least(1, "--max-pixels", self.max_pixels)
         check_seed(self.seed)
         check_max_side(self.max_side)
+
+
+@dataclass(frozen=True)
+class PicturesToStylize(PictureSettings):
+    """Which pictures are stylized, where they go, and how."""
+
+    sources: tuple[str, ...]
+    """Pictures, folders of them, globs, lists of them (.txt); paths or URIs."""
+    output: str
+    """The folder to write into, or its URI; for a single picture also its name.
+
+    See ``image_output``."""

@@ -39,7 +39,7 @@ from pipeline.source.timestamps import NO_TIME, ClockReset
 
 _DECLARED_TOO_MANY = 1
 """Some writers of AVI count one frame more than there is."""
-_ENDS_EARLIER_SECONDS = 0.5
+ENDS_EARLIER_SECONDS = 0.5
 _TALL_ENOUGH_FOR_709 = 720
 """Untagged video of at least this height is BT.709 by custom, below it BT.601."""
 _HDR_TRANSFERS: dict[int, Transfer] = {16: "pq", 18: "hlg"}
@@ -213,7 +213,7 @@ def probe(path: Path, *, seconds: Fraction | None = None) -> SourceVideo:
     lacking: tuple[str, ...] = ()
     if frames > len(indexed.packets) + _DECLARED_TOO_MANY and not indexed.is_start:
         lacking = _lacking_frames(path, index, frames)
-    elif declared > end + _ENDS_EARLIER_SECONDS and not indexed.is_start:
+    elif declared > end + ENDS_EARLIER_SECONDS and not indexed.is_start:
         lacking = (f"the file declares {declared:.2f} s of picture and holds {end:.2f} s",)
     return SourceVideo(
         path=path,

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from jobs.benchmark.commands import run_nst, run_script
 from jobs.benchmark.material.pictures import photo_folder
-from jobs.benchmark.section import Cell, Section
+from jobs.benchmark.section import Cell, Section, verdict
 from jobs.benchmark.settings import BenchSettings
 from jobs.benchmark.subjects import plain_training
 from jobs.benchmark.turns import Case, median_ratio, take_turns
@@ -65,17 +65,17 @@ def training(settings: BenchSettings) -> Section:
         ("plain loop", statistics.median(plain), None, None, None),
         (
             *("nst, one worker of two threads", statistics.median(one), ratio),
-            *(f"{_FASTER_BAR:g} times the plain loop", _verdict(ratio, _FASTER_BAR)),
+            *(f"{_FASTER_BAR:g} times the plain loop", verdict(ratio, _FASTER_BAR)),
         ),
         (
             *("nst, two workers of one thread", statistics.median(two), median_ratio(two, plain)),
-            *(f"{_TWO_WORKERS_BAR:g} times one worker", _verdict(scaling, _TWO_WORKERS_BAR)),
+            *(f"{_TWO_WORKERS_BAR:g} times one worker", verdict(scaling, _TWO_WORKERS_BAR)),
         ),
         (_JOHNSON_FAST, statistics.median(johnson), None, None, None),
         (
             *(_BOLD_FAST, statistics.median(bold), None),
             f"{_BOLD_BAR:g} times the row above: {faster:.2f}",
-            _verdict(faster, _BOLD_BAR),
+            verdict(faster, _BOLD_BAR),
         ),
     ]
     return Section(
@@ -93,10 +93,6 @@ def training(settings: BenchSettings) -> Section:
             f"{material.steps} steps each.",
         ),
     )
-
-
-def _verdict(measured: float, bar: float) -> str:
-    return "yes" if measured >= bar else "no"
 
 
 def _material(settings: BenchSettings) -> _Material:

@@ -11,7 +11,7 @@ from jobs.benchmark.commands import WORKERS, CommandRun, run_nst, run_script, wh
 from jobs.benchmark.material.films import film
 from jobs.benchmark.material.generators import BUNDLED
 from jobs.benchmark.material.pictures import photo_folder
-from jobs.benchmark.section import Cell, Section
+from jobs.benchmark.section import Cell, Section, verdict
 from jobs.benchmark.settings import BenchSettings
 from jobs.benchmark.subjects import naive_script
 from jobs.benchmark.turns import median_ratio, take_turns
@@ -130,7 +130,7 @@ def _compare(
     seconds = take_turns(cases, rounds=rounds, warm_up=False)
     ours, theirs = statistics.median(seconds["nst"]), statistics.median(seconds["script"])
     ratio = median_ratio(seconds["script"], seconds["nst"])
-    told, kept = (None, None) if bar is None else (f"{bar:g} times as fast", _verdict(ratio, bar))
+    told, kept = (None, None) if bar is None else (f"{bar:g} times as fast", verdict(ratio, bar))
     return (name, ours, theirs, ratio, done / ours, done / theirs, told, kept)
 
 
@@ -147,8 +147,4 @@ def _real_time_row(settings: BenchSettings) -> tuple[Cell, ...]:
     rate = reports[0]["frames_out"] / stylizing
     name = f"real time: {seconds} s of film, {width}x{height}, start-up aside"
     bar = f"{_REAL_TIME_BAR:g} frames/s"
-    return (name, stylizing, None, None, rate, None, bar, _verdict(rate, _REAL_TIME_BAR))
-
-
-def _verdict(measured: float, bar: float) -> str:
-    return "yes" if measured >= bar else "no"
+    return (name, stylizing, None, None, rate, None, bar, verdict(rate, _REAL_TIME_BAR))

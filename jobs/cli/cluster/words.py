@@ -25,7 +25,6 @@ _JOB_STATES = {
     "FAILED": "failed",
     "STOPPED": "stopped",
 }
-_LIVE = ("PENDING", "RUNNING")
 _OF_A_JOB = "JobSupervisor"
 """The class of Ray's own actor for each job, which computes nothing."""
 _TRAINING = "Train"
@@ -67,6 +66,7 @@ def work_on(head: NodeRecord) -> list[str]:
     from cluster.connection import prepare_environment
     from cluster.head import check_head
     from cluster.nodes.overview import look_at
+    from cluster.submission.client import LIVE
     from nst_core.errors import NstError
 
     if not head.is_running:
@@ -77,7 +77,7 @@ def work_on(head: NodeRecord) -> list[str]:
         overview = look_at(head.address)
     except (NstError, grpc.RpcError):
         return []
-    jobs = [job for job in overview.jobs if job["status"] in _LIVE]
+    jobs = [job for job in overview.jobs if job["status"] in LIVE]
     lines = [f"job {job['id']}  {job['command']}" for job in jobs]
     others = overview.drivers - overview.drivers_of_jobs
     return lines + ([f"{counted(others, 'commands')} on {head.address}"] if others > 0 else [])

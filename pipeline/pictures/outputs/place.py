@@ -12,7 +12,7 @@ from nst_core.wording import quoted
 from pipeline.films.sources import VIDEO_SUFFIXES
 from pipeline.pictures.records import FILE_NAME as RECORD_NAME
 from pipeline.pictures.records import Keeps
-from pipeline.pictures.settings import PictureSettings
+from pipeline.pictures.settings import PicturesToStylize
 from pipeline.pictures.sources import is_one_file
 from pipeline.storage.files import Storage, below
 from pipeline.storage.open import storage_for
@@ -31,15 +31,14 @@ class ImageOutput:
     hidden record alone, by which a run goes on; beside a single picture nothing."""
 
 
-def image_output(
-    sources: Sequence[str], output: str, settings: PictureSettings, *, styles: int = 1
-) -> ImageOutput:
+def image_output(job: PicturesToStylize, *, styles: int = 1) -> ImageOutput:
     """Tell a picture's name from a folder's, as the shell's cp would.
 
     One picture and a name that ends as pictures do are a file, unless a folder is called so, or
     the name ends with a slash. Raises InputError for a name where a folder is needed, and for a
     picture that is there.
     """
+    sources, output = job.sources, job.output
     storage = storage_for(output)
     path = storage.resolved(output)
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - it may be a URI
@@ -60,11 +59,11 @@ def image_output(
             f"-o {output}: a picture's name, and there may be several pictures; name a folder "
             f"({quoted(output)}/ where it is to be called so)"
         )
-    if settings.format != "same":
+    if job.format != "same":
         raise InputError(
-            f"-o {output} and --format {settings.format}: the ending says the format; leave one out"
+            f"-o {output} and --format {job.format}: the ending says the format; leave one out"
         )
-    if storage.is_file(path) and not settings.overwrite and styles == 1:
+    if storage.is_file(path) and not job.overwrite and styles == 1:
         if storage.real(path) == storage.real(storage_for(sources[0]).resolved(sources[0])):
             raise InputError(f"-o {output}: the output would replace its own input")
         raise InputError(f"{output} exists; --overwrite replaces it")

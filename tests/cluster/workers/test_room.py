@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from cluster.nodes.overview import Amounts
 from cluster.workers import room as cluster_room
-from cluster.workers.room import Amounts, Resources, RoomNews, nodes_to_come
+from cluster.workers.room import Resources, RoomNews, nodes_to_come
 from nst_core.errors import EnvironmentProblem
 
 SetNodes = Callable[..., None]

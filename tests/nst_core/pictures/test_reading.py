@@ -10,8 +10,9 @@ from PIL import Image
 
 from nst_core.color.pixels import to_picture, to_tensor
 from nst_core.errors import MediaError
+from nst_core.pictures.decoding import decode
 from nst_core.pictures.formats import PICTURE_SUFFIXES
-from nst_core.pictures.reading import read_rgb, read_upright, resize_shorter_side, sheet
+from nst_core.pictures.reading import read_rgb, resize_shorter_side, sheet
 from tests.kit.icc_profiles import DISPLAY_P3_XY, in_display_p3, rgb_profile, srgb_decoded
 from tests.kit.media import moving_picture
 from tests.kit.picture_bytes import quarters, saved, stored_for
@@ -38,7 +39,7 @@ def test_a_large_jpeg_may_decode_smaller_but_not_too_small(tmp_path: Path) -> No
     path = tmp_path / "large.jpg"
     Image.new("RGB", (1600, 1200), "teal").save(path)
     assert read_rgb(path).size == (1600, 1200)
-    shrunk = read_rgb(path, shrink_towards=256)
+    shrunk = decode(path.read_bytes(), name="large.jpg", shrink_towards=256).image
     assert 256 <= min(shrunk.size) < 600
 
 
@@ -53,13 +54,12 @@ def test_training_sees_upright_srgb_and_the_same_bound(tmp_path: Path) -> None:
     # Two roundings to whole levels, the second of them after a steep curve.
     np.testing.assert_allclose(np.asarray(read_rgb(path), dtype=int), upright, atol=2)
     with pytest.raises(MediaError, match=r"phone\.png: 32x48 pixels, .*--max-pixels"):
-        read_rgb(path, max_pixels=1000)
+        decode(path.read_bytes(), name=path.name, max_pixels=1000)
 
 
-def test_transparency_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_transparency_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "clear.png"
     Image.new("RGBA", (8, 6), (10, 20, 30, 40)).save(path)
-    assert read_upright(path).getpixel((0, 0)) == (10, 20, 30, 40)
     assert read_rgb(path).getpixel((0, 0)) == (10, 20, 30)
 
 
