@@ -21,7 +21,7 @@ ApplyingCommand = Literal["stylize", "upscale"]
 STYLE_SEPARATORS = ":,="
 """They separate styles in ``--style pack:wave=0.7,starry_night=0.3``: no name may have them."""
 
-FIT_STEPS = 50
+FIT_STEPS = 60
 """Steps of fitting a painting as a style: a minute on two cores."""
 _MOST_FIT_STEPS = 10_000
 

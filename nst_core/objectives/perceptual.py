@@ -21,6 +21,7 @@ from nst_core.objectives.losses import (
     unit_gradient,
 )
 from nst_core.objectives.settings import LayerTerm, ObjectiveSettings
+from nst_core.objectives.shading import shading_loss
 from nst_core.objectives.style_loss import StyleLoss, content_errors
 from nst_core.objectives.weights.reading import LossNetworkWeights
 
@@ -53,7 +54,7 @@ class Losses:
 
 
 class PerceptualObjective(nn.Module):
-    """Content, style, total-variation and lattice loss of pictures, seen by the loss network.
+    """Content, style, total-variation, lattice and shading loss of pictures.
 
     ``style_images`` are one or several of 1 x 3 x H x W in [0, 1], of any sizes; what is wanted of
     their activations is computed once, here. A batch says by its styles' numbers which picture is
@@ -112,10 +113,12 @@ class PerceptualObjective(nn.Module):
         """
         target = self.content_target(content)
         losses = self.against(stylized, target, styles, style_factors=style_factors)
-        if not self.settings.lattice_weight:
-            return losses
-        lattice = self.settings.lattice_weight * lattice_loss(stylized)
-        return replace(losses, total=losses.total + lattice)
+        total = losses.total
+        if self.settings.lattice_weight:
+            total = total + self.settings.lattice_weight * lattice_loss(stylized)
+        if self.settings.shading_weight:
+            total = total + self.settings.shading_weight * shading_loss(stylized, content)
+        return replace(losses, total=total)
 
     def content_target(self, content: Tensor) -> Features:
         """Activations of N x 3 x H x W contents at the content layers; none with a weight of 0."""
@@ -142,7 +145,7 @@ class PerceptualObjective(nn.Module):
     ) -> Losses:
         """Losses of N x 3 x H x W stylized pictures against their contents' ``content_target``.
 
-        The lattice loss, which is of generators, is not among them.
+        Lattice and shading loss, which are of generators, are not among them.
         """
         if styles is None:
             styles = torch.zeros(len(stylized), dtype=torch.long, device=stylized.device)

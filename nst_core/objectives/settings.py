@@ -104,6 +104,8 @@ class ObjectiveSettings:
     paintings of light more than of line."""
     lattice_weight: float = 0.0
     """Weight of the loss on patterns that repeat with the generator's strides; see lattice.py."""
+    shading_weight: float = 0.0
+    """Weight of the loss on light and shade that the photograph does not have; see shading.py."""
     normalized_gradients: bool = False
     """Divide the gradient of each term by its L1 norm, as Texture Networks do.
 
@@ -121,7 +123,8 @@ class ObjectiveSettings:
     See style_balance.py; ``style_weight`` then says how bold."""
 
     def __post_init__(self) -> None:
-        for name in ("content_weight", "style_weight", "tv_weight", "lattice_weight"):
+        for kind in ("content", "style", "tv", "lattice", "shading"):
+            name = f"{kind}_weight"
             check_weight(option_of(name), getattr(self, name))
         for scale in self.sizes:
             _check_scale(scale, f"--scales {scale:g}")

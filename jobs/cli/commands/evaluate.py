@@ -51,7 +51,7 @@ _METAVARS = {"content": "DIR", "style": "IMAGE", "images": "DIR"}
 @from_specifications(
     _LOOKS,
     argument="checkpoint",
-    without="objective lattice_weight normalized_gradients balanced",
+    without="objective lattice_weight shading_weight normalized_gradients balanced",
 )
 def generator(
     job: Given[EvaluateGenerator], changes: Given[ObjectiveSettings], json: options.Json = False

@@ -23,7 +23,9 @@ _LOOKS: Looks = {
 
 
 @from_specifications(
-    _LOOKS, argument="content", without="lattice_weight normalized_gradients balanced"
+    _LOOKS,
+    argument="content",
+    without="lattice_weight shading_weight normalized_gradients balanced",
 )
 def optimize(
     job: Optimize,
