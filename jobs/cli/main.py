@@ -13,7 +13,7 @@ from jobs.cli import console, wrong_use
 from jobs.cli.import_path import leave_current_folder_out
 from jobs.cli.process import streams, supervision
 from jobs.cli.process.last_words import last_words
-from jobs.cli.registry import app_for, command_of
+from jobs.cli.registry import ONLY_LOOK, app_for, command_of
 from nst_core.errors import EnvironmentProblem, InputError, NstError
 
 
@@ -47,9 +47,9 @@ def run() -> None:
             traceback.print_exc()
         code = _tell(error)
     # Typer turns Ctrl-C into this code by itself; jobs and trainings say more of themselves, and
-    # plans have nothing to keep.
-    is_plan = command_of(sys.argv[1:]) == "plan" or "--dry-run" in sys.argv
-    is_told = is_plan or command_of(sys.argv[1:]) in ("jobs", "train")
+    # what only looks has nothing to keep.
+    makes_nothing = command_of(sys.argv[1:]) == "plan" or ONLY_LOOK & {*sys.argv}
+    is_told = makes_nothing or command_of(sys.argv[1:]) in ("jobs", "train")
     if code == console.INTERRUPTED and not is_told:
         console.note("interrupted; what is finished is kept: run again to go on")
     code = _finish(code)

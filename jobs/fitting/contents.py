@@ -16,7 +16,7 @@ from jobs.demo.clip import SECONDS, draw_frame
 from nst_core.errors import InputError, MediaError
 from nst_core.file_kinds import kind_of
 from nst_core.pictures.reading import resize_shorter_side
-from pipeline.films.shots import spread_frames
+from pipeline.films.film_frames import spread_frames
 from pipeline.films.sources import find_videos
 from pipeline.pictures.sources import find_images
 from pipeline.pictures.training_photos import read_photo

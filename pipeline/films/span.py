@@ -68,3 +68,11 @@ def span_of(start: Fraction | None, end: Fraction | None, duration: Fraction | N
 def in_seconds(time: Fraction) -> str:
     """Return a time as ``12.5 s``."""
     return f"{float(time):.10g} s"
+
+
+def timecode(time: Fraction) -> str:
+    """Return a time in whole milliseconds, as ``0:07.500`` or ``1:02:03.000``."""
+    minutes, milliseconds = divmod(round(time * 1000), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{milliseconds / 1000:06.3f}"
+    return f"{hours}:{minutes:02}:{seconds}" if hours else f"{minutes}:{seconds}"

@@ -36,7 +36,7 @@ def trimmed(source: SourceVideo, span: Span) -> SourceVideo:
     shown = packets.shown_pts
     if not len(shown):
         return source
-    begin = _begin(source)
+    begin = begin_of(source)
     end = None if span.end is None else begin + span.end
     first = _first_at(shown, begin + span.start, tick)
     last = len(shown) if end is None else _first_at(shown, end, tick)
@@ -66,7 +66,7 @@ def trimmed(source: SourceVideo, span: Span) -> SourceVideo:
     )
 
 
-def _begin(source: SourceVideo) -> Fraction:
+def begin_of(source: SourceVideo) -> Fraction:
     """Where the film begins, in seconds of the file's clock."""
     first = int(source.packets.shown_pts[0]) * source.info.time_base
     with open_source(source.path) as container:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
+from typing import Annotated
 
 import typer
 
@@ -17,17 +18,43 @@ app = typer.Typer(no_args_is_help=True, help="Stylize whole videos or folders of
 _NOT_ASKED = "command match_histogram mark"
 
 
+def _need_no_output(context: typer.Context, is_asked: bool) -> bool:
+    """Let -o and --style be left out where nothing is stylized."""
+    stand_ins = {"output": ".", "style": ["identity"]} if is_asked else {}
+    for each in context.command.params:
+        if each.name in stand_ins:
+            each.required, each.default = False, stand_ins[each.name]
+    return is_asked
+
+
+Shots = Annotated[
+    bool,
+    typer.Option(
+        "--shots",
+        help="List the shots of each film, exact to the frame, and do nothing else.",
+        is_eager=True,  # before it is seen that others are missing
+        callback=_need_no_output,
+    ),
+]
+
+
 @app.command()
 @from_specifications(LOOKS, argument="inputs", each="style", without=_NOT_ASKED)
 def video(
     in_styles: tuple[StylizeVideo, ...],
     dry_run: options.DryRun = False,
+    shots: Shots = False,
     json: options.Json = False,
 ) -> None:
     """Stylize videos: every frame at its time, the sound byte for byte.
 
     Example: nst stylize video film.mp4 -o film-wave.mp4 --style wave
     """
+    if shots:
+        from jobs.cli.shots import show_shots
+
+        show_shots(in_styles[0], json=json)
+        return
     if dry_run:
         from jobs.cli.planning.words import show_plan
         from jobs.planning.films import plan_films

@@ -13,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jobs.cli.registry import command_of
+from jobs.cli.registry import ONLY_LOOK, command_of
 
 _LONG = ("stylize", "upscale", "train")
 _ENDED = b"."
-_SHORT = {"--help", "-h", "--dry-run"}
 
 
 @contextmanager
@@ -26,7 +25,7 @@ def last_words(arguments: Sequence[str]) -> Iterator[None]:
 
     To be entered before there are threads, as a copy of this process waits for its end.
     """
-    if command_of(arguments) not in _LONG or _SHORT & {*arguments}:
+    if command_of(arguments) not in _LONG or ONLY_LOOK & {*arguments}:
         yield
         return
     sys.stdout.flush()

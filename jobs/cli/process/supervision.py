@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs.cli import console
-from jobs.cli.registry import command_of
+from jobs.cli.registry import ONLY_LOOK, command_of
 
 if TYPE_CHECKING:
     from cluster.head import HeadWatch
@@ -36,7 +36,7 @@ def address_asked_for(arguments: Sequence[str]) -> str | None:
         return None
     address = _value(arguments, "--address") or os.environ.get("NST_ADDRESS", "")
     in_this_process = _value(arguments, "--workers") == "0"
-    if address in ("local", "") or in_this_process or {"--help", "-h", "--dry-run"} & {*arguments}:
+    if address in ("local", "") or in_this_process or ONLY_LOOK & {*arguments}:
         return None
     return address
 

@@ -1,154 +1,148 @@
-"""A film is shown by a few frames: of its different shots, or exactly those that are asked for."""
+"""Shots are found exact to the frame; what only looks like a cut is none."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
-from nst_core.errors import InputError, MediaError
-from pipeline.films.shots import FilmFrame, Moment, chosen_moments, frames_at, spread_frames
-from tests.kit.media import HEIGHT, RATE, WIDTH, decoded_frames, make_clip, psnr
+from nst_core.errors import MediaError
+from pipeline.films.shots import THUMBNAIL, cuts, shots_of
+from pipeline.source.source_video import probe
+from tests.kit.media import RATE
 
-_COLORS = ((200, 30, 30), (30, 160, 40), (40, 60, 200))
+_WIDTH, _HEIGHT = THUMBNAIL
+_BLACK = np.zeros((_HEIGHT, _WIDTH), np.uint8)
 
-
-def _scene(color: tuple[int, int, int], number: int = 0) -> NDArray[np.uint8]:
-    """A picture mostly of one colour, with a lighter stripe that moves."""
-    picture = np.full((HEIGHT, WIDTH, 3), color, np.uint8)
-    picture[:, (number * 3) % (WIDTH - 20) :][:, :20] += 50
-    return picture
+Pictures = list[NDArray[np.uint8]]
 
 
-def _film(path: Path, lengths: tuple[int, ...], *, keyframes: int) -> Path:
-    """Scenes of these numbers of frames; the colours take turns, black is a fourth one."""
+def _scene(seed: int) -> NDArray[np.uint8]:
+    """A large picture of blots, whatever the seed; twice as wide and high as a thumbnail."""
+    noise = np.random.default_rng(seed).random((2 * _HEIGHT, 2 * _WIDTH))
+    blots = cv2.GaussianBlur(noise, (0, 0), 5)
+    return cv2.normalize(blots, np.empty(0), 20, 230, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def _pan(seed: int, frames: int, *, speed: float = 0.5) -> Pictures:
+    """What a camera sees that moves over a scene, by ``speed`` pixels a frame."""
+    scene = _scene(seed)
+    starts = [round(speed * number) for number in range(frames)]
+    return [scene[10:][:_HEIGHT, start : start + _WIDTH].copy() for start in starts]
+
+
+def _mixed(first: Pictures, second: Pictures) -> Pictures:
+    share = np.linspace(0, 1, len(first) + 2)[1:-1]
+    mixed = zip(first, second, share, strict=True)
+    return [np.asarray(a * (1 - part) + b * part, np.uint8) for a, b, part in mixed]
+
+
+def test_cuts_are_found_at_their_very_frames() -> None:
+    lengths = (30, 7, 41, 12, 60)
+    pictures = [each for seed, length in enumerate(lengths) for each in _pan(seed, length)]
+    assert cuts(pictures, RATE) == np.cumsum(lengths)[:-1].tolist()
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.0, 4.0])
+def test_a_camera_that_pans_makes_no_cut(speed: float) -> None:
+    assert cuts(_pan(3, int(min(60, _WIDTH / max(speed, 1))), speed=speed), RATE) == []
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_flashes_make_no_cut(frames: int) -> None:
+    pictures = _pan(3, 60)
+    for number in range(30, 30 + frames):
+        pictures[number] = np.full_like(_BLACK, 255)
+    assert cuts(pictures, RATE) == []
+
+
+def test_a_picture_that_shows_for_a_moment_makes_no_cut() -> None:
+    pictures = _pan(3, 60)
+    pictures[30:33] = _pan(4, 3)
+    assert cuts(pictures, RATE) == []
+
+
+def test_a_light_that_goes_out_makes_no_cut() -> None:
+    pictures = [each if number < 30 else each // 3 for number, each in enumerate(_pan(3, 60))]
+    assert cuts(pictures, RATE) == []
+
+
+def test_across_black_a_shot_begins_with_its_first_frame_that_shows_something() -> None:
+    between = [_BLACK] * 5
+    assert cuts([*_pan(1, 30), *between, *_pan(2, 30)], RATE) == [35]
+    assert cuts([*between, *_pan(2, 30), *between], RATE) == []
+    pictures = _pan(1, 60)
+    pictures[30:35] = between
+    assert cuts(pictures, RATE) == []
+
+
+def test_a_fade_out_and_in_again_is_one_cut() -> None:
+    first, second = _pan(1, 50), _pan(2, 50)
+    out = _mixed(first[30:], [_BLACK] * 20)
+    into = _mixed([_BLACK] * 20, second[:20])
+    (found,) = cuts([*first[:30], *out, _BLACK, _BLACK, *into, *second[20:]], RATE)
+    assert 52 <= found <= 58
+
+
+def test_a_dissolve_is_one_cut_at_its_middle() -> None:
+    first, second = _pan(1, 48, speed=0.1), _pan(2, 48, speed=0.1)
+    (found,) = cuts([*first[:30], *_mixed(first[30:], second[:18]), *second[18:]], RATE)
+    assert abs(found - 39) <= 3
+
+
+def test_films_of_a_few_frames_have_one_shot() -> None:
+    assert cuts([], RATE) == []
+    assert cuts(_pan(1, 1), RATE) == cuts(_pan(1, 2), RATE) == []
+    assert cuts([*_pan(1, 2), *_pan(2, 2)], RATE) == [2]
+
+
+def _film(path: Path, pictures: Sequence[NDArray[np.uint8]], *, start: int = 0) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.codec_context.options = {"g": str(keyframes), "bf": "2", "sc_threshold": "0"}
-        for place, length in enumerate(lengths):
-            for number in range(length):
-                turn = place % (len(_COLORS) + 1)
-                black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-                picture = _scene(_COLORS[turn], number) if turn < len(_COLORS) else black
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        stream.width, stream.height, stream.pix_fmt = 2 * _WIDTH, 2 * _HEIGHT, "yuv420p"
+        for number, picture in enumerate(pictures, start):
+            large = np.kron(picture, np.ones((2, 2), np.uint8))
+            frame = av.VideoFrame.from_ndarray(large, "gray8")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 
 
-def _main_colors(frames: list[FilmFrame]) -> list[int]:
-    """Number of the scene's colour in each frame."""
-    means = [np.median(frame.rgb.reshape(-1, 3), axis=0) for frame in frames]
-    distances = [[np.abs(mean - color).sum() for color in _COLORS] for mean in means]
-    return [each.index(min(each)) for each in distances]
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.ts"])
+def test_shots_of_a_film_are_told_by_frames_and_times(name: str, tmp_path: Path) -> None:
+    film = _film(tmp_path / name, [*_pan(1, 30), *_pan(2, 18), *_pan(3, 24)], start=9)
+    told: list[int] = []
+    shots = shots_of(probe(film), told.append)
+    assert [(shot.number, shot.first_frame, shot.frames) for shot in shots] == [
+        (1, 0, 30),
+        (2, 30, 18),
+        (3, 48, 24),
+    ]
+    rounded = Fraction(1, 500)  # Matroska counts milliseconds
+    for shot in shots:
+        assert abs(shot.start - Fraction(shot.first_frame, RATE)) < rounded
+        assert abs(shot.end - shot.start - Fraction(shot.frames, RATE)) < rounded
+    assert told == list(range(1, 73))
 
 
-def _moment(seconds: float, bin_number: int, *, is_flat: bool = False) -> Moment:
-    colors = np.zeros(10)
-    colors[bin_number] = 1
-    return Moment(seconds, colors, is_flat)
+def test_shots_of_a_damaged_film_are_those_of_what_can_be_decoded(tmp_path: Path) -> None:
+    film = _film(tmp_path / "film.ts", [*_pan(1, 30), *_pan(2, 30)])
+    data = bytearray(film.read_bytes())
+    data[len(data) // 3 : len(data) // 3 + 400] = bytes(400)
+    film.write_bytes(data)
+    assert shots_of(probe(film))
 
 
-def test_every_shot_is_shown_once_before_any_is_shown_twice(tmp_path: Path) -> None:
-    film = _film(tmp_path / "film.mp4", (48, 24, 96), keyframes=4)
-    frames = spread_frames(film, 3, max_side=640)
-    assert _main_colors(frames) == [0, 1, 2]
-    times = [frame.seconds for frame in frames]
-    assert times == sorted(times)
-    assert _main_colors(spread_frames(film, 5, max_side=640))[-2:] == [2, 2]
-
-
-def test_of_a_single_shot_frames_are_spread() -> None:
-    moments = [_moment(float(number), 0) for number in range(11)]
-    assert [each.seconds for each in chosen_moments(moments, 3)] == [0, 5, 10]
-
-
-def test_the_longest_shot_comes_first_and_then_what_differs_most() -> None:
-    moments = [_moment(0, 0), _moment(1, 1), _moment(2, 1), _moment(3, 1), _moment(4, 2)]
-    assert [each.seconds for each in chosen_moments(moments, 1)] == [2]
-    chosen = chosen_moments([*moments, _moment(5, 1)], 3)
-    assert [int(each.colors.argmax()) for each in chosen] == [0, 1, 2]
-
-
-def test_black_frames_are_shown_only_where_there_is_nothing_else() -> None:
-    black = [_moment(0, 0, is_flat=True), _moment(1, 0, is_flat=True)]
-    assert [each.seconds for each in chosen_moments([*black, _moment(2, 1)], 2)] == [2]
-    assert len(chosen_moments(black, 2)) == 2
-
-
-def test_a_frame_is_the_one_that_a_player_shows(clip: Path) -> None:
-    (frame,) = spread_frames(clip, 1, max_side=640)
-    reference = _rgb_at(clip, frame.seconds)
-    assert frame.full_size == (WIDTH, HEIGHT)
-    assert psnr(frame.rgb, reference) > 30  # swscale enlarges chroma otherwise
-
-
-def _rgb_at(path: Path, seconds: float) -> NDArray[np.uint8]:
-    with av.open(str(path)) as container:
-        shown = [frame for frame in container.decode(video=0) if frame.time <= seconds + 1e-6]
-        return np.asarray(shown[-1].to_ndarray(format="rgb24"), np.uint8)
-
-
-def test_frames_at_times_are_exact(clip: Path) -> None:
-    wanted = [Fraction(0), Fraction(1, RATE), Fraction(5, 7), Fraction(1), Fraction(47, RATE)]
-    times = [time for time, _ in decoded_frames(clip)]
-    expected = [max(each for each in times if each <= at) for at in wanted]
-    found = frames_at(clip, wanted, max_side=640)
-    assert [frame.seconds for frame in found] == [float(each) for each in expected]
-    for frame in found:
-        assert psnr(frame.rgb, _rgb_at(clip, frame.seconds)) > 30
-
-
-def test_a_time_behind_the_end_is_refused(clip: Path) -> None:
-    with pytest.raises(InputError, match=r"--at 3: .* ends at 2\.\d+ s"):
-        frames_at(clip, [Fraction(3)], max_side=640)
-
-
-def test_in_a_film_of_one_keyframe_frames_between_are_decoded(tmp_path: Path) -> None:
-    film = _film(tmp_path / "film.mp4", (40, 40), keyframes=500)
-    frames = spread_frames(film, 4, max_side=640)
-    times = [frame.seconds for frame in frames]
-    assert len(set(times)) == 4
-    assert set(_main_colors(frames)) == {0, 1}
-
-
-@pytest.mark.parametrize("name", ["film.mkv", "film.ts", "film.avi", "film.webm", "film.mov"])
-def test_any_container_is_looked_through(name: str, tmp_path: Path) -> None:
-    codec = {".webm": "libvpx-vp9", ".avi": "mpeg4"}.get(Path(name).suffix, "libx264")
-    make_clip(tmp_path / name, codec=codec, sound=False)
-    frames = spread_frames(tmp_path / name, 3, max_side=640)
-    assert len({frame.seconds for frame in frames}) == 3
-    assert frames[-1].seconds < 2.1
-    for frame in frames:
-        start = float(decoded_frames(tmp_path / name)[0][0])
-        assert psnr(frame.rgb, _rgb_at(tmp_path / name, start + frame.seconds)) > 30
-
-
-def test_a_film_without_an_index_is_shown_too(clip: Path, tmp_path: Path) -> None:
-    with av.open(str(clip)) as source, av.open(str(tmp_path / "raw.h264"), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                target.mux(packet)
-    assert spread_frames(tmp_path / "raw.h264", 3, max_side=640)
-
-
-def test_large_frames_are_shrunk_and_shown_as_a_player_does(tmp_path: Path) -> None:
-    make_clip(tmp_path / "film.mp4", width=320, height=160, frames=4)
-    (frame,) = spread_frames(tmp_path / "film.mp4", 1, max_side=80)
-    assert frame.rgb.shape == (40, 80, 3)
-    assert frame.full_size == (320, 160)
-    turned = FilmFrame(0, frame.rgb, (320, 160), turn=90, pixel_aspect=1.5, is_hdr=False)
-    assert turned.shown(Image.fromarray(frame.rgb)).size == (40, 120)
-
-
-def test_what_is_no_film_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "film.mp4").write_bytes(b"not a film")
-    with pytest.raises(MediaError, match=r"film\.mp4"):
-        spread_frames(tmp_path / "film.mp4", 3, max_side=640)
+def test_a_film_without_a_frame_is_refused(tmp_path: Path) -> None:
+    film = _film(tmp_path / "film.ts", _pan(1, 3))
+    source = probe(film)
+    film.write_bytes(bytes(1000))
+    with pytest.raises(MediaError, match=r"film\.ts"):
+        shots_of(source)
