@@ -15,7 +15,7 @@ from nst_core.checkpoints.library import Style
 from nst_core.color.luma import keep_rgb_colors
 from nst_core.color.pixels import to_bytes, to_unit_range
 from nst_core.color.tone_mapping import ToneMapping
-from nst_core.color.yuv import YuvFrames, convert_alpha, join_frames, rgb_to_yuv, yuv_to_rgb
+from nst_core.color.yuv import YuvFrames, join_frames, rgb_to_yuv, with_alpha, yuv_to_rgb
 from nst_core.color.yuv_encoding import YuvEncoding
 from nst_core.engines.choice import make_engine
 from nst_core.engines.cuda_engine import frames_a_batch
@@ -242,6 +242,8 @@ class Stylizer:
         tone_mapping: ToneMapping | None,
         coherence: Coherence | None,
     ) -> YuvFrames:
+        if self._video_engine is None and source.is_light and target.is_light:
+            return frames  # light beyond what displays show would be clipped
         rgb = yuv_to_rgb(frames, source)
         if tone_mapping:
             rgb = tone_mapping.to_sdr(rgb)
@@ -263,8 +265,7 @@ class Stylizer:
             result = YuvFrames(result.luma, chroma)
         if frames.alpha is not None:
             alpha = _enlarged(frames.alpha, self.scale)
-            alpha = convert_alpha(alpha, depth=source.depth, to_depth=target.depth)
-            result = YuvFrames(result.luma, result.chroma, alpha)
+            result = with_alpha(result, alpha, source=source, target=target)
         return result
 
     def _stylized(self, engine: Engine, batch: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from nst_core.errors import NstError
 from pipeline.films.shots import Shot, shots_of
 from pipeline.films.sources import FoundVideo, find_videos
-from pipeline.source.source_video import probe
+from pipeline.numbered.probing import probe_film
 from pipeline.work.progress import OnProgress, Pace, ignore_progress
 
 _SECONDS_BETWEEN_SIGNS = 0.5
@@ -42,7 +42,7 @@ def _of_film(film: FoundVideo, on_progress: OnProgress) -> FilmShots:
     if film.problem:
         return FilmShots(str(film.path), film.problem)
     try:
-        source = probe(film.path)
+        source = probe_film(film.path)
         tell = _teller(len(source.packets.shown_pts), film.path.name, on_progress)
         return FilmShots(str(film.path), shots=tuple(shots_of(source, tell)))
     except NstError as error:

@@ -97,16 +97,21 @@ def _has_several_segments(path: Path, job: StylizeVideo) -> bool:
     import av
 
     from pipeline.films.settings import LONGEST_ALONE
+    from pipeline.numbered.names import numbering_of
+    from pipeline.numbered.probing import DEFAULT_FPS
     from pipeline.source.media_file import main_video_stream, open_source
 
     try:
+        if numbering := numbering_of(path):
+            seconds = len(numbering.listed()) / float(job.fps or DEFAULT_FPS)
+            return seconds > LONGEST_ALONE * job.segment_seconds
         with open_source(path) as container:
             main_video_stream(container, path)
             seconds = (container.duration or 0) / av.time_base
             if span := job.span:
                 seconds = min(seconds, float(span.end or seconds)) - float(span.start)
             return seconds > LONGEST_ALONE * job.segment_seconds
-    except MediaError:
+    except (MediaError, OSError):
         return False
 
 

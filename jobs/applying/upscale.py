@@ -20,6 +20,7 @@ from nst_core.wording import quoted
 from pipeline.encoding.encoders import CONTAINERS
 from pipeline.films.report import StylizeVideoReport
 from pipeline.films.sources import VIDEO_SUFFIXES, is_one_video
+from pipeline.numbered.names import numbering_of
 from pipeline.pictures.outputs.place import image_output
 from pipeline.pictures.report import StylizeImagesReport
 from pipeline.storage.files import StoredFile, is_uri
@@ -136,6 +137,9 @@ def sort_sources(sources: Sequence[str], output: str) -> SortedSources:
     for source in sources:
         if is_uri(source):  # of which only pictures are read
             pictures.append(source)
+            continue
+        if numbering_of(Path(source)):
+            videos.append(Path(source))
             continue
         if Path(source).is_dir():
             found = list(_below(source, output))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +37,10 @@ def complete(*commands: Command) -> Callable[[str], list[str]]:
         return [name for name in known if name.startswith(incomplete)]
 
     return names
+
+
+_SAME_RATE = Fraction(1, 200)
+"""Frames a second by which 23.98 misses 24000/1001."""
 
 
 def check_folder_name(output: Path) -> None:
@@ -76,6 +81,21 @@ def strength_of(text: str, *, named: bool) -> Any:
     return tuple((name, _number("--strength", number)) for name, _, number in parts)
 
 
+def fps_of(text: str | None) -> Fraction | None:
+    """Read the value of ``--fps``: 24, 24000/1001, or 23.976, which means that. Raises InputError.
+
+    None stays None.
+    """
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise InputError(f"--fps {text}: a number is needed, such as 24 or 24000/1001") from error
+    of_television = Fraction(round(rate) * 1000, 1001)
+    return of_television if abs(rate - of_television) < _SAME_RATE else rate
+
+
 def _number(option: str, text: str) -> float:
     try:
         return float(text)
@@ -106,6 +126,7 @@ LOOKS: Looks = {
         name: VIDEOS | {"metavar": "TIME", "kind": str, "read": partial(time_of, f"--{name}")}
         for name in ("start", "end", "duration")
     },
+    "fps": VIDEOS | {"metavar": "N", "kind": str, "read": fps_of},
     "inputs": {"metavar": "INPUT..."},
     "sources": {"metavar": "SRC..."},
     "output": OUTPUT | {"kind": str},  # a Path would lose the slash at its end

@@ -1,7 +1,8 @@
 """Planar YUV to RGB and back, as tensors on the network's device.
 
 Formulas: ITU-R BT.601, BT.709, BT.2020 (non-constant luminance) and SMPTE 240M; 8 to 16 bits,
-limited or full range (ITU-T H.273, section 8.3). RGB itself is a matrix too: planes G, B, R.
+limited or full range (ITU-T H.273, section 8.3). RGB itself is a matrix too: planes G, B, R. These
+may be of floating-point numbers, linear light: see linear_light.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nst_core.color.linear_light import straight, to_display, to_light
 from nst_core.color.yuv_encoding import Matrix, Subsampling, YuvEncoding
 
 _KR_KB: dict[Matrix, tuple[float, float]] = {
@@ -31,14 +33,15 @@ _HALVED: dict[Subsampling, tuple[bool, bool]] = {
 
 @dataclass(frozen=True, repr=False)
 class YuvFrames:
-    """A batch of frames in planes of whole numbers, uint8 or uint16."""
+    """A batch of frames in planes of whole numbers, uint8 or uint16; of light, float32."""
 
     luma: Tensor
     """N x H x W; of RGB: green."""
     chroma: Tensor
     """N x 2 x rows x columns: Cb, then Cr; of RGB: blue, then red."""
     alpha: Tensor | None = None
-    """N x H x W, straight (not multiplied into the colours), in full range; None: opaque."""
+    """N x H x W, in full range, of light 0 to 1; None: opaque. Into colours it is not multiplied,
+    but into light it is."""
 
     def __post_init__(self) -> None:
         frames, height, width = self.luma.shape
@@ -62,6 +65,8 @@ class YuvFrames:
 
 def plane_dtype(encoding: YuvEncoding) -> torch.dtype:
     """Return the dtype of planes in this encoding."""
+    if encoding.is_light:
+        return torch.float32
     return torch.uint8 if encoding.depth == 8 else torch.uint16
 
 
@@ -90,6 +95,9 @@ def split_frames(frames: YuvFrames) -> list[YuvFrames]:
 def yuv_to_rgb(frames: YuvFrames, encoding: YuvEncoding) -> Tensor:
     """Decode to N x 3 x H x W float32 RGB in [0, 1]; colours beyond RGB are clipped."""
     height, width = frames.luma.shape[-2:]
+    if encoding.is_light:
+        green, (blue, red) = frames.luma, frames.chroma.unbind(1)
+        return to_display(straight(torch.stack((red, green, blue), dim=1), frames.alpha))
     scale, offset, chroma_scale, middle = _steps(encoding)
     y = frames.luma.float().mul_(scale).add_(offset)
     chroma = frames.chroma.float()
@@ -110,6 +118,9 @@ def yuv_to_rgb(frames: YuvFrames, encoding: YuvEncoding) -> Tensor:
 
 def rgb_to_yuv(rgb: Tensor, encoding: YuvEncoding) -> YuvFrames:
     """Encode N x 3 x H x W RGB in [0, 1], rounded to nearest."""
+    if encoding.is_light:
+        red, green, blue = to_light(rgb.float()).unbind(1)
+        return YuvFrames(green, torch.stack((blue, red), dim=1))
     red, green, blue = rgb.float().unbind(1)
     scale, offset, chroma_scale, middle = _steps(encoding)
     if encoding.matrix == "rgb":
@@ -128,12 +139,25 @@ def rgb_to_yuv(rgb: Tensor, encoding: YuvEncoding) -> YuvFrames:
     return YuvFrames(_to_codes(y.sub_(offset / scale), encoding), _to_codes(chroma, encoding))
 
 
-def convert_alpha(alpha: Tensor, *, depth: int, to_depth: int) -> Tensor:
-    """Bring full-range codes of ``depth`` bits to another depth, rounded to nearest."""
-    if depth == to_depth:
+def with_alpha(
+    frames: YuvFrames, alpha: Tensor, *, source: YuvEncoding, target: YuvEncoding
+) -> YuvFrames:
+    """Give frames in the encoding ``target`` the alpha of others in that of ``source``."""
+    alpha = convert_alpha(alpha, source, target)
+    if target.is_light:
+        return YuvFrames(frames.luma * alpha, frames.chroma * alpha[:, None], alpha)
+    return YuvFrames(frames.luma, frames.chroma, alpha)
+
+
+def convert_alpha(alpha: Tensor, source: YuvEncoding, target: YuvEncoding) -> Tensor:
+    """Bring alpha to the depth of another encoding, rounded to nearest."""
+    if source.depth == target.depth:
         return alpha
-    factor = (2**to_depth - 1) / (2**depth - 1)
-    return _to_codes(alpha.float() * factor, YuvEncoding("rgb", True, to_depth))
+    unit = alpha.float() / (1 if source.is_light else 2**source.depth - 1)
+    if target.is_light:
+        return unit
+    largest = 2**target.depth - 1
+    return _to_codes(unit * largest, target)
 
 
 def _steps(encoding: YuvEncoding) -> tuple[float, float, float, float]:

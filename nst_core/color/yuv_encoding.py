@@ -8,6 +8,8 @@ from typing import Literal
 Matrix = Literal["bt601", "bt709", "bt2020", "smpte240m", "fcc", "rgb"]
 Subsampling = Literal["420", "422", "444"]
 Siting = Literal["left", "center", "topleft"]
+FLOAT_DEPTH = 32
+"""Bits a sample of planes of RGB in floating point: light itself, which is not encoded."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,13 @@ class YuvEncoding:
     """True: all codes, for all planes; False: 16..235 for luma and 16..240 for chroma of 8 bits,
     and their multiples. RGB is always in full range."""
     depth: int = 8
-    """Bits a sample, 8 to 16."""
+    """Bits a sample, 8 to 16, or FLOAT_DEPTH."""
     subsampling: Subsampling = "420"
     siting: Siting = "left"
     """Where a chroma sample lies among the luma samples that share it: ``left`` and halfway down
     (MPEG-2 and its successors), at the ``center`` (JPEG, MPEG-1), at the ``topleft`` one (UHD)."""
+
+    @property
+    def is_light(self) -> bool:
+        """Whether the numbers are linear light: see linear_light.py."""
+        return self.depth == FLOAT_DEPTH

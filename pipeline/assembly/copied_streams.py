@@ -20,12 +20,15 @@ from pipeline.assembly.rehearsal import rehearse
 from pipeline.conversion.channel_layouts import is_of_its_own, layout_of, misplaced_in_matroska
 from pipeline.conversion.sound import conversion_in_words, gives_floats, sound_codecs_for
 from pipeline.conversion.subtitles import text_codecs_for
-from pipeline.encoding.encoders import Container, container_for
+from pipeline.encoding.encoders import NUMBERED, Container, container_for
 from pipeline.metadata.covers import COVER_TYPES, is_cover
 from pipeline.source.late_streams import is_unknown, only_data_begins_later
 from pipeline.source.media_file import demux, open_source
 from pipeline.source.source_video import SourceVideo
 
+_WITHOUT_OTHERS = frozenset({"gif", NUMBERED})
+"""Formats that have nothing beside their frames."""
+_SAME_STEP_SECONDS = 0.002
 _CLOSEST_IN_GIF = 2
 """Hundredths of a second: players take less for 10."""
 _KEEPERS = (".mkv", ".mp4")
@@ -40,19 +43,22 @@ def plan_copies(source: SourceVideo, output: Path, *, allow_left_out: bool = Fal
 
     Sound that cannot be copied is converted to PCM that loses nothing, and text subtitles to the
     container's own. Raises MediaError for sound, subtitles and films that it holds in neither way,
-    unless ``allow_left_out``. Of fonts, data and covers there is a line, and so for a GIF, which
-    has nothing beside its picture.
+    unless ``allow_left_out``. Of fonts, data and covers there is a line, and so for a GIF and
+    numbered pictures, which have nothing beside their frames.
     """
     container = container_for(output)
-    supported, strict = abilities(container)
+    is_numbered = container.format == NUMBERED
+    supported, strict = (frozenset[str](), True) if is_numbered else abilities(container)
     with open_source(source.path) as file:
         ways = {
             stream.index: list(_ways(stream, container, supported))
             for stream in file.streams
             if stream.index != source.stream_index and not _is_kept_otherwise(stream, container)
         }
-        ways = _rehearsed(source, container, ways, strict_times=strict)
+        if not is_numbered:
+            ways = _rehearsed(source, container, ways, strict_times=strict)
         warnings = _check_gif(source, file) if container.format == "gif" else []
+        warnings += _lost_in_pictures(source) if is_numbered else []
         if source.has_late_streams:
             warnings.append(_late(source, file, allowed=allow_left_out))
         for index, possible in ways.items():
@@ -92,7 +98,7 @@ def _ways(stream: Any, container: Container, supported: frozenset[str]) -> Itera
     if stream.type == "attachment":
         if container.format == "matroska":
             yield "copy"
-    elif container.format == "gif" or context is None:
+    elif container.format in _WITHOUT_OTHERS or context is None:
         return
     elif is_cover(stream) and container.format != "mp4":  # other muxers make a film of it
         if container.format == "matroska" and context.name in COVER_TYPES:
@@ -144,7 +150,7 @@ def _left_out(source: SourceVideo, stream: Any, output: Path, *, allowed: bool) 
             "with --allow-left-out"
         )
     keeper = _keeper(stream, suffix)
-    if is_missed and not allowed and suffix != ".gif":
+    if is_missed and not allowed and container_for(output).format not in _WITHOUT_OTHERS:
         does, it = ("do", "them") if stream.type == "subtitle" else ("does", "it")
         how = " without being encoded again" if stream.type == "audio" else ""
         advice = f"name the output {keeper}, which holds {it}"
@@ -210,9 +216,22 @@ def _check_gif(source: SourceVideo, file: InputContainer) -> list[str]:
     return lines
 
 
+def _lost_in_pictures(source: SourceVideo) -> list[str]:
+    """Tell what numbered pictures cannot say of a film."""
+    if source.pictures:
+        return []
+    lines = []
+    if source.display_matrix:
+        lines.append("pictures are not turned by players: they are as the frames are stored")
+    steps = np.diff(source.packets.shown_pts) * float(source.info.time_base)
+    if len(steps) and steps.max() - steps.min() > _SAME_STEP_SECONDS:
+        lines.append("its frames are not equally long, and numbered pictures have no times")
+    return lines
+
+
 def _is_kept_otherwise(stream: Any, container: Container) -> bool:
     """Whether a data stream is a list of chapters or a timecode, which muxers write themselves."""
-    if stream.type != "data" or container.format == "gif":
+    if stream.type != "data" or container.format in _WITHOUT_OTHERS:
         return False
     is_chapters = stream.name == "bin_data" and stream.discard == Discard.all
     return is_chapters or "timecode" in stream.metadata

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nst_core.errors import InputError
+from nst_core.wording import quoted
 from pipeline.encoding.hdr_metadata import HdrMetadata, read_hdr_metadata
 from pipeline.encoding.output_layout import Codec, fit_layout
 from pipeline.films.settings import EncoderKind
+from pipeline.numbered.names import numbering_of
 from pipeline.source.pixel_formats import PlaneLayout
 from pipeline.source.source_video import VideoStreamInfo
 
@@ -30,6 +32,15 @@ CONTAINERS: dict[str, Container] = {
     ".mkv": Container("matroska", ("h264", "hevc", "av1", "vp9", "ffv1", "prores")),
     ".webm": Container("webm", ("vp9", "av1")),
     ".gif": Container("gif", ("gif",)),
+}
+NUMBERED = "image2"
+"""FFmpeg's name for pictures in files of their own: as many files as there are frames."""
+_PICTURE_CODECS: dict[str, Codec] = {
+    ".png": "png",
+    **dict.fromkeys((".tif", ".tiff"), "tiff"),
+    ".exr": "exr",
+    ".dpx": "dpx",
+    **dict.fromkeys((".jpg", ".jpeg"), "mjpeg"),
 }
 
 
@@ -80,8 +91,10 @@ _PRESETS: dict[Codec, tuple[str, ...]] = {
     "vp9": tuple(str(number) for number in range(9)),  # libvpx calls it cpu-used
     "ffv1": (),
     "prores": tuple(str(number) for number in range(6)),  # the profile: proxy to 4444 XQ
-    "gif": (),
+    **dict.fromkeys(("gif", "png", "tiff", "exr", "dpx", "mjpeg"), ()),
 }
+_JPEG_SCALE, _LAMBDA = 2, 118
+"""Steps of quantisation, 1 to 31, and FFmpeg's unit of them: about a quality of 95."""
 _NVENC_PRESETS = tuple(f"p{number}" for number in range(1, 8))
 _ENCODERS: dict[Codec, str] = {
     "h264": "libx264",
@@ -90,6 +103,7 @@ _ENCODERS: dict[Codec, str] = {
     "vp9": "libvpx-vp9",
     "ffv1": "ffv1",
     "prores": "prores_ks",
+    **{codec: codec for codec in ("png", "tiff", "exr", "dpx", "mjpeg")},
     "gif": "png",  # its pieces: frames with their palette, made a GIF when they are spliced
 }
 _NVENC: dict[Codec, str] = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
@@ -97,6 +111,14 @@ NVENC_CODECS: tuple[Codec, ...] = tuple(_NVENC)
 """What graphics cards encode, those that can."""
 _PACKED: dict[str, str] = {"gbrp": "bgr0", "gbrap": "bgra"}
 """What ffv1 takes instead of 8-bit planes of RGB."""
+_PACKED_PICTURES: dict[str, str] = {
+    "gbrp": "rgb24",
+    "gbrap": "rgba",
+    "gbrp16le": "rgb48",
+    "gbrap16le": "rgba64",
+}
+"""What pictures' encoders take instead, those of 16 bits in one order of bytes."""
+_BYTE_ORDER: dict[Codec, str] = {"png": "be", "tiff": "le", "dpx": "be"}
 _NVENC_FORMATS = {"yuv420p10le": "p010le", "yuv444p10le": "yuv444p16le"}
 _WITH_ALPHA_BESIDE_VP9 = frozenset({"matroska", "webm"})
 _SOURCE_CODECS: dict[str, Codec] = {"libvpx-vp9": "vp9", "libdav1d": "av1", "libaom-av1": "av1"}
@@ -105,11 +127,19 @@ _SOURCE_CODECS: dict[str, Codec] = {"libvpx-vp9": "vp9", "libdav1d": "av1", "lib
 
 def container_for(path: Path) -> Container:
     """Choose the container that the output's name asks for. Raises InputError."""
-    container = CONTAINERS.get(path.suffix.lower())
+    suffix = path.suffix.lower()
+    if suffix in _PICTURE_CODECS:
+        if numbering_of(path):
+            return Container(NUMBERED, (_PICTURE_CODECS[suffix],))
+        raise InputError(
+            f"output {path}: one picture, and a film has many; number them, as "
+            f"{quoted(path.with_name(f'{path.stem}.%05d{path.suffix}'))}"
+        )
+    container = CONTAINERS.get(suffix)
     if container is None:
         raise InputError(
             f"output {path}: the ending {path.suffix or '(none)'} names no video format written "
-            f"here; use one of {', '.join(CONTAINERS)}"
+            f"here; use one of {', '.join(CONTAINERS)}, or number pictures: NAME.%05d.png"
         )
     return container
 
@@ -146,6 +176,11 @@ def choose_encoder(
             f"{path.name}: the source has high dynamic range ({stream.transfer}), which the 8 bits "
             f"of {chosen} cannot hold; use --tonemap, or --codec hevc, av1, prores or ffv1"
         )
+    if stream.transfer and not tone_map and layout.is_float:
+        raise InputError(
+            f"{path.name}: the source has high dynamic range ({stream.transfer}), and {chosen} "
+            "holds linear light; use --tonemap, or number pictures of 16 bits: .png, .tif"
+        )
     hdr = None
     if stream.transfer and not tone_map:
         hdr = read_hdr_metadata(stream.mastering_display, stream.content_light)
@@ -153,6 +188,8 @@ def choose_encoder(
         options = _nvenc_options(chosen, crf, preset)
     else:
         options = _options(chosen, crf, preset) | _options_of_layout(chosen, layout, preset)
+        if chosen == "exr" and "f32" in stream.pixel_format:
+            options["format"] = "float"
         if stylized and preset is None and "x264-params" in options:
             options["x264-params"] += _X264_FOR_STYLIZED
         options = _with_hdr(options, hdr)
@@ -200,13 +237,16 @@ def _pixel_format(codec: Codec, layout: PlaneLayout, kind: EncoderKind) -> str:
         return "pal8"
     if kind == "nvenc":
         return _NVENC_FORMATS.get(layout.pixel_format, layout.pixel_format)
+    if codec in _BYTE_ORDER:
+        packed = _PACKED_PICTURES.get(layout.pixel_format, layout.pixel_format)
+        return packed + _BYTE_ORDER[codec] if packed in ("rgb48", "rgba64") else packed
     return _PACKED.get(layout.pixel_format, layout.pixel_format)
 
 
 def _piece_format(codec: Codec, layout: PlaneLayout) -> str:
     if codec == "vp9" and layout.alpha:
         return "matroska"  # alpha travels beside the packets, which few formats keep
-    return "mov" if codec == "prores" else "nut"
+    return "mov" if codec in ("prores", "tiff", "exr") else "nut"
 
 
 def _options(codec: Codec, crf: int | None, preset: str | None) -> dict[str, str]:
@@ -231,7 +271,15 @@ def _options(codec: Codec, crf: int | None, preset: str | None) -> dict[str, str
             return {"level": "3", "g": "1"}
         case "prores":
             return {"profile": speed or "3"}
-        case "gif":
+        case "png":
+            return {"pred": "mixed", "compression_level": "1"}
+        case "tiff":
+            return {"compression_algo": "raw"}
+        case "mjpeg":
+            return {"flags": "+qscale", "global_quality": str(_JPEG_SCALE * _LAMBDA)}
+        case "exr":
+            return {"compression": "zip1", "format": "half"}
+        case "dpx" | "gif":
             return {}
 
 

@@ -24,7 +24,7 @@ _MATRICES: dict[int, Matrix] = {
     9: "bt2020",
 }
 _PRIMARIES: dict[int, Primaries] = {1: "bt709", 9: "bt2020", 12: "p3"}
-_TAKES_ODD_SIZES = frozenset({"vp9", "ffv1", "gif"})
+_TAKES_ODD_SIZES = frozenset({"vp9", "ffv1", "gif", "png", "tiff", "exr", "dpx", "mjpeg"})
 _WITH_HDR_METADATA = frozenset({"libx265", "libsvtav1"})
 
 
@@ -104,7 +104,7 @@ def output_encoding(stream: VideoStreamInfo, output: OutputFrame) -> YuvEncoding
     if layout.rgb:
         return YuvEncoding("rgb", True, layout.depth, "444")
     matrix = source.matrix
-    if output.tone_mapping or matrix == "rgb":
+    if output.tone_mapping or matrix == "rgb" or output.encoder.codec == "mjpeg":
         matrix = _MATRICES[output.color.matrix]
     full_range = output.color.range == _FULL
     # Players take what is not said for left, and of the encoders here x265 alone can say it.
@@ -118,8 +118,9 @@ def differences(stream: VideoStreamInfo, output: OutputFrame) -> list[str]:
     lines = []
     source, layout, codec = stream.layout, output.encoder.layout, output.encoder.codec
     if layout.depth < source.depth and not output.tone_mapping:
+        stored_as = "floating-point" if source.is_float else f"{source.depth}-bit"
         lines.append(
-            f"its {source.depth}-bit frames are written with {layout.depth} bits a sample: "
+            f"its {stored_as} frames are written with {layout.depth} bits a sample: "
             f"{codec} here has no more"
         )
     if loses_chroma(stream, output) and not stream.colorless:
@@ -183,6 +184,10 @@ def tone_mapping_of(stream: VideoStreamInfo) -> ToneMapping:
 def _tags(stream: VideoStreamInfo, encoder: EncoderSettings, *, shown_height: int) -> ColorTags:
     """The source's own; the matrix is told where players would guess another than is meant."""
     color = stream.color
+    if stream.layout.is_float:  # what is written is encoded for displays, as in any picture
+        color = replace(color, transfer=_UNSPECIFIED)
+    if encoder.codec == "mjpeg":
+        return replace(color, range=_FULL, matrix=_SMPTE170M)
     color_range = _FULL if stream.full_range else max(_LIMITED, color.range)
     if encoder.layout.rgb:
         return replace(color, range=_FULL, matrix=_RGB)

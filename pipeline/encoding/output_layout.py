@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
-from nst_core.color.yuv_encoding import Subsampling
+from nst_core.color.yuv_encoding import FLOAT_DEPTH, Subsampling
 from pipeline.films.settings import CodecChoice
 from pipeline.source.pixel_formats import PlaneLayout
 
-Codec = Literal[CodecChoice, "gif"]
+Codec = Literal[CodecChoice, "gif", "png", "tiff", "exr", "dpx", "mjpeg"]
 
 
 def fit_layout(codec: Codec, source: PlaneLayout, *, same_codec: bool) -> PlaneLayout:
@@ -21,8 +22,18 @@ def fit_layout(codec: Codec, source: PlaneLayout, *, same_codec: bool) -> PlaneL
     match codec:
         case "gif":
             return PlaneLayout(8, "444", rgb=True, alpha=True)
+        case "png" | "tiff":
+            return PlaneLayout(8 if source.depth == 8 else 16, "444", rgb=True, alpha=source.alpha)
+        case "exr":
+            return PlaneLayout(FLOAT_DEPTH, "444", rgb=True, alpha=source.alpha)
+        case "dpx":
+            depths = (8, 16) if source.alpha else (8, 10, 12, 16)
+            depth = next((each for each in depths if each >= source.depth), 16)
+            return PlaneLayout(depth, "444", rgb=True, alpha=source.alpha)
+        case "mjpeg":
+            return PlaneLayout(8, "444")
         case "ffv1":
-            return source
+            return replace(source, depth=16) if source.is_float else source
         case "prores":
             full = source.rgb or source.alpha or source.subsampling == "444"
             return PlaneLayout(10, "444" if full else "422", alpha=source.alpha)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError, VerificationError
 from nst_core.wording import counted
-from pipeline.assembly.reassembly import reassemble
+from pipeline.assembly.reassembly import CopyReport, reassemble
 from pipeline.assembly.verification import verify
 from pipeline.encoding.encoders import container_for
 from pipeline.films.finished_films import find_record, made_with, write_record
@@ -25,10 +24,12 @@ from pipeline.films.output import PlannedFilm
 from pipeline.films.plan import FilmPlan, input_state, plan_film, work_folder
 from pipeline.films.report import VideoReport, with_outcome
 from pipeline.films.settings import FilmSettings
+from pipeline.numbered.output_files import is_there, numbered_output, publish_all, would_replace
+from pipeline.numbered.writing import verify_pictures, write_pictures
 from pipeline.segments.ledger import SegmentLedger
 from pipeline.segments.plan import Segment
-from pipeline.segments.task import SegmentResult, SegmentTask
-from pipeline.segments.work_folder import WorkFolder, publish
+from pipeline.segments.task import KeptResult, SegmentResult, SegmentTask
+from pipeline.segments.work_folder import WorkFolder, discard
 from pipeline.work.pool import Outcome, Unit
 
 _log = logging.getLogger(__name__)
@@ -87,6 +88,8 @@ class Film:
         self._turn = 0.0
         self._is_in_turn = False
         self._written = False
+        self._goes_on = False
+        """Whether some of an output's pictures are there from an earlier run."""
 
     @property
     def waiting(self) -> bool:
@@ -129,13 +132,12 @@ class Film:
         with self._timed("scan"), self._errors_reported():
             if self._problem:
                 raise InputError(self._problem)
-            both_exist = self._output.exists() and self._path.exists()
-            if both_exist and self._output.samefile(self._path):
+            if would_replace(self._output, self._path):
                 raise InputError(f"{self._output}: the output would replace its own input")
-            if os.path.lexists(self._output) and not self._settings.overwrite:
+            if is_there(self._output) and not self._settings.overwrite:
                 self.report.status = "skipped"
-                self._find_it_done()
-                return
+                if self._find_it_done():
+                    return
             plan = plan_film(
                 self._path,
                 self._output,
@@ -213,7 +215,7 @@ class Film:
             try:
                 self._write(work, temporary)
             finally:
-                temporary.unlink(missing_ok=True)
+                discard(temporary)
             self._written = True
         seconds = self.report.seconds
         seconds["total"] = round(time.monotonic() - self._turn, 3)
@@ -230,7 +232,7 @@ class Film:
         if work.folder.is_open:
             # `finish` removes it, unless it was interrupted in doing so.
             with suppress(OSError):
-                work.folder.unfinished(self._output).unlink()
+                discard(work.folder.unfinished(self._output))
             work.folder.close()
 
     def _count_done(self) -> int:
@@ -247,22 +249,27 @@ class Film:
     def _has_work(self) -> bool:
         return self._work is not None and self.report.error is None
 
-    def _find_it_done(self) -> None:
+    def _find_it_done(self) -> bool:
         """Take the output that is there for this run's, where it would be the same.
 
-        A run that was killed before it could tidy up has left its pieces: they go.
+        A run that was killed before it could tidy up has left its pieces: they go. Where numbered
+        pictures lack, returns False: they are made, and those that are there stay.
         """
-        if not self._output.exists():
+        if self._output.is_symlink() and not self._output.exists():
             raise InputError(
                 f"{self._output} is a link to what is not there; --overwrite replaces it"
             )
         record = find_record(self._output, self._settings, self._made_with(input_state(self._path)))
+        if record.lacks_pictures(self._output):
+            self._goes_on = True
+            return False
         record.tell_again(self.report)
         self.frames_done = self.report.frames_in
         self._written = True
         self.report.seconds["total"] = round(time.monotonic() - self._turn, 3)
         if not self._only_look:
             WorkFolder(Path(record.work_folder), {}).remove_leftover(record.pieces, self._output)
+        return True
 
     def _open_work(self, plan: FilmPlan) -> _Work:
         """Open the work folder and see what is in it."""
@@ -273,7 +280,7 @@ class Film:
                 folder.look(resume=settings.resume)
             else:
                 folder.open(resume=settings.resume)
-                folder.unfinished(self._output).unlink(missing_ok=True)
+                discard(folder.unfinished(self._output))
             ledger = SegmentLedger(plan.source, plan.segments, folder)
         except BaseException:
             folder.close()
@@ -287,20 +294,8 @@ class Film:
     def _write(self, work: _Work, temporary: Path) -> None:
         work.ledger.close()
         plan, pieces = work.plan, work.ledger.pieces()
-        with self._timed("mux"):
-            copied = reassemble(
-                plan.source,
-                pieces,
-                temporary,
-                plan.copies,
-                container=container_for(self._output),
-                frame=plan.output,
-            )
-        with self._timed("verify"):
-            pts = [pts for piece in pieces for pts in piece.pts]
-            self.report.verified = verify(
-                plan.source, pts, plan.copies, temporary, refused=copied.refused
-            )
+        copied = self._assembled(plan, pieces, temporary)
+        assert self.report.verified is not None
         if not self.report.verified.everything:
             raise VerificationError(
                 f"{self._path}: the output, read again, is not whole ({self.report.verified}); "
@@ -312,9 +307,36 @@ class Film:
         left_out = self._settings.allow_left_out and plan.copies.leaves_out
         made = self._made_with(plan.input_state)
         write_record(temporary, made, told, work.folder, left_out=left_out)
-        publish(temporary, self._output, overwrite=self._settings.overwrite)
+        publish_all(temporary, self._output, overwrite=self._settings.overwrite, keep=self._goes_on)
         self.report = told
         work.folder.remove()
+
+    def _assembled(
+        self, plan: FilmPlan, pieces: Sequence[KeptResult], temporary: Path
+    ) -> CopyReport:
+        """Write the output, and verify it for the report."""
+        source, numbering = plan.source, numbered_output(self._output)
+        with self._timed("mux"):
+            if numbering:
+                copied = write_pictures(source, pieces, temporary, numbering)
+            else:
+                copied = reassemble(
+                    source,
+                    pieces,
+                    temporary,
+                    plan.copies,
+                    container=container_for(self._output),
+                    frame=plan.output,
+                )
+        with self._timed("verify"):
+            if numbering:
+                self.report.verified = verify_pictures(source, pieces, temporary, numbering)
+            else:
+                pts = [pts for piece in pieces for pts in piece.pts]
+                self.report.verified = verify(
+                    source, pts, plan.copies, temporary, refused=copied.refused
+                )
+        return copied
 
     def _made_with(self, state: list[object]) -> dict[str, object]:
         return made_with(self._settings, self._style, self._spec, state)

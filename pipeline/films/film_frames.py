@@ -11,7 +11,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -28,6 +28,8 @@ from nst_core.color.yuv import yuv_to_rgb
 from nst_core.errors import InputError, MediaError
 from pipeline.encoding.output_frame import source_encoding, tone_mapping_of
 from pipeline.films.shots import FLAT, shots_of
+from pipeline.numbered.names import NumberedPictures, find_pictures, numbering_of
+from pipeline.numbered.probing import DEFAULT_FPS
 from pipeline.segments.frames import source_planes
 from pipeline.source.encryption import encryption
 from pipeline.source.first_frame import first_frame
@@ -99,6 +101,12 @@ def spread_frames(path: Path, count: int, *, max_side: int) -> list[FilmFrame]:
 
     Raises MediaError for a film of which no frame can be decoded.
     """
+    if numbering := numbering_of(path):
+        pictures = find_pictures(numbering)
+        total = len(pictures.numbers)
+        some = min(count, total)
+        places = [(2 * number + 1) * total // (2 * some) for number in range(some)]
+        return [_numbered(pictures, place, max_side) for place in places]
     with _open(path) as film:
         seen = {moment.seconds: moment for moment in film.keyframes_spread()}
         while len(seen) < count and (between := _between(sorted(seen), film.seconds)) is not None:
@@ -125,6 +133,9 @@ def frames_at(path: Path, times: Sequence[Fraction], *, max_side: int) -> list[F
 
     Raises InputError for a time behind the film's end, MediaError where nothing can be decoded.
     """
+    if numbering := numbering_of(path):
+        pictures = find_pictures(numbering)
+        return [_numbered(pictures, _place_at(pictures, path, at), max_side) for at in times]
     with _open(path) as film:
         found = []
         for wanted in times:
@@ -138,6 +149,25 @@ def frames_at(path: Path, times: Sequence[Fraction], *, max_side: int) -> list[F
                 raise MediaError(f"{path}: no frame of it can be decoded at {float(wanted):g} s")
             found.append(film.picture(frame, max_side))
         return found
+
+
+def _numbered(pictures: NumberedPictures, place: int, max_side: int) -> FilmFrame:
+    """Return one of numbered pictures. Raises MediaError."""
+    with _open(pictures.path(place)) as picture:
+        shown = picture.picture(picture.first, max_side)
+    ticks = pictures.numbers[place] - pictures.numbers[0]
+    return replace(shown, seconds=float(ticks / DEFAULT_FPS))
+
+
+def _place_at(pictures: NumberedPictures, path: Path, seconds: Fraction) -> int:
+    """Return the place of the picture shown at a time. Raises InputError behind the last."""
+    number = pictures.numbers[0] + int(seconds * DEFAULT_FPS)
+    if number > pictures.numbers[-1]:
+        end = float((pictures.numbers[-1] - pictures.numbers[0] + 1) / DEFAULT_FPS)
+        raise InputError(
+            f"--at {float(seconds):g}: {path} ends at {end:.3f} s; name an earlier time"
+        )
+    return bisect_right(pictures.numbers, number) - 1
 
 
 @dataclass(frozen=True, repr=False)

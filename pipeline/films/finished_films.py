@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from pipeline.storage.local import LocalStorage
 _log = logging.getLogger(__name__)
 
 HIDDEN_FOLDER = ".nst-done"
+_READ_BYTES = 1 << 20
 _ADVICE = "--overwrite replaces it"
 _TOLD_AGAIN = (
     *("status", "frames_in", "frames_out", "missing_pts_seconds", "corrupt_pts_seconds"),
@@ -52,15 +54,21 @@ class FilmRecord:
     work_folder: str
     pieces: str
     """Identity of what may be left there, as a hash."""
+    pictures: list[str] = field(default_factory=list)
+    """Names of the files of numbered pictures, whose sizes and times are added up here."""
 
     def is_of(self, output: Path) -> bool:
         """Whether the output is as it was made."""
+        files = [output.with_name(name) for name in self.pictures] or [output]
         try:
-            status = output.stat()
-            same_time = status.st_mtime_ns == self.mtime_ns
-            return status.st_size == self.size and (same_time or _digest(output) == self.sha256)
+            size, time = _size_and_time(files)
+            return size == self.size and (time == self.mtime_ns or _digest(files) == self.sha256)
         except OSError:
             return False
+
+    def lacks_pictures(self, output: Path) -> bool:
+        """Whether some of numbered pictures are not there: deleted, or not yet published."""
+        return any(not output.with_name(name).exists() for name in self.pictures)
 
     def tell_again(self, report: VideoReport) -> None:
         """Fill in the report of a run that finds the film done."""
@@ -83,6 +91,7 @@ def made_with(
     fingerprint = "--model" if how.pop("command") == "upscale" else "--style"
     names = ("codec", "crf", "preset", "encoder", "tonemap", "max_side")
     options = {**how, **{name: getattr(settings, name) for name in names}}
+    options["fps"] = str(settings.fps) if settings.fps else None
     options["coherence"] = settings.coherence or None
     span = settings.span
     options["start"] = str(span.start) if span else None
@@ -103,7 +112,7 @@ def find_record(output: Path, settings: FilmSettings, asked: dict[str, Any]) -> 
     record = _read(_place(output)) if settings.resume else None
     if record is None:
         raise InputError(f"{output} exists; {_ADVICE}")
-    if not record.is_of(output):
+    if not (record.lacks_pictures(output) or record.is_of(output)):
         raise InputError(f"{output} exists and was changed since it was made; {_ADVICE}")
     different = [name for name, value in asked.items() if record.made_with.get(name) != value]
     if record.left_out and not settings.allow_left_out:
@@ -129,16 +138,18 @@ def write_record(
     """
     output = Path(report.output)
     try:
-        status = finished.stat()
+        pictures = sorted(finished.iterdir()) if finished.is_dir() else []
+        size, time = _size_and_time(pictures or [finished])
         record = FilmRecord(
             made_with=asked,
             left_out=left_out,
             report={name: asdict(report)[name] for name in _TOLD_AGAIN},
-            size=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            sha256=_digest(finished),
+            size=size,
+            mtime_ns=time,
+            sha256=_digest(pictures or [finished]),
             work_folder=str(folder.path),
             pieces=folder.identity_digest,
+            pictures=[path.name for path in pictures],
         )
         LocalStorage().write(str(_place(output)), json.dumps(asdict(record)).encode())
     except (OSError, MediaError) as error:
@@ -159,6 +170,16 @@ def _read(path: Path) -> FilmRecord | None:
         return None
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _size_and_time(files: Sequence[Path]) -> tuple[int, int]:
+    """Sums over all of them: any change shows."""
+    states = [path.stat() for path in files]
+    return sum(each.st_size for each in states), sum(each.st_mtime_ns for each in states)
+
+
+def _digest(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while part := file.read(_READ_BYTES):
+                digest.update(part)
+    return digest.hexdigest()

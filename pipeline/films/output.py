@@ -11,6 +11,7 @@ from nst_core.files import check_can_write
 from nst_core.wording import quoted
 from pipeline.encoding.encoders import CONTAINERS
 from pipeline.films.sources import find_videos, is_one_video
+from pipeline.numbered.names import WRITTEN_SUFFIXES, numbering_of
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,16 @@ def planned_films(
 ) -> list[PlannedFilm]:
     """Return every film with its output. Raises InputError.
 
-    ``inputs`` are files, folders of films and globs; ``output`` is a file for one input, else a
-    folder, and with ``into_folder`` always one.
+    ``inputs`` are files, numbered pictures, folders of films and globs; ``output`` is a file, or
+    numbered pictures, for one film, else a folder, and with ``into_folder`` always one.
 
     In a folder names are kept, those below folders and globs with their folders. An ending that
     cannot be written (``.avi``, ``.ts``) becomes ``.mkv``, which holds most. With a ``mark`` it
     stands behind the name: ``film-wave.mp4``.
     """
     found = find_videos(inputs, output=output)
-    if not (into_folder or output.is_dir()) and not _becomes_folder(inputs, output):
+    is_one = len(found) == 1 and numbering_of(found[0].path) is not None
+    if not (into_folder or output.is_dir()) and not _becomes_folder(inputs, output, is_one=is_one):
         return [PlannedFilm(found[0].path, _marked(output, mark))]
     if output.exists() and not output.is_dir():
         raise InputError(f"-o {output}/: there is a file of that name; name another folder")
@@ -56,7 +58,8 @@ def make_folders(
     With ``only_look`` it is found out, as far as it can be, whether they could be made. Raises
     InputError where they cannot.
     """
-    if films[0].output.parent == output.parent and len(films) == 1 and not into_folder:
+    is_beside = films[0].output.parent == output.parent and len(films) == 1 and not into_folder
+    if is_beside and numbering_of(films[0].output) is None:
         return False  # beside a name nothing is made: it may be mistyped
     for folder in dict.fromkeys(each.output.parent for each in films if not each.problem):
         try:
@@ -69,13 +72,16 @@ def make_folders(
     return True
 
 
-def _becomes_folder(inputs: Sequence[Path], output: Path) -> bool:
-    """Whether a folder is meant that is not there. Raises InputError for a name for several."""
-    if len(inputs) == 1 and is_one_video(inputs[0]):
+def _becomes_folder(inputs: Sequence[Path], output: Path, *, is_one: bool) -> bool:
+    """Whether a folder is meant that is not there. Raises InputError for a name for several.
+
+    ``is_one`` says that all inputs come to the numbered pictures of one film.
+    """
+    if is_one or (len(inputs) == 1 and is_one_video(inputs[0])):
         return not output.suffix and not output.exists()
     if output.exists():
         raise InputError(f"-o {output}: a file; several inputs need a folder")
-    if output.suffix.lower() in CONTAINERS:
+    if output.suffix.lower() in (*CONTAINERS, *WRITTEN_SUFFIXES):
         raise InputError(
             f"-o {output}: a video's name, and there may be several; name a folder "
             f"({quoted(output)}/ where it is to be called so)"
@@ -85,6 +91,9 @@ def _becomes_folder(inputs: Sequence[Path], output: Path) -> bool:
 
 def _written(name: str) -> str:
     path = Path(name)
+    if numbering_of(path):
+        is_written = path.suffix.lower() in WRITTEN_SUFFIXES
+        return name if is_written else str(path.with_suffix(".png"))
     return name if path.suffix.lower() in CONTAINERS else str(path.with_suffix(".mkv"))
 
 

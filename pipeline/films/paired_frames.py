@@ -15,9 +15,10 @@ from nst_core.color.yuv import yuv_to_rgb
 from nst_core.errors import MediaError
 from nst_core.wording import counted
 from pipeline.encoding.output_frame import source_encoding
+from pipeline.numbered.probing import probe_film
 from pipeline.segments.frames import source_planes
 from pipeline.source.media_file import main_video_stream, open_source, video_packets
-from pipeline.source.source_video import SourceVideo, VideoStreamInfo, probe
+from pipeline.source.source_video import SourceVideo, VideoStreamInfo
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,11 +75,15 @@ class VideoPair:
 
 def open_pair(source: Path, output: Path) -> VideoPair:
     """Probe both. Raises MediaError for a file that is no video, or has no usable timestamps."""
-    return VideoPair(probe(source), probe(output))
+    return VideoPair(probe_film(source), probe_film(output))
 
 
 def _rgb_frames(video: SourceVideo, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
     """Frames to show, in that order."""
+    if video.pictures:
+        for frame in video.pictures.frames():
+            yield _to_rgb(frame, video.info, (width, height))
+        return
     decoded = 0
     with open_source(video.path) as container:
         stream = main_video_stream(container, video.path)

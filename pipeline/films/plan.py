@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,24 @@ from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError
 from pipeline.assembly.copied_streams import plan_copies
 from pipeline.assembly.passages import CopyPlan
-from pipeline.encoding.encoders import EncoderSettings, choose_encoder, container_for
+from pipeline.encoding.encoders import (
+    NUMBERED,
+    EncoderSettings,
+    choose_encoder,
+    container_for,
+)
 from pipeline.encoding.output_frame import OutputFrame, differences, plan_output
 from pipeline.films.settings import FilmSettings
+from pipeline.numbered.names import Numbering, find_pictures, numbering_of
+from pipeline.numbered.probing import DEFAULT_FPS, probe_film
 from pipeline.segments.encoder import check_encoder
 from pipeline.segments.plan import Segment, plan_segments, warm_up_frames
 from pipeline.segments.work_folder import HIDDEN_PARENT, identity_of, short_name
-from pipeline.source.source_video import SourceVideo, probe
+from pipeline.source.source_video import SourceVideo
 from pipeline.source.trimming import trimmed
+
+_MOST_SEGMENT_BYTES = 64 << 20
+"""Bytes of numbered pictures in a segment: driver and workers hold them in memory."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,8 @@ def plan_film(
         raise InputError(f"{output.parent}: no such folder to write into")
     state = input_state(path)
     span = settings.span
-    source = probe(path, seconds=span.end if span else None)
+    source = probe_film(path, seconds=span.end if span else None, fps=settings.fps)
+    warnings += _words_for_fps(source, output, settings)
     if span:
         source = trimmed(source, span)
     encoder = _choose_encoder(source, output, settings, style, spec)
@@ -85,7 +97,7 @@ def plan_film(
     segments = plan_segments(
         source.packets,
         time_base=source.info.time_base,
-        seconds=settings.segment_seconds,
+        seconds=_segment_seconds(source, settings),
         warm_up=warm_up_frames(settings.coherence),
     )
     if not segments:
@@ -97,7 +109,26 @@ def plan_film(
         "encoder": identity_of(encoder),
         **_identity_of_asked(settings, style.with_stroke(stroke), spec),
     }
+    if source.pictures:
+        identity["fps"] = str(source.info.rate)
     return FilmPlan(source, frame, copies, segments, stroke, settings.coherence, state, identity)
+
+
+def _words_for_fps(source: SourceVideo, output: Path, settings: FilmSettings) -> list[str]:
+    if settings.fps and not source.pictures:
+        return [f"--fps {settings.fps} is for numbered pictures: a file has its own times"]
+    if source.pictures and not settings.fps and container_for(output).format != NUMBERED:
+        return [f"no --fps is given: {DEFAULT_FPS} pictures are shown in a second"]
+    return []
+
+
+def _segment_seconds(source: SourceVideo, settings: FilmSettings) -> float:
+    """Length of a segment; of numbered pictures, which may be large, as many as go to a worker."""
+    if source.pictures is None:
+        return settings.segment_seconds
+    a_picture = source.packets.size / len(source.packets)
+    most = max(1, int(_MOST_SEGMENT_BYTES / a_picture))
+    return min(settings.segment_seconds, float(most / source.info.rate))
 
 
 def _identity_of_asked(settings: FilmSettings, style: Style, spec: StyleSpec) -> dict[str, object]:
@@ -137,12 +168,23 @@ def _choose_encoder(
 
 
 def input_state(path: Path) -> list[object]:
-    """Return what tells whether a file has changed."""
+    """Return what tells whether a film has changed: a file, or numbered pictures."""
+    if numbering := numbering_of(path):
+        return _state_of_pictures(numbering)
     try:
         status = path.stat()
     except OSError:
         return []  # probing will say why, in better words
     return [str(path.absolute()), status.st_size, status.st_mtime_ns]
+
+
+def _state_of_pictures(numbering: Numbering) -> list[object]:
+    try:
+        pictures = find_pictures(numbering)
+    except MediaError:
+        return []  # as above
+    state = json.dumps([pictures.numbers, pictures.state])
+    return [str(numbering.pattern.absolute()), hashlib.sha256(state.encode()).hexdigest()]
 
 
 def work_folder(output: Path, settings: FilmSettings) -> Path:

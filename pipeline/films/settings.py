@@ -19,6 +19,7 @@ EncoderKind = Literal["software", "nvenc"]
 
 LONGEST_ALONE = 1.5
 """Maximum length of a film that is one segment, as a multiple of the length asked for."""
+_MOST_FPS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,10 @@ class FilmSettings:
     """Where it ends, likewise; the frame shown at this time is no part of it."""
     duration: Fraction | None = None
     """How long it is, instead of --end."""
+    fps: Fraction | None = None
+    """Pictures of a second, where a film is numbered pictures; default 24.
+
+    Nothing else: a file has its own times."""
     coherence: float = 0.0
     """How much each frame follows the one before it, against flicker; 0.7 is much, 0 is not at all.
 
@@ -81,6 +86,8 @@ class FilmSettings:
                 f"try {FilmSettings.segment_deadline:g}"
             )
         check_max_side(self.max_side)
+        if self.fps is not None and not 0 < self.fps <= _MOST_FPS:
+            raise InputError(f"--fps {self.fps}: more than 0 and at most {_MOST_FPS} is allowed")
         if not 0 <= self.coherence < 1:
             raise InputError(
                 f"--coherence {self.coherence:g}: from 0 to below 1 is allowed; try 0.7"

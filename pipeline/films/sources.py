@@ -1,4 +1,4 @@
-"""What a user names as films, found: files, folders of them, and globs."""
+"""What a user names as films, found: files, numbered pictures, folders of them, and globs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nst_core.errors import InputError
+from nst_core.wording import counted
+from pipeline.numbered.names import grouped
 from pipeline.storage.files import StoredFile
 from pipeline.storage.local import LocalStorage
 
@@ -43,6 +45,8 @@ def is_one_video(source: Path) -> bool:
 def find_videos(sources: Sequence[Path], *, output: Path) -> list[FoundVideo]:
     """Find the films, in the order in which they are named, below folders by name.
 
+    Numbered pictures are one film; in a folder they are looked for where it has no film.
+
     What lies below ``output`` was made by an earlier run, and is left out of folders and globs.
     A file that does not exist is found too, its own report will say so, and a folder below that
     cannot be looked through. Raises InputError for a folder or glob without a film, and a URI.
@@ -67,14 +71,15 @@ def _found(storage: LocalStorage, source: Path, without: str | None) -> Iterator
         inside = without if without != storage.real(str(source)) else None
         below = sorted(storage.walk(str(source), without=inside), key=lambda each: each.name)
         films = [each for each in below if each.problem or _is_video(each)]
+        if all(each.problem for each in films):
+            films += _numbered(below)
         nothing = f"{source}: no videos in this folder ({', '.join(sorted(VIDEO_SUFFIXES))})"
     elif is_one_video(source):
         yield FoundVideo(source, source.name)
         return
     else:
-        films = sorted(
-            storage.glob(str(source.absolute()), without=without), key=lambda each: each.name
-        )
+        matches = storage.glob(str(source.absolute()), without=without)
+        films = _with_numbered(source, sorted(matches, key=lambda each: each.name))
         nothing = f"{source}: no match for this glob"
     if all(each.problem for each in films):
         problems = [each.problem for each in films if each.problem]
@@ -85,6 +90,36 @@ def _found(storage: LocalStorage, source: Path, without: str | None) -> Iterator
         is_below = not source.is_absolute() and path.is_relative_to(Path.cwd())
         path = path.relative_to(Path.cwd()) if is_below else path
         yield FoundVideo(path, film.name, film.problem)
+
+
+def _numbered(files: Sequence[StoredFile]) -> list[StoredFile]:
+    """Return numbered pictures among files, each film of them by its pattern."""
+    names = {Path(each.path): Path(each.name) for each in files if not each.problem}
+    return [
+        StoredFile(
+            str(numbering.pattern),
+            str(names[pictures[0]].with_name(numbering.pattern.name)),
+            size=0,
+            version="",
+            real=str(numbering.pattern),
+        )
+        for numbering, pictures in grouped(names).items()
+    ]
+
+
+def _with_numbered(glob_of: Path, matches: list[StoredFile]) -> list[StoredFile]:
+    """Put the numbered pictures among a glob's matches together. Raises InputError for a part."""
+    by_path = {Path(each.path): each for each in matches if not each.problem}
+    for numbering, pictures in grouped(by_path).items():
+        if len(pictures) < len(numbering.listed()):
+            raise InputError(
+                f"{glob_of}: matches {counted(len(pictures), 'pictures')} of "
+                f"{numbering.pattern}, and not all; name them so, and the part by --start and --end"
+            )
+        paths = {str(path) for path in pictures}
+        matches = [each for each in matches if each.path not in paths]
+        matches += _numbered([by_path[path] for path in pictures])
+    return sorted(matches, key=lambda each: each.name)
 
 
 def _is_video(file: StoredFile) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import av
 
+from pipeline.numbered.exr import is_cut_short
 from pipeline.segments.packet_reader import EncodedPacket, put_beside
 from pipeline.segments.plan import warm_up_frames
 from pipeline.segments.task import SegmentTask
@@ -138,9 +139,25 @@ class SegmentDecoder:
         while self._place < end_packet:
             packet = self._task.packets[self._place - self._task.segment.first_packet]
             self._place += 1
-            yield from self._feed(_av_packet(packet, self._task.stream), packet.pts)
+            if self._task.stream.numbered:
+                yield from self._decoded_alone(packet)
+            else:
+                yield from self._feed(_av_packet(packet, self._task.stream), packet.pts)
             if packet.pts in self._missing:
                 self._note_pixels()
+
+    def _decoded_alone(self, packet: EncodedPacket) -> Iterator[av.VideoFrame]:
+        """Decode a numbered picture by a decoder of its own.
+
+        FFmpeg's one of PNG would predict a first row from the last one of the picture before.
+        """
+        stream = self._task.stream
+        if stream.codec == "exr" and is_cut_short(packet.data):
+            self._all_errors.append((packet.pts, "the file is cut short"))
+            return
+        self._context = _decoder(stream, self._threads)
+        for part in (_av_packet(packet, stream), None):
+            yield from self._feed(part, packet.pts)
 
     def _feed(self, packet: av.Packet[Any] | None, pts: int) -> list[av.VideoFrame]:
         try:
@@ -192,7 +209,9 @@ def _decoder(stream: VideoStreamInfo, threads: int) -> av.VideoCodecContext:
     if stream.codec == "h264":
         # Streams that do not say how far they reorder: wait for the most, rather than drop frames.
         context.options = {"strict": "1"}
-    context.thread_type = "SLICE" if threads == 1 else "AUTO"
+    if stream.numbered and stream.codec != "tiff":  # it takes sound ones for damaged, then
+        context.options = {"err_detect": "explode+crccheck"}
+    context.thread_type = "SLICE" if threads == 1 or stream.numbered else "AUTO"
     context.thread_count = threads
     return context
 

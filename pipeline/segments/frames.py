@@ -7,12 +7,15 @@ from typing import Any, cast
 import av
 import numpy as np
 import torch
+import torch.nn.functional as F
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from nst_core.color.linear_light import clips
 from nst_core.color.yuv import YuvFrames
 from pipeline.encoding.output_frame import OutputFrame
 from pipeline.source.line_order import lines_from_above
+from pipeline.source.pixel_formats import PlaneLayout
 from pipeline.source.source_video import VideoStreamInfo
 
 _COLORSPACES = {
@@ -40,10 +43,12 @@ def source_planes(
     They share the frame's memory where nothing is to be brought: join them before it is reused.
     """
     layout = stream.layout
+    if layout.is_float:
+        return _light(frame, size, alpha=layout.alpha)
     stored = frame.format.name.replace("yuvj", "yuv", 1)
     if (frame.width, frame.height) != size or stored != layout.pixel_format:
         frame = _reformatted(frame, stream, size)
-    luma, *others = (_samples(plane, layout.depth) for plane in lines_from_above(frame).planes)
+    luma, *others = (_samples(plane, _dtype(layout)) for plane in lines_from_above(frame).planes)
     chroma = torch.from_numpy(np.stack(others[:2]))[None]
     alpha = torch.from_numpy(others[2])[None] if layout.alpha else None
     return YuvFrames(torch.from_numpy(luma)[None], chroma, alpha)
@@ -53,15 +58,18 @@ def frame_to_encode(planes: YuvFrames, output: OutputFrame) -> av.VideoFrame:
     """Make one frame to encode, padded by repetition to the encoded size."""
     settings = output.encoder
     frame = av.VideoFrame(output.width, output.height, settings.layout.pixel_format)
+    is_half = ("format", "half") in settings.options
     stored = [planes.luma[0], *planes.chroma[0]]
     if planes.alpha is not None and settings.layout.alpha:
         stored.append(planes.alpha[0])
     for number, plane in enumerate(frame.planes):
-        samples = _samples(plane, settings.layout.depth)
+        samples = _samples(plane, _dtype(settings.layout))
         if number < len(stored):
-            _fill(samples, stored[number].numpy())
+            picture = stored[number]
+            # FFmpeg would cut what half floats do not hold.
+            _fill(samples, (picture.half() if is_half else picture).numpy())
         else:
-            samples[:] = 2**settings.layout.depth - 1  # opaque
+            samples[:] = 1 if settings.layout.is_float else 2**settings.layout.depth - 1  # opaque
     wanted = "bgra" if settings.codec == "gif" else settings.pixel_format
     if wanted != settings.layout.pixel_format:  # the same samples, stored in another order
         frame = frame.reformat(format=wanted, interpolation=EXACT)
@@ -72,12 +80,32 @@ def loses_alpha(planes: YuvFrames, stream: VideoStreamInfo, output: OutputFrame)
     """Whether frames let something through and the output cannot."""
     if planes.alpha is None or output.encoder.layout.alpha:
         return False
+    if stream.layout.is_float:
+        return bool((planes.alpha < 1).any())
     return bool((planes.alpha.int() < 2**stream.layout.depth - 1).any())
+
+
+def loses_light(planes: YuvFrames) -> bool:
+    """Whether frames of light are brighter than what networks see."""
+    return any(clips(light, planes.alpha) for light in (planes.luma[:, None], planes.chroma))
 
 
 def shows_color(planes: YuvFrames, stream: VideoStreamInfo) -> bool:
     """Whether any chroma sample of YUV frames is not that of grey."""
     return bool((planes.chroma.int() != 1 << (stream.layout.depth - 1)).any())
+
+
+def _light(frame: av.VideoFrame, size: tuple[int, int], *, alpha: bool) -> YuvFrames:
+    """Take the planes of a frame in floating point, halves or floats; grey in all three."""
+    dtype = np.dtype(np.float16 if "f16" in frame.format.name else np.float32)
+    planes = [_samples(plane, dtype) for plane in lines_from_above(frame).planes]
+    planes = planes * 3 if len(planes) == 1 else planes
+    if alpha and len(planes) == 3:  # the first frame had some
+        planes.append(np.ones_like(planes[0]))
+    stack = torch.from_numpy(np.stack(planes[: 3 + alpha]).astype(np.float32))[None]
+    if stack.shape[-2:] != size[::-1]:
+        stack = F.interpolate(stack, size=size[::-1], mode="bilinear", antialias=True)
+    return YuvFrames(stack[:, 0], stack[:, 1:3], stack[:, 3] if alpha else None)
 
 
 def _reformatted(
@@ -106,11 +134,16 @@ def _reformatted(
     )
 
 
-def _samples(plane: av.video.plane.VideoPlane, depth: int) -> NDArray[Any]:
+def _samples(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> NDArray[Any]:
     """A plane without the padding at the end of its lines, in the frame's own memory."""
-    dtype = np.uint8 if depth == 8 else np.uint16
     lines = np.frombuffer(cast("Any", plane), np.uint8).reshape(-1, plane.line_size)
     return lines[: plane.height].view(dtype)[:, : plane.width]
+
+
+def _dtype(layout: PlaneLayout) -> np.dtype[Any]:
+    if layout.is_float:
+        return np.dtype(np.float32)
+    return np.dtype(np.uint8 if layout.depth == 8 else np.uint16)
 
 
 def _fill(samples: NDArray[Any], picture: NDArray[Any]) -> None:

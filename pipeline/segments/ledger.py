@@ -119,7 +119,7 @@ class SegmentLedger:
         """Read what was never handed out, ahead of the hand-out where that takes little memory."""
         packets = map(self._reader.read, fresh)
         most = max((s.end_packet - s.first_packet for s in fresh), default=1)
-        largest = most / len(self._source.packets.pts) * self._source.path.stat().st_size
+        largest = most / len(self._source.packets.pts) * self._source.packets.size
         depth = min(_MOST_READ_AHEAD, int(_BYTES_READ_AHEAD / max(1.0, largest)))
         yield from prefetch(packets, depth=depth) if depth else packets
 
@@ -167,7 +167,7 @@ class SegmentLedger:
         self, result: KeptResult | SegmentResult[bytes], segment: Segment, *, redone: bool
     ) -> int:
         """Count a segment's frames as done, and have it done again where that may help."""
-        if any(result.damage) and not redone:
+        if any(result.damage) and not (redone or self._source.pictures):
             longer = with_pre_roll(self._source.packets, segment)
             if longer:
                 self._again.append(longer)

@@ -76,6 +76,8 @@ class PacketReader:
         Raises MediaError when the file has changed meanwhile.
         """
         wanted = range(segment.first_packet, segment.end_packet + segment.ahead)
+        if pictures := self._source.pictures:
+            return tuple(self._numbered(place, pictures.read(place)) for place in wanted)
         self._kept = {place: packet for place, packet in self._kept.items() if place in wanted}
         self._in_force_at = {p: found for p, found in self._in_force_at.items() if p in self._kept}
         missing_from = next((place for place in wanted if place not in self._kept), wanted.stop)
@@ -120,6 +122,11 @@ class PacketReader:
             is_keyframe=packet.is_keyframe,
             beside=self._side_data(packet),
         )
+
+    def _numbered(self, place: int, data: bytes) -> EncodedPacket:
+        """Return a numbered picture, which is a packet by itself."""
+        pts = int(self._source.packets.pts[place])
+        return EncodedPacket(data, pts, pts, duration=1, is_keyframe=True)
 
     def _side_data(self, packet: av.Packet[Any]) -> tuple[tuple[SideData, bytes], ...]:
         """Read what lies beside a packet, and note what is in force with it."""

@@ -165,7 +165,7 @@ class WorkFolder:
             self._lock = self._lock or self._take_lock()
             identity = _read(self.path / _IDENTITY_NAME)
             if identity is None or hashlib.sha256(identity).hexdigest() == identity_digest:
-                self.unfinished(output).unlink(missing_ok=True)
+                discard(self.unfinished(output))
                 self.remove()
         self._release()
 
@@ -223,6 +223,14 @@ class WorkFolder:
 
     def _record(self, number: int) -> Path:
         return self.path / f"{number:05d}.json"
+
+
+def discard(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, where there is one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def publish(temporary: Path, output: Path, *, overwrite: bool) -> None:

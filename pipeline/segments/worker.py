@@ -18,7 +18,13 @@ from nst_core.stylizer import Stylizer
 from pipeline.encoding.output_frame import loses_chroma, output_encoding, source_encoding
 from pipeline.segments.decoder import DecoderOnItsWay, SegmentDecoder
 from pipeline.segments.encoder import SegmentEncoder
-from pipeline.segments.frames import frame_to_encode, loses_alpha, shows_color, source_planes
+from pipeline.segments.frames import (
+    frame_to_encode,
+    loses_alpha,
+    loses_light,
+    shows_color,
+    source_planes,
+)
 from pipeline.segments.plan import warm_up_frames
 from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.work.read_ahead import prefetch
@@ -85,6 +91,8 @@ class SegmentWorker:
         size = self._stylizer.frames_a_batch(output.taken_size[1], output.taken_size[0])
         batches = _batches(decoder.frames(), size)
 
+        passes_light = output.encoder.layout.is_float and not self._stylizer.computes
+        may_lose_light = stream.layout.is_float and not passes_light
         may_lose_color = stream.colorless and loses_chroma(stream, output)
 
         def taken() -> Iterator[_Batch]:
@@ -94,6 +102,11 @@ class SegmentWorker:
                     decoder.notes.add(
                         "its transparency, which begins later, is left out: "
                         f"{output.encoder.codec} has none; --codec ffv1, prores or vp9 keeps it"
+                    )
+                if may_lose_light and loses_light(planes):
+                    decoder.notes.add(
+                        "what is brighter than 1 in it is clipped: networks and displays see 0 to "
+                        "1, sRGB-encoded"
                     )
                 if may_lose_color and shows_color(planes, stream):
                     decoder.notes.add(

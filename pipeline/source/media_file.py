@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from nst_core.errors import MediaError
 from pipeline.metadata.covers import is_cover
+from pipeline.numbered.names import NumberedPictures, find_pictures, numbering_of
 from pipeline.source.late_streams import probing_options
 from pipeline.source.packed_frames import FrameUnpacker
 
@@ -30,6 +31,8 @@ _ENOUGH_FRAMES = 5
 _DEFAULT_IN_PIXELS = 5_000_000
 """How many pixels the mark of a default stream outweighs, likewise."""
 _MOST_COUNTED = 1000
+MOST_TRIED = 100
+"""Numbered pictures at the start that may be damaged."""
 _URI = re.compile(r"([a-zA-Z][\w+.-]+:)/+(.*)")
 """As a path, which has lost a slash."""
 _RIFF_HEADER = Struct("<4sI")
@@ -40,8 +43,11 @@ _RIFF_HEADER = Struct("<4sI")
 def open_source(path: Path, *, with_all_cut: bool = False) -> Iterator[InputContainer]:
     """Open a media file for reading. Raises MediaError for one that cannot be opened.
 
-    ``with_all_cut`` brings back what an edit list cuts off.
+    ``with_all_cut`` brings back what an edit list cuts off. Of numbered pictures the first that can
+    be opened is: all that lies beside their frames is in each.
     """
+    if numbering := numbering_of(path):
+        path = _first_to_open(find_pictures(numbering))
     check_regular(path)
     name = str(path.absolute())
     try:
@@ -62,6 +68,15 @@ def open_source(path: Path, *, with_all_cut: bool = False) -> Iterator[InputCont
         raise MediaError(f"{path}: not a readable video ({reason(error)})") from error
     with container:
         yield container
+
+
+def _first_to_open(pictures: NumberedPictures) -> Path:
+    """Return the first picture that is not damaged at its very start; else the first."""
+    for place in range(min(len(pictures.numbers), MOST_TRIED)):
+        path = pictures.path(place)
+        with suppress(av.FFmpegError, OSError, ValueError), av.open(str(path.absolute())):
+            return path
+    return pictures.path(0)
 
 
 def check_regular(path: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from av.video.format import VideoFormat
 
-from nst_core.color.yuv_encoding import Subsampling
+from nst_core.color.yuv_encoding import FLOAT_DEPTH, Subsampling
 
 _DEPTHS = (8, 9, 10, 12, 14, 16)
+_LIGHT = re.compile(r"(gbra?p|gray)f(16|32)le")
+"""Planes of linear light. Packed floats, as TIFF has them, are brought to 16 bits by swscale."""
 
 
 @dataclass(frozen=True)
@@ -16,16 +19,21 @@ class PlaneLayout:
     """How a frame is stored, apart from what its numbers mean."""
 
     depth: int
-    """Bits a sample: 8, 9, 10, 12, 14 or 16."""
+    """Bits a sample: 8, 9, 10, 12, 14 or 16, or FLOAT_DEPTH."""
     subsampling: Subsampling
     rgb: bool = False
     alpha: bool = False
 
     @property
+    def is_float(self) -> bool:
+        """Whether samples are floating-point numbers, of linear light."""
+        return self.depth == FLOAT_DEPTH
+
+    @property
     def pixel_format(self) -> str:
         """FFmpeg's planar format of this layout, little-endian."""
         alpha = "a" if self.alpha else ""
-        deep = "" if self.depth == 8 else f"{self.depth}le"
+        deep = "f32le" if self.is_float else "" if self.depth == 8 else f"{self.depth}le"
         family = f"gbr{alpha}p" if self.rgb else f"yuv{alpha}{self.subsampling}p"
         return f"{family}{deep}"
 
@@ -36,6 +44,8 @@ def layout_of(pixel_format: str) -> PlaneLayout:
     components = video_format.components
     is_rgb = video_format.is_rgb or video_format.has_palette
     alpha = video_format.has_palette or any(component.is_alpha for component in components)
+    if _LIGHT.fullmatch(pixel_format):
+        return PlaneLayout(FLOAT_DEPTH, "444", rgb=True, alpha=alpha)
     bits = max(component.bits for component in components)
     layout = PlaneLayout(
         depth=next((depth for depth in _DEPTHS if depth >= bits), 16),

@@ -15,6 +15,7 @@ from nst_core.color.tone_mapping import Transfer
 from nst_core.color.yuv_encoding import Siting
 from nst_core.errors import MediaError
 from nst_core.wording import counted
+from pipeline.numbered.names import NumberedPictures
 from pipeline.source.encryption import encryption
 from pipeline.source.first_frame import (
     display_matrix,
@@ -102,6 +103,8 @@ class VideoStreamInfo:
     """Whether the first frame is grey, though stored with colours."""
     transparent: bool = False
     """Whether its alpha is there for a use: see _is_transparent."""
+    numbered: bool = False
+    """Whether its packets are files of pictures: none is to be made up for damage."""
 
     @property
     def full_range(self) -> bool:
@@ -173,6 +176,8 @@ class SourceVideo:
     cut: Cut | None = None
     """The part of the file that this is, by whose start the times of ``packets`` count; None: all
     of it."""
+    pictures: NumberedPictures | None = None
+    """The files that ``packets`` are, where the film is numbered pictures, no file."""
 
     @property
     def last_duration(self) -> int:

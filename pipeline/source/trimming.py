@@ -59,6 +59,7 @@ def trimmed(source: SourceVideo, span: Span) -> SourceVideo:
             is_keyframe=packets.is_keyframe,
             is_shown=packets.is_shown & np.isin(packets.pts, shown[first:last]),
             dts=decoding_times(pts),
+            size=packets.size,
         ),
         warnings=warnings,
         is_whole=source.is_whole or last < len(shown),

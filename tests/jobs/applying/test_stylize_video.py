@@ -33,11 +33,11 @@ from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from pipeline.assembly.reassembly import CopyReport
 from pipeline.films.finished_films import HIDDEN_FOLDER
+from pipeline.numbered.probing import probe_film
 from pipeline.segments.frames import frame_to_encode
 from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.segments.work_folder import HIDDEN_PARENT, WorkFolder
 from pipeline.segments.worker import SegmentWorker
-from pipeline.source.source_video import probe
 from pipeline.work.pool import InProcessPool
 from pipeline.work.progress import Progress
 from tests.kit.image_jobs import images_job, save_pictures
@@ -196,7 +196,7 @@ def _ctrl_c_is_heeded() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_ctrl_c_is_heeded")
-@pytest.mark.parametrize("stage", ["probe", "reassemble", "verify"])
+@pytest.mark.parametrize("stage", ["probe_film", "reassemble", "verify"])
 def test_ctrl_c_ends_what_runs_beside_the_workers_too(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -212,14 +212,14 @@ def test_ctrl_c_ends_what_runs_beside_the_workers_too(
 
     output = tmp_path / "out.mp4"
     with monkeypatch.context() as patch:
-        module = pipeline.films.plan if stage == "probe" else pipeline.films.film
+        module = pipeline.films.plan if stage == "probe_film" else pipeline.films.film
         patch.setattr(module, stage, endless)
         with pytest.raises(KeyboardInterrupt):
             stylize_videos(_job(clip, output))
     assert ended == [stage]
     assert {path.name for path in tmp_path.iterdir()} <= {HIDDEN_PARENT}
     (report,) = stylize_videos(_job(clip, output)).inputs
-    assert (report.status, report.segments["reused"]) == ("done", 0 if stage == "probe" else 4)
+    assert (report.status, report.segments["reused"]) == ("done", 0 if stage == "probe_film" else 4)
 
 
 def test_a_source_that_changes_meanwhile_gives_no_output(clip: Path, tmp_path: Path) -> None:
@@ -398,7 +398,7 @@ def test_a_run_that_goes_on_converts_sound_as_well(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.films.film, "publish", no_room)
+        patch.setattr(pipeline.films.film, "publish_all", no_room)
         (part,) = stylize_videos(_job(source, output)).inputs
     assert "No space left" in str(part.error)
     (part,) = stylize_videos(_job(source, output)).inputs
@@ -460,7 +460,7 @@ def test_inputs_are_scanned_while_the_first_are_stylized(
     def slow_probe(path: Path, **how: Any) -> Any:
         if path == sources[1]:
             assert first_is_done.wait(30)
-        return probe(path, **how)
+        return probe_film(path, **how)
 
     events: list[Progress] = []
 
@@ -469,7 +469,7 @@ def test_inputs_are_scanned_while_the_first_are_stylized(
         if progress.done == 48:
             first_is_done.set()
 
-    monkeypatch.setattr(pipeline.films.plan, "probe", slow_probe)
+    monkeypatch.setattr(pipeline.films.plan, "probe_film", slow_probe)
     job = StylizeVideo(
         tuple(sources), tmp_path / "out", StyleSpec("identity"), HERE, segment_seconds=0.5
     )
@@ -537,7 +537,7 @@ def test_progress_ends_with_all_frames_though_the_last_scan_ends_later(
     def slow_probe(path: Path, **how: Any) -> Any:
         if path == text:
             assert all_are_done.wait(30)
-        return probe(path, **how)
+        return probe_film(path, **how)
 
     events: list[Progress] = []
 
@@ -546,7 +546,7 @@ def test_progress_ends_with_all_frames_though_the_last_scan_ends_later(
         if progress.done == 48:
             all_are_done.set()
 
-    monkeypatch.setattr(pipeline.films.plan, "probe", slow_probe)
+    monkeypatch.setattr(pipeline.films.plan, "probe_film", slow_probe)
     job = StylizeVideo(
         (clip, text), tmp_path / "out", StyleSpec("identity"), HERE, segment_seconds=0.5
     )
@@ -581,9 +581,9 @@ def test_an_input_that_trips_over_our_own_bug_does_not_stop_the_others(
     def buggy_probe(path: Path, **how: Any) -> Any:
         if path == other:
             raise KeyError("a bug")
-        return probe(path, **how)
+        return probe_film(path, **how)
 
-    monkeypatch.setattr(pipeline.films.plan, "probe", buggy_probe)
+    monkeypatch.setattr(pipeline.films.plan, "probe_film", buggy_probe)
     job = StylizeVideo((other, clip), tmp_path / "out", StyleSpec("identity"), HERE)
     report = stylize_videos(job)
     assert [video.status for video in report.inputs] == ["failed", "done"]

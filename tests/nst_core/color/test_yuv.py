@@ -209,9 +209,11 @@ def test_chroma_of_a_slope_lies_where_its_siting_says(siting: Siting) -> None:
 
 def test_alpha_changes_its_depth_and_keeps_its_ends() -> None:
     alpha = torch.tensor([[[0, 1, 128, 255]]], dtype=torch.uint8)
-    deep = convert_alpha(alpha, depth=8, to_depth=10)
+    deep = convert_alpha(alpha, YuvEncoding("rgb", depth=8), YuvEncoding("rgb", depth=10))
     assert deep.int().tolist() == [[[0, 4, 514, 1023]]]
-    assert torch.equal(convert_alpha(deep, depth=10, to_depth=8), alpha)
+    assert torch.equal(
+        convert_alpha(deep, YuvEncoding("rgb", depth=10), YuvEncoding("rgb", depth=8)), alpha
+    )
 
 
 def test_joined_frames_are_split_again() -> None:

@@ -268,7 +268,7 @@ def test_a_run_killed_before_its_output_has_its_name_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.films.film, "publish", killed)
+        patch.setattr(pipeline.films.film, "publish_all", killed)
         with pytest.raises(KeyboardInterrupt):
             stylize_videos(_job(clip, output))
     assert list((tmp_path / HIDDEN_FOLDER).iterdir()) != []

@@ -1,0 +1,1 @@
+"""Films whose frames are numbered pictures: names, probing, files written and verified."""
