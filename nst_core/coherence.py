@@ -39,6 +39,9 @@ _TOLERANCE = 10.0
 """Difference of grey values, of 255, at which the trust in the motion has fallen to 1/e."""
 _WINDOW = 5
 """Pixels over which it is averaged."""
+_SPEED = 2.5
+"""Pixels a frame at which half as much is taken of the last frame as where nothing moves. Without,
+a moving camera cost more style than flicker."""
 _CELL = 6
 """Side in pixels of the cells in which contrast is measured: smaller than a stroke is wide."""
 _MOST_CONTRAST = 1.8
@@ -103,23 +106,24 @@ class Coherence:
         last, self._last = self._last, (grey, small, stylized)
         if last is None or last[0].shape != grey.shape:
             return stylized
-        places = self._places(small, last[1], grey.shape)
+        flow = self._flow.calc(small, last[1], np.zeros((*small.shape, 2), np.float32))
+        places = self._places(flow, grey.shape)
         trust = self._trusted(grey, last[0], places)
         if trust.mean() < self._least:
             return stylized
+        trust *= cv2.resize(_calm(flow), (width, height))
         carried = _carried(last[2], places, cv2.INTER_CUBIC)
         blended = _mixed(carried, stylized, trust)
         followed = _with_contrast_of(stylized, blended)
         self._last = (grey, small, followed)
         return followed
 
-    def _places(self, small: Grey, last: Grey, shape: tuple[int, ...]) -> NDArray[Any]:
+    def _places(self, flow: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         """Where each pixel was in the last frame: H x W x 2, as (x, y)."""
         height, width = shape
         if self._grid.shape[:2] != shape:
             rows, columns = np.indices(shape, dtype=np.float32)
             self._grid = np.stack([columns, rows], axis=-1)
-        flow = self._flow.calc(small, last, np.zeros((*small.shape, 2), np.float32))
         flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.scaleAdd(flow, float(_FLOW_SHRINK), self._grid), np.float32)
 
@@ -136,6 +140,17 @@ class Coherence:
         inside = cv2.inRange(places, (0.0, 0.0), (width - 1.0, height - 1.0))
         trust[inside == 0] = 0
         return np.asarray(trust, np.float32)
+
+
+def _calm(flow: NDArray[Any]) -> Weights:
+    """1 where nothing moves, 1/2 at _SPEED, and less the faster it does.
+
+    Strokes that are carried far lie across each other and lose their form; and what moves fast is
+    not seen to flicker.
+    """
+    speed = cv2.magnitude(flow[..., 0], flow[..., 1])
+    calm: Weights = 1 / (1 + speed * (_FLOW_SHRINK / _SPEED))
+    return calm
 
 
 def _are_equal(first: YuvFrames, second: YuvFrames) -> bool:
