@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nst_core.checkpoints.library import Style
+from nst_core.color.codes import Code, Pixels
 from nst_core.color.luma import keep_rgb_colors
-from nst_core.color.pixels import to_bytes, to_unit_range
+from nst_core.color.pixels import to_bytes, to_pixels, to_unit_range
 from nst_core.color.tone_mapping import ToneMapping
 from nst_core.color.yuv import YuvFrames, join_frames, rgb_to_yuv, with_alpha, yuv_to_rgb
 from nst_core.color.yuv_encoding import YuvEncoding
@@ -43,13 +44,14 @@ _PIXELS_A_BATCH = 4_000_000
 are as many as there are threads at least; enlarged ones are not, each is many times its source."""
 
 _Rows = tuple[slice, Tensor]
+_DTYPES = (np.uint8, np.uint16)
 
 
 class PieceEngine(Protocol):
     """Computes one picture in pieces, equal to the whole."""
 
-    def strips(self, picture: NDArray[np.uint8]) -> Iterator[_Rows]:
-        """Map uint8 H x W x 3 to rows of the output: which, and 1 x 3 x h x scale*W of them."""
+    def strips(self, picture: Pixels) -> Iterator[_Rows]:
+        """Map H x W x 3 to rows of the output: which, and 1 x 3 x h x scale*W of them."""
         ...
 
 
@@ -175,11 +177,13 @@ class Stylizer:
     def _video_device(self) -> torch.device:
         return self._video_engine.device if self._video_engine else torch.device("cpu")
 
-    def stylize(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Map uint8 RGB, H x W x 3 or N x H x W x 3, to the same, ``scale`` times as large."""
-        if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or pictures.shape[-1] != 3:
+    def stylize(self, pictures: NDArray[Code]) -> NDArray[Code]:
+        """Map RGB of uint8 or uint16, [N x] H x W x 3, to the same, ``scale`` times as large."""
+        *_, channels = pictures.shape
+        if pictures.dtype not in _DTYPES or pictures.ndim not in (3, 4) or channels != 3:
             raise ValueError(
-                f"pictures are {pictures.dtype} {pictures.shape}: uint8 [N x] H x W x 3 is needed"
+                f"pictures are {pictures.dtype} {pictures.shape}: uint8 or uint16, [N x] H x W x 3 "
+                "is needed"
             )
         if self._engine is None:
             return pictures.copy()
@@ -268,7 +272,7 @@ class Stylizer:
             result = with_alpha(result, alpha, source=source, target=target)
         return result
 
-    def _stylized(self, engine: Engine, batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _stylized(self, engine: Engine, batch: NDArray[Code]) -> NDArray[Code]:
         _, height, width, _ = batch.shape
         if self._pieces is None or height * width <= self._whole_side**2:
             try:
@@ -282,25 +286,23 @@ class Stylizer:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     @torch.inference_mode()
-    def _stylized_whole(self, engine: Engine, batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _stylized_whole(self, engine: Engine, batch: NDArray[Code]) -> NDArray[Code]:
         rgb = to_unit_range(batch, engine.device)
         output = self._generated(engine, rgb)
         if self.keep_colors:
             output = keep_rgb_colors(output, rgb)
-        return to_bytes(output)
+        return to_pixels(output, batch.dtype)
 
     @torch.inference_mode()
-    def _stylized_in_pieces(
-        self, pieces: PieceEngine, picture: NDArray[np.uint8]
-    ) -> NDArray[np.uint8]:
+    def _stylized_in_pieces(self, pieces: PieceEngine, picture: NDArray[Code]) -> NDArray[Code]:
         height, width, channels = picture.shape
-        result = np.empty((self.scale * height, self.scale * width, channels), np.uint8)
+        result = np.empty((self.scale * height, self.scale * width, channels), picture.dtype)
         for rows, output in pieces.strips(picture):
             if self.strength < 1 or self.keep_colors:  # then they are the source's rows too
                 rgb = to_unit_range(picture[None, rows], output.device)
                 output = torch.lerp(rgb, output, self.strength)
                 output = keep_rgb_colors(output, rgb) if self.keep_colors else output
-            result[rows] = to_bytes(output)[0]
+            result[rows] = to_pixels(output, picture.dtype)[0]
         return _matched(result, picture) if self.match_histogram else result
 
     def _generated(self, engine: Engine, source: Tensor) -> Tensor:
@@ -382,7 +384,7 @@ def _with_histogram_of(source: Tensor, output: Tensor) -> Tensor:
     return to_unit_range(matched, output.device)
 
 
-def _matched(picture: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _matched(picture: NDArray[Code], reference: NDArray[Code]) -> NDArray[Code]:
     from nst_core.color.histograms import match_histogram  # takes its time to import
 
     return match_histogram(picture, reference)

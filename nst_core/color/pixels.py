@@ -1,4 +1,4 @@
-"""8-bit pixels and pictures to what networks compute, and back."""
+"""Pixels and pictures of 8 and 16 bits to what networks compute, and back."""
 
 from __future__ import annotations
 
@@ -8,23 +8,32 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from nst_core.color.codes import Code, Pixels
 
-def to_unit_range(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Uint8 N x H x W x 3 to N x 3 x H x W float32 in [0, 1], with the channels last in memory."""
+
+def to_unit_range(pixels: Pixels, device: torch.device) -> Tensor:
+    """N x H x W x 3 to N x 3 x H x W float32 in [0, 1], with the channels last in memory."""
     moved = torch.from_numpy(np.array(pixels)).to(device)  # a copy: they may be read-only
-    return moved.permute(0, 3, 1, 2).float() / 255
+    return moved.permute(0, 3, 1, 2).float() / np.iinfo(pixels.dtype).max
 
 
 def to_bytes(images: Tensor) -> NDArray[np.uint8]:
-    """N x 3 x H x W in [0, 1] to N x H x W x 3, rounded to nearest.
+    """N x 3 x H x W in [0, 1] to N x H x W x 3, rounded to nearest."""
+    return to_pixels(images, np.dtype(np.uint8))
+
+
+def to_pixels(images: Tensor, dtype: np.dtype[Code]) -> NDArray[Code]:
+    """N x 3 x H x W in [0, 1] to N x H x W x 3 of uint8 or uint16, rounded to nearest.
 
     One channel at a time: an enlarged photograph has gigabytes.
     """
     count, channels, height, width = images.shape
-    result = np.empty((count, height, width, channels), dtype=np.uint8)
+    largest = int(np.iinfo(dtype).max)
+    stored = torch.uint8 if dtype == np.uint8 else torch.uint16
+    result = np.empty((count, height, width, channels), dtype=dtype)
     for channel in range(channels):
-        pixels = (images[:, channel].clamp(0, 1) * 255).round().to(torch.uint8)
-        result[..., channel] = pixels.cpu().numpy()
+        codes = (images[:, channel].float().clamp(0, 1) * largest).round()
+        result[..., channel] = codes.to(stored).cpu().numpy()
     return result
 
 

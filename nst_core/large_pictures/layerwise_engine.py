@@ -16,12 +16,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 import nst_core.large_pictures.lazy_layers  # noqa: F401 - says what each function of torch is by rows
+from nst_core.color.codes import Pixels
 from nst_core.engines.names import Precision
 from nst_core.large_pictures.lazy_picture import Arithmetic, LazyPicture, PixelPicture
 from nst_core.networks.generator import Generator
@@ -62,8 +61,8 @@ class LayerwiseEngine:
         self._seed = seed
 
     @torch.inference_mode()
-    def strips(self, picture: NDArray[np.uint8]) -> Iterator[tuple[slice, Tensor]]:
-        """Map uint8 RGB, H x W x 3, to the rows of the output, from top to bottom.
+    def strips(self, picture: Pixels) -> Iterator[tuple[slice, Tensor]]:
+        """Map RGB of uint8 or uint16, H x W x 3, to the rows of the output, from top to bottom.
 
         Yields which rows they are, and 1 x 3 x h x scale*W of them, float32 in [0, 1] on the
         engine's device. Raises NotImplementedError for a generator with a layer that

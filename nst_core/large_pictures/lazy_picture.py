@@ -18,9 +18,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
+from nst_core.color.codes import Pixels
 from nst_core.color.pixels import to_unit_range
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., LazyPicture]] = {}
@@ -174,9 +174,9 @@ class LazyPicture(ABC):
 
 
 class PixelPicture(LazyPicture):
-    """Pixels as they are decoded, uint8 H x W x 3; its rows are float32 in [0, 1]."""
+    """Pixels as they are decoded, uint8 or uint16 H x W x 3; its rows are float32 in [0, 1]."""
 
-    def __init__(self, pixels: NDArray[np.uint8], arithmetic: Arithmetic) -> None:
+    def __init__(self, pixels: Pixels, arithmetic: Arithmetic) -> None:
         height, width, channels = pixels.shape
         super().__init__((1, channels, height, width), arithmetic)
         self._pixels = pixels

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from nst_core.color.codes import Pixels
 from nst_core.color.pixels import to_unit_range
 from nst_core.engines.engine import Engine
 
@@ -53,8 +52,8 @@ class TiledEngine:
                 enlarged[:, rows] = strip[0]
         return result
 
-    def strips(self, picture: NDArray[np.uint8]) -> Iterator[tuple[slice, Tensor]]:
-        """Map uint8 RGB, H x W x 3, to the rows of the output, from top to bottom.
+    def strips(self, picture: Pixels) -> Iterator[tuple[slice, Tensor]]:
+        """Map RGB of uint8 or uint16, H x W x 3, to the rows of the output, from top to bottom.
 
         Yields which rows they are, and 1 x 3 x h x scale*W of them, float32 in [0, 1] on the
         engine's device. The last strips may share some rows.

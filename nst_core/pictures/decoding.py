@@ -26,6 +26,8 @@ from nst_core.pictures.png_colors import PngColors, in_standard_range, png_color
 from nst_core.pictures.unusual_tiff import UnusualTiff, is_tiff
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+BECAME_EIGHT = "bits became 8"
+"""How the note ends that says so."""
 _PNG_DEPTH = 24
 _HEAD_BYTES = 16
 _TIFF_BITS, _TIFF_PLANES, _TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 258, 284, 322, 323
@@ -243,7 +245,7 @@ def _tiff_tag(image: ImageFile.ImageFile, tag: int) -> int:
 def _notes_of(opened: ImageFile.ImageFile | UnusualTiff, content: bytes) -> tuple[str, ...]:
     notes = []
     if isinstance(opened, UnusualTiff):
-        return ("more than 8 bits became 8",)
+        return (f"more than 8 {BECAME_EIGHT}",)
     depth = 8
     if opened.format == "PNG":
         depth = content[_PNG_DEPTH]
@@ -252,7 +254,7 @@ def _notes_of(opened: ImageFile.ImageFile | UnusualTiff, content: bytes) -> tupl
     elif opened.format == "HEIF":
         depth = opened.info.get("bit_depth", 8)
     if depth > 8:
-        notes.append(f"{depth} bits became 8")
+        notes.append(f"{depth} {BECAME_EIGHT}")
     count = _number_of_frames(opened, content)
     if count > 1:
         what = "pages" if opened.format == "TIFF" else "frames"

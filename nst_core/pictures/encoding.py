@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, features
 from PIL.ExifTags import IFD
 
+from nst_core.color.codes import Pixels, with_dtype
 from nst_core.errors import MediaError
-from nst_core.pictures.decoding import decode, heif_is_possible
+from nst_core.pictures.decoding import BECAME_EIGHT, decode, heif_is_possible
+from nst_core.pictures.deep_pixels import (
+    DEEP_FORMATS,
+    deep_pixels,
+    encode_png,
+    encode_tiff,
+    resized,
+)
 from nst_core.pictures.exif import as_read, kept_exif
 from nst_core.pictures.formats import MAX_PIXELS, PICTURE_FORMATS
 
@@ -37,10 +44,10 @@ _TRANSPARENT_INDEX = 255
 class Picture:
     """A decoded picture, upright, in sRGB, with what its file said beside the pixels."""
 
-    rgb: NDArray[np.uint8]
+    rgb: Pixels
     """H x W x 3."""
-    alpha: NDArray[np.uint8] | None = None
-    """H x W, 255 is opaque; not multiplied into ``rgb``."""
+    alpha: Pixels | None = None
+    """H x W, the largest code is opaque; not multiplied into ``rgb``."""
     exif: bytes = b""
     """Without orientation, size and thumbnail; empty for none."""
     icc_profile: bytes | None = None
@@ -50,7 +57,8 @@ class Picture:
     """What a user should know of how it was read, each a few words."""
 
     def __post_init__(self) -> None:
-        if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:
+        is_known = self.rgb.dtype in (np.uint8, np.uint16)
+        if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or not is_known:
             raise ValueError(f"rgb is {self.rgb.dtype} {self.rgb.shape}, not uint8 H x W x 3")
         if self.alpha is not None and self.alpha.shape != self.rgb.shape[:2]:
             raise ValueError(f"alpha is {self.alpha.shape}, beside rgb of {self.rgb.shape}")
@@ -66,20 +74,28 @@ def decode_picture(
     name: str,
     max_side: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    deep: bool = False,
 ) -> Picture:
     """Read the first picture of a file; ``max_side`` shrinks the longer side, if it is longer.
 
+    With ``deep``, pixels of PNGs and TIFFs of 16 bits are uint16, where they need no conversion.
     Raises MediaError, one line that begins with ``name``; also for more than ``max_pixels``.
     """
     decoded = decode(content, name=name, max_side=max_side, max_pixels=max_pixels)
     image = decoded.image
+    rgb: Pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+    alpha: Pixels | None = np.asarray(image.getchannel("A")) if image.mode == "RGBA" else None
+    notes = decoded.notes
+    if deep and (found := deep_pixels(content, image)):
+        rgb, alpha = found
+        notes = tuple(note for note in notes if not note.endswith(BECAME_EIGHT))
     return Picture(
-        rgb=np.asarray(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8),
-        alpha=np.asarray(image.getchannel("A")) if image.mode == "RGBA" else None,
+        rgb=rgb,
+        alpha=alpha,
         exif=kept_exif(decoded.exif, is_converted=decoded.is_converted),
         icc_profile=decoded.icc_profile,
         dpi=decoded.dpi,
-        notes=decoded.notes,
+        notes=notes,
     )
 
 
@@ -104,14 +120,18 @@ def lost_in(original: Picture, suffix: str) -> tuple[str, ...]:
     return tuple(lost)
 
 
-def encode_picture(
-    rgb: NDArray[np.uint8], original: Picture, *, suffix: str, quality: int
-) -> bytes:
+def holds_deep(suffix: str) -> bool:
+    """Say whether 16 bits are written into a file of this ending."""
+    return PICTURE_FORMATS.get(suffix.lower()) in DEEP_FORMATS
+
+
+def encode_picture(rgb: Pixels, original: Picture, *, suffix: str, quality: int) -> bytes:
     """Return a file in the format of the ending, with the original's alpha, EXIF and profile.
 
     ``rgb`` (H x W x 3, sRGB) may be larger than the original: alpha is then enlarged to its size
-    (bicubic). ``quality`` is 1..100 for the formats that lose something. Equal pixels give equal
-    bytes, however many processors there are. Raises MediaError where the format cannot hold it.
+    (bicubic). Pixels of uint16 keep their bits in PNG and TIFF. ``quality`` is 1..100 for the
+    formats that lose something. Equal pixels give equal bytes, however many processors there are.
+    Raises MediaError where the format cannot hold it.
     """
     file_format = _writable_format(suffix)
     height, width, _ = rgb.shape
@@ -120,7 +140,18 @@ def encode_picture(
             f"{width}x{height} pixels do not fit into {file_format}, whose sides have at most "
             f"{_LARGEST_SIDE[file_format]}; write another format or shrink it with --max-side"
         )
-    image = Image.fromarray(np.ascontiguousarray(rgb))
+    is_deep = rgb.dtype == np.uint16 and file_format in DEEP_FORMATS
+    try:
+        if is_deep:
+            return _encoded_deep(rgb, original, file_format)
+        return _encoded(rgb, original, file_format, quality)
+    except Exception as error:  # the encoders behind Pillow have their own kinds of errors
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise MediaError(f"cannot be written as {file_format} ({reason})") from error
+
+
+def _encoded(rgb: Pixels, original: Picture, file_format: str, quality: int) -> bytes:
+    image = Image.fromarray(np.ascontiguousarray(with_dtype(rgb, np.dtype(np.uint8))))
     alpha = _alpha(original, image.size) if file_format in _WITH_ALPHA else None
     options = _options(file_format, quality) | _metadata(file_format, original)
     if file_format == "GIF":
@@ -128,12 +159,26 @@ def encode_picture(
     elif alpha is not None:
         image.putalpha(alpha)
     file = io.BytesIO()
-    try:
-        image.save(file, format=file_format, **options)
-    except Exception as error:  # the encoders behind Pillow have their own kinds of errors
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise MediaError(f"cannot be written as {file_format} ({reason})") from error
+    image.save(file, format=file_format, **options)
     return file.getvalue()
+
+
+def _encoded_deep(rgb: Pixels, original: Picture, file_format: str) -> bytes:
+    height, width, _ = rgb.shape
+    pixels = with_dtype(rgb, np.dtype(np.uint16))
+    if original.alpha is not None:
+        alpha = with_dtype(original.alpha, np.dtype(np.uint16))[..., None]
+        alpha = (
+            alpha
+            if alpha.shape[:2] == (height, width)
+            else resized(alpha, (width, height), Image.Resampling.BICUBIC)
+        )
+        pixels = np.concatenate((pixels, alpha), axis=2)
+    if file_format == "PNG":
+        dot = replace(original, rgb=np.zeros((1, 1, 3), np.uint8), alpha=None)
+        return encode_png(pixels, beside=_encoded(dot.rgb, dot, "PNG", quality=100))
+    profile, dpi = original.icc_profile, original.dpi
+    return encode_tiff(pixels, _directory(original.exif), profile=profile, dpi=dpi)
 
 
 def _writable_format(suffix: str) -> str:
@@ -179,6 +224,14 @@ def _metadata(file_format: str, original: Picture) -> dict[str, Any]:
 
 
 def _tiff_options(exif: bytes) -> dict[str, Any]:
+    directory = _directory(exif)
+    if IFD.Exif in directory or IFD.GPSInfo in directory:
+        return {"exif": directory}  # uncompressed: libtiff would not write the directories below
+    directory[_PREDICTOR] = _DIFFERENCES
+    return {"compression": "tiff_lzw", "exif": directory}
+
+
+def _directory(exif: bytes) -> Image.Exif:
     """EXIF has to be part of a TIFF's own directory."""
     directory = Image.Exif()
     directory.load(exif)
@@ -187,10 +240,7 @@ def _tiff_options(exif: bytes) -> dict[str, Any]:
     photograph = directory.get_ifd(IFD.Exif)
     if IFD.Interop in photograph:
         photograph[IFD.Interop] = directory.get_ifd(IFD.Interop)  # in place of its old offset
-    if IFD.Exif in directory or IFD.GPSInfo in directory:
-        return {"exif": directory}  # uncompressed: libtiff would not write the directories below
-    directory[_PREDICTOR] = _DIFFERENCES
-    return {"compression": "tiff_lzw", "exif": directory}
+    return directory
 
 
 def _holds_exif(file_format: str, exif: bytes) -> bool:
@@ -200,7 +250,7 @@ def _holds_exif(file_format: str, exif: bytes) -> bool:
 def _alpha(original: Picture, size: tuple[int, int]) -> Image.Image | None:
     if original.alpha is None:
         return None
-    alpha = Image.fromarray(original.alpha)
+    alpha = Image.fromarray(with_dtype(original.alpha, np.dtype(np.uint8)))
     return alpha if alpha.size == size else alpha.resize(size, Image.Resampling.BICUBIC)
 
 

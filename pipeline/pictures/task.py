@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PICTURES_VERSION = 6
+PICTURES_VERSION = 7
 """Version of the outputs' content. Raise it when the same source and settings give other bytes."""
 
 

@@ -15,13 +15,13 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from nst_core.color.codes import Pixels
 from nst_core.errors import MediaError, NstError
 from nst_core.kept_stylizers import KeptStylizers
 from nst_core.pictures.decoding import pixels_of
-from nst_core.pictures.encoding import Picture, decode_picture, encode_picture, lost_in
+from nst_core.pictures.encoding import Picture, decode_picture, encode_picture, holds_deep, lost_in
 from nst_core.strokes import StrokeChoice
 from nst_core.stylizer import Stylizer
 from pipeline.pictures.settings import PictureSettings
@@ -118,6 +118,7 @@ class ImageWorker:
             name=opened.result.source,
             max_side=settings.max_side,
             max_pixels=settings.max_pixels,
+            deep=opened.result.keeps_bits,
         )
 
     def _do_large(self, opened: _Opened) -> None:
@@ -159,9 +160,7 @@ class ImageWorker:
             result.network_seconds += seconds / len(batch)
             result.writing[output] = self._files.submit(self._write, output, rgb, picture)
 
-    def _stylized(
-        self, style: str, pictures: Sequence[NDArray[np.uint8]]
-    ) -> tuple[Sequence[NDArray[np.uint8]], float]:
+    def _stylized(self, style: str, pictures: Sequence[Pixels]) -> tuple[Sequence[Pixels], float]:
         """Return pictures of one size stylized, and how long the network took."""
         if style not in self._stylizers:
             self._stylizers[style] = KeptStylizers(partial(self._stylizer_for, style))
@@ -179,7 +178,7 @@ class ImageWorker:
     def _choice(self, style: str) -> StrokeChoice:
         return self._strokes.get(style, StrokeChoice())
 
-    def _write(self, output: OutputTask, rgb: NDArray[np.uint8], picture: Picture) -> int:
+    def _write(self, output: OutputTask, rgb: Pixels, picture: Picture) -> int:
         suffix = _suffix(output)
         try:
             content = encode_picture(rgb, picture, suffix=suffix, quality=self._settings.quality)
@@ -212,6 +211,11 @@ class _Result:
 
     def output_of(self, style: str) -> OutputTask:
         return next(output for output in self._task.outputs if output.style == style)
+
+    @property
+    def keeps_bits(self) -> bool:
+        """Whether an output is of a format with 16 bits."""
+        return any(holds_deep(_suffix(output)) for output in self._task.outputs)
 
     def note(self, picture: Picture) -> None:
         """Note what reading changed, and what the formats of the outputs cannot hold."""
@@ -274,12 +278,14 @@ class _Opened:
 
 
 def _batches(decoded: Sequence[_Opened]) -> Iterator[tuple[str, list[_Opened]]]:
-    """Put together what has one style and one size, as many as memory takes."""
-    groups: dict[tuple[str, tuple[int, ...]], list[_Opened]] = {}
+    """Put together what has one style, size and depth, as many as memory takes."""
+    groups: dict[tuple[str, tuple[int, ...], int], list[_Opened]] = {}
     for opened in decoded:
+        rgb = _decoded(opened).rgb
         for output in opened.result.to_do:
-            groups.setdefault((output.style, _decoded(opened).rgb.shape), []).append(opened)
-    for (style, (height, width, _)), group in groups.items():
+            key = output.style, rgb.shape, rgb.itemsize
+            groups.setdefault(key, []).append(opened)
+    for (style, (height, width, _), _), group in groups.items():
         most = max(1, min(_BATCH_PICTURES, _BATCH_PIXELS // (height * width)))
         for start in range(0, len(group), most):
             yield style, group[start : start + most]

@@ -52,4 +52,4 @@ def test_what_is_no_picture_is_refused() -> None:
     with pytest.raises(ValueError, match="uint8 H x W x 3"):
         match_histogram(picture, picture[..., :1])
     with pytest.raises(ValueError, match="uint8 H x W x 3"):
-        match_histogram(picture / np.float32(255), picture)  # type: ignore[arg-type]
+        match_histogram(picture / np.float32(255), picture)  # type: ignore[type-var]
