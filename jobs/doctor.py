@@ -19,13 +19,12 @@ from nst_core.errors import NstError
 from nst_core.wording import counted
 from pipeline.encoding.encoders import NVENC_CODECS, choose_encoder
 from pipeline.encoding.output_frame import plan_output
-from pipeline.encoding.output_layout import Codec
-from pipeline.films.settings import EncoderKind
+from pipeline.films.settings import CodecChoice, EncoderKind, FilmSettings
 from pipeline.source.source_video import ColorTags, VideoStreamInfo
 
 _PACKAGES = ("torch", "torchvision", "av", "ray", "numpy", "pillow", "safetensors", "typer")
 _OPTIONAL_PACKAGES = ("openvino",)
-_CODECS: tuple[Codec, ...] = ("h264", "hevc", "av1", "vp9", "ffv1", "prores")
+_CODECS: tuple[CodecChoice, ...] = ("h264", "hevc", "av1", "vp9", "ffv1", "prores")
 _LITTLE_ROOM = 10**9
 """Bytes."""
 _PROBE_STREAM = VideoStreamInfo(
@@ -100,7 +99,7 @@ def _cuda() -> Finding:
     return Finding("cuda", True, ", ".join(names), False)
 
 
-def _nvenc_codecs() -> tuple[Codec, ...]:
+def _nvenc_codecs() -> tuple[CodecChoice, ...]:
     """Where there is a graphics card: its encoder is of no interest elsewhere."""
     import torch
 
@@ -137,16 +136,18 @@ def _run(engine: object) -> str:
     return f"{chosen.name} works"
 
 
-def _encoder(codec: Codec, *, kind: EncoderKind = "software", needed: bool) -> Finding:
+def _encoder(codec: CodecChoice, *, kind: EncoderKind = "software", needed: bool) -> Finding:
     """Encode a frame: that a codec is listed does not mean that it opens."""
     name = f"encoder {codec}" if kind == "software" else f"encoder {codec} {kind}"
     return _attempt(name, lambda: _encode(codec, kind), needed=needed)
 
 
-def _encode(codec: Codec, kind: EncoderKind) -> str:
+def _encode(codec: CodecChoice, kind: EncoderKind) -> str:
     from pipeline.segments.encoder import check_encoder
 
-    settings = choose_encoder(Path("probe.mkv"), _PROBE_STREAM, codec=codec, kind=kind)
+    settings = choose_encoder(
+        Path("probe.mkv"), _PROBE_STREAM, FilmSettings(codec=codec, encoder=kind)
+    )
     check_encoder(_PROBE_STREAM, plan_output(_PROBE_STREAM, settings))
     return f"{settings.encoder} works"
 

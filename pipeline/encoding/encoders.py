@@ -9,7 +9,7 @@ from nst_core.errors import InputError
 from nst_core.wording import quoted
 from pipeline.encoding.hdr_metadata import HdrMetadata, read_hdr_metadata
 from pipeline.encoding.output_layout import Codec, fit_layout
-from pipeline.films.settings import EncoderKind
+from pipeline.films.settings import DEFAULTS, CodecChoice, EncoderKind, FilmSettings
 from pipeline.numbered.names import numbering_of
 from pipeline.source.pixel_formats import PlaneLayout
 from pipeline.source.source_video import VideoStreamInfo
@@ -106,9 +106,9 @@ _ENCODERS: dict[Codec, str] = {
     **{codec: codec for codec in ("png", "tiff", "exr", "dpx", "mjpeg")},
     "gif": "png",  # its pieces: frames with their palette, made a GIF when they are spliced
 }
-_NVENC: dict[Codec, str] = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
-NVENC_CODECS: tuple[Codec, ...] = tuple(_NVENC)
+NVENC_CODECS: tuple[CodecChoice, ...] = ("h264", "hevc", "av1")
 """What graphics cards encode, those that can."""
+_NVENC: dict[Codec, str] = {codec: f"{codec}_nvenc" for codec in NVENC_CODECS}
 _PACKED: dict[str, str] = {"gbrp": "bgr0", "gbrap": "bgra"}
 """What ffv1 takes instead of 8-bit planes of RGB."""
 _PACKED_PICTURES: dict[str, str] = {
@@ -147,22 +147,19 @@ def container_for(path: Path) -> Container:
 def choose_encoder(
     path: Path,
     stream: VideoStreamInfo,
+    settings: FilmSettings = DEFAULTS,
     *,
-    codec: Codec | None = None,
-    crf: int | None = None,
-    preset: str | None = None,
-    tone_map: bool = False,
-    kind: EncoderKind = "software",
     stylized: bool = False,
 ) -> EncoderSettings:
-    """Settings for an output of ``stream``; None stands for the default.
+    """Choose what encodes an output of ``stream``, as ``settings`` ask for.
 
     The default codec is the container's first that holds the source's depth and transparency.
     ``stylized`` frames are a network's own: their default preset of H.264 is fitted to that.
     Raises InputError for what does not go together, such as HDR in 8 bits.
     """
     container = container_for(path)
-    chosen = codec or _default_codec(container, stream, tone_map=tone_map)
+    crf, preset, kind, tone_map = settings.crf, settings.preset, settings.encoder, settings.tonemap
+    chosen = settings.codec or _default_codec(container, stream, tone_map=tone_map)
     if chosen not in container.codecs:
         raise InputError(
             f"--codec {chosen}: {path.suffix} holds {', '.join(container.codecs)}; "

@@ -8,6 +8,7 @@ from nst_core.color.tone_mapping import SDR_WHITE, Primaries, ToneMapping
 from nst_core.color.yuv_encoding import Matrix, Siting, YuvEncoding
 from pipeline.encoding.encoders import EncoderSettings
 from pipeline.encoding.hdr_metadata import read_hdr_metadata
+from pipeline.films.settings import DEFAULTS, FilmSettings
 from pipeline.source.pixel_formats import chroma_in_words
 from pipeline.source.source_video import ColorTags, VideoStreamInfo
 
@@ -55,23 +56,22 @@ class OutputFrame:
 def plan_output(
     stream: VideoStreamInfo,
     encoder: EncoderSettings,
+    settings: FilmSettings = DEFAULTS,
     *,
-    max_side: int | None = None,
     scale: int = 1,
-    tone_map: bool = False,
 ) -> OutputFrame:
     """Decide size and colours of the frames to write for a source.
 
-    ``max_side`` shrinks what the network takes; it comes out ``scale`` times larger.
+    What the network takes comes out ``scale`` times larger.
     """
-    width, height = stream.width, stream.height
+    width, height, max_side = stream.width, stream.height, settings.max_side
     if max_side is not None and max(width, height) > max_side:
         factor = max_side / max(width, height)
         width, height = (max(2, round(side * factor)) for side in (width, height))
     width, height = width * scale, height * scale
     even_columns = encoder.codec not in _TAKES_ODD_SIZES and encoder.layout.subsampling != "444"
     even_rows = even_columns and encoder.layout.subsampling == "420"
-    mapping = tone_mapping_of(stream) if tone_map and stream.transfer else None
+    mapping = tone_mapping_of(stream) if settings.tonemap and stream.transfer else None
     return OutputFrame(
         width=width + (width & even_columns),
         height=height + (height & even_rows),

@@ -16,12 +16,7 @@ from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError
 from pipeline.assembly.copied_streams import plan_copies
 from pipeline.assembly.passages import CopyPlan
-from pipeline.encoding.encoders import (
-    NUMBERED,
-    EncoderSettings,
-    choose_encoder,
-    container_for,
-)
+from pipeline.encoding.encoders import NUMBERED, choose_encoder, container_for
 from pipeline.encoding.output_frame import OutputFrame, differences, plan_output
 from pipeline.films.settings import FilmSettings
 from pipeline.numbered.names import Numbering, find_pictures, numbering_of
@@ -79,14 +74,9 @@ def plan_film(
     warnings += _words_for_fps(source, output, settings)
     if span:
         source = trimmed(source, span)
-    encoder = _choose_encoder(source, output, settings, style, spec)
-    frame = plan_output(
-        source.info,
-        encoder,
-        max_side=settings.max_side,
-        scale=style.scale,
-        tone_map=settings.tonemap,
-    )
+    is_stylized = style.path is not None and style.scale == spec.strength_of(style) == 1
+    encoder = choose_encoder(output, source.info, settings, stylized=is_stylized)
+    frame = plan_output(source.info, encoder, settings, scale=style.scale)
     if settings.encoder == "software" or is_encoded_here:
         check_encoder(source.info, frame)  # elsewhere, only the workers can tell
     warnings += differences(source.info, frame)
@@ -150,21 +140,6 @@ def _identity_of_asked(settings: FilmSettings, style: Style, spec: StyleSpec) ->
     if span := settings.span:
         identity["span"] = [str(span.start), str(span.end)]
     return identity
-
-
-def _choose_encoder(
-    source: SourceVideo, output: Path, settings: FilmSettings, style: Style, spec: StyleSpec
-) -> EncoderSettings:
-    return choose_encoder(
-        output,
-        source.info,
-        codec=settings.codec,
-        crf=settings.crf,
-        preset=settings.preset,
-        tone_map=settings.tonemap,
-        kind=settings.encoder,
-        stylized=style.path is not None and style.scale == spec.strength_of(style) == 1,
-    )
 
 
 def input_state(path: Path) -> list[object]:

@@ -92,3 +92,6 @@ class FilmSettings:
             raise InputError(
                 f"--coherence {self.coherence:g}: from 0 to below 1 is allowed; try 0.7"
             )
+
+
+DEFAULTS = FilmSettings()

@@ -10,6 +10,7 @@ import pytest
 
 from nst_core.errors import InputError
 from pipeline.encoding.encoders import NVENC_CODECS, choose_encoder
+from pipeline.films.settings import FilmSettings
 from tests.kit.media import stream_info
 from tests.pipeline.encoding.test_hdr_metadata import LIGHT, MASTERING
 
@@ -58,46 +59,56 @@ def test_hdr10_metadata_reaches_the_encoder() -> None:
 
 def test_only_the_default_of_h264_is_fitted_to_stylized_frames() -> None:
     def fitted(**asked: Any) -> bool:
-        settings = choose_encoder(Path("out.mkv"), stream_info(), stylized=True, **asked)
+        settings = choose_encoder(
+            Path("out.mkv"), stream_info(), FilmSettings(**asked), stylized=True
+        )
         return "me=dia" in str(settings.options)
 
     assert fitted()
     assert fitted(crf=23)
     assert not fitted(preset="veryfast")
     assert not fitted(codec="hevc")
-    assert not fitted(kind="nvenc")
+    assert not fitted(encoder="nvenc")
     assert "me=dia" not in str(choose_encoder(Path("out.mkv"), stream_info()).options)
 
 
 @pytest.mark.parametrize(("output", "codec"), [("out.mp4", "h264"), ("out.gif", None)])
 def test_hdr_in_8_bits_is_refused_unless_it_is_tone_mapped(output: str, codec: Any) -> None:
     with pytest.raises(InputError, match="--tonemap"):
-        choose_encoder(Path(output), stream_info(**HDR10), codec=codec)
-    settings = choose_encoder(Path(output), stream_info(**HDR10), codec=codec, tone_map=True)
+        choose_encoder(Path(output), stream_info(**HDR10), FilmSettings(codec=codec))
+    settings = choose_encoder(
+        Path(output), stream_info(**HDR10), FilmSettings(codec=codec, tonemap=True)
+    )
     assert settings.layout.depth == 8
 
 
 def test_a_tone_mapped_output_gets_the_usual_codec() -> None:
-    settings = choose_encoder(Path("out.mp4"), stream_info(**HDR10), tone_map=True)
+    settings = choose_encoder(Path("out.mp4"), stream_info(**HDR10), FilmSettings(tonemap=True))
     assert settings.codec == "h264"
     assert "master-display" not in str(settings.options)
 
 
 def test_nvenc_has_its_own_presets_and_codecs() -> None:
-    settings = choose_encoder(Path("out.mp4"), stream_info(), crf=23, preset="p3", kind="nvenc")
+    settings = choose_encoder(
+        Path("out.mp4"), stream_info(), FilmSettings(crf=23, preset="p3", encoder="nvenc")
+    )
     assert settings.encoder == "h264_nvenc"
     assert dict(settings.options)["cq"] == "23"
-    deep = choose_encoder(Path("out.mp4"), stream_info(**HDR10), kind="nvenc")
+    deep = choose_encoder(Path("out.mp4"), stream_info(**HDR10), FilmSettings(encoder="nvenc"))
     assert (deep.encoder, deep.pixel_format) == ("hevc_nvenc", "p010le")
     with pytest.raises(InputError, match="p1, p2"):
-        choose_encoder(Path("out.mp4"), stream_info(), preset="medium", kind="nvenc")
+        choose_encoder(
+            Path("out.mp4"), stream_info(), FilmSettings(preset="medium", encoder="nvenc")
+        )
     with pytest.raises(InputError, match="not vp9"):
-        choose_encoder(Path("out.webm"), stream_info(), kind="nvenc")
+        choose_encoder(Path("out.webm"), stream_info(), FilmSettings(encoder="nvenc"))
 
 
 @pytest.mark.parametrize("codec", NVENC_CODECS)
 def test_nvenc_knows_the_options_that_it_is_given(codec: Any) -> None:
-    settings = choose_encoder(Path("out.mkv"), stream_info(), codec=codec, kind="nvenc")
+    settings = choose_encoder(
+        Path("out.mkv"), stream_info(), FilmSettings(codec=codec, encoder="nvenc")
+    )
     known = {
         o.name for o in av.CodecContext.create(settings.encoder, "w").supported_options.private
     }
@@ -107,4 +118,4 @@ def test_nvenc_knows_the_options_that_it_is_given(codec: Any) -> None:
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1"])
 def test_hdr_that_has_8_bits_already_loses_nothing_in_8_bits(codec: Any) -> None:
     stream = stream_info(codec="hevc", color=(1, 9, 18, 9))  # HLG, as cameras write it
-    assert choose_encoder(Path("out.mkv"), stream, codec=codec).layout.depth == 8
+    assert choose_encoder(Path("out.mkv"), stream, FilmSettings(codec=codec)).layout.depth == 8

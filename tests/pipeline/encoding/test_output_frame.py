@@ -15,15 +15,19 @@ from pipeline.encoding.output_frame import (
     plan_output,
     source_encoding,
 )
+from pipeline.films.settings import FilmSettings
 from pipeline.source.source_video import VideoStreamInfo
 from tests.kit.media import stream_info
 from tests.pipeline.encoding.test_encoders import HDR10, TITLES
 
 
-def _plan(stream: VideoStreamInfo, output: str, codec: Any = None, **options: Any) -> OutputFrame:
-    tone_map = options.get("tone_map", False)
-    encoder = choose_encoder(Path(output), stream, codec=codec, tone_map=tone_map)
-    return plan_output(stream, encoder, **options)
+def _plan(
+    stream: VideoStreamInfo, output: str, codec: Any = None, *, scale: int = 1, **options: Any
+) -> OutputFrame:
+    settings = FilmSettings(codec=codec, **options)
+    return plan_output(
+        stream, choose_encoder(Path(output), stream, settings), settings, scale=scale
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,14 +121,14 @@ def test_chroma_lies_where_players_of_the_output_take_it_for(
 def test_tone_mapping_starts_from_the_sources_primaries() -> None:
     for number, name in ((9, "bt2020"), (12, "p3"), (1, "bt709"), (2, "bt2020")):
         stream = stream_info(**{**HDR10, "color": (1, number, 16, 9)})
-        mapping = _plan(stream, "out.mp4", tone_map=True).tone_mapping
+        mapping = _plan(stream, "out.mp4", tonemap=True).tone_mapping
         assert mapping is not None
         assert mapping.primaries == name
 
 
 def test_tone_mapping_ends_in_bt709() -> None:
     stream = stream_info(**HDR10)
-    frame = _plan(stream, "out.mp4", tone_map=True)
+    frame = _plan(stream, "out.mp4", tonemap=True)
     assert frame.tone_mapping is not None
     assert frame.tone_mapping.peak == 1000
     assert (frame.color.primaries, frame.color.transfer, frame.color.matrix) == (1, 1, 1)
@@ -133,7 +137,7 @@ def test_tone_mapping_ends_in_bt709() -> None:
 
 
 def test_a_standard_range_is_never_tone_mapped() -> None:
-    assert _plan(stream_info(), "out.mp4", tone_map=True).tone_mapping is None
+    assert _plan(stream_info(), "out.mp4", tonemap=True).tone_mapping is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from nst_core.checkpoints.library import Style
 from nst_core.stylizer import Stylizer
 from pipeline.encoding.encoders import choose_encoder
 from pipeline.encoding.output_frame import plan_output
+from pipeline.films.settings import FilmSettings
 from pipeline.segments.packet_reader import PacketReader
 from pipeline.segments.plan import plan_segments, warm_up_frames
 from pipeline.segments.task import SegmentResult, SegmentTask
@@ -35,7 +36,7 @@ def film(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def _tasks(film: Path, *, seconds: float, warm_up: int = warm_up_frames(0.7)) -> list[SegmentTask]:
     source = probe(film)
-    encoder = choose_encoder(Path("out.mkv"), source.info, codec="ffv1")
+    encoder = choose_encoder(Path("out.mkv"), source.info, FilmSettings(codec="ffv1"))
     frame = plan_output(source.info, encoder)
     segments = plan_segments(
         source.packets, time_base=source.info.time_base, seconds=seconds, warm_up=warm_up

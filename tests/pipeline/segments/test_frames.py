@@ -13,6 +13,7 @@ from nst_core.checkpoints.library import find_style
 from nst_core.stylizer import Stylizer
 from pipeline.encoding.encoders import choose_encoder
 from pipeline.encoding.output_frame import output_encoding, plan_output, source_encoding
+from pipeline.films.settings import FilmSettings
 from pipeline.segments.frames import frame_to_encode, source_planes
 from tests.kit.media import moving_picture, stream_info
 
@@ -38,7 +39,9 @@ def test_every_pixel_format_comes_through_to_a_lossless_output(pixel_format: str
     stream = stream_info(
         width=95, height=63, pixel_format=pixel_format, color=(2 if full else 1, 2, 2, 2)
     )
-    output = plan_output(stream, choose_encoder(Path("out.mkv"), stream, codec="ffv1"))
+    output = plan_output(
+        stream, choose_encoder(Path("out.mkv"), stream, FilmSettings(codec="ffv1"))
+    )
     planes = source_planes(source, stream, output.taken_size)
     done = Stylizer(find_style("identity")).stylize_yuv(
         planes, source_encoding(stream), output_encoding(stream, output)

@@ -18,6 +18,7 @@ from nst_core.errors import InputError
 from nst_core.stylizer import Stylizer
 from pipeline.encoding.encoders import choose_encoder
 from pipeline.encoding.output_frame import output_encoding, plan_output, source_encoding
+from pipeline.films.settings import FilmSettings
 from pipeline.segments.decoder import SegmentDecoder
 from pipeline.segments.encoder import check_encoder
 from pipeline.segments.frames import source_planes
@@ -31,7 +32,7 @@ from tests.kit.media import decoded_frames, make_clip, moving_picture, psnr
 
 def _tasks(path: Path, *, seconds: float = 0.4, codec: str = "ffv1") -> list[SegmentTask]:
     source = probe(path)
-    encoder = choose_encoder(Path("out.mkv"), source.info, codec=codec)  # type: ignore[arg-type]
+    encoder = choose_encoder(Path("out.mkv"), source.info, FilmSettings(codec=codec))  # type: ignore[arg-type]
     frame = plan_output(source.info, encoder)
     segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=seconds)
     with PacketReader(source) as reader:
