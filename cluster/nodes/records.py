@@ -80,6 +80,11 @@ def read_records() -> Iterator[NodeRecord]:
     yield from sorted(records, key=lambda record: record.started)
 
 
+def running_heads() -> Iterator[NodeRecord]:
+    """Yield the heads that were started here and live."""
+    return (record for record in read_records() if record.is_head and record.is_running)
+
+
 def running_node() -> NodeRecord | None:
     """Return the node here that lives, the head before others; None without one."""
     running = [record for record in read_records() if record.is_running]

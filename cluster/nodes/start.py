@@ -29,7 +29,7 @@ from cluster.nodes.records import (
     NodeRecord,
     forget_record,
     processes_of,
-    read_records,
+    running_heads,
     write_record,
 )
 from cluster.ray_folder import make_ray_folder
@@ -378,10 +378,9 @@ def _free_port(option: str, host: str, port: int) -> int:
 
 def _head_at(port: int) -> NodeRecord | None:
     """The head that was started here and listens on a port; None: there is none."""
-    heads = (record for record in read_records() if record.is_head and record.is_running)
     ports = (
         (head, {part.rpartition(":")[2] for part in (head.address, head.dashboard or "")})
-        for head in heads
+        for head in running_heads()
     )
     return next((head for head, its_ports in ports if str(port) in its_ports), None)
 

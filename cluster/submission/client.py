@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from cluster.auth_token import sent_token
 from cluster.connection import prepare_environment
 from cluster.head import AUTO, check_version, refused
-from cluster.nodes.records import read_records
+from cluster.nodes.records import running_heads
 from cluster.nodes.start import DASHBOARD_PORT, LOOPBACK
 from cluster.submission.output import JOB_VARIABLE
 from nst_core.errors import EnvironmentProblem, InputError
@@ -84,8 +84,7 @@ def default_url() -> str:
     for variable in _URL_VARIABLES:
         if os.environ.get(variable, "").startswith(("http://", "https://")):
             return os.environ[variable]
-    heads = [record for record in read_records() if record.is_head and record.is_running]
-    dashboards = [head.dashboard for head in heads if head.dashboard]
+    dashboards = [head.dashboard for head in running_heads() if head.dashboard]
     return dashboards[-1] if dashboards else f"http://{LOOPBACK}:{DASHBOARD_PORT}"
 
 
@@ -94,8 +93,7 @@ def is_head_here(url: str) -> bool:
 
     A tunnel to another machine ends here, too, and is none.
     """
-    heads = (record for record in read_records() if record.is_head and record.is_running)
-    return url.rstrip("/") in {head.dashboard for head in heads}
+    return url.rstrip("/") in {head.dashboard for head in running_heads()}
 
 
 class Jobs:

@@ -25,14 +25,9 @@ MOST_BYTES = 2 << 20
 """Largest sum of all files: about 5 megapixels of JPEG, which take less time than starting Ray."""
 
 
-def ahead_of_videos(job: StylizeVideo) -> AbstractContextManager[None]:
-    """Start Ray beside the block, which is to stylize the videos, if they will need it."""
-    return connecting_ahead() if videos_need_ray(job) else nullcontext()
-
-
-def ahead_of_images(job: StylizeImages) -> AbstractContextManager[None]:
-    """Start Ray beside the block, which is to stylize the pictures, if they will need it."""
-    return connecting_ahead() if images_need_ray(job) else nullcontext()
+def ray_ahead(*, needed: bool) -> AbstractContextManager[None]:
+    """Start Ray beside the block, which will need it."""
+    return connecting_ahead() if needed else nullcontext()
 
 
 def videos_need_ray(job: StylizeVideo) -> bool:

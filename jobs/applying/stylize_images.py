@@ -39,13 +39,11 @@ def stylize_images(
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    styles = find_styles(job, lambda spec: _find_style(job, spec, on_progress))
+    styles = find_styles(
+        job, lambda spec: find_style_for_job(spec, job.pool, job.sources, on_progress)
+    )
     open_pool = partial(_open_pool, job, styles, on_progress)
     return stylize_pictures(job, styles, open_pool, on_progress)
-
-
-def _find_style(job: StylizeImages, spec: StyleSpec, on_progress: OnProgress) -> Style:
-    return find_style_for_job(spec, job.pool, job.sources, on_progress)
 
 
 def find_styles(job: StylizeImages, find: Callable[[StyleSpec], Style]) -> Styles:

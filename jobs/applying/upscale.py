@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from nst_core.pictures.formats import PICTURE_SUFFIXES
 from nst_core.wording import quoted
 from pipeline.encoding.encoders import CONTAINERS
 from pipeline.films.report import StylizeVideoReport
-from pipeline.films.sources import VIDEO_SUFFIXES, is_one_video
+from pipeline.films.sources import VIDEO_SUFFIXES, is_one_video, is_video
 from pipeline.numbered.names import numbering_of
 from pipeline.pictures.outputs.place import image_output
 from pipeline.pictures.report import StylizeImagesReport
@@ -62,8 +62,8 @@ def upscale(job: Upscale, on_progress: OnProgress = ignore_progress) -> UpscaleR
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
     pictures, videos, unseen = parts_of(job)
-    both = pictures is not None and videos is not None
-    with _one_session(job) if both else nullcontext():
+    share_ray = pictures and videos and job.pool.workers != 0
+    with ray_session(job.pool.address) if share_ray else nullcontext():
         return UpscaleReport(
             images=_with_unseen(
                 stylize_images(pictures, on_progress) if pictures else None, unseen
@@ -147,7 +147,7 @@ def sort_sources(sources: Sequence[str], output: str) -> SortedSources:
                 nothing = f"{source}: neither a picture nor a video in this folder"
                 raise InputError("; ".join([nothing, *(str(each.problem) for each in found[:1])]))
             problems = [each for each in found if each.problem]
-            below = sorted(Path(each.path) for each in found if _is_video(each))
+            below = sorted(Path(each.path) for each in found if not each.problem and is_video(each))
             if len(below) + len(problems) < len(found):
                 pictures.append(source)  # its report names the problems, too
             else:
@@ -176,10 +176,6 @@ def _below(folder: str, output: str) -> Iterator[StoredFile]:
             yield found
 
 
-def _is_video(file: StoredFile) -> bool:
-    return not file.problem and Path(file.path).suffix.lower() in VIDEO_SUFFIXES
-
-
 def _files(source: str) -> list[Path]:
     path = Path(source)
     if path.is_file():
@@ -199,8 +195,3 @@ def _is_picture(path: Path) -> bool:
     if suffix in PICTURE_SUFFIXES | VIDEO_SUFFIXES:
         return suffix in PICTURE_SUFFIXES
     return is_picture(path)
-
-
-def _one_session(job: Upscale) -> AbstractContextManager[None]:
-    """Start Ray once for pictures and videos."""
-    return nullcontext() if job.pool.workers == 0 else ray_session(job.pool.address)

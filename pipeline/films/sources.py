@@ -70,7 +70,7 @@ def _found(storage: LocalStorage, source: Path, without: str | None) -> Iterator
     if source.is_dir():
         inside = without if without != storage.real(str(source)) else None
         below = sorted(storage.walk(str(source), without=inside), key=lambda each: each.name)
-        films = [each for each in below if each.problem or _is_video(each)]
+        films = [each for each in below if each.problem or is_video(each)]
         if all(each.problem for each in films):
             films += _numbered(below)
         nothing = f"{source}: no videos in this folder ({', '.join(sorted(VIDEO_SUFFIXES))})"
@@ -122,5 +122,6 @@ def _with_numbered(glob_of: Path, matches: list[StoredFile]) -> list[StoredFile]
     return sorted(matches, key=lambda each: each.name)
 
 
-def _is_video(file: StoredFile) -> bool:
+def is_video(file: StoredFile) -> bool:
+    """Whether a file in a folder is taken for a video."""
     return os.path.splitext(file.name)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122

@@ -25,7 +25,8 @@ def streams(settings: BenchSettings) -> Section:
             continue
         engines = {
             count: OpenVinoEngine(generator.load(), eight_bit=generator.eight_bit, streams=count)
-            for count in _divisors(usable_processors())
+            for count in range(1, usable_processors() + 1)
+            if usable_processors() % count == 0
         }
         for width, height in _QUICK_SIZES if settings.quick else _SIZES:
             settings.tell(f"streams: {generator.name} at {width}x{height}")
@@ -76,7 +77,3 @@ def _compare(
         )
         for count in engines
     ]
-
-
-def _divisors(number: int) -> list[int]:
-    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]

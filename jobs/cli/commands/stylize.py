@@ -61,9 +61,9 @@ def video(
 
         show_plan(partial(plan_films, in_styles), json=json)
         return
-    from jobs.applying.needs_ray import ahead_of_videos
+    from jobs.applying.needs_ray import ray_ahead, videos_need_ray
 
-    with ahead_of_videos(in_styles[0]), console.shown_progress() as show:
+    with ray_ahead(needed=videos_need_ray(in_styles[0])), console.shown_progress() as show:
         from jobs.applying.stylize_video import stylize_in_styles
 
         report = stylize_in_styles(in_styles, show)
@@ -88,9 +88,9 @@ def images(job: StylizeImages, dry_run: options.DryRun = False, json: options.Js
 
         show_plan(partial(plan_pictures, job), json=json)
         return
-    from jobs.applying.needs_ray import ahead_of_images
+    from jobs.applying.needs_ray import images_need_ray, ray_ahead
 
-    with ahead_of_images(job), console.shown_progress() as show:
+    with ray_ahead(needed=images_need_ray(job)), console.shown_progress() as show:
         from jobs.applying.stylize_images import stylize_images
 
         report = stylize_images(job, show)

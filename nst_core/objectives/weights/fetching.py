@@ -73,7 +73,8 @@ def fetch(
             if not original.is_file():
                 original = downloaded
             if not original.is_file():
-                url = f"{_mirror()}/{downloaded.name}"
+                mirror = (os.environ.get(MIRROR_VARIABLE) or _TORCHVISION).rstrip("/")
+                url = f"{mirror}/{downloaded.name}"
                 download(url, original, sha256=ORIGINALS[name].sha256, on_download=on_download)
             path = keep(_original(name, original), all_layers=is_deeper)
             downloaded.unlink(missing_ok=True)
@@ -90,10 +91,6 @@ def _original(name: LossNetworkName, path: Path) -> LossNetworkWeights:
     from nst_core.objectives.weights.reading import read_weights  # torch, behind the download
 
     return replace(read_weights(path, name), source=ORIGINALS[name].source)
-
-
-def _mirror() -> str:
-    return (os.environ.get(MIRROR_VARIABLE) or _TORCHVISION).rstrip("/")
 
 
 @contextmanager
