@@ -122,7 +122,7 @@ class HeadWatch:
             if error.code() is grpc.StatusCode.UNAVAILABLE:
                 return "silent"
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                return "busy" if _takes_connections(self._address) else "silent"
+                return "busy" if takes_connections(self._address) else "silent"
         self._heard = True
         return "heard"
 
@@ -136,7 +136,8 @@ def ask(address: str, service: str, method: str, **fields: Any) -> Any:
     return ask_head(address, service, method, timeout=_ANSWER_SECONDS, token=sent_token(), **fields)
 
 
-def _takes_connections(address: str) -> bool:
+def takes_connections(address: str) -> bool:
+    """Whether something listens at HOST:PORT."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS):

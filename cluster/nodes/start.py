@@ -21,7 +21,14 @@ import psutil
 from cluster.auth_token import find_token, make_token, token_file, use_token
 from cluster.connection import prepare_environment
 from cluster.environment import HEAD_ENVIRONMENT, NODE_ENVIRONMENT
-from cluster.head import AUTO, DEFAULT_PORT, check_head, is_local_host, with_port
+from cluster.head import (
+    AUTO,
+    DEFAULT_PORT,
+    check_head,
+    is_local_host,
+    takes_connections,
+    with_port,
+)
 from cluster.nodes.overview import addresses_of_this_machine, nodes_of
 from cluster.nodes.records import (
     MARK,
@@ -319,14 +326,8 @@ def _is_up(record: NodeRecord) -> bool:
     except grpc.RpcError:
         return False
     mine = [node for node in nodes if node.alive and node.temp_folder.startswith(record.folder)]
-    return bool(mine) and (record.dashboard is None or _answers(record.dashboard))
-
-
-def _answers(url: str) -> bool:
-    host, _, port = url.rpartition("/")[2].rpartition(":")
-    with socket.socket() as connection:
-        connection.settimeout(1)
-        return connection.connect_ex((host, int(port))) == 0
+    url = record.dashboard
+    return bool(mine) and (url is None or takes_connections(url.rpartition("/")[2]))
 
 
 def _last_words(log: Path) -> str:

@@ -70,6 +70,12 @@ def command_of(arguments: Sequence[str]) -> str:
     return next((each for each in arguments if not each.startswith("-")), "")
 
 
+def is_long_work(arguments: Sequence[str]) -> bool:
+    """Whether a command line is for work that may take hours."""
+    is_long = command_of(arguments) in ("stylize", "upscale", "train")
+    return is_long and not ONLY_LOOK & {*arguments}
+
+
 def version() -> None:
     """Print the version, as --version does.
 

@@ -108,11 +108,7 @@ def _terms(
     terms = [
         term for text in texts for term in LayerTerm.parse(text, settings.sizes, option=option)
     ]
-    known = [
-        f"relu{block}_{number}"
-        for block, count in enumerate(CONVOLUTIONS[name], start=1)
-        for number in range(1, count + 1)
-    ]
+    known = activation_indices(name)
     for term in terms:
         if term.layer not in known:
             raise InputError(

@@ -85,10 +85,7 @@ class RefiningEngine:
             )
 
     def _refined(self, content: Tensor, generated: Tensor) -> Tensor:
-        with (
-            torch.inference_mode(False),
-            torch.enable_grad(),
-        ):
+        with torch.inference_mode(False), torch.enable_grad():
             content, start = content.clone(), generated.float().clamp(0, 1).clone()
             objective = FixedContentObjective(self._objective, content)
             best = optimize_picture(objective, content, start, iterations=self._iterations)

@@ -13,9 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jobs.cli.registry import ONLY_LOOK, command_of
+from jobs.cli.registry import command_of, is_long_work
 
-_LONG = ("stylize", "upscale", "train")
 _ENDED = b"."
 
 
@@ -25,7 +24,7 @@ def last_words(arguments: Sequence[str]) -> Iterator[None]:
 
     To be entered before there are threads, as a copy of this process waits for its end.
     """
-    if command_of(arguments) not in _LONG or ONLY_LOOK & {*arguments}:
+    if not is_long_work(arguments):
         yield
         return
     sys.stdout.flush()

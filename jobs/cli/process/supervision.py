@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs.cli import console
-from jobs.cli.registry import ONLY_LOOK, command_of
+from jobs.cli.registry import is_long_work
 
 if TYPE_CHECKING:
     from cluster.head import HeadWatch
@@ -25,20 +25,17 @@ if TYPE_CHECKING:
 _CHANNEL = "NST_SUPERVISOR_CHANNEL"
 """In the environment of the watched process: the number of its end of the channel."""
 _MOST_BYTES_TOLD = 16
-_CONNECTS = ("stylize", "upscale", "train")
 _SECONDS_BETWEEN_LOOKS = 0.1
 _RUN = "from jobs.cli.main import main; main()"
 
 
 def address_asked_for(arguments: Sequence[str]) -> str | None:
     """Return the cluster that a command line wants to run on; None where it needs no watching."""
-    if _CHANNEL in os.environ or command_of(arguments) not in _CONNECTS:
+    if _CHANNEL in os.environ or not is_long_work(arguments):
         return None
     address = _value(arguments, "--address") or os.environ.get("NST_ADDRESS", "")
     in_this_process = _value(arguments, "--workers") == "0"
-    if address in ("local", "") or in_this_process or ONLY_LOOK & {*arguments}:
-        return None
-    return address
+    return None if address in ("local", "") or in_this_process else address
 
 
 def is_watched(address: str | None) -> bool:
