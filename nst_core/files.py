@@ -45,6 +45,15 @@ def check_can_write(folder: Path) -> None:
         raise OSError(problem, os.strerror(problem), str(missing))
 
 
+def is_cut_short(path: Path) -> bool:
+    """Whether the last line of a file lacks its end: a kill came while it was written."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
 def lock(file: IO[Any] | int, *, wait: bool = False) -> bool:
     """Lock an open file, or its descriptor, for this process alone; returns whether it has it.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_core.errors import InputError
-from nst_core.files import check_can_write, lock, write_whole
+from nst_core.files import check_can_write, is_cut_short, lock, write_whole
 
 _LONGER_THAN_TWO_LINES = 4096
 _SECONDS_FOR_ORPHANS = 60.0
@@ -273,11 +273,9 @@ def _parsed(lines: Iterable[bytes]) -> Iterator[Line]:
 
 def _append(path: Path, lines: Iterable[Line]) -> None:
     """Append JSON lines, after the end of one that a kill has cut short."""
-    with path.open("a+b") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
+    with path.open("ab") as file:
+        if is_cut_short(path):
+            file.write(b"\n")
         file.write(_text(lines).encode())
 
 

@@ -153,7 +153,8 @@ def read_checkpoint(
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of the file, in hexadecimal."""
-    return digest_of(path.read_bytes())
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(content: bytes) -> str:

@@ -9,7 +9,6 @@ there they go into ``progress/00000.jsonl`` and on, a new part every few seconds
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from nst_core.errors import InputError
-from nst_core.files import check_can_write, lock
+from nst_core.files import check_can_write, is_cut_short, lock
 from pipeline.storage.files import Storage, below
 
 Keeps = Literal["report", "record", "nothing"]
@@ -170,7 +169,7 @@ class _Appended:
         if not lock(self._file):
             self._file.close()
             raise _in_use(path.parent)
-        if self._cut_short():
+        if is_cut_short(path):
             self._file.write("\n")
 
     def read(self) -> Iterator[bytes]:
@@ -186,14 +185,6 @@ class _Appended:
 
     def close(self) -> None:
         self._file.close()
-
-    def _cut_short(self) -> bool:
-        """Whether the last line lacks its end: a kill came while it was written."""
-        with self._path.open("rb") as file:
-            if not file.seek(0, os.SEEK_END):
-                return False
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) != b"\n"
 
 
 def _in_use(folder: Path) -> InputError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from nst_core import __version__
+from nst_core.checkpoints.info import fingerprint
 from nst_core.errors import NstError
 
 _TIMEOUT_SECONDS = 30.0
@@ -71,10 +71,10 @@ def download(url: str, path: Path, *, sha256: str, on_download: OnDownload) -> N
     try:
         goes_on = _size(part) > 0
         _receive_all(url, part, on_download)
-        if goes_on and not _has_hash(part, sha256):
+        if goes_on and not fingerprint(part).startswith(sha256):
             part.unlink()
             _receive_all(url, part, on_download)
-        if not _has_hash(part, sha256):
+        if not fingerprint(part).startswith(sha256):
             part.unlink()
             raise DownloadError(
                 f"{url}: another file than the one that is known, its SHA-256 does not begin with "
@@ -188,11 +188,6 @@ def _check_room(folder: Path, needed: int) -> None:
             f"{needed / 1e6:.0f} MB are needed in {folder}, and {free / 1e6:.0f} MB are free; make "
             "room, or name another folder in NST_CACHE_DIR"
         )
-
-
-def _has_hash(path: Path, beginning: str) -> bool:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest().startswith(beginning)
 
 
 def _size(path: Path) -> int:
