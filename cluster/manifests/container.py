@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from importlib import metadata
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from nst_core.errors import EnvironmentProblem
 
@@ -89,7 +89,9 @@ def _closure(extras: frozenset[str]) -> tuple[dict[str, str], set[str]]:
         versions[name] = distribution.version.partition("+")[0]
         needs = (Requirement(text) for text in distribution.requires or ())
         waiting += [
-            (_normal(need.name), frozenset(need.extras)) for need in needs if _applies(need, wanted)
+            (canonicalize_name(need.name), frozenset(need.extras))
+            for need in needs
+            if _applies(need, wanted)
         ]
     del versions[_DISTRIBUTION]
     return versions, missing
@@ -101,7 +103,3 @@ def _applies(need: Requirement, extras: frozenset[str]) -> bool:
 
 def _bracketed(extras: list[str]) -> str:
     return f"[{','.join(extras)}]" if extras else ""
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -35,17 +34,13 @@ def kuberay_files(spec: ClusterSpec, kubernetes: KubernetesSpec) -> dict[str, Ma
             "kind": "RayJob",
             "metadata": {"name": f"{spec.name}-job"},
             "spec": {
-                "entrypoint": _entrypoint(kubernetes.job),
+                "entrypoint": shlex.join(("env", "NST_ADDRESS=auto", "nst", *kubernetes.job)),
                 "shutdownAfterJobFinishes": True,
                 "ttlSecondsAfterFinished": _JOB_KEPT_SECONDS,
                 "rayClusterSpec": cluster,
             },
         },
     }
-
-
-def _entrypoint(job: Sequence[str]) -> str:
-    return shlex.join(("env", "NST_ADDRESS=auto", "nst", *job))
 
 
 def _storage(spec: ClusterSpec, kubernetes: KubernetesSpec, claim: str) -> Manifest:

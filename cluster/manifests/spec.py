@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cluster.environment import HEAD_ENVIRONMENT, NODE_ENVIRONMENT
+from nst_core.checks import check_at_least
 from nst_core.errors import InputError
 
 Provider = Literal["aws", "gcp"]
@@ -60,8 +61,7 @@ class ClusterSpec:
             ("--worker-cpus", self.worker_cpus, 1),
             ("--head-cpus", self.head_cpus, 1),
         ):
-            if count < least:
-                raise InputError(f"{option} {count}: at least {least} is needed")
+            check_at_least(least, option, count)
         if self.min_workers > self.max_workers:
             raise InputError(
                 f"--min-workers {self.min_workers}: not more than --max-workers {self.max_workers} "
