@@ -9,8 +9,6 @@ batch normalisation (Ulyanov, Vedaldi and Lempitsky 2017); the output goes throu
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
@@ -20,29 +18,6 @@ from torch import Tensor, nn
 from nst_core.networks.generator import Generator, ResidualBlock, checked_width, padded_conv
 from nst_core.networks.normalization import make_norm
 from nst_core.networks.registry import NormName, Padding
-
-
-@dataclass(frozen=True)
-class _Layers:
-    """Makes the layers of one network."""
-
-    norm: NormName
-    padding: Padding
-
-    @property
-    def conv(self) -> Callable[..., nn.Conv2d]:
-        return partial(padded_conv, mode=self.padding)
-
-    def conv_norm_relu(
-        self, inputs: int, outputs: int, *, kernel_size: int, stride: int = 1
-    ) -> nn.Sequential:
-        conv = self.conv(inputs, outputs, kernel_size=kernel_size, stride=stride)
-        return nn.Sequential(conv, make_norm(self.norm, outputs), nn.ReLU())
-
-    def residual(self, channels: int) -> ResidualBlock:
-        first = self.conv_norm_relu(channels, channels, kernel_size=3)
-        second = self.conv(channels, channels, kernel_size=3)
-        return ResidualBlock(first, second, make_norm(self.norm, channels))
 
 
 class TransformerNet(Generator):
@@ -70,19 +45,30 @@ class TransformerNet(Generator):
         self.width = checked_width(width, "the paper has 32")
         if padding not in ("reflect", "zeros"):
             raise ValueError(f"padding {padding!r}: reflect or zeros is needed")
-        layer = _Layers(norm, padding)
+        conv = partial(padded_conv, mode=padding)
+
+        def conv_norm_relu(
+            inputs: int, outputs: int, kernel_size: int = 3, stride: int = 1
+        ) -> nn.Sequential:
+            first = conv(inputs, outputs, kernel_size=kernel_size, stride=stride)
+            return nn.Sequential(first, make_norm(norm, outputs), nn.ReLU())
+
+        def residual(channels: int) -> ResidualBlock:
+            first, second = conv_norm_relu(channels, channels), conv(channels, channels)
+            return ResidualBlock(first, second, make_norm(norm, channels))
+
         self.encoder = nn.Sequential(
-            layer.conv_norm_relu(3, width, kernel_size=9),
-            layer.conv_norm_relu(width, 2 * width, kernel_size=3, stride=2),
-            layer.conv_norm_relu(2 * width, 4 * width, kernel_size=3, stride=2),
+            conv_norm_relu(3, width, kernel_size=9),
+            conv_norm_relu(width, 2 * width, stride=2),
+            conv_norm_relu(2 * width, 4 * width, stride=2),
         )
-        self.residual = nn.Sequential(*(layer.residual(4 * width) for _ in range(5)))
+        self.residual = nn.Sequential(*(residual(4 * width) for _ in range(5)))
         self.decoder = nn.Sequential(
             nn.Upsample(scale_factor=2, mode="nearest"),
-            layer.conv_norm_relu(4 * width, 2 * width, kernel_size=3),
+            conv_norm_relu(4 * width, 2 * width),
             nn.Upsample(scale_factor=2, mode="nearest"),
-            layer.conv_norm_relu(2 * width, width, kernel_size=3),
-            layer.conv(width, 3, kernel_size=9),
+            conv_norm_relu(2 * width, width),
+            conv(width, 3, kernel_size=9),
         )
         self.finish = nn.Identity()
 
