@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Code = TypeVar("Code", bound=np.unsignedinteger[Any])
 Pixels: TypeAlias = NDArray[np.unsignedinteger[Any]]
-"""Of uint8 or uint16."""
+"""Numbers of uint8 or uint16."""
 
 
 def with_dtype(pixels: Pixels, dtype: np.dtype[Code]) -> NDArray[Code]:

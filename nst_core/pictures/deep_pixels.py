@@ -27,7 +27,7 @@ DEEP_FORMATS = frozenset({"PNG", "TIFF"})
 _SAME_PICTURE = 2
 """Codes of 8 bits by which one picture, rounded and resized in two ways, may differ."""
 _LEVEL = 1
-"""Of zlib: of 16 bits hardly more than the high bytes can be compressed."""
+"""Level of zlib; of 16 bits hardly more than the high bytes can be compressed."""
 _PNG_HEAD = 33
 """Bytes up to the end of IHDR."""
 _EXTRA_SAMPLES = 338

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +78,12 @@ def test_who_has_done_the_segment_before_warms_up_without_the_network(
     tasks = _tasks(film, seconds=0.8)
     runs: list[object] = []
     run = Stylizer._generated
-    monkeypatch.setattr(Stylizer, "_generated", lambda *how: (runs.append(how), run(*how))[1])
+
+    def generated(*how: Any) -> Any:
+        runs.append(how)
+        return run(*how)
+
+    monkeypatch.setattr(Stylizer, "_generated", generated)
     worker = SegmentWorker(Stylizer(style))
     for number in order:
         worker.process(tasks[number])
