@@ -74,9 +74,14 @@ class Coherence:
         self._grid = np.zeros((0, 0, 2), np.float32)
         self._remembered: deque[tuple[YuvFrames, Frame]] = deque(maxlen=remembers)
 
-    def begin(self) -> None:
-        """Forget the last frame: the next one follows none."""
-        self._last = None
+    def begin(self, last: tuple[Grey, Grey, Frame] | None = None) -> None:
+        """Forget the last frame: the next one follows none, or the ``last`` one of another."""
+        self._last = last
+
+    @property
+    def last(self) -> tuple[Grey, Grey, Frame] | None:
+        """What the next frame will follow: the last one's source, whole and small, and itself."""
+        return self._last
 
     def remember(self, source: YuvFrames, stylized: Frame) -> None:
         """Keep what the network made of a frame, unless frames are too large for that."""

@@ -155,6 +155,11 @@ class Stylizer:
         """Whether the caller's thread can get something done while a network computes."""
         return self.computes and (self._video_device.type != "cpu" or self.threads > 1)
 
+    @property
+    def works_ahead(self) -> bool:
+        """Whether batches behind the one handed out are under way: on a GPU."""
+        return self._video_device.type == "cuda"
+
     def frames_a_batch(self, height: int, width: int) -> int:
         """How many frames of ``height`` x ``width`` pixels to hand over at once, 1 or more."""
         if self._video_device.type != "cpu":

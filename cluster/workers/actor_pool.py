@@ -264,9 +264,9 @@ class ActorPool:
         for seat in self._seats:
             if seat.sign in answered:
                 with suppress(RayError):  # it has died: the end of its call tells
-                    key, done = ray.get(seat.sign)
+                    key, done, parts = ray.get(seat.sign)
                     if key in [attempt.unit.key for attempt in seat.attempts]:
-                        self._on_advance(key, done, seat.since)
+                        self._on_advance(key, done, seat.since, parts)
                 seat.sign = None
             if seat.sign is None and seat.calls:
                 seat.sign = seat.actor.how_far.remote()

@@ -26,6 +26,7 @@ from pipeline.films.report import VideoReport, with_outcome
 from pipeline.films.settings import FilmSettings
 from pipeline.numbered.output_files import is_there, numbered_output, publish_all, would_replace
 from pipeline.numbered.writing import verify_pictures, write_pictures
+from pipeline.segments.begun import BegunPart
 from pipeline.segments.ledger import SegmentLedger
 from pipeline.segments.plan import Segment
 from pipeline.segments.task import KeptResult, SegmentResult, SegmentTask
@@ -181,13 +182,17 @@ class Film:
                     film=key,
                     stroke=plan.stroke,
                     coherence=plan.coherence,
+                    begun=work.folder.begun(segment.number),
                 )
                 return Unit((key, segment.number), task)
         return None
 
-    def advanced(self, number: int, frames: int) -> int:
-        """Count ``frames`` of a segment at a worker as done; returns how many more that are."""
-        self._open.ledger.advanced(number, frames)
+    def advanced(self, number: int, frames: int, parts: Sequence[BegunPart]) -> int:
+        """Count ``frames`` of a segment at a worker as done; returns how many more that are.
+
+        ``parts`` of it are kept for a run to come.
+        """
+        self._open.ledger.advanced(number, frames, parts)
         return self._count_done()
 
     def accept(self, outcome: Outcome[SegmentResult[bytes]]) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from nst_core.wording import counted
 from pipeline.films.film import Film
 from pipeline.films.report import StylizeVideoReport
+from pipeline.segments.begun import BegunPart
 from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.work.background import BackgroundThread, wait_for
 from pipeline.work.pool import Outcome, Unit, WorkerPool
@@ -108,11 +109,13 @@ class Films:
             raise StopIteration
         return unit
 
-    def advanced(self, key: tuple[int, int], frames: int, began: float) -> None:
-        """Show how far a segment is that is at a worker."""
+    def advanced(
+        self, key: tuple[int, int], frames: int, began: float, parts: Sequence[BegunPart]
+    ) -> None:
+        """Show how far a segment is that is at a worker, and keep what it has so far."""
         film, number = key
         now = time.monotonic()
-        more = self._films[film].advanced(number, frames)
+        more = self._films[film].advanced(number, frames, parts)
         self._pace.add(more, began=began, now=now)
         if more and now >= self._shown + _SECONDS_BETWEEN_SIGNS:
             self._shown = now

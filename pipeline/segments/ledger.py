@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 
+from pipeline.segments.begun import BegunPart
 from pipeline.segments.order import SegmentOrder
 from pipeline.segments.packet_reader import EncodedPacket, PacketReader, RunReaders
 from pipeline.segments.plan import Segment, with_pre_roll
@@ -123,11 +124,14 @@ class SegmentLedger:
         depth = min(_MOST_READ_AHEAD, int(_BYTES_READ_AHEAD / max(1.0, largest)))
         yield from prefetch(packets, depth=depth) if depth else packets
 
-    def advanced(self, number: int, frames: int) -> None:
-        """Count ``frames`` of a segment at a worker as done."""
+    def advanced(self, number: int, frames: int, parts: Sequence[BegunPart] = ()) -> None:
+        """Count ``frames`` of a segment at a worker as done, and keep ``parts`` of it."""
+        if number in self._results:  # a second attempt: all frames of the first one are counted
+            return
+        for part in parts:
+            self._folder.keep_begun(number, part)
         more = frames - self._told.get(number, 0)
-        is_second_attempt = number in self._results  # all frames of the first one are counted
-        if more > 0 and not is_second_attempt:
+        if more > 0:
             self._told[number] = frames
             self.frames_done += more
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from pipeline.encoding.output_frame import OutputFrame
+from pipeline.segments.begun import BegunPart
 from pipeline.segments.packet_reader import EncodedPacket
 from pipeline.segments.plan import Segment
 from pipeline.source.source_video import VideoStreamInfo
@@ -28,6 +29,8 @@ class SegmentTask:
     """Size of the strokes: one for the whole film, also where its frames change their size."""
     coherence: float = 0.0
     """How much each stylized frame follows the one before it: see nst_core/coherence.py."""
+    begun: tuple[BegunPart, ...] = ()
+    """Its first frames, as a run has left them that was stopped."""
 
     def __repr__(self) -> str:
         return f"SegmentTask({self.segment.name}, {len(self.packets)} packets)"

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import shutil
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import IO, Any
 
 from nst_core.errors import InputError
 from nst_core.files import check_can_write, lock, write_whole
+from pipeline.segments.begun import BegunPart
 from pipeline.segments.plan import Segment
 from pipeline.segments.task import KeptResult, SegmentResult
 
@@ -29,7 +31,8 @@ that no output is spliced from segments of two kinds."""
 
 _LOCK_NAME = "lock"
 _IDENTITY_NAME = "identity.json"
-_OWN_FILE = re.compile(r"lock|\.?(identity\.json|[0-9]{5,}\.(piece|json))(\.[0-9a-f]{8})?(\.part)?")
+_OWN_NAME = r"identity\.json|[0-9]{5,}\.(piece|json)|[0-9]{5,}-[0-9]{3,}\.begun"
+_OWN_FILE = re.compile(rf"lock|\.?({_OWN_NAME})(\.[0-9a-f]{{8}})?(\.part)?")
 _LOCK_ATTEMPTS = 5
 _LONGEST_STEM = 60
 """Bytes kept of an output's name in names made from it: file systems take 255 in all."""
@@ -38,6 +41,7 @@ _LONGEST_STEM = 60
 class WorkFolder:
     """Pieces ``00042.piece`` with records ``00042.json``; a record is written after its piece.
 
+    Of segments in work that take long there are frames, ``00043-000.begun``, until the piece is.
     They are not forced onto the disk, hundreds in a second may come: what a power cut leaves empty
     or half is told by its hash, and done again. A process that is killed loses nothing.
     ``identity`` holds what decides the pixels: input, plan, style, settings. Pieces made under
@@ -48,6 +52,8 @@ class WorkFolder:
         self.path = path.absolute()
         self._identity = json.dumps({**identity, "pipeline": PIPELINE_VERSION}, sort_keys=True)
         self._lock: IO[bytes] | None = None
+        self._begun: defaultdict[int, set[Path]] = defaultdict(set)
+        """Kept frames, by segment number."""
         self._is_dropped = False
         """Whether what is there would be dropped: ``finished`` finds nothing then."""
 
@@ -70,9 +76,12 @@ class WorkFolder:
         self._lock = self._lock or self._take_lock()
         identity_file = self.path / _IDENTITY_NAME
         is_kept = resume and self._has_our_pieces()
+        self._begun.clear()
         for file in self.path.iterdir():
             if file.name != _LOCK_NAME and not (is_kept and file.suffix != ".part"):
                 file.unlink()
+            elif file.suffix == ".begun":
+                self._begun[int(file.name.split("-")[0])].add(file)
         write_whole(identity_file, self._identity.encode())
         _sync(identity_file)  # without it all pieces would be dropped
 
@@ -131,7 +140,22 @@ class WorkFolder:
         if piece:
             write_whole(piece, result.piece)
         kept: KeptResult = SegmentResult(**(vars(result) | {"piece": piece}))
-        return self._write_record(kept, result.piece)
+        recorded = self._write_record(kept, result.piece)
+        for path in self._begun.pop(result.number, set()):
+            path.unlink(missing_ok=True)
+        return recorded
+
+    def keep_begun(self, number: int, part: BegunPart) -> None:
+        """Keep a part of a segment that is in work, if there is room: nothing hangs on it."""
+        path = self.path / f"{number:05d}-{part.number:03d}.begun"
+        with suppress(OSError):
+            write_whole(path, part.data)
+            self._begun[number].add(path)
+
+    def begun(self, number: int) -> tuple[BegunPart, ...]:
+        """Find the parts of an unfinished segment that an earlier run has kept."""
+        parts = (_read(path) for path in sorted(self._begun.get(number, set())))
+        return tuple(BegunPart(place, data) for place, data in enumerate(parts) if data)
 
     def record_better(self, first: KeptResult, second: SegmentResult[bytes] | None) -> KeptResult:
         """Keep the better of a recorded result and that of doing the segment again.

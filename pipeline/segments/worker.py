@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import Any, cast
 
 import av
 
@@ -16,6 +16,7 @@ from nst_core.coherence import Coherence
 from nst_core.color.yuv import YuvFrames, join_frames, split_frames
 from nst_core.stylizer import Stylizer
 from pipeline.encoding.output_frame import loses_chroma, output_encoding, source_encoding
+from pipeline.segments.begun import Batch, BegunPart, FrameKeeper, Last, unpacked
 from pipeline.segments.decoder import DecoderOnItsWay, SegmentDecoder
 from pipeline.segments.encoder import SegmentEncoder
 from pipeline.segments.frames import (
@@ -28,12 +29,6 @@ from pipeline.segments.frames import (
 from pipeline.segments.plan import warm_up_frames
 from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.work.read_ahead import prefetch
-
-
-@dataclass(frozen=True, repr=False)
-class _Batch:
-    pts: Sequence[int]
-    planes: YuvFrames
 
 
 class SegmentWorker:
@@ -49,9 +44,9 @@ class SegmentWorker:
         self._coherence = Coherence(0)
         self._coherent: tuple[object, ...] = ()
         """What it is of: frames of another film or stroke are not like these."""
-        self.tell: Callable[[int], None] = lambda frames: None
-        """Is told how many frames of the segment in work are done; not of the last ones: its result
-        tells those."""
+        self.tell: Callable[[int, BegunPart | None], None] = lambda frames, part: None
+        """Is told how many frames of the segment in work are done, and now and then given what
+        to keep of it; not of the last ones: its result tells those."""
 
     @property
     def engine(self) -> str:
@@ -67,8 +62,8 @@ class SegmentWorker:
         encoder = SegmentEncoder(task.stream, task.output)
         owned = set(task.segment.owned_pts)
         pts: list[int] = []
-        for batch in self._stylized(task, self._decoded(task, decoder)):
-            self.tell(len(pts))
+        for batch, part in self._batches(task, decoder):
+            self.tell(len(pts), part)
             for frame_pts, planes in zip(batch.pts, split_frames(batch.planes), strict=True):
                 if frame_pts not in owned:  # those behind follow it
                     continue
@@ -86,7 +81,22 @@ class SegmentWorker:
             notes=tuple(sorted(decoder.notes)),
         )
 
-    def _decoded(self, task: SegmentTask, decoder: SegmentDecoder) -> Iterator[_Batch]:
+    def _batches(
+        self, task: SegmentTask, decoder: SegmentDecoder
+    ) -> Iterator[tuple[Batch, BegunPart | None]]:
+        """Yield what is stylized, first that of a run before, with parts of it to be kept."""
+        frames = [*task.segment.warm_pts, *task.segment.owned_pts]
+        last, done, parts = None, 0, 0
+        for last in unpacked(task.begun, frames):
+            yield last, None
+            done, parts = done + len(last.pts), parts + 1
+        keeper = FrameKeeper(len(frames) - done, parts)
+        # Where others are under way, what the next frame follows is not what this batch left.
+        is_kept = not (task.coherence and self._stylizer.works_ahead)
+        for batch in self._stylized(task, self._decoded(task, decoder), last):
+            yield batch, keeper.add(batch) if is_kept else None
+
+    def _decoded(self, task: SegmentTask, decoder: SegmentDecoder) -> Iterator[Batch]:
         stream, output = task.stream, task.output
         size = self._stylizer.frames_a_batch(output.taken_size[1], output.taken_size[0])
         batches = _batches(decoder.frames(), size)
@@ -95,7 +105,7 @@ class SegmentWorker:
         may_lose_light = stream.layout.is_float and not passes_light
         may_lose_color = stream.colorless and loses_chroma(stream, output)
 
-        def taken() -> Iterator[_Batch]:
+        def taken() -> Iterator[Batch]:
             for frames in batches:
                 planes = join_frames([source_planes(f, stream, output.taken_size) for f in frames])
                 if not stream.transparent and loses_alpha(planes, stream, output):
@@ -113,36 +123,47 @@ class SegmentWorker:
                         "its colours, which begin later, are written with fewer samples than it "
                         f"has by {output.encoder.codec}; --codec ffv1 or prores keeps them"
                     )
-                yield _Batch([_pts(frame) for frame in frames], planes)
+                yield Batch([_pts(frame) for frame in frames], planes)
 
         return self._beside(taken())
 
-    def _stylized(self, task: SegmentTask, batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    def _stylized(
+        self, task: SegmentTask, batches: Iterator[Batch], before: Batch | None
+    ) -> Iterator[Batch]:
+        """Stylize what comes behind the batch ``before``, which a run before has done."""
         pts_of_batches: deque[Sequence[int]] = deque()  # on a GPU two batches are under way
+        coherence = self._begun_coherence(task, before.last if before else ())
 
         def planes() -> Iterator[YuvFrames]:
             for batch in batches:
-                pts_of_batches.append(batch.pts)
-                yield batch.planes
+                new = batch.behind(before.pts[-1]) if before else batch
+                if new.pts:
+                    pts_of_batches.append(new.pts)
+                    yield new.planes
 
         stylized = self._stylizer.stylize_yuv_batches(
             planes(),
             source_encoding(task.stream),
             output_encoding(task.stream, task.output),
             tone_mapping=task.output.tone_mapping,
-            coherence=self._begun_coherence(task) if task.coherence else None,
+            coherence=coherence,
         )
-        return self._beside(_Batch(pts_of_batches.popleft(), each) for each in stylized)
+        return self._beside(
+            Batch(pts_of_batches.popleft(), each, (coherence and coherence.last) or ())
+            for each in stylized
+        )
 
-    def _begun_coherence(self, task: SegmentTask) -> Coherence:
+    def _begun_coherence(self, task: SegmentTask, last: Last) -> Coherence | None:
+        if not task.coherence:
+            return None
         of = task.film, task.stroke, task.coherence
         if task.film is None or self._coherent != of:
             frames = warm_up_frames(task.coherence)
             self._coherence, self._coherent = Coherence(task.coherence, remembers=frames), of
-        self._coherence.begin()
+        self._coherence.begin(cast("tuple[Any, Any, Any]", last) if last else None)
         return self._coherence
 
-    def _beside(self, batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    def _beside(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Have the batches made while others are worked on, where that gains anything."""
         return prefetch(batches) if self._stylizer.overlaps else batches
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -89,12 +89,14 @@ class Worker(Protocol):
 class TellsHowFar(Protocol):
     """A worker that tells how much of the unit in its hands is done, whenever that has changed."""
 
-    tell: Callable[[int], None]
-    """Set by the pool."""
+    tell: Callable[[int, Any], None]
+    """Set by the pool. Its second argument is a part of the result to come, to be kept in case
+    the run is stopped; None: there is none now."""
 
 
-OnAdvance = Callable[[Any, int, float], None]
-"""Is told a unit's key, how much of it is done, and when its worker got it (``time.monotonic``).
+OnAdvance = Callable[[Any, int, float, Sequence[Any]], None]
+"""Is told a unit's key, how much of it is done, when its worker got it (``time.monotonic``), and
+what parts of its result are to be kept.
 
 A unit that is begun again begins at 0 again.
 """
@@ -174,7 +176,9 @@ class InProcessPool:
     def _outcome(worker: Worker, unit: Unit[Any], on_advance: OnAdvance | None) -> Outcome[Any]:
         began = time.monotonic()
         if on_advance and isinstance(worker, TellsHowFar):
-            worker.tell = lambda done: on_advance(unit.key, done, began)
+            worker.tell = lambda done, part: on_advance(
+                unit.key, done, began, [] if part is None else [part]
+            )
         try:
             return Outcome(unit.key, worker.process(unit.task), began=began)
         except NstError as error:

@@ -68,16 +68,16 @@ class _Dreamer(_Sleeper):
 
 
 class _Counter:
-    """Counts up to its task, one in a second, and tells so."""
+    """Counts up to its task, one in a second, and tells so; odd numbers are to be kept."""
 
     engine = "abacus"
 
     def __init__(self) -> None:
-        self.tell: Callable[[int], None] = lambda done: None
+        self.tell: Callable[[int, Any], None] = lambda done, part: None
 
     def process(self, number: int) -> int:
         for done in range(number):
-            self.tell(done)
+            self.tell(done, f"{done} of {number}" if done % 2 else None)
             time.sleep(1)
         return number
 
@@ -166,13 +166,15 @@ def test_a_picture_that_kills_its_worker_takes_none_of_its_unit_with_it(pool_of:
 
 def test_how_far_units_are_is_told_from_their_workers(pool_of: Any) -> None:
     told: list[tuple[str, int]] = []
+    kept: list[str] = []
     pool = pool_of(_Counter)
     began = time.monotonic()
 
-    def on_advance(key: str, done: int, since: float) -> None:
+    def on_advance(key: str, done: int, since: float, parts: Sequence[str]) -> None:
         assert key not in ended
         assert began < since <= time.monotonic()
         told.append((key, done))
+        kept.extend(parts)
 
     ended: dict[str, Any] = {}
     for outcome in pool.run([Unit("four", 4), Unit("six", 6)], on_advance):
@@ -183,6 +185,8 @@ def test_how_far_units_are_is_told_from_their_workers(pool_of: Any) -> None:
         assert counted == sorted(counted)
         assert len(set(counted)) >= 2
         assert counted[-1] < last
+    assert {"1 of 4", "1 of 6", "3 of 6"} <= {*kept}
+    assert len(kept) == len({*kept})
 
 
 def test_workers_that_cannot_start_end_the_run_with_their_reason(pool_of: Any) -> None:

@@ -23,6 +23,7 @@ import pipeline.assembly.reassembly
 import pipeline.films.film
 import pipeline.films.films
 import pipeline.films.plan
+import pipeline.segments.begun
 import pipeline.segments.ledger
 from cluster.workers.room import Resources
 from jobs.applying.stylize_images import stylize_images
@@ -31,6 +32,7 @@ from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
+from nst_core.stylizer import Stylizer
 from pipeline.assembly.reassembly import CopyReport
 from pipeline.films.finished_films import HIDDEN_FOLDER
 from pipeline.numbered.probing import probe_film
@@ -164,6 +166,42 @@ def test_an_interrupted_run_goes_on_with_what_is_finished(
     (report,) = stylize_videos(_job(clip, output, str(style.path))).inputs
     assert report.segments == {"total": 4, "done": 2, "reused": 2, "retried": 0}
     assert output.read_bytes() == undisturbed.read_bytes()
+
+
+@pytest.mark.parametrize("coherence", [0.0, 0.7])
+def test_an_interrupted_segment_goes_on_with_its_frames(
+    coherence: float, clip: Path, style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_SECONDS_BETWEEN", "_MOST_SECONDS", "_SECONDS_TO_JUDGE"):
+        monkeypatch.setattr(pipeline.segments.begun, name, 0.0)
+    how = {"style": str(style.path), "segment_seconds": 60, "coherence": coherence}
+    undisturbed, output = tmp_path / "undisturbed.mp4", tmp_path / "out.mp4"
+    stylize_videos(_job(clip, undisturbed, **how))  # type: ignore[arg-type]
+    done: list[int] = []
+
+    def interrupt(progress: Progress) -> None:
+        done.append(progress.done)
+        if progress.done >= 20:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline.films.films, "_SECONDS_BETWEEN_SIGNS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        stylize_videos(_job(clip, output, **how), interrupt)  # type: ignore[arg-type]
+    (work,) = (tmp_path / HIDDEN_PARENT).iterdir()
+    assert list(work.glob("*.begun"))
+    runs = 0
+    generated = Stylizer._generated
+
+    def counted(*given: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        return generated(*given)
+
+    monkeypatch.setattr(Stylizer, "_generated", counted)
+    stylize_videos(_job(clip, output, **how))  # type: ignore[arg-type]
+    assert 0 < runs <= 48 - done[-1]
+    assert output.read_bytes() == undisturbed.read_bytes()
+    assert _names(tmp_path) == [HIDDEN_FOLDER, "out.mp4", "undisturbed.mp4"]
 
 
 def test_segments_are_done_again_once_their_files_are_damaged(

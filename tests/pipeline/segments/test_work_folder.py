@@ -6,6 +6,7 @@ import pytest
 
 import pipeline.segments.work_folder
 from nst_core.errors import InputError
+from pipeline.segments.begun import BegunPart
 from pipeline.segments.plan import Segment
 from pipeline.segments.task import SegmentResult
 from pipeline.segments.work_folder import HIDDEN_PARENT, PIPELINE_VERSION, WorkFolder
@@ -92,6 +93,34 @@ def test_what_a_killed_run_has_half_written_goes_and_its_pieces_stay(folder: Wor
     folder.open(resume=True)
     assert not half.exists()
     assert folder.finished(SEGMENT) == recorded
+
+
+def test_parts_of_an_unfinished_segment_stay_until_its_piece_is_there(folder: WorkFolder) -> None:
+    parts = (BegunPart(0, b"first"), BegunPart(1, b"second"))
+    for part in reversed(parts):
+        folder.keep_begun(2, part)
+    folder.keep_begun(3, parts[0])
+    folder.close()
+    folder.open(resume=True)
+    assert folder.begun(2) == parts
+    assert folder.begun(4) == ()
+    folder.record(RESULT)
+    assert folder.begun(2) == ()
+    assert [path.name for path in folder.path.glob("*.begun")] == ["00003-000.begun"]
+    folder.close()
+    folder.open(resume=False)
+    assert folder.begun(3) == ()
+
+
+def test_a_folder_without_room_keeps_no_parts_and_goes_on(
+    folder: WorkFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(pipeline.segments.work_folder, "write_whole", full)
+    folder.keep_begun(2, BegunPart(0, b"first"))
+    assert folder.begun(2) == ()
 
 
 def test_a_record_with_another_number_in_it_is_not_used(folder: WorkFolder) -> None:

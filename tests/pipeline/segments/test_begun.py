@@ -1,0 +1,140 @@
+"""A segment that is stopped half way goes on with the frames it has, and comes out the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pipeline.segments.begun
+from nst_core.checkpoints.library import Style
+from nst_core.stylizer import Stylizer
+from pipeline.encoding.encoders import choose_encoder
+from pipeline.encoding.output_frame import plan_output
+from pipeline.segments.begun import BegunPart, unpacked
+from pipeline.segments.packet_reader import PacketReader
+from pipeline.segments.plan import plan_segments, warm_up_frames
+from pipeline.segments.task import SegmentResult, SegmentTask
+from pipeline.segments.worker import SegmentWorker
+from pipeline.source.source_video import probe
+from tests.kit.media import make_clip
+
+_FRAMES_A_PART = 3
+
+
+@pytest.fixture(autouse=True)
+def _every_segment_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on by a second with each look: one for each frame."""
+    seconds = iter(range(10**6))
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            return next(seconds)
+
+    monkeypatch.setattr(pipeline.segments.begun, "time", Clock)
+    monkeypatch.setattr(pipeline.segments.begun, "_SECONDS_BETWEEN", _FRAMES_A_PART)
+    monkeypatch.setattr(pipeline.segments.begun, "_MOST_SECONDS", _FRAMES_A_PART)
+
+
+def _task(folder: Path, coherence: float = 0.0, **clip: Any) -> SegmentTask:
+    film = folder / "film.mkv"
+    make_clip(film, frames=48, sound=False, **clip)
+    source = probe(film)
+    encoder = choose_encoder(Path("out.mkv"), source.info)
+    segment = plan_segments(
+        source.packets,
+        time_base=source.info.time_base,
+        seconds=0.5,
+        warm_up=warm_up_frames(coherence),
+    )[1]
+    with PacketReader(source) as reader:
+        output = plan_output(source.info, encoder)
+        packets = reader.read(segment)
+    return SegmentTask(segment, source.info, output, packets, film=0, coherence=coherence)
+
+
+def _done(
+    task: SegmentTask, style: Style, *, threads: int = 1
+) -> tuple[SegmentResult[bytes], list[BegunPart], int]:
+    """What comes of a task, the parts that were to be kept, and how often the network ran."""
+    parts: list[BegunPart] = []
+    stylizer = Stylizer(style, threads=threads)
+    worker = SegmentWorker(stylizer)
+    worker.tell = lambda frames, part: parts.append(part) if part else None
+    runs = 0
+    run = stylizer._generated
+
+    def counted(*how: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        return run(*how)
+
+    stylizer._generated = counted  # type: ignore[assignment, method-assign]
+    return worker.process(task), parts, runs
+
+
+@pytest.mark.parametrize("coherence", [0.0, 0.7])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le"])
+def test_a_segment_goes_on_from_any_part_to_the_same_bytes(
+    coherence: float, pixel_format: str, style: Style, tmp_path: Path
+) -> None:
+    task = _task(tmp_path, coherence, pixel_format=pixel_format)
+    whole, parts, runs = _done(task, style)
+    frames = len(task.segment.owned_pts) + len(task.segment.warm_pts)
+    assert runs == frames
+    assert [part.number for part in parts] == list(range(len(parts)))
+    assert len(parts) >= 3
+    for count in (1, len(parts) - 1):
+        begun = replace(task, begun=tuple(parts[:count]))
+        again, more, runs = _done(begun, style)
+        assert again == whole
+        assert runs == frames - sum(len(each.pts) for each in _batches(parts[:count], task))
+        assert count > 1 or more[0].number == 1
+    assert 0 < runs < _FRAMES_A_PART * 2
+
+
+@pytest.mark.parametrize("coherence", [0.0, 0.7])
+def test_a_worker_that_takes_more_frames_at_once_goes_on_too(
+    coherence: float, style: Style, tmp_path: Path
+) -> None:
+    task = _task(tmp_path, coherence)
+    whole, parts, _ = _done(task, style)
+    frames = [len(batch.pts) for batch in _batches(parts[:2], task)]
+    threads = next(count for count in (2, 3, 5) if sum(frames) % count)
+    again, _, runs = _done(replace(task, begun=tuple(parts[:2])), style, threads=threads)
+    assert again == whole
+    assert runs <= len(task.segment.owned_pts) + len(task.segment.warm_pts) - sum(frames)
+
+
+def _batches(parts: list[BegunPart], task: SegmentTask) -> Iterator[Any]:
+    return unpacked(parts, [*task.segment.warm_pts, *task.segment.owned_pts])
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "of another segment"])
+def test_parts_that_are_damaged_or_out_of_place_are_done_again(
+    damage: str, style: Style, tmp_path: Path
+) -> None:
+    task = _task(tmp_path)
+    whole, parts, _ = _done(task, style)
+    data = bytearray(parts[1].data)
+    data[len(data) // 2] ^= 255
+    second = {
+        "cut": [BegunPart(1, parts[1].data[:-100])],
+        "changed": [BegunPart(1, bytes(data))],
+        "missing": [],
+        "of another segment": [parts[0]],
+    }[damage]
+    begun = replace(task, begun=(parts[0], *second, *parts[2:]))
+    assert len(list(_batches(list(begun.begun), task))) == 1
+    assert _done(begun, style)[0] == whole
+
+
+def test_segments_that_are_soon_done_keep_nothing(
+    style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.segments.begun, "_MOST_SECONDS", 100)
+    assert _done(_task(tmp_path), style)[1] == []
