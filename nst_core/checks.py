@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from nst_core.errors import InputError
 
 
@@ -44,3 +47,22 @@ def check_stroke(stroke: float) -> None:
     """Raise InputError for strokes that no style has a use for."""
     if not 0.25 <= stroke <= 4:
         raise InputError(f"--stroke {stroke:g}: 0.25 to 4 is allowed; try 0.5 or 2")
+
+
+def check_new_file(
+    option: str, path: Path, *, inputs: Iterable[Path], overwrite: bool, example: str
+) -> None:
+    """Raise InputError for a file that cannot or may not be written, with the option that names it.
+
+    One of the ``inputs`` is never replaced. ``example`` is a name for such a file.
+    """
+    if path.is_dir():
+        raise InputError(f"{option} {path}: a folder; name a file, such as {example}")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"{option} {path}: no such folder to write into")
+    if not path.exists():
+        return
+    if any(each.exists() and path.samefile(each) for each in inputs):
+        raise InputError(f"{option} {path}: the output would replace an input; name another file")
+    if not overwrite:
+        raise InputError(f"{path} exists; --overwrite replaces it, {option} names another file")

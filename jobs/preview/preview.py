@@ -20,6 +20,7 @@ from jobs.specs.applying import PoolSpec
 from jobs.specs.preview import Preview
 from nst_core.checkpoints.library import Style, bundled_styles
 from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.checks import check_new_file
 from nst_core.errors import InputError
 from nst_core.files import write_whole
 from nst_core.kept_stylizers import KeptStylizers
@@ -75,7 +76,13 @@ def preview(job: Preview, on_progress: OnProgress = ignore_progress) -> PreviewR
     """
     began = time.monotonic()
     times = [at for text in job.at if (at := time_of("--at", text)) is not None]
-    _check_output(job)
+    check_new_file(
+        "-o",
+        job.output,
+        inputs=map(Path, job.inputs),
+        overwrite=job.overwrite,
+        example="preview.png",
+    )
     looks = _looks(job, on_progress)
     on_progress(stage("looking for frames", "pictures"))
     found = list(shown_of(job, times))
@@ -109,19 +116,6 @@ def preview(job: Preview, on_progress: OnProgress = ignore_progress) -> PreviewR
         engine=engine,
         seconds=round(time.monotonic() - began, 3),
     )
-
-
-def _check_output(job: Preview) -> None:
-    if job.output.is_dir():
-        raise InputError(f"-o {job.output}: a folder; name a file, such as preview.png")
-    if not job.output.absolute().parent.is_dir():
-        raise InputError(f"-o {job.output}: no such folder to write into")
-    if not job.output.exists():
-        return
-    if any(Path(name).exists() and job.output.samefile(name) for name in job.inputs):
-        raise InputError(f"-o {job.output}: the output would replace an input; name another file")
-    if not job.overwrite:
-        raise InputError(f"{job.output} exists; --overwrite replaces it, -o names another file")
 
 
 def _looks(job: Preview, on_progress: OnProgress) -> list[_Look]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from jobs.specs.single import InitChoice
 from nst_core.checks import check_at_least, check_pixels
 from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice
+from nst_core.errors import InputError
 from nst_core.objectives.settings import Degradation, LossNetworkName
+from pipeline.films.span import Span, span_of
+
+_PLOT_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -83,3 +88,32 @@ class EvaluateSuperResolution:
     def __post_init__(self) -> None:
         if self.threads is not None:
             check_at_least(1, "--threads", self.threads)
+
+
+@dataclass(frozen=True)
+class EvaluateFlicker:
+    """Measure how much a stylized video flickers, beside its source."""
+
+    video: tuple[Path, Path]
+    """A source and the video made of it: its warping error."""
+    plot: Path | None = None
+    """Draw the error over time: a picture, .png or .jpg."""
+    start: Fraction | None = None
+    """Where the part of the source begins that the video was made of; for outputs of this program
+    that is known."""
+    end: Fraction | None = None
+    """Where it ends."""
+    duration: Fraction | None = None
+    """How long it is, instead of --end."""
+    overwrite: bool = False
+    """Replace an existing plot."""
+
+    def __post_init__(self) -> None:
+        span_of(self.start, self.end, self.duration)
+        if self.plot and self.plot.suffix.lower() not in _PLOT_SUFFIXES:
+            raise InputError(f"--plot {self.plot}: a picture's name is needed, such as flicker.png")
+
+    @property
+    def span(self) -> Span | None:
+        """The part of the source that is compared; None: all of it, or what is known."""
+        return span_of(self.start, self.end, self.duration)

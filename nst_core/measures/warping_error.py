@@ -13,7 +13,9 @@ bool, H x W, true where a pixel is visible in both frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import fmean
 
 import cv2
 import numpy as np
@@ -76,7 +78,9 @@ def visible(forward: Flow, backward: Flow) -> Mask:
     factor, constant = _CONSISTENCY
     bound = factor * (_squared(returning) + _squared(backward)) + constant
     consistent = _squared(there_and_back) <= bound
-    steepness = np.square(np.gradient(backward, axis=(0, 1))).sum(axis=(0, -1))
+    steepness = sum(
+        np.square(change) for component in cv2.split(backward) for change in np.gradient(component)
+    )
     factor, constant = _MOTION_BOUNDARY
     smooth = steepness <= factor * _squared(backward) + constant
     mask: Mask = inside & consistent & smooth
@@ -92,23 +96,50 @@ def masked_error(output: Frame, next_output: Frame, backward: Flow, mask: Mask) 
     if not mask.any():
         raise ValueError("no pixel is visible in both frames")
     carried = warp(output.astype(np.float32), backward)
-    difference = (carried - next_output)[mask] / 255
-    return float(np.mean(np.square(difference), dtype=np.float64))
+    total = cv2.norm(carried, next_output.astype(np.float32), cv2.NORM_L2SQR, mask.astype(np.uint8))
+    return float(total / (np.count_nonzero(mask) * output.shape[2] * 255**2))
+
+
+Moment = tuple[Frame, Frame]
+"""A source's frame and what was made of it, of one size."""
+
+
+@dataclass(frozen=True)
+class PairError:
+    """The errors between two consecutive moments, in squared units of [0, 1]."""
+
+    output: float
+    source: float
+    """The floor."""
+    visible: float
+    """Share of pixels compared, 0 to 1."""
+
+
+def pair_error(last: Moment, now: Moment) -> PairError | None:
+    """Compare two consecutive moments; None for a cut: too little in common to say anything.
+
+    Raises ValueError for source frames of two sizes, and for frames that are too small.
+    """
+    (last_source, last_output), (source, output) = last, now
+    backward = optical_flow(source, last_source)
+    mask = visible(optical_flow(last_source, source), backward)
+    share = float(mask.mean())
+    if share < _LEAST_VISIBLE:
+        return None
+    return PairError(
+        output=masked_error(last_output, output, backward, mask),
+        source=masked_error(last_source, source, backward, mask),
+        visible=share,
+    )
 
 
 @dataclass
 class WarpingError:
     """The means over a video's pairs of consecutive frames, fed one frame at a time."""
 
-    frames: int = 0
-    pairs: int = 0
-    """Compared: pairs of consecutive frames, except cuts."""
-    cuts: int = 0
-    """Pairs with too little in common to say anything."""
-    _output_sum: float = 0.0
-    _source_sum: float = 0.0
-    _visible_sum: float = 0.0
-    _last: tuple[Frame, Frame] | None = None
+    errors: list[PairError | None] = field(default_factory=list)
+    """What each pair comes to; None at a cut."""
+    _last: Moment | None = None
 
     def add(self, source: Frame, output: Frame) -> None:
         """Take the next source frame and what was made of it, of one size.
@@ -118,43 +149,47 @@ class WarpingError:
         if source.shape != output.shape:
             raise ValueError(f"frames are {source.shape} and {output.shape}: one size is needed")
         last, self._last = self._last, (source, output)
-        self.frames += 1
-        if last is None:
-            return
-        last_source, last_output = last
-        backward = optical_flow(source, last_source)
-        mask = visible(optical_flow(last_source, source), backward)
-        if mask.mean() < _LEAST_VISIBLE:
-            self.cuts += 1
-            return
-        self._visible_sum += float(mask.mean())
-        self._output_sum += masked_error(last_output, output, backward, mask)
-        self._source_sum += masked_error(last_source, source, backward, mask)
-        self.pairs += 1
+        if last is not None:
+            self.errors.append(pair_error(last, self._last))
+
+    @property
+    def pairs(self) -> int:
+        """Compared: pairs of consecutive frames, except cuts."""
+        return len(self.errors) - self.cuts
+
+    @property
+    def cuts(self) -> int:
+        """Pairs with too little in common to say anything."""
+        return self.errors.count(None)
 
     @property
     def of_output(self) -> float:
         """Mean error of the output, in squared units of [0, 1]; 0 before the first pair."""
-        return self._output_sum / max(self.pairs, 1)
+        return _mean(each.output for each in self.errors if each)
 
     @property
     def of_source(self) -> float:
         """Mean error of the source itself: the floor."""
-        return self._source_sum / max(self.pairs, 1)
+        return _mean(each.source for each in self.errors if each)
 
     @property
     def visible_fraction(self) -> float:
         """Mean share of pixels compared, in the pairs that are; 0 to 1."""
-        return self._visible_sum / max(self.pairs, 1)
+        return _mean(each.visible for each in self.errors if each)
+
+
+def _mean(numbers: Iterable[float]) -> float:
+    return fmean([*numbers] or [0.0])
 
 
 def _positions(flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Columns and rows where the pixels of ``flow`` are in the other frame."""
-    rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
-    return columns + flow[..., 0], rows + flow[..., 1]
+    height, width = flow.shape[:2]
+    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    return columns + flow[..., 0], rows[:, None] + flow[..., 1]
 
 
 def _squared(vectors: Flow) -> NDArray[np.float32]:
     """Squared length, H x W."""
-    lengths: NDArray[np.float32] = np.square(vectors).sum(axis=-1)
+    lengths: NDArray[np.float32] = np.square(vectors[..., 0]) + np.square(vectors[..., 1])
     return lengths

@@ -72,7 +72,10 @@ class Film:
         With ``only_look``, ``scan`` finds out what a run would do and writes nothing; ``finish`` is
         not called. ``makes_folder`` says that the run would make the output's folder.
         """
-        self.report = VideoReport(str(film.path), str(film.output), span=_span(settings))
+        span = settings.span
+        self.report = VideoReport(
+            str(film.path), str(film.output), span=span.in_report if span else None
+        )
         self.frames_done = 0
         """See SegmentLedger.frames_done."""
         self._path = film.path
@@ -370,13 +373,6 @@ class Film:
             yield
         finally:
             self.report.seconds[name] = round(time.monotonic() - start, 3)
-
-
-def _span(settings: FilmSettings) -> dict[str, float | None] | None:
-    if settings.span is None:
-        return None
-    start, end = settings.span.start, settings.span.end
-    return {"start": float(start), "end": None if end is None else float(end)}
 
 
 def _words(error: av.FFmpegError | OSError, path: Path, *, advise: bool) -> str:

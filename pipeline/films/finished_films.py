@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from nst_core.wording import listed
 from pipeline.assembly.verification import Verified
 from pipeline.films.report import VideoReport
 from pipeline.films.settings import FilmSettings
+from pipeline.films.span import Span
 from pipeline.segments.work_folder import PIPELINE_VERSION, WorkFolder, short_name
 from pipeline.storage.local import LocalStorage
 
@@ -31,6 +33,7 @@ _log = logging.getLogger(__name__)
 HIDDEN_FOLDER = ".nst-done"
 _READ_BYTES = 1 << 20
 _ADVICE = "--overwrite replaces it"
+_SOURCE = "source (its path, size or time)"
 _TOLD_AGAIN = (
     *("status", "frames_in", "frames_out", "missing_pts_seconds", "corrupt_pts_seconds"),
     *("segments", "verified", "warnings"),
@@ -97,7 +100,7 @@ def made_with(
     options["start"] = str(span.start) if span else None
     options["end"] = str(span.end) if span and span.end is not None else None
     return {
-        "source (its path, size or time)": source,
+        _SOURCE: source,
         **{f"--{name.replace('_', '-')}": value for name, value in options.items()},
         fingerprint: style.fingerprint,
         "version of the program": [__version__, PIPELINE_VERSION],
@@ -122,6 +125,18 @@ def find_record(output: Path, settings: FilmSettings, asked: dict[str, Any]) -> 
             f"{output} exists and was made with another {listed(different)}; {_ADVICE}"
         )
     return record
+
+
+def recorded_span(output: Path, source: list[object]) -> Span | None:
+    """Return the part of a film that an output was made of; None: all of it, or it is not known.
+
+    ``source`` is the state of the film's file.
+    """
+    record = _read(_place(output))
+    if record is None or not record.is_of(output) or record.made_with.get(_SOURCE) != source:
+        return None
+    start, end = (record.made_with.get(option) for option in ("--start", "--end"))
+    return Span(Fraction(start), Fraction(end) if end else None) if start else None
 
 
 def write_record(

@@ -20,6 +20,11 @@ class Span:
     end: Fraction | None = None
     """Exclusive; None: up to the film's end."""
 
+    @property
+    def in_report(self) -> dict[str, float | None]:
+        """As the reports of commands have it."""
+        return {"start": float(self.start), "end": None if self.end is None else float(self.end)}
+
     def __str__(self) -> str:
         until = "its end" if self.end is None else in_seconds(self.end)
         return f"{in_seconds(self.start)} to {until}"

@@ -16,7 +16,7 @@ import typer
 from jobs.cli import console, options
 from jobs.cli.spec_options import Command, Given, Looks, from_specifications
 from jobs.cli.training.options import OBJECTIVE_LOOKS
-from jobs.specs.evaluating import EvaluateGenerator, EvaluateSuperResolution
+from jobs.specs.evaluating import EvaluateFlicker, EvaluateGenerator, EvaluateSuperResolution
 from nst_core.errors import InputError
 from nst_core.objectives.settings import ObjectiveSettings
 from nst_core.wording import counted
@@ -45,6 +45,15 @@ _LOOKS: Looks = {
 }
 _METAVARS = {"content": "DIR", "style": "IMAGE", "images": "DIR"}
 """How what is missing is called, by parameter."""
+
+_WORDS = {
+    "still": "it trembles no more than its source",
+    "steady": "its strokes hardly tremble",
+    "unsteady": "its strokes tremble",
+    "flickering": "its strokes flicker",
+    "strongly flickering": "its strokes are others in every frame",
+}
+"""What the verdicts mean."""
 
 
 @app.command()
@@ -94,8 +103,39 @@ def super_resolution(job: EvaluateSuperResolution, json: options.Json = False) -
 
 
 @app.command()
+@from_specifications(
+    {
+        "video": {"kind": tuple[Path, Path], "metavar": "SRC OUT"},
+        "plot": {"metavar": "FILE"},
+        **{
+            name: options.LOOKS[name] | {"rich_help_panel": None}
+            for name in ("start", "end", "duration")
+        },
+    },
+    argument="video",
+)
+def flicker(job: EvaluateFlicker, json: options.Json = False) -> None:
+    """Measure how a stylized video flickers, beside its source.
+
+    Example: nst evaluate flicker film.mp4 film-wave.mp4 --plot flicker.png
+    """
+    from jobs.evaluating.video import evaluate_video
+
+    with console.shown_progress() as show:
+        report = evaluate_video(job, show)
+    if report.source_frames != report.output_frames:
+        console.note(f"warning: {_difference(report)}")
+    console.report(asdict(report), as_json=json)
+    if json:
+        return
+    for line in _video_lines(report):
+        console.say(line)
+    if report.verdict not in ("still", "steady"):
+        console.hint("note: nst stylize video --coherence 0.7 makes films hold still")
+
+
 @from_specifications({})
-def flicker(
+def _video(
     video: Annotated[
         tuple[Path, Path],
         typer.Argument(
@@ -104,30 +144,12 @@ def flicker(
     ],
     json: options.Json = False,
 ) -> None:
-    """Measure how a stylized video flickers, beside its source.
-
-    Example: nst evaluate flicker film.mp4 film-wave.mp4
-    """
-    from jobs.evaluating.video import evaluate_video
-
-    source, output = video
-    with console.shown_progress() as show:
-        report = evaluate_video(source, output, show)
-    if report.source_frames != report.output_frames:
-        console.note(
-            f"warning: {source} has {counted(report.source_frames, 'frames')}, {output} has "
-            f"{report.output_frames}; the first {report.frames} are compared"
-        )
-    console.report(asdict(report), as_json=json)
-    if json:
-        return
-    for line in _video_lines(report):
-        console.say(line)
+    flicker(video=video, json=json)
 
 
 _MODES: dict[str, Command] = {
     "checkpoint": generator,
-    "video": flicker,
+    "video": _video,
     "super_resolution": super_resolution,
 }
 """The option that chose what is measured, and the command that has its place."""
@@ -202,14 +224,29 @@ def _option(parameter: str) -> str:
     return "--" + parameter.replace("_", "-")
 
 
+def _difference(report: VideoEvaluation) -> str:
+    counts = (
+        f"{report.source} has {counted(report.source_frames, 'frames')}, {report.output} has "
+        f"{report.output_frames}; the "
+    )
+    if report.are_by_time:
+        return f"{counts}{report.frames} shown at the same times are compared"
+    hint = "; where it is a part of it, --start says which"
+    return f"{counts}first {report.frames} are compared{'' if report.span else hint}"
+
+
 def _video_lines(report: VideoEvaluation) -> list[str]:
     ratio = "" if report.ratio is None else f", {report.ratio:.2f} times the source's"
+    worst = ", ".join(f"{place.timecode} ({place.levels:.1f})" for place in report.worst)
     return [
         f"warping error of the output   {report.warping_error:.3e}{ratio}",
         f"warping error of the source   {report.source_warping_error:.3e}",
         f"compared   {counted(report.pairs, 'pairs')} of consecutive frames, "
         f"{report.width}x{report.height}, {report.visible_fraction:.1%} of their pixels; "
         f"cuts left out: {report.cuts}",
+        *([f"worst at   {worst}"] if worst else []),
+        f"verdict   {report.verdict}: {_WORDS[report.verdict]} "
+        f"({report.levels:.1f} levels of 255 beyond the source)",
     ]
 
 

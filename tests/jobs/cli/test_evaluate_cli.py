@@ -8,17 +8,13 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
-import av
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from jobs.evaluating.super_resolution import evaluate_super_resolution
-from jobs.evaluating.video import evaluate_video
 from jobs.specs.evaluating import EvaluateGenerator, EvaluateSuperResolution
 from nst_core.checkpoints.checkpoint import load_generator, save_generator
 from nst_core.checkpoints.info import CheckpointInfo
@@ -30,9 +26,9 @@ from nst_core.measures.image_quality import psnr_y, ssim_y
 from nst_core.networks.super_resolution import SuperResolutionNet
 from nst_core.objectives.settings import ReconstructionSettings
 from nst_core.pictures.reading import read_rgb
-from pipeline.work.progress import OnProgress, Progress
+from pipeline.work.progress import OnProgress
 from tests.kit.command_line import app
-from tests.kit.media import make_clip, moving_picture
+from tests.kit.media import moving_picture
 
 
 @pytest.fixture(scope="module")
@@ -48,81 +44,8 @@ def enlarger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _panning(number: int) -> NDArray[np.uint8]:
-    """Pan over coloured blobs, two pixels to the right a frame."""
-    coarse = np.random.default_rng(2).integers(0, 256, (11, 20, 3), dtype=np.uint8)
-    picture = Image.fromarray(coarse).resize((120, 64), Image.Resampling.BICUBIC)
-    return np.asarray(picture.crop((2 * number, 0, 2 * number + 96, 64)), dtype=np.uint8)
-
-
-def _write(path: Path, pictures: list[NDArray[np.uint8]]) -> Path:
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("ffv1", rate=24)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv444p"
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
-        container.mux(stream.encode(None))
-    return path
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("film")
-    return _write(folder / "film.mkv", [_panning(number) for number in range(8)])
-
-
 def _run(*arguments: str | Path) -> None:
     app(["evaluate", *map(str, arguments)], standalone_mode=False)
-
-
-def test_a_film_measured_against_itself_is_its_own_floor(film: Path) -> None:
-    report = evaluate_video(film, film)
-    assert (report.frames, report.pairs, report.cuts) == (8, 7, 0)
-    assert (report.width, report.height) == (96, 64)
-    assert report.warping_error == report.source_warping_error > 0
-    assert report.ratio == 1
-    assert 0.8 < report.visible_fraction < 1
-
-
-def test_films_of_different_lengths_are_compared_as_far_as_both_go(film: Path, clip: Path) -> None:
-    events: list[Progress] = []
-    report = evaluate_video(film, clip, events.append)
-    assert (report.source_frames, report.output_frames) == (8, 48)
-    assert (report.frames, report.pairs) == (8, 7)
-    assert (events[-1].done, events[-1].total) == (8, 8)
-
-
-def test_a_flickering_film_is_told_from_a_steady_one(film: Path, tmp_path: Path) -> None:
-    steady = [_panning(number) // 2 for number in range(8)]
-    flickering = [picture + np.uint8(40 * (i % 2)) for i, picture in enumerate(steady)]
-    calm = evaluate_video(film, _write(tmp_path / "steady.mkv", steady))
-    restless = evaluate_video(film, _write(tmp_path / "flickering.mkv", flickering))
-    # Brightness jumps by 40: its square, and the little that the steady film has.
-    assert restless.warping_error == pytest.approx((40 / 255) ** 2, rel=0.05)
-    assert calm.warping_error < 0.02 * restless.warping_error
-    assert restless.ratio == pytest.approx(restless.warping_error / calm.source_warping_error)
-
-
-def test_a_single_frame_has_no_pairs(film: Path, tmp_path: Path) -> None:
-    one = tmp_path / "one.mkv"
-    make_clip(one, frames=1, codec="ffv1", sound=False)
-    with pytest.raises(MediaError, match="1 in common"):
-        evaluate_video(film, one)
-
-
-def test_the_lines_and_the_json_of_a_video(
-    film: Path, clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _run("--video", film, film)
-    out = capsys.readouterr().out
-    assert "1.00 times the source's" in out
-    assert "7 pairs" in out
-    _run("--video", film, clip, "--json")
-    captured = capsys.readouterr()
-    _run("flicker", film, clip, "--json")
-    assert capsys.readouterr() == captured
-    assert json.loads(captured.out) == asdict(evaluate_video(film, clip))
-    assert "the first 8 are compared" in captured.err
 
 
 @pytest.mark.parametrize("match", [False, True])
