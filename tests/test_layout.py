@@ -13,7 +13,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
-_PACKAGES = ("jobs", "cluster", "pipeline", "nst_core")
+_PACKAGES = ("nst", "jobs", "cluster", "pipeline", "nst_core")
 _FILES = sorted(file for package in _PACKAGES for file in (ROOT / package).rglob("*.py"))
 _FOLDERS = sorted({file.parent for file in _FILES})
 

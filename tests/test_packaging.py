@@ -1,4 +1,4 @@
-"""The wheel holds exactly our four packages, and nobody else owns their names."""
+"""The wheel holds exactly our five packages, and nobody else owns their names."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from nst_core import __version__
 
 ROOT = Path(__file__).parents[1]
-OURS = {"pipeline", "nst_core", "jobs", "cluster"}
+OURS = {"nst", "pipeline", "nst_core", "jobs", "cluster"}
 
 
-def test_the_wheel_lists_exactly_the_four_packages() -> None:
+def test_the_wheel_lists_exactly_the_five_packages_with_their_types() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == OURS
+    assert all((ROOT / name / "py.typed").is_file() for name in OURS)
     assert project["project"]["version"] == __version__
     assert "Private :: Do Not Upload" in project["project"]["classifiers"]
 

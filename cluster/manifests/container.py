@@ -37,6 +37,7 @@ COPY --from=nst nst_core /src/nst_core
 COPY --from=nst pipeline /src/pipeline
 COPY --from=nst cluster /src/cluster
 COPY --from=nst jobs /src/jobs
+COPY --from=nst nst /src/nst
 RUN pip install --constraint /tmp/{CONSTRAINTS} "/src{_bracketed(extras_here())}" && rm -rf /src
 
 RUN useradd --uid {USER} --create-home nst && install -d -m 1777 {shared}

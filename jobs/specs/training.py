@@ -6,7 +6,7 @@ Nothing heavy is imported here, so that the command line can show the defaults a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -339,6 +339,41 @@ class TrainSuperResolution(TrainGenerator):
     def arguments(self) -> dict[str, object]:
         """Arguments of the architecture's class."""
         return {"scale": self.scale, "width": self.width, "norm": self.norm}
+
+
+def preset_values(
+    preset: PresetChoice, *, architecture: str, scaling: str, extends: bool
+) -> dict[str, Any]:
+    """Return the values of TrainStyle that a preset stands for, where they are not given."""
+    values = PRESETS[preset]
+    training = TrainingSettings(steps=values.steps, image_size=values.image_size)
+    if extends:
+        steps = round(values.steps * EXTENSION_STEPS)
+        training = replace(training, steps=steps, learning_rate=EXTENSION_RATE)
+    width = values.width if architecture == "lean" else values.johnson_width
+    return {
+        "training": training,
+        # The papers have no such term as the lattice's.
+        "objective": STYLE_OBJECTIVE
+        if scaling == "relative"
+        else ObjectiveSettings(lattice_weight=0.0),
+        "width": TrainStyle.width if architecture == "texture" else width,  # theirs are fixed
+        "style_size": values.style_size,
+    }
+
+
+def checkpoint_to_extend(name: str | None) -> Path | None:
+    """Return the file of the network that is to be extended, by its name too. Raises InputError."""
+    if name is None:
+        return None
+    if Path(name).suffix or Path(name).exists():
+        return Path(name)
+    from nst_core.checkpoints.library import find_checkpoint
+
+    found = find_checkpoint(name)
+    if found.path is None:
+        raise InputError(f"--extend {name}: there is no network in it; name a checkpoint")
+    return found.path
 
 
 def _check_width(width: int) -> None:

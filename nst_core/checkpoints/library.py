@@ -52,7 +52,7 @@ class Style:
     name: str
     path: Path | None
     """None for ``identity``."""
-    info: CheckpointInfo | None
+    info: CheckpointInfo | None = field(repr=False)
     mixture: tuple[tuple[str, float], ...] = ()
     """The styles asked for in a network of several, with their shares, which sum to 1."""
     stroke: float = 1.0

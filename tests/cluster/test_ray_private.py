@@ -56,7 +56,7 @@ def test_they_are_leaned_on_in_one_file() -> None:
     imports = [f"{how} {part}" for part in private for how in ("import", "from")]
     files = {
         str(file.relative_to(root))
-        for package in ("jobs", "cluster", "pipeline", "nst_core")
+        for package in ("nst", "jobs", "cluster", "pipeline", "nst_core")
         for file in (root / package).rglob("*.py")
         if any(line in file.read_text() for line in imports)
     }

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-_OURS = ("pipeline", "jobs", "cluster", "nst_core")
+_OURS = ("nst", "pipeline", "jobs", "cluster", "nst_core")
 _MARK = "MARK"
 _POISON = """
 import os

@@ -10,7 +10,8 @@ import typer
 
 from cluster.manifests.spec import CloudSpec, ClusterSpec, KubernetesSpec
 from jobs.cli import console, options
-from jobs.cli.spec_options import Given, Looks, from_specifications
+from jobs.cli.spec_options import Looks, from_specifications
+from jobs.specs.flat import Given
 from nst_core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Write the files that build a cluster elsewhere.")

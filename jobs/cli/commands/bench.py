@@ -17,7 +17,8 @@ from jobs.benchmark.registry import (
 )
 from jobs.benchmark.settings import BenchSettings
 from jobs.cli import console, options
-from jobs.cli.spec_options import Given, from_specifications
+from jobs.cli.spec_options import from_specifications
+from jobs.specs.flat import Given
 from nst_core import __version__
 from nst_core.errors import InputError
 from nst_core.files import write_whole

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from jobs.cli import console, options
-from jobs.cli.spec_options import Command, Given, Looks, from_specifications
+from jobs.cli.spec_options import Command, Looks, from_specifications
 from jobs.cli.training.options import OBJECTIVE_LOOKS
 from jobs.specs.evaluating import EvaluateFlicker, EvaluateGenerator, EvaluateSuperResolution
+from jobs.specs.flat import Given
 from nst_core.errors import InputError
 from nst_core.objectives.settings import ObjectiveSettings
 from nst_core.wording import counted

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jobs.cli import options
 from jobs.cli.options import panel
-from jobs.cli.spec_options import Given, Looks, from_specifications
+from jobs.cli.spec_options import Looks, from_specifications
 from jobs.cli.training import recipes
 from jobs.cli.training.options import TRAINING_LOOKS, WEIGHT, numbers
 from jobs.cli.training.run import TrainCommand, run
+from jobs.specs.flat import Given
 from jobs.specs.training import (
-    EXTENSION_RATE,
-    EXTENSION_STEPS,
-    PRESETS,
-    STYLE_OBJECTIVE,
-    Preset,
     PresetChoice,
     TrainStyle,
     TrainSuperResolution,
     TrainTexture,
+    checkpoint_to_extend,
+    preset_values,
 )
 from nst_core.errors import InputError
 from nst_core.objectives.settings import BOLD_STYLE_WEIGHT, ObjectiveSettings
-from nst_core.training.settings import TrainingSettings
 
 app = typer.Typer(no_args_is_help=True, help="Train generators.")
 
@@ -36,19 +32,6 @@ app = typer.Typer(no_args_is_help=True, help="Train generators.")
 @app.callback()
 def group() -> None:
     """Train generators."""
-
-
-def _checkpoint_to_extend(name: str | None) -> Path | None:
-    if name is None:
-        return None
-    if Path(name).suffix or Path(name).exists():
-        return Path(name)
-    from nst_core.checkpoints.library import find_checkpoint
-
-    found = find_checkpoint(name)
-    if found.path is None:
-        raise InputError(f"--extend {name}: there is no network in it; name a checkpoint")
-    return found.path
 
 
 _OF_PRESET = ("steps", "image_size", "learning_rate", "width", "style_size")
@@ -60,7 +43,7 @@ _STYLE_LOOKS: Looks = {
     "extend": {
         "kind": str,
         "default": None,
-        "read": _checkpoint_to_extend,
+        "read": checkpoint_to_extend,
         "metavar": "NAME|CHECKPOINT",
     },
     "start": {"names": ("--from",), "metavar": "auto|none|CHECKPOINT"},
@@ -109,31 +92,18 @@ def style(
     extends = given.values["extend"] is not None
     if extends and given.values["width"] is not None:
         raise InputError("--extend takes the width from the checkpoint; leave out --width")
-    values = PRESETS[preset]
-    is_relative = given.values["scaling"] == "relative"
+    scaling = given.values["scaling"]
     job = given.build(
-        training=_preset_training(values, extends=extends),
-        objective=STYLE_OBJECTIVE if is_relative else ObjectiveSettings(),
-        width=_preset_width(values, given.values["architecture"]),
-        style_size=values.style_size,
+        **preset_values(
+            preset,
+            architecture=given.values["architecture"],
+            scaling=scaling,
+            extends=extends,
+        )
     )
-    if not is_relative:  # the papers have no such term, and the option a default
+    if scaling != "relative":  # the option has a default of its own
         job = replace(job, objective=replace(job.objective, lattice_weight=0.0))
     run(ctx, job, dry_run=dry_run, json=json)
-
-
-def _preset_training(values: Preset, *, extends: bool) -> TrainingSettings:
-    steps, size = values.steps, values.image_size
-    if extends:
-        steps = round(steps * EXTENSION_STEPS)
-        return TrainingSettings(steps=steps, image_size=size, learning_rate=EXTENSION_RATE)
-    return TrainingSettings(steps=steps, image_size=size)
-
-
-def _preset_width(values: Preset, architecture: str) -> int:
-    if architecture == "texture":
-        return TrainStyle.width  # theirs are fixed
-    return values.width if architecture == "lean" else values.johnson_width
 
 
 @app.command(cls=TrainCommand)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import typer
 
-from jobs.cli.spec_options import Given, from_specifications
+from jobs.cli.spec_options import from_specifications
+from jobs.specs.flat import Given
 
 
 @dataclass(frozen=True)
