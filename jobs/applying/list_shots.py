@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from nst_core.errors import NstError
@@ -28,21 +29,24 @@ class FilmShots:
 
 
 def list_shots(
-    inputs: Sequence[Path], on_progress: OnProgress = ignore_progress
+    inputs: Sequence[Path],
+    on_progress: OnProgress = ignore_progress,
+    *,
+    fps: Fraction | None = None,
 ) -> list[FilmShots]:
     """Find the shots of every film; one that fails does not stop the others.
 
-    Raises InputError for a folder or glob without a film.
+    ``fps`` is the rate of numbered pictures. Raises InputError for a folder or glob without a film.
     """
     films = find_videos(inputs, output=Path(os.devnull))
-    return [_of_film(film, on_progress) for film in films]
+    return [_of_film(film, fps, on_progress) for film in films]
 
 
-def _of_film(film: FoundVideo, on_progress: OnProgress) -> FilmShots:
+def _of_film(film: FoundVideo, fps: Fraction | None, on_progress: OnProgress) -> FilmShots:
     if film.problem:
         return FilmShots(str(film.path), film.problem)
     try:
-        source = probe_film(film.path)
+        source = probe_film(film.path, fps=fps)
         tell = _teller(len(source.packets.shown_pts), film.path.name, on_progress)
         return FilmShots(str(film.path), shots=tuple(shots_of(source, tell)))
     except NstError as error:

@@ -23,7 +23,7 @@ def show_shots(job: StylizeVideo, *, json: bool) -> None:
             "part out"
         )
     with console.shown_progress() as show:
-        films = list_shots(job.inputs, show)
+        films = list_shots(job.inputs, show, fps=job.fps)
     console.report({"inputs": [_fields(film) for film in films]}, as_json=json)
     for film in films:
         if film.error:

@@ -29,12 +29,12 @@ from nst_core.errors import InputError, MediaError
 from pipeline.encoding.output_frame import source_encoding, tone_mapping_of
 from pipeline.films.shots import FLAT, shots_of
 from pipeline.numbered.names import NumberedPictures, find_pictures, numbering_of
-from pipeline.numbered.probing import DEFAULT_FPS
+from pipeline.numbered.probing import DEFAULT_FPS, probe_film
 from pipeline.segments.frames import source_planes
 from pipeline.source.encryption import encryption
 from pipeline.source.first_frame import first_frame
 from pipeline.source.media_file import main_video_stream, open_source, reason
-from pipeline.source.source_video import VideoStreamInfo, describe, probe, with_first_frame
+from pipeline.source.source_video import VideoStreamInfo, describe, with_first_frame
 
 _LOOKED_AT = 48
 """Keyframes at most, whatever the film's length."""
@@ -242,7 +242,7 @@ def _starts_of_shots(film: _Film) -> list[float]:
             raise TimeoutError
 
     with suppress(MediaError, TimeoutError):
-        shots = shots_of(probe(film.path), watch)
+        shots = shots_of(probe_film(film.path), watch)
         return [float(shot.start - shots[0].start) for shot in shots]
     return []
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from jobs.cli.registry import app_for
 from tests.kit.media import make_clip
@@ -41,6 +42,15 @@ def test_shots_are_told_as_json_and_what_is_no_film_is_named(
     assert text["shots"] == []
     assert f"error: {text['error']}" in output.err
     assert _run(str(tmp_path / "text.mp4")) == 2
+
+
+def test_numbered_pictures_have_shots_at_the_rate_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(6):
+        Image.new("RGB", (64, 48), (40 * number, 90, 20)).save(tmp_path / f"{number:04d}.png")
+    assert _run(str(tmp_path / "%04d.png"), "--fps", "12", "-q") == 0
+    assert "0:00.000 to 0:00.500  6 frames  0.500 s" in capsys.readouterr().out
 
 
 def test_shots_of_a_part_are_refused(tmp_path: Path) -> None:
