@@ -59,7 +59,7 @@ class StylizeVideo(FilmSettings):
     """Stylize whole videos: every frame at its time, sound and all else as it was."""
 
     inputs: tuple[Path, ...]
-    """Videos, folders of them, globs in quotes."""
+    """Videos, numbered pictures (shot.%04d.exr), folders of them, globs in quotes."""
     output: Path | str
     """The file to write; a folder for several inputs, or DIR/.
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from struct import Struct, error, unpack_from
 
+import numpy as np
+
 _MAGIC = b"v/1\x01"
 _TILED, _DEEP, _MULTIPART = 0x200, 0x800, 0x1000
 _LINES_A_BLOCK = {0: 1, 1: 1, 2: 1, 3: 16, 4: 32, 5: 16, 6: 32, 7: 32, 8: 32, 9: 256}
 """By compression: none, RLE, ZIPS, ZIP, PIZ, PXR24, B44, B44A, DWAA, DWAB."""
 _COLORS = frozenset("RGBAY")
 _BOX = Struct("<4i")
+_POINTS = Struct("<8f")
+_BT709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+"""Red, green, blue and white, x and y each: what an EXR means that does not say it."""
 _BLOCK = Struct("<iI")
 """First line and bytes of a block of lines."""
 
@@ -88,6 +93,9 @@ def words_for_lost(data: bytes) -> list[str]:
     shown = _box(header, "displayWindow")
     if left < shown[0] or top < shown[1] or right > shown[2] or bottom > shown[3]:
         lines.append("its pixels outside of the display window are left out")
+    points = header.attributes.get("chromaticities", ("", b""))[1]
+    if len(points) == _POINTS.size and not np.allclose(_POINTS.unpack(points), _BT709, atol=1e-3):
+        lines.append("its chromaticities are left out: its numbers are taken for BT.709's colours")
     return lines
 
 

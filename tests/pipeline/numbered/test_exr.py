@@ -39,6 +39,10 @@ def test_what_is_left_out_is_told() -> None:
     assert words_for_lost(exr_bytes(_PLANES)) == ["its channels Z are left out"]
     colors = {name: _PLANES[name] for name in "RGB"}
     assert words_for_lost(exr_bytes(colors)) == []
+    for red, is_told in ((0.64, False), (0.713, True)):
+        points = np.array([red, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329], "<f4").tobytes()
+        lines = words_for_lost(exr_bytes(colors, {"chromaticities": ("chromaticities", points)}))
+        assert any("chromaticities" in line for line in lines) == is_told
     assert words_for_lost(exr_bytes(colors, {"dataWindow": wide})) == [
         "its pixels outside of the display window are left out"
     ]
