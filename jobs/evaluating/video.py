@@ -35,7 +35,7 @@ _VERDICTS: tuple[tuple[float, Verdict], ...] = (
     (math.inf, "strongly flickering"),
 )
 """Up to how many levels beyond the source. At 480x270 and 24 frames a second a film encoded once
-more came to 0.7 at most, bundled styles with --coherence 0.7 to 5 to 13, without to 10 to 27."""
+more came to 0.7 at most, bundled styles with --coherence 0.7 to 7 to 19, without to 10 to 27."""
 _PLACES = 5
 _SECONDS_APART = 1.0
 """Between the worst places: nearer ones are one."""

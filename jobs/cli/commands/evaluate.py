@@ -132,7 +132,7 @@ def flicker(job: EvaluateFlicker, json: options.Json = False) -> None:
     for line in _video_lines(report):
         console.say(line)
     if report.verdict not in ("still", "steady"):
-        console.hint("note: nst stylize video --coherence 0.7 makes films hold still")
+        console.hint("note: nst stylize video --coherence 0.7 steadies films")
 
 
 @from_specifications({})
