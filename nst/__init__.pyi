@@ -319,6 +319,7 @@ def train_style(
     | Iterable[Literal["gram", "mean-covariance"]] = ...,
     lattice_weight: float | None = None,
     shading_weight: float = 0.0,
+    palette_weight: float = 0.0,
     normalized_gradients: bool = False,
     pooling: Literal["max", "average"] = "max",
     balanced: bool | None = None,

@@ -20,6 +20,7 @@ from nst_core.objectives.losses import (
     total_variation,
     unit_gradient,
 )
+from nst_core.objectives.palette import color_moments, palette_loss
 from nst_core.objectives.settings import LayerTerm, ObjectiveSettings
 from nst_core.objectives.shading import shading_loss
 from nst_core.objectives.style_loss import StyleLoss, content_errors
@@ -54,7 +55,7 @@ class Losses:
 
 
 class PerceptualObjective(nn.Module):
-    """Content, style, total-variation, lattice and shading loss of pictures.
+    """Content, style, total-variation, lattice, shading and palette loss of pictures.
 
     ``style_images`` are one or several of 1 x 3 x H x W in [0, 1], of any sizes; what is wanted of
     their activations is computed once, here. A batch says by its styles' numbers which picture is
@@ -82,6 +83,12 @@ class PerceptualObjective(nn.Module):
         with torch.no_grad():
             # One after the other: the activations themselves are large.
             seen = [self._style_of(image) for image in images]
+            colors = [color_moments(image) for image in images]
+        means, products = (torch.cat(each) for each in zip(*colors, strict=True))
+        self.color_means: Tensor
+        self.color_products: Tensor
+        self.register_buffer("color_means", means, persistent=False)
+        self.register_buffer("color_products", products, persistent=False)
         self.style_losses = nn.ModuleList(
             StyleLoss(torch.cat(grams), settings.scaling, torch.cat(means), statistics)
             for grams, means in (zip(*of_term, strict=True) for of_term in zip(*seen, strict=True))
@@ -118,6 +125,10 @@ class PerceptualObjective(nn.Module):
             total = total + self.settings.lattice_weight * lattice_loss(stylized)
         if self.settings.shading_weight:
             total = total + self.settings.shading_weight * shading_loss(stylized, content)
+        if self.settings.palette_weight:
+            rows = slice(0, 1) if styles is None else styles
+            wanted = self.color_means[rows], self.color_products[rows]
+            total = total + self.settings.palette_weight * palette_loss(stylized, wanted)
         return replace(losses, total=total)
 
     def content_target(self, content: Tensor) -> Features:
@@ -145,7 +156,7 @@ class PerceptualObjective(nn.Module):
     ) -> Losses:
         """Losses of N x 3 x H x W stylized pictures against their contents' ``content_target``.
 
-        Lattice and shading loss, which are of generators, are not among them.
+        Lattice, shading and palette loss, which are of generators, are not among them.
         """
         if styles is None:
             styles = torch.zeros(len(stylized), dtype=torch.long, device=stylized.device)

@@ -106,6 +106,8 @@ class ObjectiveSettings:
     """Weight of the loss on patterns that repeat with the generator's strides; see lattice.py."""
     shading_weight: float = 0.0
     """Weight of the loss on light and shade that the photograph does not have; see shading.py."""
+    palette_weight: float = 0.0
+    """Weight of the loss on colours that are not the painting's; see palette.py."""
     normalized_gradients: bool = False
     """Divide the gradient of each term by its L1 norm, as Texture Networks do.
 
@@ -123,7 +125,7 @@ class ObjectiveSettings:
     See style_balance.py; ``style_weight`` then says how bold."""
 
     def __post_init__(self) -> None:
-        for kind in ("content", "style", "tv", "lattice", "shading"):
+        for kind in ("content", "style", "tv", "lattice", "shading", "palette"):
             name = f"{kind}_weight"
             check_weight(option_of(name), getattr(self, name))
         for scale in self.sizes:

@@ -61,7 +61,7 @@ _WORDS = {
 @from_specifications(
     _LOOKS,
     argument="checkpoint",
-    without="objective lattice_weight shading_weight normalized_gradients balanced",
+    without="objective lattice_weight shading_weight palette_weight normalized_gradients balanced",
 )
 def generator(
     job: Given[EvaluateGenerator], changes: Given[ObjectiveSettings], json: options.Json = False

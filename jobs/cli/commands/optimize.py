@@ -25,7 +25,7 @@ _LOOKS: Looks = {
 @from_specifications(
     _LOOKS,
     argument="content",
-    without="lattice_weight shading_weight normalized_gradients balanced",
+    without="lattice_weight shading_weight palette_weight normalized_gradients balanced",
 )
 def optimize(
     job: Optimize,

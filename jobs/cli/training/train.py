@@ -63,6 +63,7 @@ _STYLE_LOOKS: Looks = {
     },
     "balanced": WEIGHT | {"names": ("--balance/--no-balance",), "default": None},
     "shading_weight": WEIGHT | {"help": "Of light and shade that the photograph does not have."},
+    "palette_weight": WEIGHT | {"help": "Of colours that are not the painting's."},
     "lattice_weight": WEIGHT | {"help": "Of patterns that repeat with the network's strides."},
     "stability_weight": WEIGHT | {"help": "Of what flickers when a picture moves a little."},
     "calibrate": {"rich_help_panel": "The run"},
@@ -111,7 +112,7 @@ def style(
     {**TRAINING_LOOKS, "levels": {"names": ("--scales",)}},
     argument="texture_image",
     without="options loader style_rate final_rate stability_weight stability_from content_weight "
-    "style_weight content_layers scales lattice_weight shading_weight balanced",
+    "style_weight content_layers scales lattice_weight shading_weight palette_weight balanced",
 )
 def texture(
     ctx: typer.Context,
