@@ -26,10 +26,9 @@ from pipeline.films.report import VideoReport, with_outcome
 from pipeline.films.settings import FilmSettings
 from pipeline.numbered.output_files import is_there, numbered_output, publish_all, would_replace
 from pipeline.numbered.writing import verify_pictures, write_pictures
-from pipeline.segments.begun import BegunPart
 from pipeline.segments.ledger import SegmentLedger
 from pipeline.segments.plan import Segment
-from pipeline.segments.task import KeptResult, SegmentResult, SegmentTask
+from pipeline.segments.task import BegunPart, KeptResult, SegmentResult, SegmentTask
 from pipeline.segments.work_folder import WorkFolder, discard
 from pipeline.work.pool import Outcome, Unit
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from nst_core.wording import counted
 from pipeline.films.film import Film
 from pipeline.films.report import StylizeVideoReport
-from pipeline.segments.begun import BegunPart
-from pipeline.segments.task import SegmentResult, SegmentTask
+from pipeline.segments.task import BegunPart, SegmentResult, SegmentTask
 from pipeline.work.background import BackgroundThread, wait_for
 from pipeline.work.pool import Outcome, Unit, WorkerPool
 from pipeline.work.progress import FileProgress, OnProgress, Pace, Progress, stage

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from nst_core.color.yuv import YuvFrames, join_frames
+from pipeline.segments.task import BegunPart
 
 _MOST_SECONDS = 12.0
 """What a segment may take without its frames being kept."""
@@ -46,15 +47,6 @@ class Batch:
         alpha = None if self.planes.alpha is None else self.planes.alpha[part]
         planes = YuvFrames(self.planes.luma[part], self.planes.chroma[part], alpha)
         return Batch(self.pts[part], planes, self.last)
-
-
-@dataclass(frozen=True, repr=False)
-class BegunPart:
-    """Some frames of a segment, packed."""
-
-    number: int
-    """From 0, within the segment."""
-    data: bytes
 
 
 class FrameKeeper:

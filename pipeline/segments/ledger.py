@@ -8,11 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 
-from pipeline.segments.begun import BegunPart
 from pipeline.segments.order import SegmentOrder
 from pipeline.segments.packet_reader import EncodedPacket, PacketReader, RunReaders
 from pipeline.segments.plan import Segment, with_pre_roll
-from pipeline.segments.task import KeptResult, SegmentResult
+from pipeline.segments.task import BegunPart, KeptResult, SegmentResult
 from pipeline.segments.work_folder import WorkFolder
 from pipeline.source.source_video import SourceVideo
 from pipeline.work.read_ahead import prefetch

@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from pipeline.encoding.output_frame import OutputFrame
-from pipeline.segments.begun import BegunPart
 from pipeline.segments.packet_reader import EncodedPacket
 from pipeline.segments.plan import Segment
 from pipeline.source.source_video import VideoStreamInfo
 
 Piece = TypeVar("Piece", bytes, Path | None)
+
+
+@dataclass(frozen=True, repr=False)
+class BegunPart:
+    """Some frames of a segment in work, packed: see begun.py."""
+
+    number: int
+    """From 0, within the segment."""
+    data: bytes
 
 
 @dataclass(frozen=True, repr=False)

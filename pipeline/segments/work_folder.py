@@ -16,9 +16,8 @@ from typing import IO, Any
 
 from nst_core.errors import InputError
 from nst_core.files import check_can_write, lock, write_whole
-from pipeline.segments.begun import BegunPart
 from pipeline.segments.plan import Segment
-from pipeline.segments.task import KeptResult, SegmentResult
+from pipeline.segments.task import BegunPart, KeptResult, SegmentResult
 
 _log = logging.getLogger(__name__)
 

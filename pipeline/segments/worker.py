@@ -16,7 +16,7 @@ from nst_core.coherence import Coherence
 from nst_core.color.yuv import YuvFrames, join_frames, split_frames
 from nst_core.stylizer import Stylizer
 from pipeline.encoding.output_frame import loses_chroma, output_encoding, source_encoding
-from pipeline.segments.begun import Batch, BegunPart, FrameKeeper, Last, unpacked
+from pipeline.segments.begun import Batch, FrameKeeper, Last, unpacked
 from pipeline.segments.decoder import DecoderOnItsWay, SegmentDecoder
 from pipeline.segments.encoder import SegmentEncoder
 from pipeline.segments.frames import (
@@ -27,7 +27,7 @@ from pipeline.segments.frames import (
     source_planes,
 )
 from pipeline.segments.plan import warm_up_frames
-from pipeline.segments.task import SegmentResult, SegmentTask
+from pipeline.segments.task import BegunPart, SegmentResult, SegmentTask
 from pipeline.work.read_ahead import prefetch
 
 

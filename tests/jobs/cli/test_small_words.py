@@ -127,7 +127,7 @@ def test_a_second_head_is_told_of_the_first(monkeypatch: pytest.MonkeyPatch) -> 
         head = NodeRecord(
             "head", f"127.0.0.1:{port}", True, None, "", os.getpid(), started or time.time()
         )
-        monkeypatch.setattr(local_nodes, "read_records", lambda: iter([head]))
+        monkeypatch.setattr(local_nodes, "running_heads", lambda: iter([head]))
         with pytest.raises(InputError, match=r"runs on this machine already.*cluster down"):
             local_nodes._free_port("--port", "127.0.0.1", port)
 

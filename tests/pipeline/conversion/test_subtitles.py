@@ -252,7 +252,7 @@ def test_a_resumed_film_of_several_segments_has_all_its_texts(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.films.film.publish", no_room)
+        patch.setattr("pipeline.films.film.publish_all", no_room)
         assert "No space" in str(stylize_videos(job).inputs[0].error)
     (part,) = stylize_videos(job).inputs
     assert part.status == "done", part.error

@@ -14,10 +14,10 @@ from nst_core.checkpoints.library import Style
 from nst_core.stylizer import Stylizer
 from pipeline.encoding.encoders import choose_encoder
 from pipeline.encoding.output_frame import plan_output
-from pipeline.segments.begun import BegunPart, unpacked
+from pipeline.segments.begun import unpacked
 from pipeline.segments.packet_reader import PacketReader
 from pipeline.segments.plan import plan_segments, warm_up_frames
-from pipeline.segments.task import SegmentResult, SegmentTask
+from pipeline.segments.task import BegunPart, SegmentResult, SegmentTask
 from pipeline.segments.worker import SegmentWorker
 from pipeline.source.source_video import probe
 from tests.kit.media import make_clip

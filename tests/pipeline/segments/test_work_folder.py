@@ -6,9 +6,8 @@ import pytest
 
 import pipeline.segments.work_folder
 from nst_core.errors import InputError
-from pipeline.segments.begun import BegunPart
 from pipeline.segments.plan import Segment
-from pipeline.segments.task import SegmentResult
+from pipeline.segments.task import BegunPart, SegmentResult
 from pipeline.segments.work_folder import HIDDEN_PARENT, PIPELINE_VERSION, WorkFolder
 from tests.kit.plans import nothing_written
 
