@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jobs.specs.applying import StylizeImages, StylizeVideo
 from jobs.specs.preview import Preview
 from nst._keywords import by_keywords
-from nst_core.errors import MediaError
+from nst_core.errors import InputError, MediaError
 from pipeline.work.progress import OnProgress, ignore_progress
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ def stylize_video(
     where all of them fail, InputError and EnvironmentProblem where nothing can start.
     """
     from jobs.applying.needs_ray import ray_ahead, videos_need_ray
+
+    if not in_styles:
+        raise InputError("no style: name at least one with --style")
 
     with ray_ahead(needed=videos_need_ray(in_styles[0])):
         from jobs.applying.stylize_video import stylize_in_styles

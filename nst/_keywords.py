@@ -154,9 +154,11 @@ def _read(name: str, hint: Any, value: Any) -> Any:
     if name == "fps":
         return fps_of(str(value))
     if kind is Fraction:
-        return time_of(option_of(name), value) if isinstance(value, str) else Fraction(str(value))
+        return value if isinstance(value, Fraction) else time_of(option_of(name), str(value))
     if kind is Path:
         return Path(value)
+    if kind is float and isinstance(value, int):
+        return float(value)  # as the command line does: what was made with 1.0 is used again
     return _text(value) if kind is str else value
 
 

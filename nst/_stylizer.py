@@ -14,7 +14,7 @@ from jobs.specs.flat import Given
 from nst._keywords import by_keywords
 from nst._styles import load_style
 from nst_core.checkpoints.library import Style
-from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.checkpoints.style_spec import StyleSpec, check_strengths
 
 if TYPE_CHECKING:
     from nst_core.kept_stylizers import KeptStylizers
@@ -37,6 +37,7 @@ class Stylizer:
     def __init__(self, style: str | Path | Style, spec: Given[StyleSpec]) -> None:
         self.style = style if isinstance(style, Style) else load_style(style)
         self._spec = spec.build(style=self.style.name)
+        check_strengths(self._spec, [self.style])
         if self._spec.noise is not None:
             self.style.check_noise(self._spec.noise)
         self.style.with_stroke(self._spec.stroke or 1.0)  # says where it has one size only

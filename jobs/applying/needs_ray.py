@@ -77,6 +77,8 @@ def _can_be_written(job: StylizeVideo) -> bool:
 
 def _films(job: StylizeVideo) -> list[Path]:
     """Those whose outputs are not there, or are to be replaced."""
+    from pipeline.numbered.output_files import is_there
+
     try:
         films = job.planned_films()
     except NstError:
@@ -84,7 +86,7 @@ def _films(job: StylizeVideo) -> list[Path]:
     return [
         film.path
         for film in films
-        if not film.problem and (job.overwrite or not os.path.lexists(film.output))
+        if not film.problem and (job.overwrite or not is_there(film.output))
     ]
 
 

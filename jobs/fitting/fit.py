@@ -56,7 +56,7 @@ SETTINGS = TrainingSettings(
 """Found by trying: at the rate of a training of hours a minute would not do."""
 OBJECTIVE = replace(STYLE_OBJECTIVE, style_weight=3.5, shading_weight=1.5, palette_weight=1.0)
 """Less style than for the bundled ones: what is fitted to few pictures comes nearer to the painting
-by by itself, and their subject is to stay. So is their light: without, smooth things get blotches.
+by itself, and their subject is to stay. So is their light: without, smooth things get blotches.
 The painting's colours come too slowly by themselves."""
 STYLE_SIZE = 512
 """Shorter side of the painting at stroke 1, pixels."""

@@ -40,7 +40,7 @@ class Preview:
     device: DeviceChoice = "auto"
     """Where it computes."""
     fit_steps: int | None = None
-    """Steps of fitting, where a style is a picture; default 50."""
+    """Steps of fitting, where a style is a picture; default 60."""
     loss_network_weights: Path | None = None
     """Weights of the VGG that judges, where a picture is fitted; default those at hand."""
     overwrite: bool = False

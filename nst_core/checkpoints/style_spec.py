@@ -61,7 +61,7 @@ class StyleSpec:
     """Multiply the noise of a texture network: 0 gives what depends on the picture alone, 1 is as
     in training, more varies it more."""
     fit_steps: int | None = None
-    """Steps of fitting, where the style is a picture; default 50."""
+    """Steps of fitting, where the style is a picture; default 60."""
     loss_network_weights: Path | None = None
     """Weights of the VGG that judges, where a picture is fitted or outputs are refined; default
     those at hand."""

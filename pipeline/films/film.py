@@ -184,7 +184,7 @@ class Film:
                     film=key,
                     stroke=plan.stroke,
                     coherence=plan.coherence,
-                    begun=work.folder.begun(segment.number),
+                    begun=work.ledger.begun(segment.number),
                 )
                 return Unit((key, segment.number), task)
         return None
@@ -269,6 +269,7 @@ class Film:
         record = find_record(self._output, self._settings, self._made_with(input_state(self._path)))
         if record.lacks_pictures(self._output):
             self._goes_on = True
+            self.report.status = "failed"  # until it is done
             return False
         record.tell_again(self.report)
         self.frames_done = self.report.frames_in

@@ -125,7 +125,7 @@ class Films:
         key, _ = outcome.key
         film = self._films[key]
         frames = film.accept(outcome)
-        self._pace.add(frames, began=outcome.began, now=time.monotonic())
+        self._pace.add(max(0, frames), began=outcome.began, now=time.monotonic())
         if film.complete:
             self._write(film)
         self._on_progress(self._progress())

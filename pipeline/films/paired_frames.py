@@ -157,7 +157,9 @@ def _rgb_frames(
     """Frames of these numbers in the order of showing, which rise."""
     wanted = iter(numbers)
     following = next(wanted, None)
-    for number, frame in enumerate(_decoded(video)):
+    for number, frame in _decoded(video):
+        if following is not None and number > following:  # only of pictures: one is damaged
+            raise MediaError(f"{video.path}: frame {following} cannot be decoded")
         if number == following:
             yield _to_rgb(frame, video.info, size)
             following = next(wanted, None)
@@ -165,8 +167,8 @@ def _rgb_frames(
             return
 
 
-def _decoded(video: SourceVideo) -> Iterator[av.VideoFrame]:
-    """All frames to show, in that order."""
+def _decoded(video: SourceVideo) -> Iterator[tuple[int, av.VideoFrame]]:
+    """All frames to show, in that order, with their numbers."""
     if video.pictures:
         yield from video.pictures.frames()
         return
@@ -177,9 +179,9 @@ def _decoded(video: SourceVideo) -> Iterator[av.VideoFrame]:
         try:
             for packet in video_packets(container, video.stream_index):
                 for frame in stream.decode(packet):
-                    yield frame
+                    yield decoded, frame
                     decoded += 1
-            yield from stream.decode(None)
+            yield from enumerate(stream.decode(None), decoded)
         except av.FFmpegError as error:
             raise MediaError(
                 f"{video.path}: cannot be decoded after {counted(decoded, 'frames')} "

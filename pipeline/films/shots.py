@@ -216,7 +216,7 @@ def shots_of(source: SourceVideo, tell: Callable[[int], None] = lambda frames: N
     found = cuts(_thumbnails(source, times, tell), float(source.info.rate))
     if not times:
         raise MediaError(f"{source.path}: no frame of it can be decoded")
-    if source.clock_resets or source.pictures or None in times:
+    if source.clock_resets or None in times:
         times = shown[: len(times)].tolist()
     numbers = [0, *found, len(times)]
     ends = (int(shown[-1]) + source.last_duration) * tick
@@ -239,14 +239,23 @@ def _thumbnails(
         stream = main_video_stream(container, source.path)
         stream.thread_type = "AUTO"
         scaler = VideoReformatter()  # a frame's own would be built anew for each
-        decoded = source.pictures.frames() if source.pictures else _decoded(container, stream)
-        for frame in decoded:
-            times.append(frame.pts)
+        for pts, frame in _timed(source, container, stream):
+            times.append(pts)
             tell(len(times))
             grey = scaler.reformat(
                 frame, width, height, "gray8", interpolation=Interpolation.AREA, threads=1
             )
             yield np.asarray(grey.to_ndarray(), np.uint8)
+
+
+def _timed(
+    source: SourceVideo, container: InputContainer, stream: VideoStream
+) -> Iterator[tuple[int | None, av.VideoFrame]]:
+    if source.pictures:
+        for place, frame in source.pictures.frames():
+            yield int(source.packets.pts[place]), frame
+    else:
+        yield from ((frame.pts, frame) for frame in _decoded(container, stream))
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:

@@ -116,14 +116,18 @@ class NumberedPictures:
             raise MediaError(f"{self.path(place)}: the file changed while it was read")
         return data
 
-    def frames(self) -> Iterator[av.VideoFrame]:
-        """Decode those that can be, each by a decoder of its own: see segments/decoder.py."""
+    def frames(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decode those that can be, with their places.
+
+        Each has a decoder of its own: see segments/decoder.py.
+        """
         for place in range(len(self.numbers)):
             with (
                 suppress(av.FFmpegError, OSError, ValueError),
                 av.open(str(self.path(place).absolute())) as container,
             ):
-                yield from container.decode(video=0)
+                for frame in container.decode(video=0):
+                    yield place, frame
 
     @property
     def gaps(self) -> list[tuple[int, int]]:

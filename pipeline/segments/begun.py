@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import time
-import zipfile
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ _MOST_SECONDS = 12.0
 """What a segment may take without its frames being kept."""
 _SECONDS_BETWEEN = 5.0
 """Seconds of work between two parts that are handed over."""
+_MOST_BYTES = 512 << 20
+"""For all frames of a segment that are kept: a run that goes on holds them in memory."""
 _FRAMES_TO_JUDGE = 16
 _SECONDS_TO_JUDGE = 2.0
 """Whichever comes first: then it is seen how long a segment will take."""
@@ -65,6 +66,7 @@ class FrameKeeper:
         """Frames behind the first batch."""
         self._takes_long: bool | None = None
         """None until it is judged."""
+        self._bytes = 0
 
     def add(self, batch: Batch) -> BegunPart | None:
         """Take the next frames; returns a part of all so far where it is time for one."""
@@ -83,6 +85,9 @@ class FrameKeeper:
             return None
         part = BegunPart(self._parts, _packed(self._held))
         self._held.clear()
+        self._bytes += len(part.data)
+        if self._bytes > _MOST_BYTES:
+            self._takes_long = False  # enough: what is behind would be done again
         self._given, self._parts = now, self._parts + 1
         return part
 
@@ -100,7 +105,7 @@ def unpacked(parts: Iterable[BegunPart], pts: Sequence[int]) -> Iterator[Batch]:
     for part in parts:
         try:
             batch = _unpacked(part.data)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except Exception:  # of damaged archives zipfile raises whatever comes
             return
         if tuple(batch.pts) != tuple(pts[count : count + len(batch.pts)]):
             return

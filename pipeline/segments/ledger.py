@@ -123,6 +123,10 @@ class SegmentLedger:
         depth = min(_MOST_READ_AHEAD, int(_BYTES_READ_AHEAD / max(1.0, largest)))
         yield from prefetch(packets, depth=depth) if depth else packets
 
+    def begun(self, number: int) -> tuple[BegunPart, ...]:
+        """Find what an earlier run has kept of a segment; nothing for a second attempt."""
+        return () if number in self._results else self._folder.begun(number)
+
     def advanced(self, number: int, frames: int, parts: Sequence[BegunPart] = ()) -> None:
         """Count ``frames`` of a segment at a worker as done, and keep ``parts`` of it."""
         if number in self._results:  # a second attempt: all frames of the first one are counted

@@ -33,6 +33,8 @@ _IDENTITY_NAME = "identity.json"
 _OWN_NAME = r"identity\.json|[0-9]{5,}\.(piece|json)|[0-9]{5,}-[0-9]{3,}\.begun"
 _OWN_FILE = re.compile(rf"lock|\.?({_OWN_NAME})(\.[0-9a-f]{{8}})?(\.part)?")
 _LOCK_ATTEMPTS = 5
+_ROOM_LEFT = 1 << 30
+"""Bytes of a disk that frames of unfinished segments leave free."""
 _LONGEST_STEM = 60
 """Bytes kept of an output's name in names made from it: file systems take 255 in all."""
 
@@ -137,17 +139,30 @@ class WorkFolder:
         """Keep a result: first its piece, then its record."""
         piece = self._piece(result.number) if result.piece else None
         if piece:
-            write_whole(piece, result.piece)
+            try:
+                write_whole(piece, result.piece)
+            except OSError:  # kept frames are to take no room from it
+                if not self._drop_begun(result.number):
+                    raise
+                write_whole(piece, result.piece)
         kept: KeptResult = SegmentResult(**(vars(result) | {"piece": piece}))
         recorded = self._write_record(kept, result.piece)
-        for path in self._begun.pop(result.number, set()):
-            path.unlink(missing_ok=True)
+        self._drop_begun(result.number)
         return recorded
+
+    def _drop_begun(self, number: int) -> bool:
+        """Remove a segment's kept frames; returns whether there were any."""
+        paths = self._begun.pop(number, set())
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return bool(paths)
 
     def keep_begun(self, number: int, part: BegunPart) -> None:
         """Keep a part of a segment that is in work, if there is room: nothing hangs on it."""
         path = self.path / f"{number:05d}-{part.number:03d}.begun"
         with suppress(OSError):
+            if shutil.disk_usage(self.path).free < len(part.data) + _ROOM_LEFT:
+                return
             write_whole(path, part.data)
             self._begun[number].add(path)
 

@@ -158,7 +158,8 @@ class SegmentWorker:
             return None
         of = task.film, task.stroke, task.coherence
         if task.film is None or self._coherent != of:
-            frames = warm_up_frames(task.coherence)
+            # Where work overlaps, frames come in batches, in memory that is used again.
+            frames = 0 if self._stylizer.overlaps else warm_up_frames(task.coherence)
             self._coherence, self._coherent = Coherence(task.coherence, remembers=frames), of
         self._coherence.begin(cast("tuple[Any, Any, Any]", last) if last else None)
         return self._coherence

@@ -79,6 +79,21 @@ def test_what_is_no_keyword_or_no_choice_is_refused(tmp_path: Path) -> None:
         stylize("a.mp4", "b.mp4", style="wave", device="tpu")
 
 
+def test_what_has_no_style_or_no_time_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no style"):
+        nst.stylize_video("a.mp4", tmp_path / "b.mp4", style=[])
+    for start in (float("nan"), "soon"):
+        with pytest.raises(InputError, match="--start"):
+            nst.stylize_video("a.mp4", tmp_path / "b.mp4", style="wave", start=start)
+
+
+def test_a_whole_number_is_the_number_that_the_command_takes(photos: Path, tmp_path: Path) -> None:
+    photo = next(photos.rglob("*.jpg"))
+    for strength in (1.0, 1):
+        report = nst.stylize_images(photo, tmp_path / "out/", style="identity", strength=strength)
+    assert (report.done, report.reused) == (0, 1)
+
+
 def test_a_film_that_fails_alone_is_an_exception_and_one_of_several_a_line(
     clip: Path, tmp_path: Path
 ) -> None:

@@ -75,6 +75,11 @@ def test_what_a_style_cannot_do_is_said_at_once(style: Style) -> None:
         nst.load_style("wavee")
 
 
+def test_a_strength_of_another_style_is_refused() -> None:
+    with pytest.raises(InputError, match="none of the styles is called so"):
+        nst.Stylizer("wave", strengths={"wavee": 0.1})
+
+
 def test_batches_of_one_size_and_of_several_are_stylized(style: Style) -> None:
     stylize = nst.StylizeBatches(style, column="photo", engine="torch")
     pictures = np.stack([moving_picture(number) for number in range(3)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from jobs.applying.stylize_video import stylize_videos
 from jobs.applying.upscale import sort_sources
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
-from nst_core.errors import InputError
+from nst_core.errors import InputError, MediaError
 from pipeline.films.film_frames import frames_at, spread_frames
 from pipeline.films.paired_frames import open_pair
 from pipeline.films.report import VideoReport
@@ -405,6 +406,20 @@ def test_what_cannot_be_meant_is_one_line(clip: Path, tmp_path: Path) -> None:
     _save(tmp_path / "none" / "one.png", _codes(1, 3, np.uint8))
     with pytest.raises(InputError, match="no videos in this folder"):
         _stylized(tmp_path / "none", tmp_path / "a.mp4")
+
+
+def test_a_damaged_picture_moves_no_shot_and_no_pair(tmp_path: Path) -> None:
+    for number in range(1, 49):
+        pixels = np.full((72, 128, 3), 60 + 2 * (number % 3), np.uint8)
+        cv2.rectangle(pixels, (8, 10), (40, 60), (0, 255, 0), -1)
+        _save(tmp_path / "in" / f"{number}.png", pixels if number <= 24 else 255 - pixels[:, ::-1])
+    whole, damaged = tmp_path / "in" / "%d.png", tmp_path / "damaged" / "%d.png"
+    shutil.copytree(whole.parent, damaged.parent)
+    _cut(damaged.parent / "5.png")
+    (film,) = list_shots([damaged.parent])
+    assert [shot.start for shot in film.shots] == [0, 1]
+    with pytest.raises(MediaError, match="cannot be decoded"):
+        list(open_pair(whole, damaged).frames())
 
 
 def test_previews_shots_and_comparisons_know_them(tmp_path: Path) -> None:

@@ -114,7 +114,9 @@ def _batches(parts: list[BegunPart], task: SegmentTask) -> Iterator[Any]:
     return unpacked(parts, [*task.segment.warm_pts, *task.segment.owned_pts])
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "of another segment"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "changed", "its header changed", "missing", "of another segment"]
+)
 def test_parts_that_are_damaged_or_out_of_place_are_done_again(
     damage: str, style: Style, tmp_path: Path
 ) -> None:
@@ -122,15 +124,28 @@ def test_parts_that_are_damaged_or_out_of_place_are_done_again(
     whole, parts, _ = _done(task, style)
     data = bytearray(parts[1].data)
     data[len(data) // 2] ^= 255
+    header = bytearray(parts[1].data)
+    header[29] ^= 255
     second = {
         "cut": [BegunPart(1, parts[1].data[:-100])],
         "changed": [BegunPart(1, bytes(data))],
+        "its header changed": [BegunPart(1, bytes(header))],
         "missing": [],
         "of another segment": [parts[0]],
     }[damage]
     begun = replace(task, begun=(parts[0], *second, *parts[2:]))
     assert len(list(_batches(list(begun.begun), task))) == 1
     assert _done(begun, style)[0] == whole
+
+
+def test_no_more_is_kept_of_a_segment_than_a_run_to_come_can_hold(
+    style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.segments.begun, "_MOST_BYTES", 1)
+    task = _task(tmp_path)
+    whole, parts, _ = _done(task, style)
+    assert len(parts) == 1
+    assert _done(replace(task, begun=tuple(parts)), style)[0] == whole
 
 
 def test_segments_that_are_soon_done_keep_nothing(

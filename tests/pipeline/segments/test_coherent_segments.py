@@ -91,6 +91,14 @@ def test_who_has_done_the_segment_before_warms_up_without_the_network(
     assert len(runs) == owned + computed * len(tasks[1].segment.warm_pts)
 
 
+def test_where_work_overlaps_nothing_is_remembered(film: Path, style: Style) -> None:
+    """Frames of a GPU lie in memory that is used again, and its batches are cut elsewhere."""
+    worker = SegmentWorker(Stylizer(style, threads=2))
+    for task in _tasks(film, seconds=0.8)[:2]:
+        worker.process(task)
+    assert not worker._coherence._remembered
+
+
 def test_what_another_film_looked_like_is_not_remembered(film: Path, style: Style) -> None:
     """Two films, or two strokes, of the same source: their frames are equal, their pictures not."""
     first, second = _tasks(film, seconds=0.8)[:2]

@@ -17,7 +17,7 @@ import pipeline.segments.ledger
 from pipeline.segments.ledger import SegmentLedger
 from pipeline.segments.packet_reader import EncodedPacket, PacketReader
 from pipeline.segments.plan import Segment, plan_segments
-from pipeline.segments.task import KeptResult, SegmentResult
+from pipeline.segments.task import BegunPart, KeptResult, SegmentResult
 from pipeline.segments.work_folder import WorkFolder
 from pipeline.source.source_video import SourceVideo, probe
 
@@ -254,3 +254,19 @@ def test_a_second_attempt_tells_of_no_more_frames(
     assert ledger.next()
     ledger.advanced(2, 5)
     assert ledger.frames_done == len(segments[2].owned_pts)
+
+
+def test_a_second_attempt_is_given_none_of_the_first_ones_frames(
+    ledger_in: Callable[..., SegmentLedger],
+) -> None:
+    """They are still there while the first result is on its way to the disk."""
+    _SlowFolder.written.clear()
+    ledger = ledger_in(_SlowFolder)
+    segments = _take_all(ledger)
+    ledger.advanced(2, 1, [BegunPart(0, b"frames")])
+    assert ledger.begun(2)
+    ledger.accept(
+        2, dataclasses.replace(_whole(segments[2]), corrupt_pts=segments[2].owned_pts[:1])
+    )
+    assert ledger.begun(2) == ()
+    _SlowFolder.written.set()

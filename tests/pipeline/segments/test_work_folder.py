@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 import pipeline.segments.work_folder
 from nst_core.errors import InputError
+from nst_core.files import write_whole
 from pipeline.segments.plan import Segment
 from pipeline.segments.task import BegunPart, SegmentResult
 from pipeline.segments.work_folder import HIDDEN_PARENT, PIPELINE_VERSION, WorkFolder
@@ -120,6 +122,30 @@ def test_a_folder_without_room_keeps_no_parts_and_goes_on(
     monkeypatch.setattr(pipeline.segments.work_folder, "write_whole", full)
     folder.keep_begun(2, BegunPart(0, b"first"))
     assert folder.begun(2) == ()
+
+
+def test_kept_parts_leave_room_on_the_disk(
+    folder: WorkFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearly_full = shutil.disk_usage(folder.path)._replace(free=1 << 30)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: nearly_full)
+    folder.keep_begun(2, BegunPart(0, b"first"))
+    assert folder.begun(2) == ()
+
+
+def test_kept_parts_take_no_room_from_their_piece(
+    folder: WorkFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.keep_begun(2, BegunPart(0, b"first"))
+
+    def nearly_full(path: Path, data: bytes) -> None:
+        if list(folder.path.glob("*.begun")):
+            raise OSError("No space left on device")
+        write_whole(path, data)
+
+    monkeypatch.setattr(pipeline.segments.work_folder, "write_whole", nearly_full)
+    folder.record(RESULT)
+    assert folder.finished(SEGMENT) is not None
 
 
 def test_a_record_with_another_number_in_it_is_not_used(folder: WorkFolder) -> None:
