@@ -21,7 +21,7 @@ from typing import Any
 from typing import Literal
 from typing import TypeVar
 
-Picture = TypeVar("Picture", ndarray[tuple[Any, ...], dtype[uint8]], Image)
+_Picture = TypeVar("_Picture", ndarray[tuple[Any, ...], dtype[uint8]], Image)
 __version__: str
 __all__ = [
     "NstError",
@@ -123,8 +123,8 @@ class Stylizer:
     ) -> None: ...
     def __call__(
         self,
-        picture: Picture,
-    ) -> Picture:
+        picture: _Picture,
+    ) -> _Picture:
         """Return a picture stylized: of PIL's, or an array of uint8, RGB, [N x] H x W x 3."""
     @property
     def engine(
@@ -336,6 +336,6 @@ def train_style(
 ) -> TrainingReport:
     """Train a style's network on photographs, in minutes to hours, as `nst train style` does.
 
-    ``preset`` sets steps, image_size, width and style_size where they are None. Raises InputError,
-    EnvironmentProblem and TrainingFailed.
+    ``preset`` sets steps, image_size, width and style_size where they are None. With ``resume``,
+    repeat the keywords of the run. Raises InputError, EnvironmentProblem and TrainingFailed.
     """

@@ -54,7 +54,7 @@ def fit_style(job: FitStyle, *, on_progress: OnProgress = ignore_progress) -> St
     called = job.name or str(job.painting)
     known = find_fitted(called)
     if known is not None and job.name and not job.overwrite:
-        raise InputError(f"{job.name}: there is such a style; overwrite replaces it")
+        raise InputError(f"--name {job.name}: there is such a style; --overwrite replaces it")
     if known is None or job.overwrite:
         from jobs.fitting.fit import fit_style as run
 
@@ -76,15 +76,15 @@ def train_style(
 ) -> TrainingReport:
     """Train a style's network on photographs, in minutes to hours, as `nst train style` does.
 
-    ``preset`` sets steps, image_size, width and style_size where they are None. Raises InputError,
-    EnvironmentProblem and TrainingFailed.
+    ``preset`` sets steps, image_size, width and style_size where they are None. With ``resume``,
+    repeat the keywords of the run. Raises InputError, EnvironmentProblem and TrainingFailed.
     """
     from jobs.training.train import train
 
     extend = given.values.get("extend")
     if extend is not None:
         if given.values.get("width") is not None:
-            raise InputError("extend takes the width from the checkpoint; leave out width")
+            raise InputError("--extend takes the width from the checkpoint; leave out --width")
         extend = checkpoint_to_extend(str(extend))
         given = replace(given, values={**given.values, "extend": extend})
     job = given.build(

@@ -19,7 +19,7 @@ from nst_core.checkpoints.style_spec import StyleSpec, check_strengths
 if TYPE_CHECKING:
     from nst_core.kept_stylizers import KeptStylizers
 
-Picture = TypeVar("Picture", NDArray[np.uint8], Image.Image)
+_Picture = TypeVar("_Picture", NDArray[np.uint8], Image.Image)
 
 NOT_ASKED = "style command fit_steps loss_network_weights"
 
@@ -44,7 +44,7 @@ class Stylizer:
         self._kept: KeptStylizers | None = None
         self._process = 0
 
-    def __call__(self, picture: Picture) -> Picture:
+    def __call__(self, picture: _Picture) -> _Picture:
         """Return a picture stylized: of PIL's, or an array of uint8, RGB, [N x] H x W x 3."""
         if isinstance(picture, Image.Image):
             return Image.fromarray(self(np.asarray(picture.convert("RGB"))))

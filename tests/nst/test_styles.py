@@ -95,6 +95,6 @@ def test_a_training_is_the_commands(
 
 
 def test_an_extension_has_the_width_of_its_network(trainings: list[TrainStyle]) -> None:
-    with pytest.raises(InputError, match="leave out width"):
+    with pytest.raises(InputError, match="leave out --width"):
         nst.train_style("a.jpg", "photos", "o.safetensors", extend="pack", width=8)
     assert trainings == []
