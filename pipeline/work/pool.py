@@ -136,6 +136,13 @@ class WorkerPool(Protocol):
         ...
 
 
+class _ListenerError(BaseException):
+    """What ``on_advance`` has raised: it ends the run, as it does everywhere, not a unit."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 class InProcessPool:
     """One worker in this very process: no Ray to start, and a debugger reaches everything.
 
@@ -176,11 +183,18 @@ class InProcessPool:
     def _outcome(worker: Worker, unit: Unit[Any], on_advance: OnAdvance | None) -> Outcome[Any]:
         began = time.monotonic()
         if on_advance and isinstance(worker, TellsHowFar):
-            worker.tell = lambda done, part: on_advance(
-                unit.key, done, began, [] if part is None else [part]
-            )
+
+            def tell(done: int, part: Any) -> None:
+                try:
+                    on_advance(unit.key, done, began, [] if part is None else [part])
+                except Exception as error:
+                    raise _ListenerError(error) from error
+
+            worker.tell = tell
         try:
             return Outcome(unit.key, worker.process(unit.task), began=began)
+        except _ListenerError as raised:
+            raise raised.error from None
         except NstError as error:
             return Outcome(unit.key, None, str(error), began=began)
         except Exception as error:

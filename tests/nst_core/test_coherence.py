@@ -60,6 +60,17 @@ def test_flicker_falls_with_the_camera_at_rest_and_in_motion(step: int) -> None:
     assert errors[1] < 0.5 * _error(sources, stylized)
 
 
+def test_what_moves_fast_keeps_more_of_what_the_network_made() -> None:
+    def taken(step: int) -> float:
+        """Distance from the network's own frames, as a part of what it is at rest."""
+        sources = _panned(10, step)
+        stylized = _flickering(sources)
+        pairs = zip(_followed(sources, stylized)[4:], stylized[4:], strict=True)
+        return float(np.mean([cv2.absdiff(*(each[:, 24:-24] for each in pair)) for pair in pairs]))
+
+    assert taken(6) < 0.75 * taken(0)
+
+
 def test_the_contrast_of_the_strokes_stays() -> None:
     sources = _panned(24, 0)
     stylized = _flickering(sources)

@@ -168,6 +168,20 @@ def test_an_interrupted_run_goes_on_with_what_is_finished(
     assert output.read_bytes() == undisturbed.read_bytes()
 
 
+def test_what_a_listener_raises_ends_the_run_and_fails_no_segment(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.films.films, "_SECONDS_BETWEEN_SIGNS", 0.0)
+
+    def cancel(progress: Progress) -> None:
+        if progress.done:
+            raise LookupError("cancelled")
+
+    with pytest.raises(LookupError, match="cancelled"):
+        stylize_videos(_job(clip, tmp_path / "out.mp4"), cancel)
+    assert not (tmp_path / "out.mp4").exists()
+
+
 @pytest.mark.parametrize("coherence", [0.0, 0.7])
 def test_an_interrupted_segment_goes_on_with_its_frames(
     coherence: float, clip: Path, style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

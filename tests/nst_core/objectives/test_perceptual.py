@@ -12,6 +12,7 @@ from nst_core.errors import InputError
 from nst_core.objectives.layers import content_terms
 from nst_core.objectives.loss_network import LossNetwork
 from nst_core.objectives.losses import gram_matrix, total_variation
+from nst_core.objectives.palette import color_moments, palette_loss
 from nst_core.objectives.perceptual import FixedContentObjective, Losses, PerceptualObjective
 from nst_core.objectives.settings import (
     GATYS_STYLE_LAYERS,
@@ -20,6 +21,7 @@ from nst_core.objectives.settings import (
     Scaling,
     StyleStatistic,
 )
+from nst_core.objectives.shading import shading_loss
 from nst_core.objectives.style_loss import StyleLoss, content_errors
 from nst_core.objectives.weights.reading import LossNetworkWeights
 
@@ -58,6 +60,27 @@ def test_the_total_is_the_weighted_sum(
     losses = objective(stylized, torch.rand(1, 3, 32, 32))
     expected = 2 * losses.content + 3 * losses.style + 0.5 * total_variation(stylized)
     torch.testing.assert_close(losses.total, expected)
+
+
+def test_light_and_colours_are_weighed_too_those_of_each_pictures_own_painting(
+    vgg19: LossNetworkWeights, style_image: torch.Tensor
+) -> None:
+    paintings = [style_image, 0.5 * style_image.flip(1)]
+    stylized, content = torch.rand(2, 2, 3, 32, 32)
+    totals = [
+        PerceptualObjective(vgg19, paintings, settings)(
+            stylized, content, torch.tensor([1, 1])
+        ).total
+        for settings in (
+            ObjectiveSettings(),
+            ObjectiveSettings(shading_weight=3.0),
+            ObjectiveSettings(palette_weight=2.0),
+        )
+    ]
+    shading = 3 * shading_loss(stylized, content)
+    palette = 2 * palette_loss(stylized, color_moments(paintings[1]))
+    torch.testing.assert_close(totals[1] - totals[0], shading, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(totals[2] - totals[0], palette, atol=1e-4, rtol=1e-3)
 
 
 def test_paper_scaling_is_the_plain_formulas(
