@@ -31,7 +31,6 @@ from pipeline.storage.local import LocalStorage
 _log = logging.getLogger(__name__)
 
 HIDDEN_FOLDER = ".nst-done"
-_READ_BYTES = 1 << 20
 _ADVICE = "--overwrite replaces it"
 _SOURCE = "source (its path, size or time)"
 _TOLD_AGAIN = (
@@ -195,6 +194,5 @@ def _digest(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
-            while part := file.read(_READ_BYTES):
-                digest.update(part)
+            hashlib.file_digest(file, lambda: digest)  # goes on with the one that is there
     return digest.hexdigest()
