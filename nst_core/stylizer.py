@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -253,28 +253,38 @@ class Stylizer:
     ) -> YuvFrames:
         if self._video_engine is None and source.is_light and target.is_light:
             return frames  # light beyond what displays show would be clipped
+        following = coherence if self._video_engine else None
+        result = following.remembered(frames) if following else None
+        if result is None:
+            result = self._made(frames, source, target, tone_mapping)
+            if following:
+                following.remember(frames, result)
+        if following:
+            luma_only = self.keep_colors and target.matrix != "rgb"
+            result = following.follow_all(frames, source, result, target, luma_only=luma_only)
+        if frames.alpha is not None:
+            alpha = _enlarged(frames.alpha, self.scale)
+            result = with_alpha(result, alpha, source=source, target=target)
+        return result
+
+    def _made(
+        self,
+        frames: YuvFrames,
+        source: YuvEncoding,
+        target: YuvEncoding,
+        tone_mapping: ToneMapping | None,
+    ) -> YuvFrames:
+        """What the network makes of frames, each by itself, without their alpha."""
         rgb = yuv_to_rgb(frames, source)
         if tone_mapping:
             rgb = tone_mapping.to_sdr(rgb)
-        output = rgb
-        if coherence is not None and self._video_engine:
-            made = coherence.remembered(frames)
-            if made is None:
-                generated = self._generated(self._video_engine, rgb)
-                made = _arrays(generated, in_bytes=target.depth == 8)
-                coherence.remember(frames, made)
-            output = _following(coherence, rgb, made)
-        elif self._video_engine:
-            output = self._generated(self._video_engine, rgb)
+        output = self._generated(self._video_engine, rgb) if self._video_engine else rgb
         if self.keep_colors and target.matrix == "rgb":
             output = keep_rgb_colors(output, rgb)
         result = rgb_to_yuv(output, target)
         if self.keep_colors and target.matrix != "rgb":
             chroma = frames.chroma if target == source else rgb_to_yuv(rgb, target).chroma
             result = YuvFrames(result.luma, chroma)
-        if frames.alpha is not None:
-            alpha = _enlarged(frames.alpha, self.scale)
-            result = with_alpha(result, alpha, source=source, target=target)
         return result
 
     def _stylized(self, engine: Engine, batch: NDArray[Code]) -> NDArray[Code]:
@@ -360,26 +370,6 @@ def _piece_engine(
         seed=seed,
     )
     return layerwise, side or _AUTO_SIDE
-
-
-def _arrays(stylized: Tensor, *, in_bytes: bool) -> NDArray[Any]:
-    """N x 3 x H x W in [0, 1] as N x H x W x 3 in 0 to 255.
-
-    ``in_bytes`` rounds them to 8 bits, which follow in half the time, for outputs of no more.
-    """
-    if in_bytes:
-        return to_bytes(stylized)
-    return (stylized.float() * 255).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
-
-def _following(coherence: Coherence, source: Tensor, stylized: NDArray[Any]) -> Tensor:
-    """Let each of the stylized frames follow the last one: N x 3 x H x W in [0, 1]."""
-    pairs = zip(to_bytes(source), stylized, strict=True)
-    followed = np.stack([coherence.follow(*pair) for pair in pairs])
-    if followed.dtype == np.uint8:
-        return to_unit_range(followed, source.device)
-    floats = torch.from_numpy(followed).to(source.device)
-    return floats.permute(0, 3, 1, 2).div_(255).clamp_(0, 1)
 
 
 def _with_histogram_of(source: Tensor, output: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 HIDDEN_PARENT = ".nst-work"
 """Made beside the outputs, unless the user names a folder."""
 
-PIPELINE_VERSION = 4
+PIPELINE_VERSION = 5
 """Version of the segments' content: raise it when one source and settings give other pieces, so
 that no output is spliced from segments of two kinds."""
 

@@ -7,9 +7,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from nst_core.coherence import Coherence
+from nst_core.color.pixels import to_bytes, to_unit_range
+from nst_core.color.yuv import YuvFrames, join_frames, rgb_to_yuv, split_frames, yuv_to_rgb
+from nst_core.color.yuv_encoding import FLOAT_DEPTH, YuvEncoding
 from nst_core.measures.warping_error import WarpingError
 
 Frames = list[NDArray[Any]]
@@ -39,9 +43,17 @@ def _flickering(sources: Frames, strength: int = 60) -> Frames:
     return stylized
 
 
+def _follow(coherence: Coherence, source: NDArray[Any], stylized: NDArray[Any]) -> NDArray[Any]:
+    """Have an RGB frame follow the last one: its green leads, as in planes of RGB."""
+    grey = cv2.cvtColor(source, cv2.COLOR_RGB2GRAY)
+    red, green, blue = (np.ascontiguousarray(stylized[..., channel]) for channel in range(3))
+    green, blue, red = coherence.follow(grey, (green, blue, red))
+    return np.stack([red, green, blue], axis=-1)
+
+
 def _followed(sources: Frames, stylized: Frames, amount: float = 0.7) -> Frames:
     coherence = Coherence(amount)
-    return [coherence.follow(*pair) for pair in zip(sources, stylized, strict=True)]
+    return [_follow(coherence, *pair) for pair in zip(sources, stylized, strict=True)]
 
 
 def _error(sources: Frames, outputs: Frames) -> float:
@@ -130,8 +142,8 @@ def test_the_first_frame_stands_for_itself() -> None:
     sources = _panned(3, 0)
     stylized = _flickering(sources)
     coherence = Coherence(0.7)
-    assert np.array_equal(coherence.follow(sources[0], stylized[0]), stylized[0])
-    assert not np.array_equal(coherence.follow(sources[1], stylized[1]), stylized[1])
+    assert np.array_equal(_follow(coherence, sources[0], stylized[0]), stylized[0])
+    assert not np.array_equal(_follow(coherence, sources[1], stylized[1]), stylized[1])
 
 
 def test_floats_give_what_bytes_give() -> None:
@@ -139,9 +151,73 @@ def test_floats_give_what_bytes_give() -> None:
     stylized = _flickering(sources)
     in_bytes, coherence = _followed(sources, stylized), Coherence(0.7)
     for source, frame, expected in zip(sources, stylized, in_bytes, strict=True):
-        followed = coherence.follow(source, frame.astype(np.float32))
+        followed = _follow(coherence, source, frame.astype(np.float32))
         assert followed.dtype == np.float32
         assert np.abs(np.clip(followed, 0, 255) - expected).mean() < 1
+
+
+_PLAIN = YuvEncoding("bt709")
+_LIGHT = YuvEncoding("rgb", depth=FLOAT_DEPTH, subsampling="444")
+
+
+def _planes(frames: Frames, encoding: YuvEncoding) -> YuvFrames:
+    return rgb_to_yuv(to_unit_range(np.stack(frames), torch.device("cpu")), encoding)
+
+
+def _all_followed(encoding: YuvEncoding, *, source: YuvEncoding = _PLAIN) -> NDArray[Any]:
+    """A panned film that flickers, of 4:2:0 in 8 bits, followed in an encoding: RGB."""
+    sources = _panned(8)
+    made = yuv_to_rgb(_planes(_flickering(sources), _PLAIN), _PLAIN)
+    planes = rgb_to_yuv(made, encoding)
+    frames = _planes(sources, source)
+    return to_bytes(
+        yuv_to_rgb(Coherence(0.7).follow_all(frames, source, planes, encoding), encoding)
+    )
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        YuvEncoding("bt709", depth=10),
+        YuvEncoding("bt709", subsampling="422"),
+        YuvEncoding("bt601", full_range=True, subsampling="444"),
+        YuvEncoding("rgb", subsampling="444"),
+        _LIGHT,
+    ],
+    ids=["10 bits", "422", "444", "rgb", "light"],
+)
+def test_frames_of_any_encoding_follow_alike(encoding: YuvEncoding) -> None:
+    """As far as noise of whole colours does that is carried by whole or by halved planes."""
+    plain = _all_followed(_PLAIN)[-1].astype(int)
+    alone = to_bytes(yuv_to_rgb(_planes(_flickering(_panned(8)), _PLAIN), _PLAIN))[-1]
+    difference = np.abs(_all_followed(encoding)[-1].astype(int) - plain).mean()
+    assert difference < 0.4 * np.abs(alone - plain).mean()
+
+
+@pytest.mark.parametrize("source", [YuvEncoding("bt2020", depth=10), _LIGHT], ids=["10", "light"])
+def test_a_source_of_any_depth_leads_alike(source: YuvEncoding) -> None:
+    led = _all_followed(_PLAIN, source=source)[-1].astype(int)
+    assert np.abs(led - _all_followed(_PLAIN)[-1]).mean() < 2
+
+
+def test_frames_in_a_batch_follow_as_they_do_one_by_one() -> None:
+    sources = _panned(4)
+    frames, made = _planes(sources, _PLAIN), _planes(_flickering(sources), _PLAIN)
+    together = Coherence(0.7).follow_all(frames, _PLAIN, made, _PLAIN)
+    coherence = Coherence(0.7)
+    pairs = zip(split_frames(frames), split_frames(made), strict=True)
+    singly = join_frames([coherence.follow_all(a, _PLAIN, b, _PLAIN) for a, b in pairs])
+    assert torch.equal(together.luma, singly.luma)
+    assert torch.equal(together.chroma, singly.chroma)
+    assert not torch.equal(together.chroma, made.chroma)
+
+
+def test_colours_that_are_kept_follow_nothing() -> None:
+    sources = _panned(4)
+    frames, made = _planes(sources, _PLAIN), _planes(_flickering(sources), _PLAIN)
+    followed = Coherence(0.7).follow_all(frames, _PLAIN, made, _PLAIN, luma_only=True)
+    assert torch.equal(followed.chroma, made.chroma)
+    assert not torch.equal(followed.luma, made.luma)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (31, 200), (33, 35), (97, 161)])
@@ -149,15 +225,15 @@ def test_any_size_is_taken(size: tuple[int, int]) -> None:
     coherence = Coherence(0.7)
     for number in range(3):
         frame = _texture(number, cell=1, size=size)
-        assert coherence.follow(frame, frame).shape == frame.shape
+        assert _follow(coherence, frame, frame).shape == frame.shape
 
 
 def test_a_frame_of_another_size_stands_for_itself() -> None:
     coherence = Coherence(0.7)
     small, large = _texture(1), _texture(2, size=(128, 160))
-    coherence.follow(small, small)
+    _follow(coherence, small, small)
     assert np.array_equal(
-        coherence.follow(large, small[:1].repeat(128, 0)), small[:1].repeat(128, 0)
+        _follow(coherence, large, small[:1].repeat(128, 0)), small[:1].repeat(128, 0)
     )
 
 
