@@ -149,6 +149,8 @@ LOOKS: Looks = {
     "refine": _REFINING | {"metavar": "N"},
     "refine_styles": _REFINING | {"metavar": "PICTURE", "names": ("--refine-style",)},
     "report": {"metavar": "FILE"},
+    "max_failures": {"metavar": "N|P%", "kind": str},
+    "split": {"metavar": "NAME=SHARE,..."},
 }
 """How the options of specifications look, by field."""
 

@@ -40,6 +40,12 @@ def tell_images(report: StylizeImagesReport, output: str, *, json: bool) -> None
             f"{_written(output, each)}: {counted(report.done, 'pictures')}{styles} done, "
             f"{report.reused} reused, {report.failed} failed, {report.seconds:.1f} s{rate}{how}"
         )
+    if report.untried:
+        left = counted(report.untried, "pictures")
+        console.note(
+            f"error: {counted(report.failed, 'pictures')} failed, more than --max-failures allows; "
+            f"{left} not tried: the same command goes on with them"
+        )
 
 
 def _written(output: str, styles: int) -> str:

@@ -14,6 +14,12 @@ from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError
 from nst_core.file_kinds import kind_of
+from pipeline.datasets.manifest import (
+    MANIFEST_NAMES,
+    Splits,
+    check_manifest,
+    write_manifest,
+)
 from pipeline.pictures.identity import identity_of, made_with
 from pipeline.pictures.outputs.contact_sheet import SAMPLE, SHEET_NAME, write_sheet
 from pipeline.pictures.outputs.names import OutputNames
@@ -22,7 +28,7 @@ from pipeline.pictures.plan import ImagePlan, OutputFolder
 from pipeline.pictures.records import ImageRecord, ImageRecords
 from pipeline.pictures.refinement import refinements_of
 from pipeline.pictures.report import StylizeImagesReport, as_text, check_report, write_report
-from pipeline.pictures.settings import PicturesToStylize
+from pipeline.pictures.settings import PicturesToStylize, split_parts
 from pipeline.pictures.sources import VIDEO_ADVICE, find_images
 from pipeline.pictures.task import ImageResult, ImageTask, OutputResult, OutputTask
 from pipeline.pictures.units import ImageUnits
@@ -61,14 +67,21 @@ def stylize_pictures(
         _list_inputs(plan, job, ready, on_progress)
         with _records_of(folder, place) as records:
             account = _judged(plan, records, ready, on_progress)
-            if account.waiting:
+            if account.waiting and not account.has_failed:
                 with warn_on_failure(folder):
                     records.explain(ready.explained)
                 with open_pool(account, ready.refinements) as pool:
                     account.work(pool)
         report = account.report
+        report.untried = report.total - report.done - report.reused - report.failed
         report.seconds = round(time.monotonic() - start, 3)
         report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
+        if ready.manifest:
+            with (
+                warn_on_failure(folder, "the manifest"),
+                folder.storage.appearing(ready.manifest) as file,
+            ):
+                write_manifest(file, plan.made(folder), name=ready.manifest)
         if place.keeps == "report":
             with warn_on_failure(folder, "the report"):
                 folder.storage.write(below(folder.path, REPORT_NAME), as_text(report))
@@ -106,6 +119,11 @@ class _Prepared:
     refinements: Mapping[str, Refinement]
     explained: Mapping[str, dict[str, Any]]
     """What the identities of outputs stand for, by a user's names of it."""
+    manifest: str | None
+    """Where it goes; None: there is none."""
+    most_failures: Callable[[int], int | None]
+    """See DatasetSettings."""
+    seed: int
 
 
 def _prepared(job: PicturesToStylize, styles: Styles, on_progress: OnProgress) -> _Prepared:
@@ -116,13 +134,25 @@ def _prepared(job: PicturesToStylize, styles: Styles, on_progress: OnProgress) -
     explained = {
         identities[name]: made_with(job, *style, refined[name]) for name, style in styles.items()
     }
-    folder = OutputFolder(
-        storage_for(job.output), place.folder, identities, job.resume, job.overwrite
-    )
+    storage, manifest = storage_for(job.output), _manifest_of(job, place)
+    splits = Splits(split_parts(job.split), job.seed) if manifest else None
+    folder = OutputFolder(storage, place.folder, identities, job.resume, job.overwrite, splits)
+    if manifest:
+        check_manifest(storage, manifest)
     check_report(job.report)
     outputs_of_each = job.styles_per_image or len(styles)
     names = OutputNames(job.format, tuple(styles), outputs_of_each, job.seed)
-    return _Prepared(place, folder, names, refinements, explained)
+    most, seed = job.most_failures, job.seed
+    return _Prepared(place, folder, names, refinements, explained, manifest, most, seed)
+
+
+def _manifest_of(job: PicturesToStylize, place: ImageOutput) -> str | None:
+    """Return the manifest's path: it stands beside the report, or where it is asked for."""
+    if job.manifest == "none" or (job.manifest is None and place.keeps != "report"):
+        return None
+    if place.keeps == "nothing":
+        raise InputError(f"--manifest: -o {job.output} is a picture's name; name a folder")
+    return below(place.folder, MANIFEST_NAMES[job.manifest or "jsonl"])
 
 
 def _judged(
@@ -131,7 +161,7 @@ def _judged(
     """Decide what becomes of every output, and open the accounts."""
     plan.remember(records.known())
     plan.judge(ready.folder, {**records.made_with, **ready.explained})
-    return PictureAccount(plan, ready.folder, records, on_progress, ready.names.styles_per_image)
+    return PictureAccount(plan, ready, records, on_progress)
 
 
 def _list_inputs(
@@ -181,13 +211,14 @@ class PictureAccount:
     def __init__(
         self,
         plan: ImagePlan,
-        folder: OutputFolder,
+        ready: _Prepared,
         records: ImageRecords,
         on_progress: OnProgress,
-        styles_per_image: int,
     ) -> None:
+        folder = ready.folder
         self._plan = plan
         self._folder = folder
+        self._seed = ready.seed
         self._records = records
         self._on_progress = on_progress
         self._pace = Pace()
@@ -195,8 +226,11 @@ class PictureAccount:
         self.waiting = plan.waiting()
         self.reads_uris = plan.reads_uris()
         self.report = StylizeImagesReport(
-            total=plan.inputs(), tried=self.waiting, styles_per_image=styles_per_image
+            total=plan.inputs(),
+            tried=self.waiting,
+            styles_per_image=ready.names.styles_per_image,
         )
+        self._most_failures = ready.most_failures(self.report.total)
         self._failed: set[int] = set()
         self._said: set[str] = set()
         for number, path, error in plan.failures():
@@ -216,23 +250,31 @@ class PictureAccount:
         """Bytes of the files to do."""
         return [task.size for task in self.tasks()]
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether more pictures have failed than may."""
+        return self._most_failures is not None and self.report.failed > self._most_failures
+
     def work(self, pool: WorkerPool) -> None:
-        """Have everything done that waits."""
+        """Have everything done that waits; where too much fails, what workers have is the last."""
         units = ImageUnits(self.tasks(), self.waiting, pool.workers, self._begin)
         for outcome in pool.run(units):
             self._accept(list(units.results(outcome)), began=outcome.began)
+            if self.has_failed:
+                units.end()
         self.report.engine, self.report.workers = pool.engine() or "none", pool.workers
 
     def _accept(self, results: Sequence[tuple[ImageTask, ImageResult]], *, began: float) -> None:
         """Record what has become of pictures, count each, tell of it."""
         lines = [
-            self._record(task, planned, size=output.size, **_end(output, result.digest))
+            self._record(task, planned, size=output.size, **_end(output, result))
             for task, result in results
             for planned, output in zip(task.outputs, result.outputs, strict=True)
         ]
         problem = None
         try:
             self._records.add(lines)
+            self._plan.remember(lines)
         except (OSError, MediaError) as error:  # a full disk: they will be done again
             problem = f"done, but not recorded ({_reason(error)})"
         for task, result in results:
@@ -281,14 +323,18 @@ class PictureAccount:
             source=task.source,
             version=task.version,
             identity=self._folder.identities[output.style],
+            style=output.style,
+            split=task.split,
+            seed=self._seed,
             **known,
         )
 
 
-def _end(output: OutputResult, digest: str) -> dict[str, Any]:
+def _end(output: OutputResult, result: ImageResult) -> dict[str, Any]:
     if output.error:
         return {"status": "failed", "error": output.error}
-    return {"status": "done", "digest": digest}
+    hashes = {"source_sha256": result.sha256, "sha256": output.sha256}
+    return {"status": "done", "digest": result.digest, **hashes}
 
 
 @contextmanager

@@ -11,10 +11,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.wording import listed
+from pipeline.datasets.manifest import ManifestRow, Splits
 from pipeline.pictures.outputs.names import OutputNames
 from pipeline.pictures.records import ImageRecord
 from pipeline.pictures.task import ImageTask, OutputTask
@@ -27,7 +29,8 @@ CREATE TABLE inputs (number INTEGER PRIMARY KEY, name BLOB, path BLOB, size INTE
                      real BLOB, problem BLOB, UNIQUE (path, name));
 CREATE TABLE outputs (input INTEGER, style BLOB, name BLOB, state TEXT, problem BLOB);
 CREATE TABLE known (name BLOB PRIMARY KEY, source BLOB, version TEXT, identity TEXT, digest TEXT,
-                    size INTEGER, done INTEGER, is_new INTEGER) WITHOUT ROWID;
+                    size INTEGER, done INTEGER, is_new INTEGER, style TEXT, seed INTEGER,
+                    split TEXT, source_sha256 TEXT, sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE existing (path BLOB PRIMARY KEY, size INTEGER) WITHOUT ROWID;
 """
 _AFTER_LISTING = """
@@ -45,14 +48,15 @@ ORDER BY outputs.name, inputs.name
 _TO_JUDGE = """
 SELECT outputs.rowid, outputs.style, outputs.name, inputs.path, inputs.version,
        known.source, known.version, known.identity, known.digest, known.size, known.done,
-       known.is_new
+       known.is_new, known.sha256
 FROM outputs
 JOIN inputs ON inputs.number = outputs.input LEFT JOIN known ON known.name = outputs.name
 WHERE outputs.problem IS NULL ORDER BY outputs.name
 """
 _TO_DO = """
 SELECT inputs.number, inputs.path, inputs.size, inputs.version, outputs.style, outputs.name,
-       CASE outputs.state WHEN 'unsure' THEN known.digest END, known.size, outputs.state
+       CASE outputs.state WHEN 'unsure' THEN known.digest END, known.size, outputs.state,
+       inputs.name
 FROM inputs
 JOIN outputs ON outputs.input = inputs.number LEFT JOIN known ON known.name = outputs.name
 WHERE outputs.state NOT IN ('reused', 'refused') ORDER BY inputs.name, inputs.number, outputs.style
@@ -62,6 +66,13 @@ SELECT inputs.number, inputs.path, COALESCE(inputs.problem, MIN(outputs.problem)
 LEFT JOIN outputs ON outputs.input = inputs.number
 GROUP BY inputs.number HAVING COALESCE(inputs.problem, MIN(outputs.problem)) IS NOT NULL
 ORDER BY inputs.name
+"""
+_MADE = """
+SELECT known.name, known.source, known.style, known.split, known.seed, known.size,
+       known.source_sha256, known.sha256, inputs.name
+FROM known
+LEFT JOIN outputs ON outputs.name = known.name LEFT JOIN inputs ON inputs.number = outputs.input
+WHERE known.done AND outputs.problem IS NULL ORDER BY known.name
 """
 _ROWS_AT_A_TIME = 1000
 
@@ -76,6 +87,8 @@ class OutputFolder:
     """For every style: all that decides an output beside its source."""
     resume: bool
     overwrite: bool
+    splits: Splits | None = None
+    """Splits of the manifest, for which hashes of all outputs are needed; None: there is none."""
 
 
 class ImagePlan:
@@ -147,12 +160,13 @@ class ImagePlan:
             (
                 *(os.fsencode(path) for path in (each.output, each.source)),
                 *(each.version, each.identity, each.digest, each.size, each.done, each.is_new),
+                *(each.style, each.seed, each.split, each.source_sha256, each.sha256),
             )
             for each in records
         )
         self._tables.execute("BEGIN")
         self._tables.executemany(
-            "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+            "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
         )
         self._tables.execute("COMMIT")
 
@@ -197,19 +211,33 @@ class ImagePlan:
     def tasks(self, folder: OutputFolder) -> Iterator[ImageTask]:
         """Yield the inputs that have something to do, by name."""
         rows = self._tables.execute(_TO_DO)
-        for (number, path, length, version), group in groupby(rows, key=lambda row: row[:4]):
+        of_input = itemgetter(0, 1, 2, 3, -1)
+        for (number, raw, length, version, name), group in groupby(rows, key=of_input):
             outputs = tuple(
                 OutputTask(
                     os.fsdecode(style),
-                    below(folder.path, os.fsdecode(name)),
+                    below(folder.path, os.fsdecode(output)),
                     digest,
                     size or 0,
                     is_new=state in ("new", "whole"),
                     is_whole=state == "whole",
                 )
-                for *_, style, name, digest, size, state in group
+                for *_, style, output, digest, size, state, _ in group
             )
-            yield ImageTask(number, os.fsdecode(path), outputs, length, version)
+            path = os.fsdecode(raw)
+            split = folder.splits.of(os.fsdecode(name), path) if folder.splits else ""
+            yield ImageTask(number, path, outputs, length, version, split)
+
+    def made(self, folder: OutputFolder) -> Iterator[ManifestRow]:
+        """Yield what is recorded of the outputs that are there, by name, of earlier runs too."""
+        assert folder.splits is not None
+        for raw, source_name, style, split, *rest, of_input in self._tables.execute(_MADE):
+            output, source = os.fsdecode(raw), os.fsdecode(source_name)
+            if of_input is not None:
+                split = folder.splits.of(os.fsdecode(of_input), source)
+            elif folder.storage.size(below(folder.path, output)) != rest[1]:
+                continue  # an earlier run has made it, and it has gone since
+            yield ManifestRow(output, source, style, split, *rest)
 
     def sample(self, count: int) -> Iterator[tuple[str, list[str]]]:
         """Yield sources and their outputs of at most ``count`` inputs, evenly over all."""
@@ -305,6 +333,7 @@ def _judge(
         size,
         done,
         is_new,
+        sha256,
     ) = row[1:]
     path = below(folder.path, os.fsdecode(raw))
     if exists.leaves(path):
@@ -317,7 +346,8 @@ def _judge(
     if ours and is_new and existing and known_version == version and folder.resume:
         return "whole", None
     if ours and digest and existing == size and folder.resume:
-        return ("reused" if done and known_version == version else "unsure"), None
+        is_sure = done and known_version == version and (sha256 or not folder.splits)
+        return ("reused" if is_sure else "unsure"), None
     begun = ours and (not done or existing in (0, size))
     if begun or folder.overwrite:
         return "missing", None

@@ -28,6 +28,8 @@ _FOLDER_NAME = "progress"
 _PART = re.compile(r"[0-9]{5,}\.jsonl")
 _SECONDS_BETWEEN_PARTS = 5.0
 _MADE_WITH = "made_with"
+_OPTIONAL = frozenset(("error", "is_new", "style", "seed", "split", "source_sha256", "sha256"))
+"""Fields of a record that a line leaves out where they are empty."""
 _MOST_PARTS = 100
 """When there are more, small ones are gathered at the next start."""
 _LARGEST_MERGED = 32 << 20
@@ -55,6 +57,15 @@ class ImageRecord:
     """Why it failed."""
     is_new: bool = False
     """Whether nothing was there of its name when it was begun."""
+    style: str = ""
+    """Name of the style."""
+    seed: int = 0
+    split: str = ""
+    """The manifest's word for it: ``train``, ``val``, ``test``; empty: none."""
+    source_sha256: str = ""
+    """SHA-256 of the source's content; empty in records of versions before there were any."""
+    sha256: str = ""
+    """SHA-256 of the output."""
 
     @property
     def done(self) -> bool:
@@ -281,6 +292,5 @@ def _number(part: str) -> int:
 
 def _line(record: ImageRecord) -> str:
     fields: dict[str, Any] = vars(record)
-    optional = ("error", "is_new")
-    kept = {key: value for key, value in fields.items() if value or key not in optional}
+    kept = {key: value for key, value in fields.items() if value or key not in _OPTIONAL}
     return json.dumps(kept) + "\n"

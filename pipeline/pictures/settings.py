@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that the command line can show the defaults a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from nst_core.errors import InputError
 from nst_core.pictures.formats import MAX_PIXELS
 
 FormatChoice = Literal["same", "png", "jpeg", "webp"]
+ManifestChoice = Literal["jsonl", "csv", "parquet", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +69,53 @@ class PictureSettings:
         check_max_side(self.max_side)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DatasetSettings(PictureSettings):
+    """How many pictures are kept account of, beside how each is made."""
+
+    manifest: ManifestChoice | None = None
+    """Write manifest.jsonl: source, style, split, seed and hashes of each output; default: where
+    report.json is written."""
+    split: str = ""
+    """Splits that the manifest tells, by chance: train=0.8,val=0.1,test=0.1; default those that
+    folders are called."""
+    max_failures: int | str | None = None
+    """End the run once more than N pictures, or P % of all, have failed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.most_failures(0)
+        split_parts(self.split)
+
+    def most_failures(self, total: int) -> int | None:
+        """Return how many of ``total`` pictures may fail; None: all of them."""
+        if self.max_failures is None:
+            return None
+        number, percent, rest = str(self.max_failures).partition("%")
+        if not number.isdecimal() or rest or (percent and int(number) > 100):
+            raise InputError(
+                f"--max-failures {self.max_failures}: a number of pictures or 0% to 100% is needed"
+            )
+        return total * int(number) // 100 if percent else int(number)
+
+
+def split_parts(text: str) -> dict[str, float]:
+    """Read ``--split``: shares by name, which sum to 1. Raises InputError."""
+    parts: dict[str, float] = {}
+    for part in filter(None, text.split(",")):
+        name, _, number = (each.strip() for each in part.partition("="))
+        try:
+            parts[name] = float(number)
+        except ValueError:
+            parts[name] = -1.0
+    total = sum(parts.values())
+    if text and not (all(0 <= share < math.inf for share in parts.values()) and total > 0):
+        raise InputError(f"--split {text}: try the form train=0.8,val=0.1,test=0.1")
+    return {name: share / total for name, share in parts.items()}
+
+
 @dataclass(frozen=True)
-class PicturesToStylize(PictureSettings):
+class PicturesToStylize(DatasetSettings):
     """Which pictures are stylized, where they go, and how."""
 
     sources: tuple[str, ...]

@@ -39,6 +39,8 @@ class ImageTask:
     """Size of the source, in bytes."""
     version: str
     """Version of the source when it was listed."""
+    split: str = ""
+    """For the manifest."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class OutputResult:
     reused: bool = False
     """Whether it was made from the same content earlier."""
     error: str | None = None
+    sha256: str = ""
+    """SHA-256 of the file; empty where it failed."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +71,5 @@ class ImageResult:
     """The same, said once for however many pictures it is true of."""
     network_seconds: float = 0.0
     """Its share of the time that the network took."""
+    sha256: str = ""
+    """SHA-256 of the source's content; empty where it could not be read."""

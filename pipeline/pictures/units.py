@@ -46,6 +46,12 @@ class ImageUnits:
         self._given: dict[int, tuple[ImageTask, ...]] = {}
         self._next_key = 0
 
+    def end(self) -> None:
+        """Give out no more; what workers have comes back."""
+        self._tasks = iter(())
+        self._begun.clear()
+        self._again.clear()
+
     def __iter__(self) -> Iterator[ImageUnit | None]:
         """Yield units; None while those that are out may still come back."""
         while True:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -17,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from PIL import Image
 
+from nst_core.checkpoints.info import digest_of
 from nst_core.color.codes import Pixels
 from nst_core.errors import MediaError, NstError
 from nst_core.kept_stylizers import KeptStylizers
@@ -105,7 +107,7 @@ class ImageWorker:
     def _open(self, result: _Result) -> _Opened:
         source = result.source
         content = storage_for(source).read(source)
-        result.reuse(hashlib.blake2b(content, digest_size=16).hexdigest())
+        result.reuse(content)
         opened = _Opened(result, content, None)
         if not result.to_do or pixels_of(content, name=source) > _LARGE_PIXELS:
             return opened
@@ -136,7 +138,7 @@ class ImageWorker:
                 try:
                     pixels, seconds = self._stylized(output.style, [picture.rgb])
                     result.network_seconds += seconds
-                    result.done(output, self._write(output, pixels[0], picture))
+                    result.done(self._write(output, pixels[0], picture))
                 except Exception as error:
                     result.fail(output, error)
 
@@ -178,14 +180,14 @@ class ImageWorker:
     def _choice(self, style: str) -> StrokeChoice:
         return self._strokes.get(style, StrokeChoice())
 
-    def _write(self, output: OutputTask, rgb: Pixels, picture: Picture) -> int:
+    def _write(self, output: OutputTask, rgb: Pixels, picture: Picture) -> OutputResult:
         suffix = _suffix(output)
         try:
             content = encode_picture(rgb, picture, suffix=suffix, quality=self._settings.quality)
         except MediaError as error:
             raise MediaError(f"{output.path}: {error}") from error
         storage_for(output.path).write(output.path, content)
-        return len(content)
+        return OutputResult(output.path, len(content), sha256=digest_of(content))
 
 
 class _Result:
@@ -194,12 +196,11 @@ class _Result:
     def __init__(self, task: ImageTask) -> None:
         self._task = task
         self._ended: dict[str, OutputResult] = {}
-        self._digest = ""
+        self._digest = self._sha256 = ""
         self.notes: tuple[str, ...] = ()
         self._once: dict[str, None] = {}
         self.network_seconds = 0.0
-        self.writing: dict[OutputTask, Future[int]] = {}
-        """To the size of the file."""
+        self.writing: dict[OutputTask, Future[OutputResult]] = {}
 
     @property
     def source(self) -> str:
@@ -229,17 +230,23 @@ class _Result:
         if words is not None:
             self._once[words] = None
 
-    def reuse(self, digest: str) -> None:
+    def reuse(self, content: bytes) -> None:
         """Keep the outputs that were made from this very content."""
-        self._digest = digest
+        self._digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+        self._sha256 = digest_of(content)
         for output in self._task.outputs:
-            if output.is_whole and (size := storage_for(output.path).size(output.path)):
-                self._ended[output.path] = OutputResult(output.path, size, reused=True)
-            elif output.made_from == digest:
-                self._ended[output.path] = OutputResult(output.path, output.size, reused=True)
+            is_same = output.made_from == self._digest
+            if not is_same and not output.is_whole:
+                continue
+            written = b""
+            with suppress(MediaError):  # it was there when the run began
+                written = storage_for(output.path).read(output.path)
+            if is_same or written:
+                size, digest = output.size if is_same else len(written), digest_of(written)
+                self.done(OutputResult(output.path, size, reused=True, sha256=digest))
 
-    def done(self, output: OutputTask, size: int) -> None:
-        self._ended[output.path] = OutputResult(output.path, size=size)
+    def done(self, output: OutputResult) -> None:
+        self._ended[output.path] = output
 
     def fail(self, output: OutputTask, error: Exception) -> None:
         self._ended[output.path] = OutputResult(output.path, error=_words(error, self.source))
@@ -252,13 +259,14 @@ class _Result:
         """Wait until all is written."""
         for output, written in self.writing.items():
             try:
-                self.done(output, written.result())
+                self.done(written.result())
             except Exception as error:
                 self.fail(output, error)
         outputs = tuple(self._ended[output.path] for output in self._task.outputs)
         return ImageResult(
             number=self._task.number,
             digest=self._digest,
+            sha256=self._sha256,
             outputs=outputs,
             notes=self.notes,
             once=tuple(self._once),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -84,6 +86,13 @@ class Storage(Protocol):
 
     def write(self, path: str, content: bytes) -> None:
         """Let a file appear whole or not at all, its folders with it. Raises MediaError."""
+        ...
+
+    def appearing(self, path: str) -> AbstractContextManager[Path]:
+        """Give a local file to write, which at the block's end appears whole under its name.
+
+        Raises MediaError where it cannot; nothing appears where the block raises.
+        """
         ...
 
     def remove(self, path: str) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,19 +97,23 @@ class LocalStorage:
             raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
 
     def write(self, path: str, content: bytes) -> None:
-        """Write first, name then. Raises MediaError.
+        """Write first, name then. Raises MediaError."""
+        if not _write_without_name(path, content):
+            with self.appearing(path) as temporary:
+                _write_bytes(temporary, content)
 
-        Where that is not to be had, under a hidden name: a run that is killed leaves that file
-        behind, and the next one writes and renames the same.
+    @contextmanager
+    def appearing(self, path: str) -> Iterator[Path]:
+        """Give the file under a hidden name.
+
+        A run that is killed leaves that file behind, and the next one writes and renames the same.
         """
-        if _write_without_name(path, content):
-            return
         folder, name = os.path.split(path)
         mark = hashlib.blake2b(os.fsencode(name), digest_size=12).hexdigest()
         temporary = Path(folder, f".{mark}.part")
         try:
             try:
-                _write_bytes(temporary, content)
+                yield temporary
                 temporary.replace(path)
             except BaseException:
                 temporary.unlink(missing_ok=True)

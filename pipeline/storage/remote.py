@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
@@ -138,6 +140,25 @@ class RemoteStorage:
             self._fs.mv(temporary, inner)
         except Exception as error:
             raise MediaError(f"{path}: cannot be written ({_words(error)})") from error
+
+    @contextmanager
+    def appearing(self, path: str) -> Iterator[Path]:
+        """Give a temporary file of this machine, uploaded at the end."""
+        with tempfile.TemporaryDirectory(prefix="nst-") as folder:
+            file = Path(folder, "file")
+            yield file
+            inner = self._inner(path)
+            is_store = self._scheme in _OBJECT_STORES
+            parent, _, name = inner.rpartition("/")
+            temporary = inner if is_store else f"{parent}/.{name}.part"
+            try:
+                if not is_store:
+                    self._fs.makedirs(parent, exist_ok=True)
+                self._fs.put_file(str(file), temporary)
+                if not is_store:
+                    self._fs.mv(temporary, inner)
+            except Exception as error:
+                raise MediaError(f"{path}: cannot be written ({_words(error)})") from error
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there."""

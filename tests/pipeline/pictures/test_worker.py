@@ -252,7 +252,8 @@ def test_an_output_that_a_killed_run_has_written_is_reused_with_its_size(tmp_pat
     output.write_bytes(b"made earlier")
     network = Negative()
     (result,) = _worker(network).process([task])
-    assert result.outputs == (OutputResult(str(output), size=12, reused=True),)
+    digest = hashlib.sha256(b"made earlier").hexdigest()
+    assert result.outputs == (OutputResult(str(output), size=12, reused=True, sha256=digest),)
     assert (result.digest, network.shapes) == (_digest(str(source)), [])
     output.unlink()  # gone since the run was planned
     (result,) = _worker(network).process([task])

@@ -76,7 +76,7 @@ def test_other_names_and_sources_mean_a_folder_with_its_report(
 ) -> None:
     (here / "there.png").mkdir()
     assert _stylize(*sources, "-o", output).code == 0
-    assert _files(here / output) == inside | {"report.json", "progress.jsonl"}
+    assert _files(here / output) == inside | {"report.json", "progress.jsonl", "manifest.jsonl"}
     assert _files(here) - {f"{Path(output)}/{name}" for name in _files(here / output)} == {
         "a.jpg",
         "b.jpg",
@@ -124,7 +124,7 @@ def test_in_a_folder_of_other_pictures_nothing_is_seen_but_pictures(
     before = _files(here)
     assert _stylize("a.jpg", "-o", output).code == 0
     seen = {name for name in _files(here) if not Path(name).name.startswith(".")}
-    ours = {"report.json", "progress.jsonl"} if output.endswith("new") else set()
+    ours = {"report.json", "progress.jsonl", "manifest.jsonl"} if output.endswith("new") else set()
     assert seen == before | {str(Path(output) / name) for name in {"a.jpg", *ours}}
     assert "1 reused" in _stylize("a.jpg", "-o", output).out
     Path(output, "a.jpg").unlink()
