@@ -12,6 +12,7 @@ from tests.benchmarks.simulated_cluster import make_second, simulated_cluster
 from tests.kit.media import decoded_frames
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_no_worker_is_faster_than_it_sleeps_and_the_driver_is_seen_at_work() -> None:
     section = simulated_cluster(

@@ -85,6 +85,7 @@ def test_a_job_gives_the_result_report_and_code_of_the_command_itself(
     assert json.loads(logs.stdout) == jobs_report
 
 
+@pytest.mark.slow
 def test_a_job_that_cannot_start_gives_its_own_line_and_code(here: Machine, folder: Path) -> None:
     command = ("stylize", "images", "photos", "-o", "out", "--style", "/nowhere/a.safetensors")
     job = here.nst("jobs", "submit", "--follow", "--", *command, folder=folder)
@@ -110,6 +111,7 @@ def test_a_missing_input_is_told_before_a_job_is_made_of_it(here: Machine, folde
     assert "nothing-here" not in here.nst("jobs", "list").stdout
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_sent_is_where_the_job_reads(here: Machine, folder: Path) -> None:
     (folder / "photos" / "broken.jpg").unlink()
     elsewhere = folder / "elsewhere"
@@ -239,6 +241,7 @@ def test_nothing_listens_beyond_loopback(here: Machine) -> None:
     assert set(listening) <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_down_ends_all_that_up_has_started_and_no_other_ray(tmp_path: Path) -> None:
     import ray
@@ -261,6 +264,7 @@ def test_down_ends_all_that_up_has_started_and_no_other_ray(tmp_path: Path) -> N
     assert machine.nst("cluster", "down").stdout == "no node of `nst cluster up` is here\n"
 
 
+@pytest.mark.slow
 def test_a_node_in_the_foreground_ends_with_its_command(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     process = machine.start("cluster", "up", "--block", "--port", "0", "--dashboard-port", "0")

@@ -66,6 +66,7 @@ def undisturbed(shot: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return pictures
 
 
+@pytest.mark.slow
 def test_three_workers_make_the_same_bytes(
     shot: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -108,6 +108,7 @@ def test_an_engine_that_cannot_be_built_is_left_out_with_its_reason(tmp_path: Pa
     assert any("texture: no openvino cpu float32 (" in line for line in engines.left_out)
 
 
+@pytest.mark.slow
 def test_the_lean_network_is_measured_beside_the_papers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
