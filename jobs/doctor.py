@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import os
 import platform
@@ -53,14 +54,19 @@ class Finding:
     """Whether the program is of no use without it."""
 
 
-def examine() -> list[Finding]:
-    """Look at everything; nothing is changed or downloaded."""
+def examine(*, needs_gpu: bool = False) -> list[Finding]:
+    """Look at everything; nothing is changed or downloaded.
+
+    ``needs_gpu``: the program is of no use without a GPU, and what compiles for it and computes on
+    it is looked at too.
+    """
     return [
         Finding("python", True, platform.python_version()),
         *(_package(name, needed=True) for name in _PACKAGES),
         *(_package(name, needed=False) for name in _OPTIONAL_PACKAGES),
         _cpus(),
-        _cuda(),
+        _cuda(needed=needs_gpu),
+        *(_gpu_parts() if needs_gpu else ()),
         *_styles_and_engines(),
         *(_encoder(codec, needed=codec == "h264") for codec in _CODECS),
         *(_encoder(codec, kind="nvenc", needed=False) for codec in _nvenc_codecs()),
@@ -90,13 +96,44 @@ def _cpus() -> Finding:
     return Finding("cpus", True, f"{usable_processors()} for this process")
 
 
-def _cuda() -> Finding:
+def _cuda(*, needed: bool) -> Finding:
     import torch
 
     if not torch.cuda.is_available():
-        return Finding("cuda", False, "no device that torch can use; the CPU works too", False)
+        why = _attempt("cuda", _start_cuda).text if needed else "no device that torch can use"
+        return Finding("cuda", False, why if needed else f"{why}; the CPU works too", needed)
     names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
-    return Finding("cuda", True, ", ".join(names), False)
+    return Finding("cuda", True, ", ".join(names), needed)
+
+
+def _start_cuda() -> str:
+    """Start CUDA, for the words in which torch says why it does not: no driver, or an old one."""
+    import torch
+
+    torch.cuda.init()  # type: ignore[no-untyped-call]
+    return f"no device that torch (CUDA {torch.version.cuda}) can use"
+
+
+def _gpu_parts() -> Iterator[Finding]:
+    """What a GPU wants beside its driver: a compiler, a network computed, a decoder's library."""
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+    text = compiler or "none; Triton compiles with it what it starts kernels with: install gcc"
+    yield Finding("c compiler", compiler is not None, text)
+    yield _attempt("engine cuda", _run_on_gpu)
+    yield _attempt("video decoder", _video_library, needed=False)
+
+
+def _run_on_gpu() -> str:
+    from nst_core.checkpoints.library import bundled_styles, find_style
+    from nst_core.engines.choice import make_engine
+
+    return _run(make_engine(find_style(bundled_styles()[0]).load(), device="cuda"))
+
+
+def _video_library() -> str:
+    """Load the driver's decoder, which containers get with NVIDIA_DRIVER_CAPABILITIES=video."""
+    ctypes.CDLL("libnvcuvid.so.1")
+    return "libnvcuvid is here"
 
 
 def _nvenc_codecs() -> tuple[CodecChoice, ...]:

@@ -1,8 +1,8 @@
-"""docker compose: a head and its workers on one machine, or on each of a swarm's."""
+"""docker compose: a head and its workers on one machine."""
 
 from __future__ import annotations
 
-from cluster.manifests.spec import ClusterSpec, Manifest
+from cluster.manifests.spec import ClusterSpec, ComposeSpec, Manifest
 from cluster.nodes.start import DASHBOARD_PORT
 
 TOKEN_FILE = "auth_token"  # noqa: S105 - a file's name
@@ -11,7 +11,7 @@ _HEAD = "head"
 _PORT = 6379
 
 
-def compose_file(spec: ClusterSpec, user: tuple[int, int]) -> Manifest:
+def compose_file(spec: ClusterSpec, compose: ComposeSpec, user: tuple[int, int]) -> Manifest:
     """Return the compose file; the token is in the file TOKEN_FILE beside it.
 
     ``user`` is the user and the group that the containers run as, and the token's file belongs to.
@@ -31,9 +31,45 @@ def compose_file(spec: ClusterSpec, user: tuple[int, int]) -> Manifest:
         "retries": 6,
         "start_period": "60s",
     }
+    del head["environment"]["NST_AUTOSCALES_TO"]  # nobody adds nodes here
+    services = {_HEAD: head, **_workers(spec, user)}
+    if compose.data is not None:
+        path = str(compose.data.absolute())
+        for service in services.values():
+            service["volumes"].append({"type": "bind", "source": path, "target": path})
+    return {
+        "name": spec.name,
+        "services": services,
+        "volumes": {"shared": {}},
+        "secrets": {TOKEN_FILE: {"file": f"./{TOKEN_FILE}"}},
+    }
+
+
+def _workers(spec: ClusterSpec, user: tuple[int, int]) -> dict[str, Manifest]:
+    """Without GPUs one service of several replicas; with GPUs a service each.
+
+    Replicas of one service would all get the same GPUs.
+    """
+    count = max(1, spec.min_workers)
+    if not spec.gpus:
+        worker = _worker(spec, user)
+        worker["deploy"]["replicas"] = count
+        return {"worker": worker}
+    workers = {f"worker-{number + 1}": _worker(spec, user) for number in range(count)}
+    for number, worker in enumerate(workers.values()):
+        own = range(number * spec.gpus, (number + 1) * spec.gpus)
+        device = {
+            "driver": "nvidia",
+            "device_ids": [str(each) for each in own],
+            "capabilities": ["gpu"],
+        }
+        worker["deploy"]["resources"]["reservations"] = {"devices": [device]}
+    return workers
+
+
+def _worker(spec: ClusterSpec, user: tuple[int, int]) -> Manifest:
     environment = spec.node_environment()
-    del environment["NST_AUTOSCALES_TO"]  # nobody adds nodes here
-    del head["environment"]["NST_AUTOSCALES_TO"]
+    del environment["NST_AUTOSCALES_TO"]
     worker = _service(spec, environment, user)
     worker["command"] = [
         *("cluster", "up", "--join", f"{_HEAD}:{_PORT}"),
@@ -41,16 +77,8 @@ def compose_file(spec: ClusterSpec, user: tuple[int, int]) -> Manifest:
     ]
     worker["depends_on"] = {_HEAD: {"condition": "service_healthy"}}
     limits = {"cpus": str(spec.worker_cpus), "memory": _bytes(spec.worker_memory)}
-    worker["deploy"] = {"replicas": max(1, spec.min_workers), "resources": {"limits": limits}}
-    if spec.gpus:
-        device = {"driver": "nvidia", "count": spec.gpus, "capabilities": ["gpu"]}
-        worker["deploy"]["resources"]["reservations"] = {"devices": [device]}
-    return {
-        "name": spec.name,
-        "services": {_HEAD: head, "worker": worker},
-        "volumes": {"shared": {}},
-        "secrets": {TOKEN_FILE: {"file": f"./{TOKEN_FILE}"}},
-    }
+    worker["deploy"] = {"resources": {"limits": limits}}
+    return worker
 
 
 def _service(spec: ClusterSpec, environment: dict[str, str], user: tuple[int, int]) -> Manifest:

@@ -9,26 +9,29 @@ from packaging.utils import canonicalize_name
 
 from nst_core.errors import EnvironmentProblem
 
-BASE_IMAGE = "python:3.11.14-slim-bookworm"
 CONSTRAINTS = "constraints.txt"
 _DISTRIBUTION = "nst"
 USER = 1000
 """Who runs in the container."""
 
 
-def dockerfile(image: str, shared: str) -> str:
+def dockerfile(image: str, shared: str, base: str) -> str:
     """Return the Dockerfile; it is built in its own folder, with a checkout of ours beside it.
 
-    ``shared`` is where the shared storage will be: a new volume takes on the rights of the folder
-    that the image has there, and any user may write.
+    A C compiler is in it because Triton compiles with it what it starts CUDA kernels with; the
+    driver's parts that decode and encode are asked for beside those that compute. ``shared`` is
+    where the shared storage will be: a new volume takes on the rights of the folder that the image
+    has there, and any user may write.
     """
     return f"""\
 # docker build --build-context nst=PATH-OF-A-CHECKOUT-OF-NST -t {image} .
-FROM {BASE_IMAGE}
+# docker run --rm --gpus all {image} nst doctor --gpu
+FROM {base}
 
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
 RUN apt-get update \\
- && apt-get install --yes --no-install-recommends openssh-client procps rsync \\
+ && apt-get install --yes --no-install-recommends gcc libc6-dev openssh-client procps rsync \\
  && rm -rf /var/lib/apt/lists/*
 
 COPY {CONSTRAINTS} /tmp/{CONSTRAINTS}

@@ -8,9 +8,17 @@ from functools import partial
 from cluster.manifests.spec import CloudSpec, ClusterSpec, Manifest
 from nst_core.errors import InputError
 
+_POLICY_LANGUAGE = "2012-10-17"
 _TOKEN_IN_CONTAINER = "/home/nst/.ray/auth_token"  # noqa: S105 - a path
 _IDLE_MINUTES = 5
-_GIGABYTES = 200
+_IMAGES = {
+    # The newest one, looked up when a machine starts: its driver is of CUDA 13 or later.
+    "aws": "resolve:ssm:/aws/service/deeplearning/ami/x86_64/"
+    "base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id",
+    "gcp": "projects/deeplearning-platform-release/global/images/family/"
+    "common-cu129-ubuntu-2204-nvidia-580",
+}
+_IMAGE_PARAMETERS = "arn:aws:ssm:*::parameter/aws/service/deeplearning/*"
 _DEFAULTS = {
     "aws": ("us-east-1", "us-east-1a", "m6i.xlarge", "g6.2xlarge", "ubuntu"),
     "gcp": ("us-central1", "us-central1-a", "n2-standard-4", "g2-standard-8", "ubuntu"),
@@ -18,11 +26,13 @@ _DEFAULTS = {
 
 
 def ray_up_file(spec: ClusterSpec, cloud: CloudSpec) -> Manifest:
-    """Return the cluster file. Raises InputError where Ray itself does not accept it."""
+    """Return the cluster file, which ``check_ray_up`` checks."""
     region, zone, head_type, worker_type, user = _DEFAULTS[cloud.provider]
     region, zone = cloud.region or region, cloud.zone or zone
     zones = {"region": region, "availability_zone": zone}
-    node = _aws_node if cloud.provider == "aws" else partial(_gcp_node, zone)
+    node = partial(_aws_node, spec, cloud)
+    if cloud.provider == "gcp":
+        node = partial(_gcp_node, cloud, zone)
     environment = {**spec.head_environment(), "RAY_AUTH_MODE": "token"}
     variables = " ".join(f"-e {name}='{value}'" for name, value in environment.items())
     manifest: Manifest = {
@@ -41,6 +51,7 @@ def ray_up_file(spec: ClusterSpec, cloud: CloudSpec) -> Manifest:
         },
         "available_node_types": {
             "head": {
+                "max_workers": 0,
                 "resources": {"CPU": 0},
                 "node_config": node(cloud.head_type or head_type, spot=False),
             },
@@ -67,8 +78,52 @@ def ray_up_file(spec: ClusterSpec, cloud: CloudSpec) -> Manifest:
     }
     if cloud.provider == "gcp":
         manifest["provider"]["project_id"] = cloud.project
-    check_ray_up(manifest)
+        if cloud.service_account is not None:  # the head has one that Ray makes
+            scopes = ["https://www.googleapis.com/auth/cloud-platform"]
+            account = {"email": cloud.service_account, "scopes": scopes}
+            worker = manifest["available_node_types"]["worker"]["node_config"]
+            worker["serviceAccounts"] = [account]
     return manifest
+
+
+def instance_profile(spec: ClusterSpec, cloud: CloudSpec) -> str:
+    """Return the instance profile of all nodes on AWS."""
+    return cloud.instance_profile or f"{spec.name}-node"
+
+
+def node_policies(spec: ClusterSpec, cloud: CloudSpec) -> dict[str, Manifest]:
+    """Return what the nodes' own instance profile is made of, by file name: who, and what for.
+
+    The head starts and ends machines; workers read and write the buckets that were named.
+    """
+    name = instance_profile(spec, cloud)
+    statements = [
+        _allow(
+            ["ec2:Describe*", "ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances"], ["*"]
+        ),
+        _allow(["ssm:GetParameters"], [_IMAGE_PARAMETERS]),
+        _allow(["iam:PassRole"], [f"arn:aws:iam::*:role/{name}"]),
+    ]
+    if cloud.bucket:
+        buckets = [f"arn:aws:s3:::{bucket}" for bucket in cloud.bucket]
+        objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+        statements += [
+            _allow(["s3:ListBucket", "s3:GetBucketLocation"], buckets),
+            _allow(objects, [f"{bucket}/*" for bucket in buckets]),
+        ]
+    machines = {
+        "Effect": "Allow",
+        "Principal": {"Service": "ec2.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    return {
+        f"{spec.name}-trust.json": {"Version": _POLICY_LANGUAGE, "Statement": [machines]},
+        f"{spec.name}-policy.json": {"Version": _POLICY_LANGUAGE, "Statement": statements},
+    }
+
+
+def _allow(actions: list[str], resources: list[str]) -> Manifest:
+    return {"Effect": "Allow", "Action": actions, "Resource": resources}
 
 
 def check_ray_up(manifest: Manifest) -> None:
@@ -89,10 +144,12 @@ def _gpus(spec: ClusterSpec) -> dict[str, int]:
     return {"GPU": spec.gpus} if spec.gpus else {}
 
 
-def _aws_node(machine: str, *, spot: bool) -> Manifest:
-    disk = {"VolumeSize": _GIGABYTES, "VolumeType": "gp3"}
+def _aws_node(spec: ClusterSpec, cloud: CloudSpec, machine: str, *, spot: bool) -> Manifest:
+    disk = {"VolumeSize": cloud.disk, "VolumeType": "gp3", "DeleteOnTermination": True}
     node: Manifest = {
         "InstanceType": machine,
+        "ImageId": cloud.machine_image or _IMAGES["aws"],
+        "IamInstanceProfile": {"Name": instance_profile(spec, cloud)},
         "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": disk}],
     }
     if spot:
@@ -100,8 +157,7 @@ def _aws_node(machine: str, *, spot: bool) -> Manifest:
     return node
 
 
-def _gcp_node(zone: str, machine: str, *, spot: bool) -> Manifest:
-    image = "projects/deeplearning-platform-release/global/images/family/common-cu128-ubuntu-2204"
+def _gcp_node(cloud: CloudSpec, zone: str, machine: str, *, spot: bool) -> Manifest:
     node: Manifest = {
         "machineType": machine,
         "disks": [
@@ -110,9 +166,9 @@ def _gcp_node(zone: str, machine: str, *, spot: bool) -> Manifest:
                 "autoDelete": True,
                 "type": "PERSISTENT",
                 "initializeParams": {
-                    "diskSizeGb": _GIGABYTES,
+                    "diskSizeGb": cloud.disk,
                     "diskType": f"zones/{zone}/diskTypes/pd-balanced",  # G2 takes no other kind
-                    "sourceImage": image,
+                    "sourceImage": cloud.machine_image or _IMAGES["gcp"],
                 },
             }
         ],

@@ -24,11 +24,29 @@ def test_encoders_of_a_graphics_card_are_looked_at_where_there_is_one(
         return []
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_card)
-    monkeypatch.setattr(doctor, "_cuda", lambda: doctor.Finding("cuda", has_card, ""))
+    monkeypatch.setattr(doctor, "_cuda", lambda needed: doctor.Finding("cuda", has_card, ""))
     monkeypatch.setattr(doctor, "_encode", lambda codec, kind: f"{codec} {kind}")
     monkeypatch.setattr(doctor, "_styles_and_engines", nothing)
     nvenc = [finding.name for finding in doctor.examine() if "nvenc" in finding.name]
     assert nvenc == [f"encoder {codec} nvenc" for codec in NVENC_CODECS] * has_card
+
+
+def test_a_gpu_that_is_needed_is_missing_with_torchs_reason() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    findings = {finding.name: finding for finding in doctor.examine(needs_gpu=True)}
+    assert findings["cuda"].needed
+    assert not findings["cuda"].ok
+    assert "driver" in findings["cuda"].text
+    assert "\n" not in findings["cuda"].text
+    assert not findings["engine cuda"].ok
+    assert {"c compiler", "video decoder"} <= findings.keys()
+
+
+def test_without_that_a_missing_gpu_is_no_fault() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    assert not doctor._cuda(needed=False).needed
 
 
 def test_an_encoder_that_does_not_open_is_told_in_plain_words() -> None:

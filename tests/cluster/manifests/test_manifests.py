@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -26,7 +27,7 @@ _COMMANDS = {
     "compose": ("--workers", "2"),
 }
 _FILES = {
-    "kuberay": ("storage.yaml", "raycluster.yaml", "rayjob.yaml"),
+    "kuberay": ("storage.yaml", "raycluster.yaml", "rayjob.yaml", "podmonitor.yaml"),
     "ray-up-aws": ("nst.yaml",),
     "ray-up-gcp": ("nst.yaml",),
     "compose": ("compose.yaml",),
@@ -84,6 +85,7 @@ _TYPOS: dict[str, list[Callable[[str], str]]] = {
         _swap("rayClusterSpec", "rayclusterSpec"),
         _swap("runAsNonRoot: true", "runAsNonRoot: false"),
     ],
+    "podmonitor.yaml": [_swap("podMetricsEndpoints", "podMetricsEndpoint"), _swap("nst-", "nts-")],
     "nst.yaml": [
         _swap("available_node_types", "available_node_type"),
         _swap("max_workers: 4", "max_workers: four"),
@@ -102,6 +104,7 @@ _TYPOS: dict[str, list[Callable[[str], str]]] = {
     "Dockerfile": [
         _swap("nst pipeline", "nst pipelines"),
         _swap("USER 1000", "USER root"),
+        _swap("apt-get install --yes", "apt-get install"),
         _swap("WORKDIR", "WROKDIR"),
         lambda text: re.sub(r"FROM (\w+):\S+", r"FROM \1:latest", text),
     ],
@@ -236,6 +239,21 @@ def test_what_cannot_be_is_one_line(fields: dict[str, Any], words: str) -> None:
         ),
         ("kuberay", ("--gpu-type", "NVIDIA L4"), "a label's value is allowed"),
         ("kuberay", ("--storage-class", "a b"), "--storage-class a b"),
+        ("kuberay", ("--namespace", "My films"), "--namespace My films: small letters"),
+        ("kuberay", ("--env", "KEY"), "--env KEY: NAME=VALUE is needed"),
+        ("kuberay", ("--env-secret", "a b"), "--env-secret a b"),
+        ("kuberay", ("--toleration", "gpu:Never"), "--toleration gpu:Never: KEY"),
+        ("kuberay", ("--base-image", "python"), "NAME:TAG such as python:3"),
+        ("compose", ("--data", "missing"), "--data missing: a folder that exists"),
+        ("ray-up", ("--provider", "aws", "--machine-image", "ubuntu"), "ami-... or resolve:ssm:"),
+        ("ray-up", ("--provider", "aws", "--service-account", "a@b"), "--provider gcp"),
+        ("ray-up", ("--provider", "aws", "--bucket", "s3://films"), "without s3://"),
+        (
+            "ray-up",
+            ("--provider", "aws", "--bucket", "films", "--instance-profile", "mine"),
+            "has its own policy",
+        ),
+        ("ray-up", ("--provider", "aws", "--disk", "20"), "--disk 20: at least 50 is needed"),
     ],
 )
 def test_options_that_cannot_be_are_one_line_and_write_nothing(
@@ -245,7 +263,7 @@ def test_options_that_cannot_be_are_one_line_and_write_nothing(
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
     assert words in line
-    assert "secret" not in line
+    assert "key:secret" not in line
     assert not (tmp_path / "out").exists()
 
 
@@ -300,3 +318,146 @@ def test_what_is_not_installed_here_cannot_be_pinned(monkeypatch: pytest.MonkeyP
     without("torchvision")
     with pytest.raises(EnvironmentProblem, match="torchvision: needed by nst"):
         constraints()
+
+
+def test_what_a_company_wants_of_kubernetes_is_in_the_files(tmp_path: Path) -> None:
+    who = ("--namespace", "films", "--service-account", "nst", "--image-pull-secret", "registry")
+    what = ("--env", "AWS_REGION=eu-west-1", "--env-secret", "bucket", "--env", "A=b=c")
+    where = ("--toleration", "team=films:NoSchedule", "--toleration", "slow", "--spot", "gke")
+    result = _render("kuberay", tmp_path, *who, *what, *where, "--gpu-type", "NVIDIA-L4")
+    assert result.returncode == 0, result.stderr
+    contents = {path.name: yaml.safe_load(path.read_text()) for path in tmp_path.glob("*.yaml")}
+    assert {each["metadata"]["namespace"] for each in contents.values()} == {"films"}
+    for path in tmp_path.glob("*.yaml"):
+        assert check(path, _CHECKOUT) == []
+    cluster = contents["raycluster.yaml"]["spec"]
+    worker = cluster["workerGroupSpecs"][0]["template"]
+    for pod in (cluster["headGroupSpec"]["template"], worker):
+        assert pod["spec"]["serviceAccountName"] == "nst"
+        assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+        (container,) = pod["spec"]["containers"]
+        assert container["envFrom"] == [{"secretRef": {"name": "bucket"}}]
+        variables = {each["name"]: each["value"] for each in container["env"]}
+        assert (variables["AWS_REGION"], variables["A"]) == ("eu-west-1", "b=c")
+        monitor = contents["podmonitor.yaml"]["spec"]
+        assert monitor["selector"]["matchLabels"] == pod["metadata"]["labels"]
+        ports = {each["name"] for each in container["ports"]}
+        assert {each["port"] for each in monitor["podMetricsEndpoints"]} <= ports
+    spot = "cloud.google.com/gke-spot"
+    assert worker["spec"]["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-L4", spot: "true"}
+    tolerated = {each["key"]: each for each in worker["spec"]["tolerations"]}
+    assert tolerated.keys() == {"team", "slow", "nvidia.com/gpu", spot}
+    assert tolerated["team"] == {
+        "key": "team",
+        "operator": "Equal",
+        "value": "films",
+        "effect": "NoSchedule",
+    }
+    assert tolerated["slow"] == {"key": "slow", "operator": "Exists"}
+
+
+def test_each_container_has_gpus_of_its_own_and_finds_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    options = ("--workers", "3", "--gpus", "2", "--data", str(tmp_path / "films"))
+    assert _render("compose", tmp_path / "out", *options).returncode == 0
+    path = tmp_path / "out" / "compose.yaml"
+    assert check(path, _CHECKOUT) == []
+    services = yaml.safe_load(path.read_text())["services"]
+    workers = [each for name, each in services.items() if name != "head"]
+    devices = [each["deploy"]["resources"]["reservations"]["devices"][0] for each in workers]
+    assert [each["device_ids"] for each in devices] == [["0", "1"], ["2", "3"], ["4", "5"]]
+    folder = str(tmp_path / "films")
+    for service in services.values():
+        assert service["volumes"][1] == {"type": "bind", "source": folder, "target": folder}
+
+
+def test_workers_without_gpus_are_replicas(tmp_path: Path) -> None:
+    assert _render("compose", tmp_path, "--workers", "3", "--gpus", "0").returncode == 0
+    services = yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]
+    assert services["worker"]["deploy"]["replicas"] == 3
+
+
+def test_all_nodes_of_aws_have_a_profile_whose_policy_is_beside_the_file(tmp_path: Path) -> None:
+    assert _render("ray-up", tmp_path, "--provider", "aws", "--bucket", "films").returncode == 0
+    text = (tmp_path / "nst.yaml").read_text()
+    nodes = yaml.safe_load(text)["available_node_types"].values()
+    assert {each["node_config"]["IamInstanceProfile"]["Name"] for each in nodes} == {"nst-node"}
+    assert all("nvidia-driver" in each["node_config"]["ImageId"] for each in nodes)
+    assert "aws iam put-role-policy --role-name nst-node" in text
+    policy = json.loads((tmp_path / "nst-policy.json").read_text())
+    allowed = {
+        (action, resource)
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    assert ("s3:PutObject", "arn:aws:s3:::films/*") in allowed
+    assert ("iam:PassRole", "arn:aws:iam::*:role/nst-node") in allowed
+    assert ("ssm:GetParameters", "arn:aws:ssm:*::parameter/aws/service/deeplearning/*") in allowed
+    assert not [action for action, resource in allowed if action[:2] == "s3" and resource == "*"]
+
+
+def test_a_profile_of_ones_own_and_other_machines_are_taken(tmp_path: Path) -> None:
+    own = ("--instance-profile", "mine", "--machine-image", "ami-0123", "--disk", "300")
+    assert _render("ray-up", tmp_path / "aws", "--provider", "aws", *own).returncode == 0
+    assert not list((tmp_path / "aws").glob("*.json"))
+    text = (tmp_path / "aws" / "nst.yaml").read_text()
+    assert text.count("Name: mine") == text.count("ami-0123") == text.count("VolumeSize: 300") == 2
+    google = ("--project", "p", "--service-account", "nst@p.iam.gserviceaccount.com")
+    assert _render("ray-up", tmp_path / "gcp", "--provider", "gcp", *google).returncode == 0
+    assert "email: nst@p.iam" in (tmp_path / "gcp" / "nst.yaml").read_text()
+
+
+def test_what_users_change_outlasts_another_rendering(tmp_path: Path) -> None:
+    """Mappings and lists of named items are merged, null takes away, all else is replaced."""
+    assert _render("kuberay", tmp_path).returncode == 0
+    (tmp_path / "overlay.yaml").write_text(
+        "raycluster.yaml:\n"
+        "  metadata: {labels: {team: films}}\n"
+        "  spec:\n"
+        "    enableInTreeAutoscaling: null\n"
+        "    headGroupSpec:\n"
+        "      template:\n"
+        "        spec:\n"
+        "          containers:\n"
+        "          - name: ray-head\n"
+        "            env: [{name: RAY_worker_niceness, value: '5'}, {name: MINE, value: x}]\n"
+        "            securityContext: {capabilities: {drop: [NET_RAW]}}\n"
+        "          - {name: sidecar, image: 'busybox:1'}\n"
+    )
+    assert _render("kuberay", tmp_path, "--max-workers", "7", "--overwrite").returncode == 0
+    content = yaml.safe_load((tmp_path / "raycluster.yaml").read_text())
+    assert content["metadata"] == {"name": "nst", "labels": {"team": "films"}}
+    assert "enableInTreeAutoscaling" not in content["spec"]
+    assert content["spec"]["workerGroupSpecs"][0]["maxReplicas"] == 7
+    ours, sidecar = content["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    variables = {each["name"]: each["value"] for each in ours["env"]}
+    assert (variables["RAY_worker_niceness"], variables["MINE"]) == ("5", "x")
+    assert variables["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert ours["securityContext"]["capabilities"] == {"drop": ["NET_RAW"]}
+    assert sidecar["name"] == "sidecar"
+    assert ours["image"] == "nst:latest"
+
+
+@pytest.mark.parametrize(
+    ("overlay", "words"),
+    [
+        ("rayclusters.yaml: {}", "parts of rendered files by their names are allowed (storage"),
+        ("- a", "parts of rendered files"),
+        ("a: [", "cannot be read as YAML"),
+    ],
+)
+def test_an_overlay_that_cannot_be_is_one_line(overlay: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "overlay.yaml").write_text(overlay)
+    result = _render("kuberay", tmp_path)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert words in line
+    assert [path.name for path in tmp_path.iterdir()] == ["overlay.yaml"]
+
+
+def test_a_changed_cloud_file_is_checked_again(tmp_path: Path) -> None:
+    (tmp_path / "overlay.yaml").write_text("nst.yaml: {max_workers: many}")
+    result = _render("ray-up", tmp_path, "--provider", "aws")
+    assert result.returncode == 2
+    assert "max_workers" in result.stderr
