@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all test-gpu lint bench clean
 
 demo: $(READY)
 	$(BIN)/nst demo -o demo
@@ -18,6 +18,10 @@ test: lint
 
 test-all: lint
 	$(PYTEST) -m ""
+
+# Ten minutes on one card; its last check runs the tests that are marked `gpu`.
+test-gpu: $(READY)
+	NST_REQUIRE_GPU=1 $(BIN)/python -m tests.gpu.acceptance
 
 lint: $(READY)
 	$(BIN)/ruff check .

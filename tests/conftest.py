@@ -24,7 +24,8 @@ from nst_core.libraries import configure
 from nst_core.networks.lean import LeanNet
 from nst_core.networks.transformer import TransformerNet
 from nst_core.objectives.weights.reading import LossNetworkWeights
-from tests.kit.media import make_clip, random_vgg
+from tests.kit.media import make_clip
+from tests.kit.random_vgg import random_vgg
 from tests.kit.training_jobs import save_bases, training_jobs
 
 configure()

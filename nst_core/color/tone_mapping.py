@@ -84,16 +84,16 @@ def _from_hlg(signal: Tensor) -> Tensor:
     dark = signal.square() / 3
     bright = (((signal - c) / a).exp() + b) / 12
     scene = dark.where(signal <= 0.5, bright)
-    weights = scene.new_tensor(_BT2020_LUMA).view(1, 3, 1, 1)
-    luminance = (scene * weights).sum(dim=1, keepdim=True).clamp_(min=1e-6)
+    weights = _constant(_BT2020_LUMA, scene)
+    luminance = (scene * weights.view(1, 3, 1, 1)).sum(dim=1, keepdim=True).clamp_(min=1e-6)
     return scene * luminance.pow_(_HLG_GAMMA - 1) * _HLG_PEAK
 
 
 def _compressed(light: Tensor, peak: float) -> Tensor:
     """BT.2390's EETF from ``peak`` to SDR_WHITE, in cd/m2: a knee, then a Hermite spline."""
-    source_peak = _to_pq(light.new_tensor(peak))
+    source_peak = _pq_of(peak)
     signal = (_to_pq(light) / source_peak).clamp_(max=1)
-    target = float(_to_pq(light.new_tensor(SDR_WHITE)) / source_peak)
+    target = float(_pq_of(SDR_WHITE) / source_peak)
     knee = max(0.0, 1.5 * target - 0.5)
     t = ((signal - knee) / (1 - knee)).clamp_(0, 1) if knee < 1 else signal.new_zeros(signal.shape)
     t2, t3 = t.square(), t.pow(3)
@@ -102,5 +102,18 @@ def _compressed(light: Tensor, peak: float) -> Tensor:
     return _from_pq(signal.where(signal < knee, spline) * source_peak)
 
 
+def _pq_of(light: float) -> Tensor:
+    """``_to_pq`` of a single number; it stays on the CPU, where asking for it waits for nothing."""
+    import torch
+
+    return _to_pq(torch.tensor(light))
+
+
+def _constant(values: tuple[object, ...], like: Tensor) -> Tensor:
+    from nst_core.color.constants import constant  # torch, which drivers do without
+
+    return constant(values, like.device, like.dtype)
+
+
 def _mix(rgb: Tensor, matrix: tuple[tuple[float, float, float], ...]) -> Tensor:
-    return (rgb.new_tensor(matrix) @ rgb.flatten(2)).view(rgb.shape)
+    return (_constant(matrix, rgb) @ rgb.flatten(2)).view(rgb.shape)

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nst_core.color.constants import constant
 from nst_core.color.linear_light import straight, to_display, to_light
 from nst_core.color.yuv_encoding import Matrix, Subsampling, YuvEncoding
 
@@ -134,8 +135,8 @@ def rgb_to_yuv(rgb: Tensor, encoding: YuvEncoding) -> YuvFrames:
     torch.sub(blue, y, alpha=scale, out=differences[:, 0])
     torch.sub(red, y, alpha=scale, out=differences[:, 1])
     chroma = _downsample(differences, encoding)
-    factors = chroma.new_tensor((1 / (2 * (1 - kb)), 1 / (2 * (1 - kr)))) / chroma_scale
-    chroma = chroma.mul_(factors.view(2, 1, 1)).add_(middle)
+    factors = constant((1 / (2 * (1 - kb)), 1 / (2 * (1 - kr))), y.device, y.dtype)
+    chroma = chroma.mul_((factors / chroma_scale).view(2, 1, 1)).add_(middle)
     return YuvFrames(_to_codes(y.sub_(offset / scale), encoding), _to_codes(chroma, encoding))
 
 

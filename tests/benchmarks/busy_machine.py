@@ -19,7 +19,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tests.kit.cluster_nodes import Machine
-from tests.kit.media import make_clip, moving_picture, random_vgg
+from tests.kit.media import make_clip, moving_picture
+from tests.kit.random_vgg import random_vgg
 
 _LOOPS = 6
 _STYLE = ("--style", "identity", "--workers", "1")

@@ -14,7 +14,8 @@ from nst_core.checkpoints.info import read_info
 from nst_core.objectives.settings import LossNetworkName
 from nst_core.pictures.reading import read_rgb
 from tests.kit.command_line import nst
-from tests.kit.media import moving_picture, random_vgg
+from tests.kit.media import moving_picture
+from tests.kit.random_vgg import random_vgg
 
 _TINY = ("--steps", "2", "--batch-size", "2", "--image-size", "64", "--cpus-per-worker", "1")
 _LINES = {

@@ -46,8 +46,9 @@ def engines(settings: BenchSettings) -> Section:
         rows=rows,
         notes=(
             "The network alone, on frames that are in memory: as many at a time as there are cores "
-            f"(on a GPU {_FRAMES_ON_GPU}, there and back). `eager float32` is the peers' way of "
-            "calling the same network: torch as it comes, one frame at a time, on the same device; "
+            f"(on a GPU {_FRAMES_ON_GPU}, timed by its own events). `eager float32` is the peers' "
+            "way of calling the same network: torch as it comes, one frame at a time, on the same "
+            "device; "
             f"`eager width {_PAPERS_WIDTH}` is that way with the network of the paper. "
             f"Medians of {settings.rounds} rounds in turn; ratios within each round.",
             "dB: PSNR of the worst frame against torch float32; above 40 the eye sees no "
@@ -67,11 +68,12 @@ def _compare(
     """Let engines and eager torch take turns at one size of the output."""
     scale = generator.style.scale
     size = {"width": width // scale, "height": height // scale}
+    counts = {"cpu": torch.get_num_threads(), "cuda": _FRAMES_ON_GPU}
     frames = {
-        "cpu": as_tensor(still_frames(settings, torch.get_num_threads(), **size)),
-        "cuda": as_tensor(still_frames(settings, _FRAMES_ON_GPU, **size)),
+        device: as_tensor(still_frames(settings, counts[device], **size)).to(device)
+        for device in {"cpu", *(engine.device.type for engine in engines)}
     }
-    outputs = {engine.name: _run(engine, frames["cpu"]).numpy() for engine in engines}
+    outputs = {engine.name: engine.run(frames["cpu"]).cpu().numpy() for engine in engines}
     seconds = take_turns(_cases(generator, engines, frames), rounds=settings.rounds)
     shown = f"{width}x{height}" if scale == 1 else f"{size['width']}x{size['height']} x{scale}"
     rows: list[tuple[Cell, ...]] = []
@@ -96,27 +98,18 @@ def _cases(
     cases: dict[str, Case] = {}
     for device in sorted({engine.device.type for engine in engines}):
         frame = frames[device][:1]
-        cases[_eager_name(device)] = timed(_eager(generator.load(), frame, device))
+        cases[_eager_name(device)] = timed(_eager(generator.load(), frame), device)
         if generator.style.scale == 1:
             papers = TransformerNet(_PAPERS_WIDTH)
-            cases[_papers_name(device)] = timed(_eager(papers, frame, device))
+            cases[_papers_name(device)] = timed(_eager(papers, frame), device)
     for engine in engines:
-        cases[engine.name] = timed(partial(_run, engine, frames[engine.device.type]))
+        device = engine.device.type
+        cases[engine.name] = timed(partial(engine.run, frames[device]), device)
     return cases
 
 
-def _run(engine: Engine, frames: Tensor) -> Tensor:
-    return engine.run(frames).cpu()
-
-
-def _eager(generator: nn.Module, frame: Tensor, device: str) -> Callable[[], object]:
-    generator = generator.eval().to(device)
-
-    @torch.no_grad()
-    def run() -> None:
-        generator(frame.to(device)).cpu()
-
-    return run
+def _eager(generator: nn.Module, frame: Tensor) -> Callable[[], object]:
+    return torch.no_grad()(partial(generator.eval().to(frame.device), frame))
 
 
 def _eager_name(device: str) -> str:

@@ -31,7 +31,7 @@ from jobs.benchmark.sections.training import write_random_vgg19
 from jobs.benchmark.settings import BenchSettings
 from jobs.benchmark.subjects.engine_choice import REFERENCE, build_engines
 from jobs.benchmark.subjects.naive_script import stylize_film, stylize_folder
-from jobs.benchmark.turns import median_ratio, take_turns
+from jobs.benchmark.turns import median_ratio, take_turns, timed
 from nst_core.errors import InputError
 from nst_core.objectives.loss_network import LossNetwork, load_loss_network_weights
 from nst_core.stylizer import Stylizer
@@ -170,6 +170,28 @@ def test_cases_take_turns_after_a_round_that_does_not_count() -> None:
     assert order == ["a", "b"] * 3
     assert seconds == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
     assert median_ratio(seconds["b"], seconds["a"]) == pytest.approx((4 / 3 + 6 / 5) / 2)
+
+
+def test_on_cuda_a_case_lasts_from_event_to_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    class Event:
+        def __init__(self, *, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            done.append("record")
+
+        def synchronize(self) -> None:
+            done.append("synchronize")
+
+        def elapsed_time(self, end: Event) -> float:
+            assert end is not self
+            return 1500.0
+
+    monkeypatch.setattr("torch.cuda.Event", Event)
+    assert timed(lambda: done.append("work"), "cuda")() == 1.5
+    assert done == ["record", "work", "record", "synchronize"]
 
 
 def test_memory_is_read_from_a_line_and_from_the_ends_of_a_curve() -> None:

@@ -16,7 +16,7 @@ from nst_core.objectives.layers import activation_indices
 from nst_core.objectives.loss_network import LossNetwork, load_loss_network_weights
 from nst_core.objectives.settings import LossNetworkName, Pooling
 from nst_core.objectives.weights.reading import LossNetworkWeights
-from tests.kit.media import random_vgg
+from tests.kit.random_vgg import random_vgg
 
 
 @pytest.mark.parametrize("name", ["vgg16", "vgg19"])

@@ -26,7 +26,7 @@ from nst_core.training.learning_rate import learning_rate_at
 from nst_core.training.photos import Batch, StepSampler
 from nst_core.training.settings import TrainingSettings
 from nst_core.training.trainer import LOSS_NAMES, GeneratorTrainer, uses_bfloat16
-from tests.kit.media import random_vgg
+from tests.kit.random_vgg import random_vgg
 
 _CPU = torch.device("cpu")
 # The first block alone: a real loss network that takes milliseconds.

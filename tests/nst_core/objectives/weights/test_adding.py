@@ -15,7 +15,7 @@ from nst_core.objectives.loss_network import LossNetwork, load_loss_network_weig
 from nst_core.objectives.settings import LossNetworkName
 from nst_core.objectives.weights.adding import add_weights
 from nst_core.objectives.weights.kept import WeightsAtHand, weights_at_hand
-from tests.kit.media import random_vgg
+from tests.kit.random_vgg import random_vgg
 
 
 @pytest.fixture(autouse=True)

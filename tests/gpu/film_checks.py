@@ -1,0 +1,143 @@
+"""Films: frames a second, and what graphics cards decode and encode themselves."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nst_core.engines.cuda_engine import probe_images
+from tests.gpu.check import CheckError, Figures, Machine, SkipError, require
+
+_GOAL = 150
+"""Frames a second of 1080p, on a card of which a network takes a few milliseconds a frame."""
+
+
+def _make_film(path: Path, *, size: tuple[int, int], frames: int) -> None:
+    """Encode H.264 in which everything moves."""
+    import av
+
+    height, width = size
+    blocks = probe_images((1, 3, height, width), torch.device("cpu"))[0].permute(1, 2, 0)
+    picture: NDArray[np.uint8] = (blocks.contiguous() * 255).to(torch.uint8).numpy()
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=30)
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.codec_context.options = {"preset": "ultrafast", "g": "30"}
+        for number in range(frames):
+            moved = np.ascontiguousarray(np.roll(picture, 4 * number, axis=1))
+            container.mux(video.encode(av.VideoFrame.from_ndarray(moved, "rgb24")))
+        container.mux(video.encode(None))
+
+
+def _nst(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "jobs.cli", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def _utilisation() -> Iterator[list[float]]:
+    """Per cent of the time in which the GPU computes, five times a second; none without a tool."""
+    found: list[float] = []
+    if which("nvidia-smi") is None:
+        yield found
+        return
+    query = ["--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"]
+    asking = subprocess.Popen(["nvidia-smi", *query], stdout=subprocess.PIPE, text=True)
+    try:
+        yield found
+    finally:
+        asking.terminate()
+        told, _ = asking.communicate()
+        for line in told.splitlines():
+            with suppress(ValueError):
+                found.append(float(line))
+
+
+def clip(machine: Machine) -> Figures:
+    """Stylize ten seconds of 1080p by the command itself, in one process."""
+    size, frames = machine.choose(((1080, 1920), 300), ((96, 160), 6))
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder, "film.mp4")
+        _make_film(film, size=size, frames=frames)
+        with _utilisation() as utilisation:
+            ended = _nst(
+                *("stylize", "video", film, "-o", Path(folder, "out.mp4"), "--style", "wave"),
+                *("--workers", "0", "--engine", "torch", "--json"),
+            )
+    if ended.returncode:
+        raise CheckError(ended.stderr.strip()[-500:])
+    report: dict[str, Any] = json.loads(ended.stdout)
+    (told,) = report["inputs"]
+    figures: Figures = {
+        "engine": report["engine"],
+        "frames": told["frames_out"],
+        "frames_per_second": told["frames_per_second"],
+        "seconds": told["seconds"],
+    }
+    if busy := [value for value in utilisation if value > 0]:
+        figures["gpu_percent_while_busy"] = round(statistics.fmean(busy), 1)
+    require((told["status"], told["frames_out"]) == ("done", frames), "frames are lost", figures)
+    reached = told["frames_per_second"] >= _GOAL or not machine.on_cuda
+    require(reached, f"the goal is {_GOAL} frames/s", figures)
+    return figures
+
+
+def nvenc(machine: Machine) -> Figures:
+    """Encode by the card, or be told in one line why it cannot."""
+    with tempfile.TemporaryDirectory() as folder:
+        film, output = Path(folder, "film.mp4"), Path(folder, "out.mp4")
+        _make_film(film, size=(144, 256), frames=6)
+        ended = _nst(
+            *("stylize", "video", film, "-o", output, "--style", "identity"),
+            *("--workers", "0", "--encoder", "nvenc"),
+        )
+        if ended.returncode == 0:
+            require(output.stat().st_size > 0, "an empty film")
+            return {"encodes": True}
+    errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    figures: Figures = {"encodes": False, "error": ended.stderr.strip()[-300:]}
+    is_told = len(errors) == 1 and "nvenc" in errors[0] and "Traceback" not in ended.stderr
+    require(ended.returncode == 2 and is_told, "no single line that says why", figures)
+    return figures
+
+
+def nvdec(machine: Machine) -> Figures:
+    """Decode by the card what the CPU decodes, to the same samples."""
+    import av
+    from av.codec.hwaccel import HWAccel
+
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder, "film.mp4")
+        _make_film(film, size=(720, 1280), frames=30)
+
+        def decoded(**how: Any) -> list[tuple[Fraction | None, NDArray[Any]]]:
+            with av.open(str(film), **how) as container:
+                return [
+                    (frame.time, frame.reformat(format="yuv420p").to_ndarray())
+                    for frame in container.decode(video=0)
+                ]
+
+        try:
+            found = decoded(hwaccel=HWAccel("cuda", allow_software_fallback=False))
+        except (RuntimeError, OSError, NotImplementedError) as error:
+            raise SkipError(f"PyAV does not decode on this card: {error}") from error
+        exact = decoded()
+    same = [
+        time == other_time and np.array_equal(frame, other)
+        for (time, frame), (other_time, other) in zip(found, exact, strict=True)
+    ]
+    require(all(same), f"{same.count(False)} of {len(same)} frames differ")
+    return {"frames": len(same)}
