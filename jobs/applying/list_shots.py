@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from nst_core.errors import NstError
 from pipeline.films.shots import Shot, shots_of
 from pipeline.films.sources import FoundVideo, find_videos
 from pipeline.numbered.probing import probe_film
+from pipeline.storage.remote_file import kept_in
 from pipeline.work.progress import OnProgress, Pace, ignore_progress
 
 _SECONDS_BETWEEN_SIGNS = 0.5
@@ -46,9 +48,10 @@ def _of_film(film: FoundVideo, fps: Fraction | None, on_progress: OnProgress) ->
     if film.problem:
         return FilmShots(str(film.path), film.problem)
     try:
-        source = probe_film(film.path, fps=fps)
-        tell = _teller(len(source.packets.shown_pts), film.path.name, on_progress)
-        return FilmShots(str(film.path), shots=tuple(shots_of(source, tell)))
+        with TemporaryDirectory() as folder:
+            source = probe_film(kept_in(Path(folder), film.path), fps=fps)
+            tell = _teller(len(source.packets.shown_pts), film.path.name, on_progress)
+            return FilmShots(str(film.path), shots=tuple(shots_of(source, tell)))
     except NstError as error:
         return FilmShots(str(film.path), str(error))
 

@@ -76,8 +76,9 @@ def _can_be_written(job: StylizeVideo) -> bool:
 
 
 def _films(job: StylizeVideo) -> list[Path]:
-    """Those whose outputs are not there, or are to be replaced."""
+    """Those whose outputs are not there, or are to be replaced; not what would be read twice."""
     from pipeline.numbered.output_files import is_there
+    from pipeline.storage.remote_file import RemoteFile
 
     try:
         films = job.planned_films()
@@ -86,7 +87,8 @@ def _films(job: StylizeVideo) -> list[Path]:
     return [
         film.path
         for film in films
-        if not film.problem and (job.overwrite or not is_there(film.output))
+        if not (film.problem or isinstance(film.path, RemoteFile))
+        and (job.overwrite or not is_there(film.output))
     ]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from cluster.connection import LOCAL
 from jobs.applying.needs_ray import pool_for_segments
@@ -20,6 +19,7 @@ from pipeline.films.films import stylize_films
 from pipeline.films.output import PlannedFilm, make_folders
 from pipeline.films.report import StylizeVideoReport
 from pipeline.films.styles import AllStyles
+from pipeline.storage.remote_file import path_of
 from pipeline.work.pool import Deadline, WorkerPool
 from pipeline.work.progress import OnProgress, ignore_progress, stage
 
@@ -31,7 +31,8 @@ def stylize_videos(
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    planned = job.planned_films()
+    others: list[str] = []
+    planned = job.planned_films(others)
     style = _find_style(job, on_progress)
     films = films_of(job, planned, style)
 
@@ -48,7 +49,7 @@ def stylize_videos(
             on_start=partial(on_progress, stage("starting workers", "frames")),
         )
 
-    return stylize_films(films, open_pool, on_progress)
+    return replace(stylize_films(films, open_pool, on_progress), not_films=others)
 
 
 def _find_style(job: StylizeVideo, on_progress: OnProgress) -> Style:
@@ -65,7 +66,7 @@ def films_of(
     With ``only_look`` nothing is written, by them neither. Raises InputError.
     """
     makes_folder = make_folders(
-        planned, Path(job.output), into_folder=job.into_folder, only_look=only_look
+        planned, path_of(job.output), into_folder=job.into_folder, only_look=only_look
     )
     return [
         Film(
@@ -103,6 +104,7 @@ def stylize_in_styles(
         engine=next((each.engine for each in reports if each.engine != "none"), "none"),
         workers=max(each.workers for each in reports),
         inputs=[one for each in reports for one in each.inputs],
+        not_films=reports[0].not_films,
     )
 
 

@@ -103,6 +103,10 @@ def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:
                 f"{one.frames_out} of {counted(one.frames_in, 'frames')}, verified, "
                 f"{'was there already' if one.reused else took}"
             )
+    if report.not_films:
+        from pipeline.films.report import skipped_in_words
+
+        console.hint(_printable(skipped_in_words(report.not_films)))
     errors = dict.fromkeys((one.input, one.error) for one in report.inputs if one.error)
     note_all("error", [(path, error) for path, error in errors if error], "films")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 from jobs.applying.needs_ray import pool_for_segments
 from jobs.applying.stylize_video import films_of, jobs_by_style
@@ -19,7 +18,9 @@ from nst_core.checkpoints.library import Style
 from nst_core.errors import NstError
 from pipeline.films.film import Film
 from pipeline.films.plan import FilmPlan, work_folder
+from pipeline.films.report import skipped_in_words
 from pipeline.source.media_file import open_source
+from pipeline.storage.remote_file import RemoteFile, path_of
 from pipeline.work.progress import OnProgress, ignore_progress, stage
 
 _SECONDS_TO_FINISH = 0.3
@@ -40,12 +41,13 @@ def plan_films(
     for job in jobs_by_style(in_styles, lambda job: found[job.style].style).values():
         plan.add_style(found[job.style])
         _InOneStyle(plan, job, found[job.style].style, driver, on_progress).add()
-    sizes = [(Path(film.output).absolute(), film.size) for film in plan.inputs if film.size]
+    sizes = [(path_of(film.output).absolute(), film.size) for film in plan.inputs if film.size]
     if sizes:
         # Beside its output lie a film's pieces until it is whole.
         largest = max(sizes, key=lambda each: each[1])
         pieces = work_folder(largest[0], in_styles[0]).parent, largest[1]
-        plan.disks = disks_for([*((output.parent, size) for output, size in sizes), pieces])
+        here = [each for each in sizes if not isinstance(each[0], RemoteFile)]
+        plan.disks = disks_for([*((output.parent, size) for output, size in here), pieces])
     plan.remark_room()
     return plan
 
@@ -74,7 +76,11 @@ class _InOneStyle:
 
     def add(self) -> None:
         """Look at every film, one after the other, and sum up."""
-        films = films_of(self._job, self._job.planned_films(), self._style, only_look=True)
+        others: list[str] = []
+        planned_films = self._job.planned_films(others)
+        films = films_of(self._job, planned_films, self._style, only_look=True)
+        if others:
+            self._plan.remarks.append(skipped_in_words(others))
         first_scan = finish = 0.0
         for number, film in enumerate(films, 1):
             if len(films) > 1:

@@ -59,9 +59,9 @@ class StylizeVideo(FilmSettings):
     """Stylize whole videos: every frame at its time, sound and all else as it was."""
 
     inputs: tuple[Path, ...]
-    """Videos, numbered pictures (shot.%04d.exr), folders of them, globs in quotes."""
+    """Videos, numbered pictures (shot.%04d.exr), folders of them, globs in quotes; URIs."""
     output: Path | str
-    """The file to write; a folder for several inputs, or DIR/.
+    """The file to write; a folder for several inputs, or DIR/; or a URI.
 
     See pipeline/films/output.py; a Path has lost the slash at its end."""
     style: StyleSpec
@@ -79,12 +79,21 @@ class StylizeVideo(FilmSettings):
         """Whether the output is a folder, whatever it is called."""
         return str(self.output).endswith("/")
 
-    def planned_films(self) -> list[PlannedFilm]:
-        """Return every film with its output. Raises InputError."""
-        from pipeline.films.output import planned_films  # PyAV
+    def planned_films(self, others: list[str] | None = None) -> list[PlannedFilm]:
+        """Return every film with its output; other files in folders are added to ``others``.
 
-        output = Path(self.output)
-        return planned_films(self.inputs, output, into_folder=self.into_folder, mark=self.mark)
+        Raises InputError and EnvironmentProblem.
+        """
+        from pipeline.films.output import planned_films  # PyAV
+        from pipeline.storage.remote_file import path_of
+
+        return planned_films(
+            self.inputs,
+            path_of(self.output),
+            into_folder=self.into_folder,
+            mark=self.mark,
+            others=others,
+        )
 
 
 @dataclass(frozen=True)

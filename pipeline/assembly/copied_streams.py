@@ -178,7 +178,7 @@ def _keeper(stream: Any, suffix: str) -> str | None:
 
 def _late(source: SourceVideo, file: InputContainer, *, allowed: bool) -> str:
     """Say that streams which begin later are left out. Raises MediaError unless they are data."""
-    if only_data_begins_later(file):
+    if only_data_begins_later(source.path, file):
         return "streams of data that begin only later in the file are left out"
     if not allowed:
         raise MediaError(

@@ -9,17 +9,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
+from tempfile import gettempdir
 
 import av
 
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
-from nst_core.errors import InputError, MediaError, VerificationError
+from nst_core.errors import InputError, MediaError, NstError, VerificationError
 from nst_core.wording import counted
 from pipeline.assembly.reassembly import CopyReport, reassemble
 from pipeline.assembly.verification import verify
 from pipeline.encoding.encoders import container_for
-from pipeline.films.finished_films import find_record, made_with, write_record
+from pipeline.films.finished_films import find_record, made_with, note_version, write_record
 from pipeline.films.output import PlannedFilm
 from pipeline.films.plan import FilmPlan, input_state, plan_film, work_folder
 from pipeline.films.report import VideoReport, with_outcome
@@ -29,7 +31,9 @@ from pipeline.numbered.writing import verify_pictures, write_pictures
 from pipeline.segments.ledger import SegmentLedger
 from pipeline.segments.plan import Segment
 from pipeline.segments.task import BegunPart, KeptResult, SegmentResult, SegmentTask
-from pipeline.segments.work_folder import WorkFolder, discard
+from pipeline.segments.work_folder import WorkFolder, discard, remove_hidden_parent
+from pipeline.storage.remote_file import RemoteFile, kept_in
+from pipeline.work.background import Stopped
 from pipeline.work.pool import Outcome, Unit
 
 _log = logging.getLogger(__name__)
@@ -87,6 +91,10 @@ class Film:
         self._only_look = only_look
         self._makes_folder = makes_folder
         self._work: _Work | None = None
+        self._place = work_folder(film.output, settings)
+        temporary = Path(gettempdir(), f"nst-{token_hex(8)}")
+        self._parts = temporary if only_look else self._place.with_suffix(".source")
+        """Where what is read of a film behind a URI is kept until it is done."""
         self._began: float | None = None
         self._turn = 0.0
         self._is_in_turn = False
@@ -142,7 +150,7 @@ class Film:
                 if self._find_it_done():
                     return
             plan = plan_film(
-                self._path,
+                kept_in(self._parts, self._path),
                 self._output,
                 self._settings,
                 self._style,
@@ -231,16 +239,19 @@ class Film:
 
     def close(self) -> None:
         """Leave the work folder to others; what is finished stays for the next run."""
-        if self._work is None:
-            return
         work, self._work = self._work, None
-        work.ledger.close()
-        self.report.segments["done"] = work.ledger.done  # of what was accepted, not all may be
-        if work.folder.is_open:
+        if work is not None:
+            work.ledger.close()
+            self.report.segments["done"] = work.ledger.done  # of what was accepted, not all may be
+        if work is not None and work.folder.is_open:
             # `finish` removes it, unless it was interrupted in doing so.
             with suppress(OSError):
                 discard(work.folder.unfinished(self._output))
             work.folder.close()
+        is_over = self._only_look or (self.ended and not self._place.exists())
+        if isinstance(self._path, RemoteFile) and is_over:
+            discard(self._parts)
+            remove_hidden_parent(self._place)
 
     def _count_done(self) -> int:
         """Bring ``frames_done`` up to date; returns by how many frames it has grown."""
@@ -282,7 +293,7 @@ class Film:
     def _open_work(self, plan: FilmPlan) -> _Work:
         """Open the work folder and see what is in it."""
         report, settings = self.report, self._settings
-        folder = WorkFolder(work_folder(self._output, settings), plan.identity)
+        folder = WorkFolder(self._place, plan.identity)
         try:
             if self._only_look:
                 folder.look(resume=settings.resume)
@@ -316,6 +327,7 @@ class Film:
         made = self._made_with(plan.input_state)
         write_record(temporary, made, told, work.folder, left_out=left_out)
         publish_all(temporary, self._output, overwrite=self._settings.overwrite, keep=self._goes_on)
+        note_version(self._output)
         self.report = told
         work.folder.remove()
 
@@ -353,7 +365,9 @@ class Film:
     def _errors_reported(self) -> Iterator[None]:
         try:
             yield
-        except (InputError, VerificationError) as error:
+        except Stopped:
+            raise
+        except NstError as error:
             self._fail(str(error))
         except (av.FFmpegError, OSError) as error:
             is_ours = not isinstance(error, av.FFmpegError) or error.errno in _NO_ROOM

@@ -11,7 +11,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,15 @@ from typing import Any
 from nst_core import __version__
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
-from nst_core.errors import InputError, MediaError
+from nst_core.errors import InputError, NstError
 from nst_core.wording import listed
 from pipeline.assembly.verification import Verified
 from pipeline.films.report import VideoReport
 from pipeline.films.settings import FilmSettings
 from pipeline.films.span import Span
 from pipeline.segments.work_folder import PIPELINE_VERSION, WorkFolder, short_name
-from pipeline.storage.local import LocalStorage
+from pipeline.storage.open import storage_for
+from pipeline.storage.remote_file import RemoteFile, path_of
 
 _log = logging.getLogger(__name__)
 
@@ -150,7 +152,7 @@ def write_record(
 
     Warns where that cannot be written: it only means that the same call again will not know.
     """
-    output = Path(report.output)
+    output = path_of(report.output)
     try:
         pictures = sorted(finished.iterdir()) if finished.is_dir() else []
         size, time = _size_and_time(pictures or [finished])
@@ -165,9 +167,24 @@ def write_record(
             pieces=folder.identity_digest,
             pictures=[path.name for path in pictures],
         )
-        LocalStorage().write(str(_place(output)), json.dumps(asdict(record)).encode())
-    except (OSError, MediaError) as error:
+        _write(record, output)
+    except (OSError, NstError) as error:
         _log.warning("%s: done, but not recorded (%s)", output, error)
+
+
+def note_version(output: Path) -> None:
+    """Note the version that an output behind a URI has got, which is known once it is there.
+
+    Without it the same call again would read the output to know it.
+    """
+    with suppress(OSError, NstError):
+        if isinstance(output, RemoteFile) and (record := _read(_place(output))):
+            _write(replace(record, mtime_ns=output.stat().st_mtime_ns), output)
+
+
+def _write(record: FilmRecord, output: Path) -> None:
+    place = str(_place(output))
+    storage_for(place).write(place, json.dumps(asdict(record)).encode())
 
 
 def _place(output: Path) -> Path:
@@ -180,7 +197,7 @@ def _read(path: Path) -> FilmRecord | None:
     try:
         record = FilmRecord(**json.loads(path.read_bytes()))
         return record if set(record.report) == set(_TOLD_AGAIN) else None
-    except (OSError, ValueError, TypeError):
+    except (OSError, NstError, ValueError, TypeError):
         return None
 
 

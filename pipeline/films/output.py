@@ -12,6 +12,7 @@ from nst_core.wording import quoted
 from pipeline.encoding.encoders import CONTAINERS
 from pipeline.films.sources import find_videos, is_one_video
 from pipeline.numbered.names import WRITTEN_SUFFIXES, numbering_of
+from pipeline.storage.remote_file import RemoteFile, path_of
 
 
 @dataclass(frozen=True)
@@ -25,21 +26,30 @@ class PlannedFilm:
 
 
 def planned_films(
-    inputs: Sequence[Path], output: Path, *, into_folder: bool = False, mark: str = ""
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    into_folder: bool = False,
+    mark: str = "",
+    others: list[str] | None = None,
 ) -> list[PlannedFilm]:
-    """Return every film with its output. Raises InputError.
+    """Return every film with its output. Raises InputError and EnvironmentProblem.
 
     ``inputs`` are files, numbered pictures, folders of films and globs; ``output`` is a file, or
-    numbered pictures, for one film, else a folder, and with ``into_folder`` always one.
+    numbered pictures, for one film, else a folder, and with ``into_folder`` always one. Files in
+    folders that are no films are added to ``others``.
 
     In a folder names are kept, those below folders and globs with their folders. An ending that
     cannot be written (``.avi``, ``.ts``) becomes ``.mkv``, which holds most. With a ``mark`` it
     stands behind the name: ``film-wave.mp4``.
     """
-    found = find_videos(inputs, output=output)
+    inputs = [*map(path_of, inputs)]
+    found = find_videos(inputs, output=output, others=others)
     is_one = len(found) == 1 and numbering_of(found[0].path) is not None
     if not (into_folder or output.is_dir()) and not _becomes_folder(inputs, output, is_one=is_one):
-        return [PlannedFilm(found[0].path, _marked(output, mark))]
+        films = [PlannedFilm(found[0].path, _marked(output, mark))]
+        _check_numbered(films)
+        return films
     if output.exists() and not output.is_dir():
         raise InputError(f"-o {output}/: there is a file of that name; name another folder")
     films = [
@@ -47,6 +57,7 @@ def planned_films(
         for each in found
     ]
     _check_names(films)
+    _check_numbered(films)
     return films
 
 
@@ -58,6 +69,8 @@ def make_folders(
     With ``only_look`` it is found out, as far as it can be, whether they could be made. Raises
     InputError where they cannot.
     """
+    if isinstance(output, RemoteFile):
+        return True  # they come into being with what is in them
     is_beside = films[0].output.parent == output.parent and len(films) == 1 and not into_folder
     if is_beside and numbering_of(films[0].output) is None:
         return False  # beside a name nothing is made: it may be mistyped
@@ -90,15 +103,25 @@ def _becomes_folder(inputs: Sequence[Path], output: Path, *, is_one: bool) -> bo
 
 
 def _written(name: str) -> str:
-    path = Path(name)
+    path = Path(name.lstrip("/"))
     if numbering_of(path):
         is_written = path.suffix.lower() in WRITTEN_SUFFIXES
-        return name if is_written else str(path.with_suffix(".png"))
-    return name if path.suffix.lower() in CONTAINERS else str(path.with_suffix(".mkv"))
+        return str(path if is_written else path.with_suffix(".png"))
+    return str(path if path.suffix.lower() in CONTAINERS else path.with_suffix(".mkv"))
 
 
 def _marked(output: Path, mark: str) -> Path:
     return output.with_name(f"{output.stem}-{mark}{output.suffix}") if mark else output
+
+
+def _check_numbered(films: Sequence[PlannedFilm]) -> None:
+    """Raise InputError for numbered pictures behind a URI, which are read and written here only."""
+    for path in (path for film in films for path in (film.path, film.output)):
+        if isinstance(path, RemoteFile) and numbering_of(path):
+            raise InputError(
+                f"{path}: numbered pictures must be in a folder of this machine; copy them, or "
+                "name where they are mounted"
+            )
 
 
 def _check_names(films: Sequence[PlannedFilm]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 
 from nst_core import __version__
+from nst_core.caches import cache_folder
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError
@@ -26,6 +27,7 @@ from pipeline.segments.plan import Segment, plan_segments, warm_up_frames
 from pipeline.segments.work_folder import HIDDEN_PARENT, identity_of, short_name
 from pipeline.source.source_video import SourceVideo
 from pipeline.source.trimming import trimmed
+from pipeline.storage.remote_file import RemoteFile
 
 _MOST_SEGMENT_BYTES = 64 << 20
 """Bytes of numbered pictures in a segment: driver and workers hold them in memory."""
@@ -163,8 +165,9 @@ def _state_of_pictures(numbering: Numbering) -> list[object]:
 
 
 def work_folder(output: Path, settings: FilmSettings) -> Path:
-    """Return where the finished segments of an output wait."""
-    base = settings.work_dir or output.parent / HIDDEN_PARENT
+    """Return where the finished segments of an output wait: on this machine in any case."""
+    beside = cache_folder() if isinstance(output, RemoteFile) else output.parent
+    base = settings.work_dir or beside / HIDDEN_PARENT
     # The hash tells outputs of one name apart when several runs share a --work-dir.
     place = hashlib.sha256(os.fsencode(output.absolute())).hexdigest()[:8]
     return base / f"{short_name(output)}-{place}.work"

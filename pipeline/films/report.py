@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nst_core.wording import counted
+from nst_core.wording import counted, listed
 from pipeline.assembly.reassembly import CopyReport
 from pipeline.assembly.verification import Verified
 from pipeline.segments.task import KeptResult
@@ -19,6 +19,7 @@ from pipeline.source.source_video import SourceVideo
 
 MOST_PLACES = 10
 """Places of damage told one by one; the rest is counted."""
+_MOST_SKIPPED = 3
 
 Status = Literal["done", "damaged", "failed", "skipped"]
 
@@ -62,11 +63,20 @@ class StylizeVideoReport:
     engine: str
     workers: int
     inputs: list[VideoReport]
+    not_films: list[str] = field(default_factory=list)
+    """Files in folders of films that are none: they are skipped."""
 
     @property
     def nothing_started(self) -> bool:
         """Whether not one input got past scanning."""
         return all(video.error and not video.segments["total"] for video in self.inputs)
+
+
+def skipped_in_words(files: Sequence[str]) -> str:
+    """Name files in folders of films that are none: all, or a few and how many more there are."""
+    more = len(files) - _MOST_SKIPPED
+    named = [*files[:_MOST_SKIPPED], *([f"{more} more"] if more > 0 else [])]
+    return f"{counted(len(files), 'files')} skipped, which are no films: {listed(named)}"
 
 
 def with_outcome(

@@ -28,7 +28,7 @@ def gif_options(source: SourceVideo) -> dict[str, str]:
 def _repetitions(path: Path, picture_format: str) -> int:
     """How often it is played again, as a GIF writes it: -1 not at all, 0 for ever."""
     try:
-        with Image.open(path, formats=(picture_format,)) as picture:
+        with path.open("rb") as file, Image.open(file, formats=(picture_format,)) as picture:
             loop = picture.info.get("loop")
     except (OSError, ValueError, SyntaxError):
         return _FOR_EVER

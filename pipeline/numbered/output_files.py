@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from nst_core.errors import VerificationError
 from pipeline.encoding.encoders import NUMBERED, container_for
 from pipeline.numbered.names import Numbering, numbering_of
-from pipeline.segments.work_folder import discard, publish
+from pipeline.segments.work_folder import discard, in_the_way, publish
+from pipeline.storage.remote_file import RemoteFile
 
 
 def numbered_output(output: Path) -> Numbering | None:
@@ -19,7 +21,7 @@ def is_there(output: Path) -> bool:
     """Whether an output, or any picture of it, exists; a link that leads nowhere does, too."""
     numbering = numbering_of(output)
     if numbering is None or not numbering.folder.is_dir():
-        return os.path.lexists(output)
+        return output.is_symlink() or output.exists()
     return bool(numbering.listed())
 
 
@@ -35,9 +37,17 @@ def would_replace(output: Path, film: Path) -> bool:
 def publish_all(temporary: Path, output: Path, *, overwrite: bool, keep: bool = False) -> None:
     """Let finished files appear under their names, as ``publish`` does.
 
-    Of numbered pictures all do, or none. With ``keep`` those that are there stay. Raises
-    InputError.
+    Of numbered pictures all do, or none. With ``keep`` those that are there stay. Behind a URI an
+    upload does, once it has ended. Raises InputError.
     """
+    if isinstance(output, RemoteFile):
+        if not overwrite and output.exists():
+            raise in_the_way(output)
+        output.storage.upload(temporary, str(output))
+        if output.stat().st_size != temporary.stat().st_size:
+            raise VerificationError(f"{output}: not as large as what was uploaded; run again")
+        discard(temporary)
+        return
     if not temporary.is_dir():
         publish(temporary, output, overwrite=overwrite)
         return

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
+from typing import Any
 
 from pipeline.segments.order import SegmentOrder
 from pipeline.segments.packet_reader import EncodedPacket, PacketReader, RunReaders
@@ -15,6 +16,8 @@ from pipeline.segments.task import BegunPart, KeptResult, SegmentResult
 from pipeline.segments.work_folder import WorkFolder
 from pipeline.source.source_video import SourceVideo
 from pipeline.work.read_ahead import prefetch
+
+Packets = tuple[EncodedPacket, ...]
 
 _WRITERS = 4
 """Threads that hash and write: what a disk far away takes its time for, it does for several."""
@@ -70,6 +73,8 @@ class SegmentLedger:
         self._is_in_order = not self._order.linked
         in_order = fresh if self._is_in_order else []
         self._read = self._resources.enter_context(closing(self._read_in_order(in_order)))
+        # Its end is waited for first: a generator at work cannot be closed.
+        self._reading = self._resources.enter_context(ThreadPoolExecutor(1, "read"))
 
     @property
     def complete(self) -> bool:
@@ -100,16 +105,16 @@ class SegmentLedger:
         """
         if self._again:
             segment = self._again.popleft()
-            packets = self._reader_behind.read(segment)
+            packets = self._read_beside(self._reader_behind.read, segment)
         else:
             found = self._order.take(after, self._out)
             if found is None:
                 return None
             segment = found
             if self._is_in_order:
-                packets = next(self._read)
+                packets = self._read_beside(next, self._read)
             else:
-                packets = self._run_readers.read(segment, self._order.linked)
+                packets = self._read_beside(self._run_readers.read, segment, self._order.linked)
         self._out[segment.number] = segment
         return segment, packets
 
@@ -122,6 +127,10 @@ class SegmentLedger:
         largest = most / len(self._source.packets.pts) * self._source.packets.size
         depth = min(_MOST_READ_AHEAD, int(_BYTES_READ_AHEAD / max(1.0, largest)))
         yield from prefetch(packets, depth=depth) if depth else packets
+
+    def _read_beside(self, read: Callable[..., Packets], *arguments: Any) -> Packets:
+        """Read in a thread: PyAV drops a Ctrl-C that comes while it reads from a Python file."""
+        return self._reading.submit(read, *arguments).result()
 
     def begun(self, number: int) -> tuple[BegunPart, ...]:
         """Find what an earlier run has kept of a segment; nothing for a second attempt."""

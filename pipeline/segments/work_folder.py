@@ -18,6 +18,7 @@ from nst_core.errors import InputError
 from nst_core.files import check_can_write, lock, write_whole
 from pipeline.segments.plan import Segment
 from pipeline.segments.task import BegunPart, KeptResult, SegmentResult
+from pipeline.storage.remote_file import RemoteFile
 
 _log = logging.getLogger(__name__)
 
@@ -105,13 +106,14 @@ class WorkFolder:
         self._release()
 
     def unfinished(self, output: Path) -> Path:
-        """Where ``output`` grows, beside its final name.
+        """Where ``output`` grows: beside its final name; beside this folder for one behind a URI.
 
         The same in every run with this folder: whoever has opened it may take what lies there for
         the leftover of a run that was killed.
         """
         place = hashlib.sha256(str(self.path).encode(errors="surrogateescape")).hexdigest()[:8]
-        return output.with_name(f".{short_name(output)}-{place}.part")
+        beside = self.path if isinstance(output, RemoteFile) else output
+        return beside.with_name(f".{short_name(output)}-{place}.part")
 
     def finished(self, segment: Segment) -> KeptResult | None:
         """Find the segment's record, if record and piece are as they were written."""
@@ -188,9 +190,7 @@ class WorkFolder:
         self._release()
         with suppress(OSError):
             self.path.rmdir()  # file systems of the network keep an open file, here the lock
-        if self.path.parent.name == HIDDEN_PARENT:
-            with suppress(OSError):  # another output's folder is in it
-                self.path.parent.rmdir()
+        remove_hidden_parent(self.path)
 
     def remove_leftover(self, identity_digest: str, output: Path) -> None:
         """Remove what a run has left that was killed after its output got its name.
@@ -263,6 +263,13 @@ class WorkFolder:
         return self.path / f"{number:05d}.json"
 
 
+def remove_hidden_parent(path: Path) -> None:
+    """Remove the hidden folder that a work folder is in, once no other output is in work."""
+    if path.parent.name == HIDDEN_PARENT:
+        with suppress(OSError):  # another output's folder is in it
+            path.parent.rmdir()
+
+
 def discard(path: Path) -> None:
     """Remove a file, or a folder with all that is in it, where there is one."""
     if path.is_dir():
@@ -283,16 +290,17 @@ def publish(temporary: Path, output: Path, *, overwrite: bool) -> None:
         try:
             os.link(temporary, output)  # unlike a renaming, it never replaces
         except FileExistsError as error:
-            raise _in_the_way(output) from error
+            raise in_the_way(output) from error
         except OSError:  # a file system without links
             if output.exists():
-                raise _in_the_way(output) from None
+                raise in_the_way(output) from None
             temporary.replace(output)
         temporary.unlink(missing_ok=True)
     _sync(output.parent)
 
 
-def _in_the_way(output: Path) -> InputError:
+def in_the_way(output: Path) -> InputError:
+    """Return what to raise where something has an output's name meanwhile."""
     return InputError(
         f"{output} has appeared meanwhile; --overwrite replaces it (what is finished is kept)"
     )

@@ -16,6 +16,8 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Stream
 
+from pipeline.storage.remote_file import RemoteFile
+
 _LONGER = tuple(
     {"probesize": str(megabytes << 20), "analyzeduration": str(3600 * 10**6)}
     for megabytes in (16, 64, 256)
@@ -38,21 +40,28 @@ def is_unknown(stream: Stream) -> bool:
     return stream.type == "video" and context is not None and not context.width
 
 
-def probing_options(name: str) -> dict[str, str]:
+def open_with(path: Path, options: dict[str, str]) -> InputContainer:
+    """Open a media file with options of FFmpeg's. Raises what PyAV raises."""
+    # Absolute, for FFmpeg takes what is before a colon for a protocol. Strict, the default, raises
+    # UnicodeDecodeError at the first Latin-1 tag.
+    file = path.open() if isinstance(path, RemoteFile) else str(path.absolute())
+    return av.open(file, metadata_errors="surrogateescape", options=options)
+
+
+def probing_options(path: Path) -> dict[str, str]:
     """Options with which FFmpeg knows as many streams of a file as it can: mostly none."""
-    path = Path(name)
     if not path.is_file():  # a pipe can be read once; if there is nothing, opening will say so
         return {}
     status = path.stat()
-    return _probing_options(name, status.st_size, status.st_mtime_ns)
+    return _probing_options(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)
-def _probing_options(name: str, size: int, modified: int) -> dict[str, str]:
+def _probing_options(path: Path, size: int, modified: int) -> dict[str, str]:
     best: dict[str, str] = {}
-    unknown = _unknown(name, best)
+    unknown = _unknown(path, best)
     for options in _LONGER if unknown else ():
-        found = _unknown(name, options)
+        found = _unknown(path, options)
         if found < unknown:
             best, unknown = options, found
         if not unknown or int(options["probesize"]) >= size:
@@ -60,10 +69,10 @@ def _probing_options(name: str, size: int, modified: int) -> dict[str, str]:
     return best
 
 
-def _unknown(name: str, options: dict[str, str]) -> int:
+def _unknown(path: Path, options: dict[str, str]) -> int:
     with (
         suppress(av.FFmpegError, OSError, ValueError),
-        av.open(name, metadata_errors="surrogateescape", options=options) as container,
+        open_with(path, options) as container,
     ):
         unknown = sum(is_unknown(stream) for stream in container.streams)
         if container.format.name in _WITHOUT_HEADER:
@@ -116,7 +125,7 @@ def _carrying_pids(data: bytes, length: int, offset: int) -> set[int]:
     return set(np.unique(pids[carries]).tolist())
 
 
-def only_data_begins_later(container: InputContainer) -> bool:
+def only_data_begins_later(path: Path, container: InputContainer) -> bool:
     """Whether what begins later in a file is neither picture nor sound nor subtitles.
 
     Looked for by opening it at several places.
@@ -128,7 +137,7 @@ def only_data_begins_later(container: InputContainer) -> bool:
         options = {"skip_initial_bytes": str(size * place // _PLACES)}
         with (
             suppress(av.FFmpegError, OSError, ValueError),
-            av.open(container.name, metadata_errors="surrogateescape", options=options) as part,
+            open_with(path, options) as part,
         ):
             kinds |= {stream.type for stream in part.streams if stream.id not in known}
     return bool(kinds) and not kinds & _SEEN_AS_WELL

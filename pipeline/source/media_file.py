@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from av.video.stream import VideoStream
 from nst_core.errors import MediaError
 from pipeline.metadata.covers import is_cover
 from pipeline.numbered.names import NumberedPictures, find_pictures, numbering_of
-from pipeline.source.late_streams import probing_options
+from pipeline.source.late_streams import open_with, probing_options
 from pipeline.source.packed_frames import FrameUnpacker
 
 # PyAV's logging stays at its default, None, which is silent. Under any other level FFmpeg's threads
@@ -33,8 +32,6 @@ _DEFAULT_IN_PIXELS = 5_000_000
 _MOST_COUNTED = 1000
 MOST_TRIED = 100
 """Numbered pictures at the start that may be damaged."""
-_URI = re.compile(r"([a-zA-Z][\w+.-]+:)/+(.*)")
-"""As a path, which has lost a slash."""
 _RIFF_HEADER = Struct("<4sI")
 """Name and length of a chunk."""
 
@@ -49,20 +46,10 @@ def open_source(path: Path, *, with_all_cut: bool = False) -> Iterator[InputCont
     if numbering := numbering_of(path):
         path = _first_to_open(find_pictures(numbering))
     check_regular(path)
-    name = str(path.absolute())
     try:
-        # Absolute, for FFmpeg takes what is before a colon for a protocol. Strict, the default,
-        # raises UnicodeDecodeError at the first Latin-1 tag.
-        container = av.open(
-            name,
-            metadata_errors="surrogateescape",
-            options=probing_options(name) | ({"ignore_editlist": "1"} if with_all_cut else {}),
-        )
+        options = probing_options(path) | ({"ignore_editlist": "1"} if with_all_cut else {})
+        container = open_with(path, options)
     except FileNotFoundError as error:
-        if uri := _URI.fullmatch(str(path)):
-            raise MediaError(
-                f"{uri[1]}//{uri[2]}: a film must be a file of this machine; download it first"
-            ) from error
         raise MediaError(f"{path}: no such file") from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"{path}: not a readable video ({reason(error)})") from error

@@ -126,17 +126,44 @@ class RemoteStorage:
         except Exception as error:
             raise MediaError(f"{path}: cannot be read ({_words(error)})") from error
 
+    def read_part(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes from ``start`` up to ``end``, exclusive. Raises MediaError."""
+        try:
+            part = bytes(self._fs.cat_file(self._inner(path), start=start, end=end))
+        except Exception as error:
+            raise MediaError(f"{path}: cannot be read ({_words(error)})") from error
+        if len(part) != end - start:
+            raise MediaError(
+                f"{path}: {len(part)} bytes came where {end - start} were asked for: the file "
+                "changed while it was read, or its server gives no parts; download it"
+            )
+        return part
+
+    def state(self, path: str) -> StoredFile:
+        """Look at a file that is there. Raises FileNotFoundError and EnvironmentProblem."""
+        info = self._ask(path, lambda: self._fs.info(self._inner(path)))
+        if info["type"] != "file":
+            raise FileNotFoundError(path)
+        return _stored(path, path.rpartition("/")[2], info)
+
     def write(self, path: str, content: bytes) -> None:
         """Let a file appear whole or not at all. Raises MediaError."""
+        self._put(path, lambda inner: self._fs.pipe_file(inner, content))
+
+    def upload(self, file: Path, path: str) -> None:
+        """Let a copy of a file of this machine appear whole or not at all. Raises MediaError."""
+        self._put(path, lambda inner: self._fs.put_file(str(file), inner))
+
+    def _put(self, path: str, put: Callable[[str], object]) -> None:
         inner = self._inner(path)
         try:
             if self._scheme in _OBJECT_STORES:
-                self._fs.pipe_file(inner, content)
+                put(inner)
                 return
             parent, _, name = inner.rpartition("/")
             temporary = f"{parent}/.{name}.part"
             self._fs.makedirs(parent, exist_ok=True)
-            self._fs.pipe_file(temporary, content)
+            put(temporary)
             self._fs.mv(temporary, inner)
         except Exception as error:
             raise MediaError(f"{path}: cannot be written ({_words(error)})") from error
@@ -147,18 +174,7 @@ class RemoteStorage:
         with tempfile.TemporaryDirectory(prefix="nst-") as folder:
             file = Path(folder, "file")
             yield file
-            inner = self._inner(path)
-            is_store = self._scheme in _OBJECT_STORES
-            parent, _, name = inner.rpartition("/")
-            temporary = inner if is_store else f"{parent}/.{name}.part"
-            try:
-                if not is_store:
-                    self._fs.makedirs(parent, exist_ok=True)
-                self._fs.put_file(str(file), temporary)
-                if not is_store:
-                    self._fs.mv(temporary, inner)
-            except Exception as error:
-                raise MediaError(f"{path}: cannot be written ({_words(error)})") from error
+            self.upload(file, path)
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there."""

@@ -12,8 +12,11 @@ from types import TracebackType
 _SECONDS_AT_A_TIME = 0.5
 
 
-class _Stopped(BaseException):
-    """Raised inside a function that is no longer wanted; no ``except Exception`` catches it."""
+class Stopped(Exception):  # noqa: N818 - nothing is wrong
+    """Raised inside a function that is no longer wanted.
+
+    An Exception, because PyAV drops whatever else is raised while it reads from a Python file.
+    """
 
 
 class BackgroundThread:
@@ -54,7 +57,7 @@ class BackgroundThread:
         return self._executor.submit(self._run, function)
 
     def _run(self, function: Callable[[], None]) -> None:
-        with suppress(_Stopped):  # whoever waited for the function has gone
+        with suppress(Stopped):  # whoever waited for the function has gone
             with self._lock:
                 if self._stopped:
                     return
@@ -71,7 +74,7 @@ class BackgroundThread:
             if self._running is not None:
                 # Only a thread itself can leave a function; this has it do so, like Ctrl-C does.
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(self._running), ctypes.py_object(_Stopped)
+                    ctypes.c_ulong(self._running), ctypes.py_object(Stopped)
                 )
         self._executor.shutdown(wait=True, cancel_futures=True)
 

@@ -93,7 +93,7 @@ def test_a_second_run_does_not_take_outputs_for_films(here: Path) -> None:
         (("no*.mp4",), "out", "no match"),
         (("films/deep/none",), "out", "no such file"),
         (("films/notes.txt",), "out", "not a readable video"),
-        (("https://host/film.mp4",), "out.mp4", "https://host/film.mp4: a URI"),
+        (("cloud://host/film.mp4",), "out.mp4", "the scheme cloud:// is unknown"),
         (("film.mp4",), "nowhere/out.mp4", "nowhere: no such folder"),
         (("film.mp4",), "/proc/out.mp4", "/proc"),
         (("film.mp4",), "/proc/nst/", "/proc"),
