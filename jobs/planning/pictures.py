@@ -111,7 +111,7 @@ def _look(plan: PicturesPlan, account: PictureAccount, job: StylizeImages) -> li
     for task in islice(account.tasks(), 0, None, every):
         plan.looked_at += 1
         try:
-            content = storage_for(task.source).read(task.source)
+            content = task.read()
             pixels = pixels_of(content, name=task.source, max_pixels=job.max_pixels)
             good.append(_Looked(task, pixels))
         except MediaError as error:

@@ -172,7 +172,7 @@ def _list_inputs(
     if all(not is_uri(each) and kind_of(Path(each)) == "video" for each in job.sources):
         raise InputError(f"{job.sources[0]}: {VIDEO_ADVICE}")
     output = folder.storage.real(folder.path)
-    found = find_images(job.sources, without=output)
+    found = find_images(job.sources, without=output, with_members=True)
     if name is not None:
         found = (replace(each, name=name) for each in found)
     for count in plan.add(found, names):
@@ -240,7 +240,7 @@ class PictureAccount:
 
     def first_sources(self) -> list[str]:
         """One of the pictures, for workers to try whether they see it."""
-        return [source for source, _ in self._plan.sample(1)]
+        return [task.archive or task.source for task, _ in self._plan.sample(1)]
 
     def tasks(self) -> Iterator[ImageTask]:
         """Yield the pictures to do, by name."""

@@ -26,7 +26,7 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE inputs (number INTEGER PRIMARY KEY, name BLOB, path BLOB, size INTEGER, version TEXT,
-                     real BLOB, problem BLOB, UNIQUE (path, name));
+                     real BLOB, problem BLOB, archive BLOB, offset INTEGER, UNIQUE (path, name));
 CREATE TABLE outputs (input INTEGER, style BLOB, name BLOB, state TEXT, problem BLOB);
 CREATE TABLE known (name BLOB PRIMARY KEY, source BLOB, version TEXT, identity TEXT, digest TEXT,
                     size INTEGER, done INTEGER, is_new INTEGER, style TEXT, seed INTEGER,
@@ -34,7 +34,7 @@ CREATE TABLE known (name BLOB PRIMARY KEY, source BLOB, version TEXT, identity T
 CREATE TABLE existing (path BLOB PRIMARY KEY, size INTEGER) WITHOUT ROWID;
 """
 _AFTER_LISTING = """
-CREATE INDEX inputs_by_name ON inputs (name);
+CREATE INDEX inputs_in_order ON inputs (archive, offset, name);
 CREATE INDEX inputs_by_real ON inputs (real);
 CREATE INDEX outputs_by_input ON outputs (input);
 CREATE INDEX outputs_by_name ON outputs (name);
@@ -56,16 +56,17 @@ WHERE outputs.problem IS NULL ORDER BY outputs.name
 _TO_DO = """
 SELECT inputs.number, inputs.path, inputs.size, inputs.version, outputs.style, outputs.name,
        CASE outputs.state WHEN 'unsure' THEN known.digest END, known.size, outputs.state,
-       inputs.name
+       inputs.name, inputs.archive, inputs.offset
 FROM inputs
 JOIN outputs ON outputs.input = inputs.number LEFT JOIN known ON known.name = outputs.name
-WHERE outputs.state NOT IN ('reused', 'refused') ORDER BY inputs.name, inputs.number, outputs.style
+WHERE outputs.state NOT IN ('reused', 'refused')
+ORDER BY inputs.archive, inputs.offset, inputs.name, inputs.number, outputs.style
 """
 _FAILED = """
 SELECT inputs.number, inputs.path, COALESCE(inputs.problem, MIN(outputs.problem)) FROM inputs
 LEFT JOIN outputs ON outputs.input = inputs.number
 GROUP BY inputs.number HAVING COALESCE(inputs.problem, MIN(outputs.problem)) IS NOT NULL
-ORDER BY inputs.name
+ORDER BY inputs.archive, inputs.offset, inputs.name
 """
 _MADE = """
 SELECT known.name, known.source, known.style, known.split, known.seed, known.size,
@@ -117,8 +118,13 @@ class ImagePlan:
         for each in found:
             path, name = os.fsencode(each.path), os.fsencode(each.name)
             problem = _stored(each.problem)
-            row = (name, path, each.size, each.version, os.fsencode(each.real), problem)
-            insert = "INSERT OR IGNORE INTO inputs VALUES (NULL, ?, ?, ?, ?, ?, ?)"
+            if each.is_carried:
+                continue
+            row = (
+                *(name, path, each.size, each.version, os.fsencode(each.real), problem),
+                *(os.fsencode(each.archive), each.offset),
+            )
+            insert = "INSERT OR IGNORE INTO inputs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
             if self._tables.execute(insert, row).rowcount and each.problem is None:
                 number = self._tables.execute("SELECT last_insert_rowid()").fetchone()[0]
                 self._name_outputs(number, each.name, names)
@@ -211,8 +217,8 @@ class ImagePlan:
     def tasks(self, folder: OutputFolder) -> Iterator[ImageTask]:
         """Yield the inputs that have something to do, by name."""
         rows = self._tables.execute(_TO_DO)
-        of_input = itemgetter(0, 1, 2, 3, -1)
-        for (number, raw, length, version, name), group in groupby(rows, key=of_input):
+        for of_input, group in groupby(rows, key=itemgetter(0, 1, 2, 3, -3, -2, -1)):
+            number, raw, length, version, name, archive, offset = of_input
             outputs = tuple(
                 OutputTask(
                     os.fsdecode(style),
@@ -222,11 +228,12 @@ class ImagePlan:
                     is_new=state in ("new", "whole"),
                     is_whole=state == "whole",
                 )
-                for *_, style, output, digest, size, state, _ in group
+                for *_, style, output, digest, size, state, _, _, _ in group
             )
             path = os.fsdecode(raw)
             split = folder.splits.of(os.fsdecode(name), path) if folder.splits else ""
-            yield ImageTask(number, path, outputs, length, version, split)
+            place = os.fsdecode(archive), offset
+            yield ImageTask(number, path, outputs, length, version, split, *place)
 
     def made(self, folder: OutputFolder) -> Iterator[ManifestRow]:
         """Yield what is recorded of the outputs that are there, by name, of earlier runs too."""
@@ -239,18 +246,23 @@ class ImagePlan:
                 continue  # an earlier run has made it, and it has gone since
             yield ManifestRow(output, source, style, split, *rest)
 
-    def sample(self, count: int) -> Iterator[tuple[str, list[str]]]:
-        """Yield sources and their outputs of at most ``count`` inputs, evenly over all."""
+    def sample(self, count: int) -> Iterator[tuple[ImageTask, list[str]]]:
+        """Yield at most ``count`` inputs, evenly over all, and the names of their outputs."""
         number = self.inputs()
         for place in range(min(count, number)):
-            question = """SELECT inputs.path, outputs.name FROM inputs
+            question = """SELECT inputs.number, inputs.path, inputs.size, inputs.version,
+                    inputs.archive, inputs.offset, outputs.name FROM inputs
                 JOIN outputs ON outputs.input = inputs.number
-                WHERE inputs.number = (SELECT number FROM inputs ORDER BY name LIMIT 1 OFFSET ?)
+                WHERE inputs.number = (SELECT number FROM inputs ORDER BY archive, offset, name
+                                       LIMIT 1 OFFSET ?)
                 AND outputs.name IS NOT NULL ORDER BY outputs.rowid"""
             which = (place * number // min(count, number),)
             rows = self._tables.execute(question, which).fetchall()
             if rows:  # an input that failed may have no output's name
-                yield os.fsdecode(rows[0][0]), [os.fsdecode(name) for _, name in rows]
+                of_input, path, size, version, archive, offset, _ = rows[0]
+                at = {"archive": os.fsdecode(archive), "offset": offset}
+                task = ImageTask(of_input, os.fsdecode(path), (), size, version, **at)
+                yield task, [os.fsdecode(row[-1]) for row in rows]
 
     def _name_outputs(self, number: int, name: str, names: OutputNames) -> None:
         for style in names.styles_of(name):

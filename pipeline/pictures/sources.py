@@ -14,6 +14,7 @@ from pathlib import Path
 from nst_core.errors import InputError
 from nst_core.file_kinds import kind_of
 from nst_core.pictures.formats import PICTURE_SUFFIXES
+from pipeline.datasets.shards import SHARD_SUFFIX, expanded, is_shard, members
 from pipeline.storage.files import Storage, StoredFile
 from pipeline.storage.open import storage_for
 
@@ -23,22 +24,41 @@ VIDEO_ADVICE = "a video; use `nst stylize video`"
 
 
 def is_one_file(source: str) -> bool:
-    """Whether a source is a single picture by its kind: neither folder, glob nor list."""
+    """Whether a source is a single picture by its kind: neither folder, glob, list nor shard."""
     storage = storage_for(source)
     path = storage.resolved(source)
-    return storage.is_file(path) and not path.lower().endswith(LIST_SUFFIXES)
+    return storage.is_file(path) and not path.lower().endswith((*LIST_SUFFIXES, SHARD_SUFFIX))
 
 
-def find_images(sources: Sequence[str], *, without: str | None = None) -> Iterator[StoredFile]:
+def find_images(
+    sources: Sequence[str], *, without: str | None = None, with_members: bool = False
+) -> Iterator[StoredFile]:
     """Yield every picture with its name in the output tree, one by one as they are listed.
 
     A folder gives all pictures below it under their names in it; a glob its matches, under their
     names below the folder before the first wildcard; a file itself; a list its lines, under their
     names below the folder that all of them share. ``without`` is the real path of a folder whose
-    content folders and globs leave out: where the output goes. Raises InputError for a source
+    content folders and globs leave out: where the output goes. ``with_members`` also yields what is
+    in tar shards, which are named as files are, or by braces. Raises InputError for a source
     that does not exist or holds no pictures, EnvironmentProblem for storage that does not answer.
     """
+    found = _named(sources, without, braces=with_members)
+    if not with_members:
+        yield from found
+        return
+    for each in found:
+        if is_shard(each.path) and each.problem is None:
+            yield from members(storage_for(each.path), each)
+        else:
+            yield each
+
+
+def _named(sources: Sequence[str], without: str | None, *, braces: bool) -> Iterator[StoredFile]:
+    """Yield what ``find_images`` does of files, folders, globs and lists."""
     for source in sources:
+        if braces and len(shards := expanded(source)) > 1:
+            yield from _several(shards)
+            continue
         storage = storage_for(source)
         path = storage.resolved(source)
         if storage.is_folder(path):
@@ -59,7 +79,7 @@ def find_images(sources: Sequence[str], *, without: str | None = None) -> Iterat
 def _unless_video(storage: Storage, found: StoredFile) -> StoredFile:
     """Name the command for a file that is no picture by its ending, and a video by its content."""
     is_picture = os.path.splitext(found.name)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122
-    if found.problem or is_picture or storage.is_remote:
+    if found.problem or is_picture or is_shard(found.path) or storage.is_remote:
         return found
     if found.version and not os.path.isfile(found.path):  # noqa: PTH113
         return replace(found, problem=f"{found.path}: a pipe or a device; name a file")
@@ -78,9 +98,17 @@ def _below(storage: Storage, folder: str, without: str | None) -> Iterator[Store
 def _listed(storage: Storage, path: str) -> Iterator[StoredFile]:
     """Read the list twice, line by line: what its names share is known at its end only."""
     shared = _shared_folder(_names_in(storage, path))
-    for line in _names_in(storage, path):
-        found = storage_for(line).find(line)
-        yield replace(found, name=_name_below(shared, line))
+    yield from _below_shared(shared, _names_in(storage, path))
+
+
+def _several(sources: Sequence[str]) -> Iterator[StoredFile]:
+    paths = [storage_for(source).resolved(source) for source in sources]
+    yield from _below_shared(_shared_folder(paths), paths)
+
+
+def _below_shared(shared: str, paths: Iterable[str]) -> Iterator[StoredFile]:
+    for path in paths:
+        yield replace(storage_for(path).find(path), name=_name_below(shared, path))
 
 
 def _names_in(storage: Storage, path: str) -> Iterator[str]:

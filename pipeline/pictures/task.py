@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nst_core.errors import MediaError
+from pipeline.storage.open import storage_for
+
 PICTURES_VERSION = 7
 """Version of the outputs' content. Raise it when the same source and settings give other bytes."""
 
@@ -41,6 +44,19 @@ class ImageTask:
     """Version of the source when it was listed."""
     split: str = ""
     """For the manifest."""
+    archive: str = ""
+    """The archive that the source is a member of."""
+    offset: int = 0
+    """Where the source's content begins in the archive, in bytes."""
+
+    def read(self) -> bytes:
+        """Return the source's content. Raises MediaError."""
+        if not self.archive:
+            return storage_for(self.source).read(self.source)
+        content = storage_for(self.archive).read_part(self.archive, self.offset, self.size)
+        if len(content) < self.size:
+            raise MediaError(f"{self.source}: cut short, as the archive is")
+        return content
 
 
 @dataclass(frozen=True)

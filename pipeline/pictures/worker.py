@@ -106,7 +106,7 @@ class ImageWorker:
 
     def _open(self, result: _Result) -> _Opened:
         source = result.source
-        content = storage_for(source).read(source)
+        content = result.task.read()
         result.reuse(content)
         opened = _Opened(result, content, None)
         if not result.to_do or pixels_of(content, name=source) > _LARGE_PIXELS:
@@ -194,7 +194,7 @@ class _Result:
     """What is known so far of a source."""
 
     def __init__(self, task: ImageTask) -> None:
-        self._task = task
+        self.task = task
         self._ended: dict[str, OutputResult] = {}
         self._digest = self._sha256 = ""
         self.notes: tuple[str, ...] = ()
@@ -204,23 +204,23 @@ class _Result:
 
     @property
     def source(self) -> str:
-        return self._task.source
+        return self.task.source
 
     @property
     def to_do(self) -> list[OutputTask]:
-        return [output for output in self._task.outputs if output.path not in self._ended]
+        return [output for output in self.task.outputs if output.path not in self._ended]
 
     def output_of(self, style: str) -> OutputTask:
-        return next(output for output in self._task.outputs if output.style == style)
+        return next(output for output in self.task.outputs if output.style == style)
 
     @property
     def keeps_bits(self) -> bool:
         """Whether an output is of a format with 16 bits."""
-        return any(holds_deep(_suffix(output)) for output in self._task.outputs)
+        return any(holds_deep(_suffix(output)) for output in self.task.outputs)
 
     def note(self, picture: Picture) -> None:
         """Note what reading changed, and what the formats of the outputs cannot hold."""
-        suffixes = {_suffix(output) for output in self._task.outputs}
+        suffixes = {_suffix(output) for output in self.task.outputs}
         lost = {what for suffix in suffixes for what in lost_in(picture, suffix)}
         words = tuple(f"the output's format cannot hold {what}" for what in sorted(lost))
         self.notes = (*picture.notes, *words)
@@ -234,7 +234,7 @@ class _Result:
         """Keep the outputs that were made from this very content."""
         self._digest = hashlib.blake2b(content, digest_size=16).hexdigest()
         self._sha256 = digest_of(content)
-        for output in self._task.outputs:
+        for output in self.task.outputs:
             is_same = output.made_from == self._digest
             if not is_same and not output.is_whole:
                 continue
@@ -262,9 +262,9 @@ class _Result:
                 self.done(written.result())
             except Exception as error:
                 self.fail(output, error)
-        outputs = tuple(self._ended[output.path] for output in self._task.outputs)
+        outputs = tuple(self._ended[output.path] for output in self.task.outputs)
         return ImageResult(
-            number=self._task.number,
+            number=self.task.number,
             digest=self._digest,
             sha256=self._sha256,
             outputs=outputs,

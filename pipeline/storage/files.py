@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -32,6 +32,12 @@ class StoredFile:
     """The path with all links followed: one file has one."""
     problem: str | None = None
     """Why it cannot be read, where that is known: a folder that links to one above it."""
+    archive: str = ""
+    """The archive that it is a member of; it stands below that, as in a folder."""
+    offset: int = 0
+    """Where its content begins in the archive, in bytes."""
+    is_carried: bool = False
+    """Whether it only goes along with a picture of an archive."""
 
 
 class Storage(Protocol):
@@ -78,6 +84,14 @@ class Storage(Protocol):
 
     def read(self, path: str) -> bytes:
         """Return the content. Raises MediaError."""
+        ...
+
+    def read_part(self, path: str, start: int, size: int) -> bytes:
+        """Return ``size`` bytes of the content, from ``start`` on. Raises MediaError."""
+        ...
+
+    def open(self, path: str) -> AbstractContextManager[IO[bytes]]:
+        """Open a file for reading here and there. Raises MediaError where it cannot be opened."""
         ...
 
     def lines(self, path: str) -> Iterator[bytes]:

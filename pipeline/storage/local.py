@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from nst_core.errors import MediaError
 from pipeline.storage.files import StoredFile, below, matching, parts_of_pattern
@@ -87,14 +88,26 @@ class LocalStorage:
         except OSError as error:
             raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
 
-    def lines(self, path: str) -> Iterator[bytes]:
-        """Yield a text's lines one by one. Raises MediaError, also for a pipe or device."""
+    def read_part(self, path: str, start: int, size: int) -> bytes:
+        """Return ``size`` bytes of the content, from ``start`` on. Raises MediaError."""
+        with self.open(path) as file:
+            file.seek(start)
+            return file.read(size)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[IO[bytes]]:
+        """Open a file. Raises MediaError, also for a pipe or device, and while it is read."""
         try:
             _check_end(path)
             with Path(path).open("rb") as file:
-                yield from file
+                yield file
         except OSError as error:
             raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """Yield a text's lines one by one. Raises MediaError, also for a pipe or device."""
+        with self.open(path) as file:
+            yield from file
 
     def write(self, path: str, content: bytes) -> None:
         """Write first, name then. Raises MediaError."""

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import fsspec
 from fsspec.registry import known_implementations
@@ -118,13 +118,27 @@ class RemoteStorage:
             raise MediaError(f"{path}: cannot be read ({_words(error)})") from error
         return bytes(content)
 
-    def lines(self, path: str) -> Iterator[bytes]:
-        """Yield a text's lines one by one. Raises MediaError."""
+    def read_part(self, path: str, start: int, size: int) -> bytes:
+        """Return ``size`` bytes of the content, from ``start`` on. Raises MediaError."""
         try:
-            with self._fs.open(self._inner(path), "rb") as file:
-                yield from file
+            content = self._fs.cat_file(self._inner(path), start=start, end=start + size)
         except Exception as error:
             raise MediaError(f"{path}: cannot be read ({_words(error)})") from error
+        return bytes(content)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[IO[bytes]]:
+        """Open a file. Raises MediaError, also while it is read."""
+        try:
+            with self._fs.open(self._inner(path), "rb") as file:
+                yield file
+        except Exception as error:
+            raise MediaError(f"{path}: cannot be read ({_words(error)})") from error
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """Yield a text's lines one by one. Raises MediaError."""
+        with self.open(path) as file:
+            yield from file
 
     def read_part(self, path: str, start: int, end: int) -> bytes:
         """Return the bytes from ``start`` up to ``end``, exclusive. Raises MediaError."""

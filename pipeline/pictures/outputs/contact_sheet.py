@@ -14,6 +14,7 @@ from nst_core.pictures.reading import sheet
 from pipeline.pictures.outputs.saving import save_picture
 from pipeline.pictures.plan import OutputFolder
 from pipeline.pictures.settings import PictureSettings
+from pipeline.pictures.task import ImageTask
 from pipeline.storage.files import below
 from pipeline.storage.open import storage_for
 
@@ -32,7 +33,9 @@ _QUALITY = 90
 
 
 def write_sheet(
-    sample: Iterable[tuple[str, Sequence[str]]], folder: OutputFolder, settings: PictureSettings
+    sample: Iterable[tuple[ImageTask, Sequence[str]]],
+    folder: OutputFolder,
+    settings: PictureSettings,
 ) -> None:
     """Write ``sheet.jpg`` into the output folder; pictures that cannot be read are left out.
 
@@ -43,9 +46,11 @@ def write_sheet(
     for place, (source, names) in enumerate(sample):
         turn = place * _MOST_STYLES % len(names) if len(names) > _MOST_STYLES else 0
         outputs = [*names[turn:], *names[:turn]][:_MOST_STYLES]
-        paths = [source, *(below(folder.path, name) for name in outputs)]
+        paths = [below(folder.path, name) for name in outputs]
         try:
-            shown.append([_small(path, settings.max_pixels) for path in paths])
+            contents = [source.read(), *(storage_for(path).read(path) for path in paths)]
+            pairs = zip([source.source, *paths], contents, strict=True)
+            shown.append([_small(path, content, settings.max_pixels) for path, content in pairs])
         except NstError as error:
             _log.debug("not on the sheet: %s", error)
     if not shown:
@@ -60,8 +65,7 @@ def write_sheet(
     save_picture(below(folder.path, SHEET_NAME), rgb, quality=_QUALITY)
 
 
-def _small(path: str, max_pixels: int) -> Image.Image:
-    content = storage_for(path).read(path)
+def _small(path: str, content: bytes, max_pixels: int) -> Image.Image:
     picture = decode_picture(content, name=path, max_side=_LONGEST_SIDE, max_pixels=max_pixels)
     image = Image.fromarray(picture.rgb)
     return image.crop((0, 0, min(image.width, _WIDEST * image.height), image.height))

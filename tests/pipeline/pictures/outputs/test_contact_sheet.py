@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from jobs.specs.applying import StylizeImages
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.pictures.outputs.contact_sheet import write_sheet
 from pipeline.pictures.plan import OutputFolder
+from pipeline.pictures.task import ImageTask
 from pipeline.storage.open import storage_for
 
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 160, 30), (30, 30, 220), (128, 128, 128)
@@ -23,6 +25,13 @@ GAP, CELL = 6, 200
 
 def _folder(path: str) -> OutputFolder:
     return OutputFolder(storage_for(path), path, {"wave": "as asked"}, resume=True, overwrite=False)
+
+
+def _write(
+    sample: Sequence[tuple[str, Sequence[str]]], folder: OutputFolder, job: StylizeImages
+) -> None:
+    tasks = [(ImageTask(0, source, (), 0, ""), outputs) for source, outputs in sample]
+    write_sheet(tasks, folder, job)
 
 
 def _job(output: str, max_pixels: int = 1_000_000) -> StylizeImages:
@@ -60,7 +69,7 @@ def test_two_pairs_in_a_row_each_before_and_after(tmp_path: Path) -> None:
         _pair(tmp_path, "c.png", GREEN, RED),
     ]
     output = str(tmp_path / "out")
-    write_sheet(sample, _folder(output), _job(output))
+    _write(sample, _folder(output), _job(output))
     sheet = _sheet(tmp_path / "out" / "sheet.jpg")
     width = CELL * 60 // 40
     assert sheet.shape == (GAP + 2 * (CELL + GAP), GAP + 4 * (width + GAP), 3)
@@ -76,7 +85,7 @@ def test_pictures_in_several_styles_have_a_row_each_with_all_of_them(tmp_path: P
     source, names = _pair(tmp_path, "a.png", RED, GREEN)
     _, more = _pair(tmp_path, "a-2.png", RED, BLUE)
     output = str(tmp_path / "out")
-    write_sheet([(source, [*names, *more])] * 2, _folder(output), _job(output))
+    _write([(source, [*names, *more])] * 2, _folder(output), _job(output))
     sheet = _sheet(tmp_path / "out" / "sheet.jpg")
     width = CELL * 60 // 40
     assert sheet.shape == (GAP + 2 * (CELL + GAP), GAP + 3 * (width + GAP), 3)
@@ -91,7 +100,7 @@ def test_of_many_styles_four_are_shown_and_they_take_turns(tmp_path: Path) -> No
     pairs = [_pair(tmp_path, f"{n}.png", RED, color) for n, color in enumerate(colors)]
     names = [name for _, each in pairs for name in each]
     output = str(tmp_path / "out")
-    write_sheet([(pairs[0][0], names)] * 2, _folder(output), _job(output))
+    _write([(pairs[0][0], names)] * 2, _folder(output), _job(output))
     sheet = _sheet(tmp_path / "out" / "sheet.jpg")
     width = CELL * 60 // 40
     columns = [GAP + number * (width + GAP) + width // 2 for number in range(1, 5)]
@@ -106,7 +115,7 @@ def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "out" / "1.png").unlink()
     Image.new("RGB", (100, 100)).save(sample[2][0])
     output = str(tmp_path / "out")
-    write_sheet(sample, _folder(output), _job(output, max_pixels=9999))
+    _write(sample, _folder(output), _job(output, max_pixels=9999))
     assert _sheet(tmp_path / "out" / "sheet.jpg").shape[1] == GAP + 2 * (300 + GAP)
 
 
@@ -115,7 +124,7 @@ def test_without_a_picture_there_is_no_sheet_and_a_warning(
 ) -> None:
     output = str(tmp_path / "out")
     with caplog.at_level(logging.WARNING):
-        write_sheet([("/none/a.png", ["a.png"])], _folder(output), _job(output))
+        _write([("/none/a.png", ["a.png"])], _folder(output), _job(output))
     assert "no picture to show" in caplog.text
     assert not (tmp_path / "out").exists()
 
@@ -126,7 +135,7 @@ def test_a_very_long_picture_does_not_make_the_sheet_unreadable(tmp_path: Path) 
     (tmp_path / "out").mkdir()
     Image.new("RGB", (3000, 2), GREEN).save(tmp_path / "out" / "in.png")
     output = str(tmp_path / "out")
-    write_sheet([(str(source), ["in.png"])], _folder(output), _job(output))
+    _write([(str(source), ["in.png"])], _folder(output), _job(output))
     height, width, _ = _sheet(tmp_path / "out" / "sheet.jpg").shape
     assert width < 20 * height
 
@@ -138,7 +147,7 @@ def test_a_sheet_goes_into_a_bucket() -> None:
     Image.new("RGB", (60, 40), RED).save(file, "PNG")
     for path in ("memory://sheets/in/a.png", f"{output}/a.png"):
         storage.write(path, file.getvalue())
-    write_sheet([("memory://sheets/in/a.png", ["a.png"])], _folder(output), _job(output))
+    _write([("memory://sheets/in/a.png", ["a.png"])], _folder(output), _job(output))
     with Image.open(io.BytesIO(storage.read(f"{output}/sheet.jpg"))) as image:
         assert image.height == GAP + CELL + GAP
     for found in list(storage.walk("memory://sheets")):
