@@ -208,6 +208,8 @@ def stylize_images(
     manifest: Literal["jsonl", "csv", "parquet", "none"] | None = None,
     split: str = "",
     max_failures: int | str | None = None,
+    shard_pictures: int = 1000,
+    shard_megabytes: int = 1000,
     style: str | Path | Style | Iterable[str | Path | Style],
     strength: float = 1.0,
     strengths: Mapping[str, float] = ...,

@@ -151,6 +151,8 @@ LOOKS: Looks = {
     "report": {"metavar": "FILE"},
     "max_failures": {"metavar": "N|P%", "kind": str},
     "split": {"metavar": "NAME=SHARE,..."},
+    "shard_pictures": {"metavar": "N"},
+    "shard_megabytes": {"metavar": "N"},
 }
 """How the options of specifications look, by field."""
 

@@ -79,7 +79,7 @@ def _members(file: IO[bytes], shard: StoredFile) -> Iterator[StoredFile]:
     # What is no header is passed over, so that members behind damage are found.
     with tarfile.open(fileobj=file, mode="r:", ignore_zeros=True) as archive:
         while member := archive.next():
-            archive.members.clear()  # else it keeps them all
+            archive.members.clear()  # type: ignore[attr-defined] # else it keeps them all
             if _has_content(file, end, member.offset):
                 yield _damaged(shard, end)
             begin, end = member.offset_data, archive.offset

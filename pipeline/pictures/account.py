@@ -20,6 +20,8 @@ from pipeline.datasets.manifest import (
     check_manifest,
     write_manifest,
 )
+from pipeline.datasets.shard_plan import ShardNames
+from pipeline.datasets.shard_writing import OpenShard, ShardWriter
 from pipeline.pictures.identity import identity_of, made_with
 from pipeline.pictures.outputs.contact_sheet import SAMPLE, SHEET_NAME, write_sheet
 from pipeline.pictures.outputs.names import OutputNames
@@ -63,7 +65,7 @@ def stylize_pictures(
     start = time.monotonic()
     ready = _prepared(job, styles, on_progress)
     folder, place = ready.folder, ready.place
-    with ImagePlan() as plan:
+    with ImagePlan(ready.shards) as plan:
         _list_inputs(plan, job, ready, on_progress)
         with _records_of(folder, place) as records:
             account = _judged(plan, records, ready, on_progress)
@@ -103,7 +105,7 @@ def pictures_to_do(
     Raises InputError where nothing could be begun.
     """
     ready = _prepared(job, styles, on_progress)
-    with ImagePlan() as plan:
+    with ImagePlan(ready.shards) as plan:
         _list_inputs(plan, job, ready, on_progress)
         with _records_of(ready.folder, ready.place, only_look=True) as records:
             yield _judged(plan, records, ready, on_progress), ready.refinements
@@ -124,6 +126,7 @@ class _Prepared:
     most_failures: Callable[[int], int | None]
     """See DatasetSettings."""
     seed: int
+    shards: ShardNames | None
 
 
 def _prepared(job: PicturesToStylize, styles: Styles, on_progress: OnProgress) -> _Prepared:
@@ -142,8 +145,15 @@ def _prepared(job: PicturesToStylize, styles: Styles, on_progress: OnProgress) -
     check_report(job.report)
     outputs_of_each = job.styles_per_image or len(styles)
     names = OutputNames(job.format, tuple(styles), outputs_of_each, job.seed)
-    most, seed = job.most_failures, job.seed
-    return _Prepared(place, folder, names, refinements, explained, manifest, most, seed)
+    shards = None
+    if place.shards:
+        shards = ShardNames(place.shards, job.shard_pictures, job.shard_megabytes * 10**6)
+        if job.sheet:
+            raise InputError("--sheet: outputs go into tar shards, and a sheet shows files")
+    return _Prepared(
+        *(place, folder, names, refinements, explained, manifest, job.most_failures, job.seed),
+        shards,
+    )
 
 
 def _manifest_of(job: PicturesToStylize, place: ImageOutput) -> str | None:
@@ -237,6 +247,9 @@ class PictureAccount:
             self._failed.add(number)
             self.report.fail(path, error)
         self.report.reused = plan.reused()
+        self._shards: ShardWriter | None = None
+        if plan.shards:
+            self._shards = ShardWriter(plan.shards, records, folder.storage, folder.path)
 
     def first_sources(self) -> list[str]:
         """One of the pictures, for workers to try whether they see it."""
@@ -262,26 +275,44 @@ class PictureAccount:
             self._accept(list(units.results(outcome)), began=outcome.began)
             if self.has_failed:
                 units.end()
+        for shard in self._shards.unfinished() if self._shards else ():
+            self.report.done -= len(_whole_sources(shard.records))
         self.report.engine, self.report.workers = pool.engine() or "none", pool.workers
 
     def _accept(self, results: Sequence[tuple[ImageTask, ImageResult]], *, began: float) -> None:
         """Record what has become of pictures, count each, tell of it."""
         lines = [
-            self._record(task, planned, size=output.size, **_end(output, result))
+            (self._record(task, planned, size=output.size, **_end(output, result)), output.content)
             for task, result in results
             for planned, output in zip(task.outputs, result.outputs, strict=True)
         ]
-        problem = None
-        try:
-            self._records.add(lines)
-            self._plan.remember(lines)
-        except (OSError, MediaError) as error:  # a full disk: they will be done again
-            problem = f"done, but not recorded ({_reason(error)})"
+        problem, full = None, []
+        if self._shards:
+            full = [shard for line in lines if (shard := self._shards.take(*line))]
+        else:
+            records = [record for record, _ in lines]
+            try:
+                self._records.add(records)
+                self._plan.remember(records)
+            except (OSError, MediaError) as error:  # a full disk: they will be done again
+                problem = f"done, but not recorded ({_reason(error)})"
         for task, result in results:
             is_done = self._count(task, result, problem)
             self._pace.add(int(is_done), began=began, now=time.monotonic())
             done = self.report.done + self.report.reused + self.report.failed
             self._on_progress(self._pace.progress(done, self.report.total, "pictures"))
+        for shard in full:
+            self._write(shard)
+
+    def _write(self, shard: OpenShard) -> None:
+        """Let a shard appear; where it cannot, its pictures have failed."""
+        assert self._shards is not None
+        try:
+            self._plan.remember(self._shards.write(shard))
+        except (OSError, MediaError) as error:
+            for source in _whole_sources(shard.records):
+                self.report.done -= 1
+                self.report.fail(source, f"{source}: {shard.name} not written ({_reason(error)})")
 
     def _count(self, task: ImageTask, result: ImageResult, problem: str | None) -> bool:
         """Count a picture; returns whether it is one that was made now."""
@@ -309,6 +340,8 @@ class PictureAccount:
 
     def _begin(self, tasks: Sequence[ImageTask]) -> None:
         """Record what workers are about to get; what is known of an existing file stays known."""
+        if self._shards:  # which are begun when they are written
+            return
         begun = [
             self._record(task, out, digest=out.made_from or "", size=out.size, is_new=out.is_new)
             for task in tasks
@@ -328,6 +361,12 @@ class PictureAccount:
             seed=self._seed,
             **known,
         )
+
+
+def _whole_sources(records: Sequence[ImageRecord]) -> set[str]:
+    """Return the sources of which no output has failed: those that count as done."""
+    failed = {record.source for record in records if not record.done}
+    return {record.source for record in records} - failed
 
 
 def _end(output: OutputResult, result: ImageResult) -> dict[str, Any]:

@@ -16,7 +16,11 @@ from typing import Any
 
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.wording import listed
+from pipeline.datasets import shard_plan
 from pipeline.datasets.manifest import ManifestRow, Splits
+from pipeline.datasets.shard_plan import ShardNames, ShardPlan
+from pipeline.datasets.shards import key_of
+from pipeline.pictures.outputs.existing import Existing
 from pipeline.pictures.outputs.names import OutputNames
 from pipeline.pictures.records import ImageRecord
 from pipeline.pictures.task import ImageTask, OutputTask
@@ -27,10 +31,11 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE inputs (number INTEGER PRIMARY KEY, name BLOB, path BLOB, size INTEGER, version TEXT,
                      real BLOB, problem BLOB, archive BLOB, offset INTEGER, UNIQUE (path, name));
-CREATE TABLE outputs (input INTEGER, style BLOB, name BLOB, state TEXT, problem BLOB);
+CREATE TABLE outputs (input INTEGER, style BLOB, name BLOB, state TEXT, problem BLOB,
+                      shard BLOB);
 CREATE TABLE known (name BLOB PRIMARY KEY, source BLOB, version TEXT, identity TEXT, digest TEXT,
                     size INTEGER, done INTEGER, is_new INTEGER, style TEXT, seed INTEGER,
-                    split TEXT, source_sha256 TEXT, sha256 TEXT) WITHOUT ROWID;
+                    split TEXT, source_sha256 TEXT, sha256 TEXT, error BLOB) WITHOUT ROWID;
 CREATE TABLE existing (path BLOB PRIMARY KEY, size INTEGER) WITHOUT ROWID;
 """
 _AFTER_LISTING = """
@@ -38,6 +43,7 @@ CREATE INDEX inputs_in_order ON inputs (archive, offset, name);
 CREATE INDEX inputs_by_real ON inputs (real);
 CREATE INDEX outputs_by_input ON outputs (input);
 CREATE INDEX outputs_by_name ON outputs (name);
+CREATE INDEX outputs_by_shard ON outputs (shard);
 """
 _COLLIDING = """
 SELECT inputs.name, inputs.path, outputs.style, outputs.name, outputs.rowid FROM outputs
@@ -56,7 +62,7 @@ WHERE outputs.problem IS NULL ORDER BY outputs.name
 _TO_DO = """
 SELECT inputs.number, inputs.path, inputs.size, inputs.version, outputs.style, outputs.name,
        CASE outputs.state WHEN 'unsure' THEN known.digest END, known.size, outputs.state,
-       inputs.name, inputs.archive, inputs.offset
+       outputs.shard IS NOT NULL, inputs.name, inputs.archive, inputs.offset
 FROM inputs
 JOIN outputs ON outputs.input = inputs.number LEFT JOIN known ON known.name = outputs.name
 WHERE outputs.state NOT IN ('reused', 'refused')
@@ -73,7 +79,7 @@ SELECT known.name, known.source, known.style, known.split, known.seed, known.siz
        known.source_sha256, known.sha256, inputs.name
 FROM known
 LEFT JOIN outputs ON outputs.name = known.name LEFT JOIN inputs ON inputs.number = outputs.input
-WHERE known.done AND outputs.problem IS NULL ORDER BY known.name
+WHERE known.done AND known.source != x'' AND outputs.problem IS NULL ORDER BY known.name
 """
 _ROWS_AT_A_TIME = 1000
 
@@ -95,10 +101,12 @@ class OutputFolder:
 class ImagePlan:
     """Inputs, their outputs, and which of them are still to be made."""
 
-    def __init__(self) -> None:
+    def __init__(self, shards: ShardNames | None = None) -> None:
         # A database without a name is a file without one: a kill, too, leaves nothing behind.
         self._tables = sqlite3.connect("", isolation_level=None)
-        self._tables.executescript(_TABLES)
+        self._tables.executescript(_TABLES + shard_plan.TABLES)
+        self.shards = ShardPlan(self._tables, shards) if shards else None
+        """Where outputs go into shards."""
 
     def __enter__(self) -> ImagePlan:
         return self
@@ -118,7 +126,8 @@ class ImagePlan:
         for each in found:
             path, name = os.fsencode(each.path), os.fsencode(each.name)
             problem = _stored(each.problem)
-            if each.is_carried:
+            if each.is_carried and problem is None:
+                self._carry(each)
                 continue
             row = (
                 *(name, path, each.size, each.version, os.fsencode(each.real), problem),
@@ -130,8 +139,11 @@ class ImagePlan:
                 self._name_outputs(number, each.name, names)
             yield self.inputs()
         self._tables.execute("COMMIT")
-        self._tables.executescript(_AFTER_LISTING)
+        self._tables.executescript(_AFTER_LISTING + shard_plan.INDICES)
         self._tell_apart(names)
+        if self.shards:
+            self.shards.assign()
+            self._check_apart()
 
     def inputs(self) -> int:
         """Return how many inputs there are."""
@@ -139,6 +151,8 @@ class ImagePlan:
 
     def spare_inputs(self, output_folder: str) -> None:
         """Raise InputError where an output would replace an input; both real paths are known."""
+        if self.shards:
+            self.shards.spare_inputs(output_folder)
         prefix = below(output_folder, "")
         inside = "SELECT real, path FROM inputs WHERE real >= ? AND real < ?"
         first, last = os.fsencode(prefix), os.fsencode(prefix[:-1] + "0")  # "0" follows "/"
@@ -167,12 +181,13 @@ class ImagePlan:
                 *(os.fsencode(path) for path in (each.output, each.source)),
                 *(each.version, each.identity, each.digest, each.size, each.done, each.is_new),
                 *(each.style, each.seed, each.split, each.source_sha256, each.sha256),
+                _stored(each.error),
             )
             for each in records
         )
         self._tables.execute("BEGIN")
         self._tables.executemany(
-            "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
         )
         self._tables.execute("COMMIT")
 
@@ -187,7 +202,15 @@ class ImagePlan:
         reused, new, missing (another file is to be replaced), unsure (its source must be read),
         whole (an interrupted run has written it, and not recorded it), refused.
         """
-        exists = _Existing(self._tables, folder)
+        exists = Existing(self._tables, folder.storage, folder.path)
+        if self.shards:
+            self.shards.judge(
+                folder.identities,
+                lambda name: exists.size(below(folder.path, name)),
+                resume=folder.resume,
+                overwrite=folder.overwrite,
+            )
+            return
         rows = self._tables.execute(_TO_JUDGE)
         self._tables.execute("BEGIN")
         while some := rows.fetchmany(_ROWS_AT_A_TIME):
@@ -227,8 +250,9 @@ class ImagePlan:
                     size or 0,
                     is_new=state in ("new", "whole"),
                     is_whole=state == "whole",
+                    is_member=bool(is_member),
                 )
-                for *_, style, output, digest, size, state, _, _, _ in group
+                for *_, style, output, digest, size, state, is_member, _, _, _ in group
             )
             path = os.fsdecode(raw)
             split = folder.splits.of(os.fsdecode(name), path) if folder.splits else ""
@@ -242,7 +266,7 @@ class ImagePlan:
             output, source = os.fsdecode(raw), os.fsdecode(source_name)
             if of_input is not None:
                 split = folder.splits.of(os.fsdecode(of_input), source)
-            elif folder.storage.size(below(folder.path, output)) != rest[1]:
+            elif not self._is_there(folder, output, rest[1]):
                 continue  # an earlier run has made it, and it has gone since
             yield ManifestRow(output, source, style, split, *rest)
 
@@ -271,7 +295,21 @@ class ImagePlan:
             except InputError as error:
                 output, problem = None, _stored(str(error))
             row = (number, os.fsencode(style), output, problem)
-            self._tables.execute("INSERT INTO outputs VALUES (?, ?, ?, NULL, ?)", row)
+            self._tables.execute("INSERT INTO outputs VALUES (?, ?, ?, NULL, ?, NULL)", row)
+
+    def _carry(self, member: StoredFile) -> None:
+        in_archive = member.path[len(member.archive) + 1 :]
+        names = (os.fsencode(each) for each in (member.archive, key_of(in_archive), in_archive))
+        row = (*names, member.offset, member.size)
+        self._tables.execute("INSERT INTO carried VALUES (?, ?, ?, ?, ?)", row)
+
+    def _is_there(self, folder: OutputFolder, output: str, size: int) -> bool:
+        """Whether an output is in the folder as recorded, or the shard that has it."""
+        shard = output.partition("/")[0]
+        question = "SELECT size FROM known WHERE name = ? AND source = x'' AND done"
+        if row := self._tables.execute(question, (os.fsencode(shard),)).fetchone():
+            output, size = shard, row[0]
+        return folder.storage.size(below(folder.path, output)) == size
 
     def _tell_apart(self, names: OutputNames) -> None:
         """Let outputs of one name keep their sources' endings. Raises InputError if still one."""
@@ -280,6 +318,9 @@ class ImagePlan:
             self._tables.execute(
                 "UPDATE outputs SET name = ? WHERE rowid = ?", (os.fsencode(whole), row)
             )
+        self._check_apart()
+
+    def _check_apart(self) -> None:
         same = self._tables.execute(_COLLIDING).fetchmany(2)
         if same:
             (_, first, _, name, _), (_, second, _, _, _) = same
@@ -292,36 +333,6 @@ class ImagePlan:
         return self._tables.execute(question, values).fetchone()[0]
 
 
-class _Existing:
-    """What lies in the output folder: asked file by file here, listed once behind a URI."""
-
-    def __init__(self, tables: sqlite3.Connection, folder: OutputFolder) -> None:
-        self._tables = tables
-        self._folder = folder
-        self._real = folder.storage.real(folder.path)
-        self._checked: tuple[str, bool] = ("", True)
-        if folder.storage.is_remote:
-            found = folder.storage.walk(folder.path)
-            rows = ((os.fsencode(each.path), each.size) for each in found)
-            tables.executemany("INSERT INTO existing VALUES (?, ?)", rows)
-
-    def size(self, path: str) -> int | None:
-        if not self._folder.storage.is_remote:
-            return self._folder.storage.size(path)
-        question = "SELECT size FROM existing WHERE path = ?"
-        row = self._tables.execute(question, (os.fsencode(path),)).fetchone()
-        return row and int(row[0])
-
-    def leaves(self, path: str) -> bool:
-        """Whether a link leads the file out of the output folder."""
-        parent = path.rpartition("/")[0]
-        if self._checked[0] != parent:  # outputs come by name: those of a folder in a row
-            real = self._folder.storage.real(parent)
-            inside = real == self._real or real.startswith(below(self._real, ""))
-            self._checked = (parent, not inside)
-        return self._checked[1]
-
-
 def _stored(text: str | None) -> bytes | None:
     """Names that are no UTF-8 are in texts, too: the table has their bytes."""
     return None if text is None else os.fsencode(text)
@@ -330,7 +341,7 @@ def _stored(text: str | None) -> bytes | None:
 def _judge(
     row: tuple[Any, ...],
     folder: OutputFolder,
-    exists: _Existing,
+    exists: Existing,
     made_with: Mapping[str, Mapping[str, Any]],
 ) -> tuple[str, bytes | None]:
     (

@@ -82,8 +82,15 @@ class DatasetSettings(PictureSettings):
     max_failures: int | str | None = None
     """End the run once more than N pictures, or P % of all, have failed."""
 
+    shard_pictures: int = 1000
+    """Most pictures in a tar shard, where -o is one: out/data-%06d.tar."""
+    shard_megabytes: int = 1000
+    """Most megabytes of sources for a shard."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_at_least(1, "--shard-pictures", self.shard_pictures)
+        check_at_least(1, "--shard-megabytes", self.shard_megabytes)
         self.most_failures(0)
         split_parts(self.split)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nst_core.errors import MediaError
 from pipeline.storage.open import storage_for
@@ -27,6 +27,8 @@ class OutputTask:
     """Whether nothing was there of its name when a run that has not recorded its end began it."""
     is_whole: bool = False
     """Whether such a run has written it: it is there, and appears whole or not at all."""
+    is_member: bool = False
+    """Whether it goes into a tar shard: its content comes back instead of being written."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class OutputResult:
     error: str | None = None
     sha256: str = ""
     """SHA-256 of the file; empty where it failed."""
+    content: bytes | None = field(default=None, repr=False)
+    """The file, where it is a member of a shard."""
 
 
 @dataclass(frozen=True)

@@ -186,8 +186,11 @@ class ImageWorker:
             content = encode_picture(rgb, picture, suffix=suffix, quality=self._settings.quality)
         except MediaError as error:
             raise MediaError(f"{output.path}: {error}") from error
+        digest = digest_of(content)
+        if output.is_member:
+            return OutputResult(output.path, len(content), sha256=digest, content=content)
         storage_for(output.path).write(output.path, content)
-        return OutputResult(output.path, len(content), sha256=digest_of(content))
+        return OutputResult(output.path, len(content), sha256=digest)
 
 
 class _Result:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nst_core.errors import InputError
 from nst_core.pictures.formats import PICTURE_SUFFIXES
 from nst_core.wording import quoted
+from pipeline.datasets.shards import SHARD_SUFFIX
 from pipeline.films.sources import VIDEO_SUFFIXES
 from pipeline.pictures.records import FILE_NAME as RECORD_NAME
 from pipeline.pictures.records import Keeps
@@ -16,6 +18,8 @@ from pipeline.pictures.settings import PicturesToStylize
 from pipeline.pictures.sources import is_one_file
 from pipeline.storage.files import Storage, below
 from pipeline.storage.open import storage_for
+
+_NUMBERED = re.compile(r"[^%]*%(0?[1-9])?d[^%]*")
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class ImageOutput:
     """Resolved."""
     name: str | None = None
     """Name of the only output; None: outputs are called as their sources."""
+    shards: str | None = None
+    """Names of tar shards that the outputs go into: ``data-%06d.tar``."""
     keeps: Keeps = "report"
     """What stays beside the outputs: report.json and progress.jsonl; among a user's own files the
     hidden record alone, by which a run goes on; beside a single picture nothing."""
@@ -48,6 +54,8 @@ def image_output(job: PicturesToStylize, *, styles: int = 1) -> ImageOutput:
             f"-o {output}: a video's name, and pictures go into a folder; name one "
             f"({quoted(output)}/ where it is to be called so)"
         )
+    if path.lower().endswith(SHARD_SUFFIX) and not storage.is_folder(path):
+        return _shards(storage, path, sources)
     is_one = len(sources) == 1 and is_one_file(sources[0])
     if storage.is_file(path) and not (is_name and is_one):
         raise InputError(f"-o {output}: a file; pictures go into a folder")
@@ -69,6 +77,18 @@ def image_output(job: PicturesToStylize, *, styles: int = 1) -> ImageOutput:
         raise InputError(f"{output} exists; --overwrite replaces it")
     folder, _, name = path.rpartition("/")
     return ImageOutput(folder or "/", name, keeps="nothing")
+
+
+def _shards(storage: Storage, path: str, sources: Sequence[str]) -> ImageOutput:
+    """Return where shards go. Raises InputError for a name without a number."""
+    folder, _, name = path.rpartition("/")
+    if not _NUMBERED.fullmatch(name):
+        raise InputError(
+            f"-o {path}: the name of a tar shard needs a place for its number, such as "
+            f"{name[: -len(SHARD_SUFFIX)].replace('%', '')}-%06d{SHARD_SUFFIX}"
+        )
+    is_users = _holds_sources(storage, folder, sources) or _holds_pictures(storage, folder)
+    return ImageOutput(folder or "/", shards=name, keeps="record" if is_users else "report")
 
 
 def _holds_sources(storage: Storage, folder: str, sources: Sequence[str]) -> bool:
