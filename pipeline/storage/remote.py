@@ -121,10 +121,15 @@ class RemoteStorage:
     def read_part(self, path: str, start: int, size: int) -> bytes:
         """Return ``size`` bytes of the content, from ``start`` on. Raises MediaError."""
         try:
-            content = self._fs.cat_file(self._inner(path), start=start, end=start + size)
+            part = bytes(self._fs.cat_file(self._inner(path), start=start, end=start + size))
         except Exception as error:
             raise MediaError(f"{path}: cannot be read ({_words(error)})") from error
-        return bytes(content)
+        if len(part) != size:
+            raise MediaError(
+                f"{path}: {len(part)} bytes came where {size} were asked for: the file changed "
+                "while it was read, or its server gives no parts; download it"
+            )
+        return part
 
     @contextmanager
     def open(self, path: str) -> Iterator[IO[bytes]]:
@@ -139,19 +144,6 @@ class RemoteStorage:
         """Yield a text's lines one by one. Raises MediaError."""
         with self.open(path) as file:
             yield from file
-
-    def read_part(self, path: str, start: int, end: int) -> bytes:
-        """Return the bytes from ``start`` up to ``end``, exclusive. Raises MediaError."""
-        try:
-            part = bytes(self._fs.cat_file(self._inner(path), start=start, end=end))
-        except Exception as error:
-            raise MediaError(f"{path}: cannot be read ({_words(error)})") from error
-        if len(part) != end - start:
-            raise MediaError(
-                f"{path}: {len(part)} bytes came where {end - start} were asked for: the file "
-                "changed while it was read, or its server gives no parts; download it"
-            )
-        return part
 
     def state(self, path: str) -> StoredFile:
         """Look at a file that is there. Raises FileNotFoundError and EnvironmentProblem."""

@@ -64,7 +64,7 @@ class RemoteFile(PosixPath):
         if start >= end:
             return b""
         if self._kept is None:
-            return self.storage.read_part(str(self), start, end)
+            return self.storage.read_part(str(self), start, end - start)
         return self._kept.block(number, end - start, self.storage, str(self))
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
@@ -148,8 +148,7 @@ class _KeptBlocks:
             with suppress(FileNotFoundError):
                 if len(data := path.read_bytes()) == size:  # a power cut may have left less
                     return data
-            start = number * _BLOCK_BYTES
-            data = storage.read_part(uri, start, start + size)
+            data = storage.read_part(uri, number * _BLOCK_BYTES, size)
             self._folder.mkdir(parents=True, exist_ok=True)
             write_whole(path, data)
             return data
