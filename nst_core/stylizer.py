@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
+from math import isqrt
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -19,10 +20,14 @@ from nst_core.color.tone_mapping import ToneMapping
 from nst_core.color.yuv import YuvFrames, join_frames, rgb_to_yuv, with_alpha, yuv_to_rgb
 from nst_core.color.yuv_encoding import YuvEncoding
 from nst_core.engines.choice import make_engine
-from nst_core.engines.cuda_engine import frames_a_batch
 from nst_core.engines.device_transfer import overlapped
 from nst_core.engines.engine import Engine
-from nst_core.engines.halving_batches import HalvingBatches
+from nst_core.engines.halving_batches import (
+    HalvingBatches,
+    frames_a_batch,
+    free_bytes,
+    pixels_at_once,
+)
 from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice, Tile
 from nst_core.large_pictures.layerwise_engine import LayerwiseEngine
 from nst_core.large_pictures.tiled_engine import TiledEngine
@@ -70,8 +75,8 @@ class Stylizer:
 
     ``tile`` N lets pictures of more than N x N pixels be computed in pieces, N being 64 or more:
     the pixels are those of the whole but for rounding, the memory is bounded. ``auto`` is 1792,
-    for super-resolution 1280 pixels of the output, and whatever the device cannot hold; ``off``
-    computes any picture whole. It has no say in the frames of a video.
+    for super-resolution 1280 pixels of the output, on a GPU what its memory holds, and whatever it
+    turns out not to; ``off`` computes any picture whole. It has no say in the frames of a video.
 
     ``refinement`` refines every picture that ``stylize`` makes (see refinement.py), before strength
     and colours; such pictures are computed whole. It has no say in the frames of a video.
@@ -113,12 +118,11 @@ class Stylizer:
         self._video_engine: Engine | None = None
         self._pieces: PieceEngine | None = None
         self._whole_side = 0
-        self._width = 0
-        self._frames_on_gpu: dict[tuple[int, int], int] = {}
+        self.pixels_on_gpu = 0
+        """How many pixels of pictures a GPU's memory holds at once; 0 on a CPU."""
         if style.path is None or strength == 0:
             return
         generator = _loaded(style, noise)
-        self._width = generator.full_size_width
         self._engine = make_engine(
             generator,
             engine=engine,
@@ -128,13 +132,15 @@ class Stylizer:
             threads=threads,
             seed=seed,
         )
+        self.pixels_on_gpu = _pixels_on_gpu(generator, self._engine)
+        auto_side = max(_LEAST_SIDE, isqrt(self.pixels_on_gpu)) if self.pixels_on_gpu else None
         self._video_engine = self._engine
         if generator.tiles:
-            self._video_engine = TiledEngine(self._engine, scale=self.scale)
+            self._video_engine = TiledEngine(self._engine, scale=self.scale, tile_side=auto_side)
         if refinement is not None:
             self._engine = RefiningEngine(self._engine, style, refinement)
         elif tile != "off":
-            side = None if tile == "auto" else tile
+            side = auto_side if tile == "auto" else tile
             exact = precision != "auto"
             self._pieces, self._whole_side = _piece_engine(
                 generator, self._engine, side=side, scale=self.scale, exact=exact, seed=seed
@@ -162,16 +168,8 @@ class Stylizer:
 
     def frames_a_batch(self, height: int, width: int) -> int:
         """How many frames of ``height`` x ``width`` pixels to hand over at once, 1 or more."""
-        if self._video_device.type != "cpu":
-            size = height, width
-            if size not in self._frames_on_gpu:  # later, free memory is less by what torch keeps
-                self._frames_on_gpu[size] = frames_a_batch(
-                    *size,
-                    generator_width=self._width,
-                    free_bytes=torch.cuda.mem_get_info(self._video_device)[0],
-                    scale=self.scale,
-                )
-            return self._frames_on_gpu[size]
+        if self.pixels_on_gpu:
+            return frames_a_batch(height, width, most_pixels=self.pixels_on_gpu, scale=self.scale)
         if not self.computes or self.threads == 1:
             return 1  # stays in the processor's cache
         least = self.threads if self.scale == 1 else 1
@@ -334,6 +332,18 @@ def _loaded(style: Style, noise: float | None) -> Generator:
         style.check_noise(noise)
         generator.noise_factor = noise
     return generator
+
+
+def _pixels_on_gpu(generator: Generator, engine: Engine) -> int:
+    """Plan by the memory that is free now: later it is less by what torch keeps."""
+    if engine.device.type != "cuda":
+        return 0
+    return pixels_at_once(
+        generator_width=generator.full_size_width,
+        free_bytes=free_bytes(engine.device),
+        scale=generator.scale,
+        bytes_a_value=4 if engine.precision == "float32" else 2,
+    )
 
 
 def _check_colors(scale: int, strength: float, keep_colors: bool, match_histogram: bool) -> None:

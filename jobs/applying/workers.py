@@ -72,7 +72,12 @@ def stylizing_pool(
 
         resources = _resources(style, pool)
         actors = ActorPool(
-            partial(make_worker, threads=max(1, int(resources.cpus))),
+            partial(
+                _with_share_of_gpu,
+                make_worker,
+                resources.gpus,
+                threads=max(1, int(resources.cpus)),
+            ),
             resources,
             workers=pool.workers,
             depth=depth,
@@ -91,6 +96,16 @@ def stylizing_pool(
             yield actors
         finally:
             actors.close()
+
+
+def _with_share_of_gpu(make_worker: Callable[..., Worker], gpus: float, *, threads: int) -> Worker:
+    """Make a worker, where it will live, that takes no more of a GPU's memory than its share."""
+    if 0 < gpus < 1:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.set_per_process_memory_fraction(gpus)
+    return make_worker(threads=threads)
 
 
 def find_style_for_job(

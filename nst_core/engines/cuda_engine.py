@@ -39,13 +39,6 @@ _LEAST_AGREEMENT_DB = 30.0
 """Eager against replayed pixels. Rounding leaves more (measured with the bundled styles on a CPU:
 float16 is 73 dB from float32, bfloat16 55); the picture of another input would be 11 at most."""
 
-_MOST_FRAMES = 16
-_VALUES_A_PIXEL = 6
-"""Values a pixel, in layers of ``full_size_width`` channels, that a forward pass holds at its
-peak. Counted for the generators that draw no noise: 2.1 to 5.6 (a test counts again)."""
-_COLOUR_BYTES_A_PIXEL = 100
-"""Float32 RGB in and out, planes, and what converts them."""
-
 
 class CudaEngine:
     """Computes a generator on a CUDA device. For one thread at a time.
@@ -128,9 +121,10 @@ class CapturedGraph:
         current.wait_event(self._done)  # the last run may have been on another stream
         self._input.copy_(images)
         self._graph.replay()
-        output = self._output.to(torch.float32, copy=True)
-        self._done.record(current)
-        return output
+        try:
+            return self._output.to(torch.float32, copy=True)
+        finally:  # also where there is no memory to copy to: the graph runs all the same
+            self._done.record(current)
 
     def close(self) -> None:
         """Wait for the last replay: destroying a graph does not."""
@@ -169,24 +163,3 @@ def check_replay(
         error = (output - run_eagerly(images)).square_().mean().item()
         if not error <= 10 ** (-_LEAST_AGREEMENT_DB / 10):  # also where it is not a number
             raise RuntimeError(f"its pixels differ from eager ones, mean square error {error:.2g}")
-
-
-def frames_a_batch(
-    height: int,
-    width: int,
-    *,
-    generator_width: int,
-    free_bytes: int,
-    scale: int = 1,
-    bytes_a_value: int = 2,
-) -> int:
-    """Choose how many frames of ``height`` x ``width`` pixels to compute at once, 1 to 16.
-
-    ``generator_width`` is a generator's ``full_size_width``, ``scale`` its enlargement.
-    ``free_bytes`` is what ``torch.cuda.mem_get_info()[0]`` says before the first batch, or a
-    worker's share of it. Half of that is planned with: the other half is for a graph's own memory
-    and for what convolutions work in. It is an estimate; HalvingBatches corrects it.
-    """
-    layers = _VALUES_A_PIXEL * generator_width * bytes_a_value
-    bytes_a_frame = height * width * scale**2 * (layers + _COLOUR_BYTES_A_PIXEL)
-    return max(1, min(_MOST_FRAMES, free_bytes // 2 // bytes_a_frame))

@@ -1,4 +1,4 @@
-"""Batches as large as the device's memory takes, found by halving."""
+"""Batches as large as the device's memory takes: planned by its size, halved where that fails."""
 
 from __future__ import annotations
 
@@ -14,6 +14,47 @@ from nst_core.errors import EnvironmentProblem
 _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+_MOST_FRAMES = 16
+_MOST_PIXELS = 2**24
+"""Pixels of a batch on a GPU, as they come out: 8 frames of 1080p keep all of it at work."""
+_MOST_VALUES = 2**31 - 1
+"""Numbers in a layer: kernels count in 32 bits."""
+_VALUES_A_PIXEL = 6
+"""Values a pixel, in layers of ``full_size_width`` channels, that a forward pass holds at its
+peak. Counted for the generators that draw no noise: 2.1 to 5.6 (a test counts again)."""
+_COLOUR_BYTES_A_PIXEL = 100
+"""Float32 RGB in and out, planes, and what converts them."""
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return what this process may still take of a GPU's memory, or of its share of it."""
+    free, total = torch.cuda.mem_get_info(device)
+    return min(free, int(total * torch.cuda.get_per_process_memory_fraction(device)))
+
+
+def pixels_at_once(
+    *, generator_width: int, free_bytes: int, scale: int = 1, bytes_a_value: int = 2
+) -> int:
+    """Choose how many pixels of pictures a GPU computes at once, by its memory.
+
+    ``generator_width`` is a generator's ``full_size_width``, ``scale`` its enlargement.
+    ``free_bytes`` is what is free before the first batch. Half of that is planned with: the other
+    half is for a graph's own memory and for what convolutions work in. It is an estimate;
+    HalvingBatches corrects it. The largest layer has twice the width.
+    """
+    layers = _VALUES_A_PIXEL * generator_width * bytes_a_value
+    by_memory = free_bytes // 2 // (scale**2 * (layers + _COLOUR_BYTES_A_PIXEL))
+    return max(1, min(by_memory, _MOST_VALUES // (2 * generator_width * scale**2)))
+
+
+def frames_a_batch(height: int, width: int, *, most_pixels: int, scale: int = 1) -> int:
+    """Choose how many frames of ``height`` x ``width`` pixels a GPU computes at once, 1 to 16.
+
+    ``most_pixels`` is what ``pixels_at_once`` gave.
+    """
+    most = min(most_pixels, _MOST_PIXELS // scale**2)
+    return max(1, min(_MOST_FRAMES, most // (height * width)))
 
 
 class HalvingBatches:

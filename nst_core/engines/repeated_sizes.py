@@ -4,6 +4,9 @@ A film brings one size thousands of times, a folder of pictures a hundred sizes 
 computed eagerly at first; by a graph of the same kernels once it has come three times in a row; and
 once plain torch has taken about as long for its pixels as compiling takes, by a graph of compiled
 kernels. Whatever fails while a graph is made costs one warning; the size goes on as it was before.
+
+A batch of fewer pictures than a graph computes, a segment's last one, goes through that graph too:
+the last picture is repeated, and what comes of the copies is dropped.
 """
 
 from __future__ import annotations
@@ -107,14 +110,21 @@ class RepeatedSizes:
         self._in_a_row = self._in_a_row + 1 if shape == self._last else 1
         self._last = shape
         held = self._held.get(shape)
-        if held is None:
-            if self._in_a_row <= self._repeats:  # these runs are eager; the next gets a graph
-                return self._run_eagerly(images)
-            held = self._first_graph(shape)
-        else:
+        if held is not None:
             held = self._compiled_graph(shape, held)
-        if held is None:
+        elif self._in_a_row > self._repeats:  # the runs before were without a graph of their own
+            held = self._first_graph(shape)
+        if held is not None:
+            return self._replayed(shape, held, images)
+        larger = [each for each in self._held if each[1:] == shape[1:] and each[0] > shape[0]]
+        if not larger:
             return self._run_eagerly(images)
+        shape = min(larger)
+        copies = images[-1:].expand(shape[0] - len(images), -1, -1, -1)
+        padded = torch.cat([images, copies])
+        return self._replayed(shape, self._held[shape], padded)[: len(images)]
+
+    def _replayed(self, shape: Shape, held: _Held, images: Tensor) -> Tensor:
         self._held.move_to_end(shape)
         held.megapixels += math.prod(shape) / shape[1] / 1e6
         return held.replay(images)

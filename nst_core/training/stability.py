@@ -39,10 +39,13 @@ class Disturbance:
     """Seed of each picture's noise."""
 
     @staticmethod
-    def drawn(seeds: Sequence[int], size: tuple[int, int]) -> Disturbance:
-        """Draw it for pictures of height x width, one for each seed.
+    def drawn(
+        seeds: Sequence[int], size: tuple[int, int], device: torch.device | None = None
+    ) -> Disturbance:
+        """Draw it for pictures of height x width on a device, the CPU or another, one a seed.
 
-        A picture's depends on its own seed alone, not on those that it is together with.
+        A picture's depends on its own seed alone, not on those that it is together with; its noise
+        is another on each kind of device.
         """
         motion = np.zeros((len(seeds), 2, 3), dtype=np.float32)
         noise = np.zeros((len(seeds), 1, 1, 1), dtype=np.float32)
@@ -50,7 +53,12 @@ class Disturbance:
             random = np.random.default_rng(seed)
             motion[number] = _drawn_motion(random, size)
             noise[number] = random.uniform(0, _LARGEST_NOISE)
-        return Disturbance(torch.from_numpy(motion), torch.from_numpy(noise), tuple(seeds))
+        # Without non_blocking a GPU would first have to finish what it is at.
+        return Disturbance(
+            torch.from_numpy(motion).to(device, non_blocking=True),
+            torch.from_numpy(noise).to(device, non_blocking=True),
+            tuple(seeds),
+        )
 
     def moved(self, pictures: Tensor) -> Tensor:
         """Move N x C x H x W pictures, bilinearly; what comes in from outside is mirrored."""
@@ -61,8 +69,13 @@ class Disturbance:
 
     def disturbed(self, pictures: Tensor) -> Tensor:
         """Move N x 3 x H x W pictures in [0, 1] and add the noise."""
+        device = pictures.device
         draws = [
-            torch.randn(pictures.shape[1:], generator=torch.Generator().manual_seed(seed))
+            torch.randn(
+                pictures.shape[1:],
+                generator=torch.Generator(device).manual_seed(seed),
+                device=device,
+            )
             for seed in self.seeds
         ]
         noise = (torch.stack(draws) * self.noise).to(pictures)
@@ -74,10 +87,9 @@ class Disturbance:
         return (grid.abs().amax(dim=-1, keepdim=True) < 1).permute(0, 3, 1, 2).to(grid.dtype)
 
     def _grid(self, pictures: Tensor) -> Tensor:
-        motion = self.motion.to(pictures.device)
         # Autocast would round places to 8 bits: half a pixel and more.
         with torch.autocast(pictures.device.type, enabled=False):
-            return functional.affine_grid(motion, list(pictures.shape), align_corners=False)
+            return functional.affine_grid(self.motion, list(pictures.shape), align_corners=False)
 
 
 def _drawn_motion(

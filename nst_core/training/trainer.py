@@ -62,10 +62,10 @@ class GeneratorTrainer:
         self.generator = generator.to(device).to(memory_format=self._layout).train()
         self.objective = objective.to(device).to(memory_format=torch.channels_last)
         self.parameters = [p for p in self.generator.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self._parameter_groups(), lr=settings.learning_rate)
-        self.average = AveragedModel(
-            self.generator, multi_avg_fn=_moving_average(settings.average), use_buffers=True
+        self.optimizer = torch.optim.Adam(
+            self._parameter_groups(), lr=settings.learning_rate, fused=device.type == "cuda" or None
         )
+        self.average = AveragedModel(self.generator)  # that of weights and buffers: see below
         self.steps_done = 0
         self.rate_factor = 1.0
         """Factor of the schedule's rate; lower after each divergence."""
@@ -136,9 +136,29 @@ class GeneratorTrainer:
         self.generator.unwrapped.constrain_weights()
         if self._balance is not None:
             self._balance.observe(*sums[len(LOSS_NAMES) :].view(2, self._styles))
-        self.average.update_parameters(self.generator)
+        self._update_average()
         self.steps_done += 1
         return means
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Let the exponential moving average, which forgets faster at first, take in the weights.
+
+        AveragedModel's own way would wait for the device, to ask how many updates there were.
+        """
+        done = int(self.average.n_averaged)  # it lies on the CPU
+        decay = min(self.settings.average, (1 + done) / (10 + done)) if done else 0.0
+        averages, currents = (
+            [*each.parameters(), *each.buffers()] for each in (self.trained, self.generator)
+        )
+        floats = [n for n, each in enumerate(averages) if each.is_floating_point()]
+        torch._foreach_lerp_(
+            [averages[n] for n in floats], [currents[n] for n in floats], 1 - decay
+        )
+        for average, current in zip(averages, currents, strict=True):
+            if not average.is_floating_point():
+                average.copy_(current)
+        self.average.n_averaged += 1
 
     def _backward(self, batch: Batch, *, synchronize: bool) -> Tensor:
         """Add the gradients of a batch; returns sums over its pictures.
@@ -173,7 +193,7 @@ class GeneratorTrainer:
 
     def _styles_of(self, samples: Sequence[int]) -> Tensor:
         """Every style has the same part of the samples, and of every step over enough of them."""
-        return torch.tensor(samples, device=self.device) % self._styles
+        return torch.tensor(samples).to(self.device, non_blocking=True) % self._styles
 
     def _losses(self, target: Tensor, samples: Sequence[int]) -> tuple[Losses, Tensor]:
         source = self._prepare(target)
@@ -181,7 +201,7 @@ class GeneratorTrainer:
         if self.is_stabilizing:
             height, width = source.shape[-2:]
             seeds = [self._seed(sample) for sample in samples]
-            disturbance = Disturbance.drawn(seeds, (height, width))
+            disturbance = Disturbance.drawn(seeds, (height, width), self.device)
             source = torch.cat([source, disturbance.disturbed(source)])
         source = source.contiguous(memory_format=self._layout)
         styles = self._styles_of(samples)
@@ -264,23 +284,3 @@ def uses_bfloat16(precision: TrainingPrecision, device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name) for name in _CPUS_WITH_BFLOAT16)
-
-
-def _moving_average(
-    decay: float,
-) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """Exponential moving average that forgets faster in its first steps."""
-
-    @torch.no_grad()
-    def update(
-        averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int
-    ) -> None:
-        done = int(updates)
-        weight = 1 - min(decay, (1 + done) / (10 + done))
-        for average, current in zip(averages, currents, strict=True):
-            if average.is_floating_point():
-                average.lerp_(current, weight)
-            else:
-                average.copy_(current)
-
-    return update

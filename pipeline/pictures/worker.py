@@ -34,8 +34,11 @@ Answer = TypeVar("Answer")
 
 _BATCH_PICTURES = 16
 _BATCH_PIXELS = 4_000_000
+_BATCH_PIXELS_ON_GPU = 2**24
 _LARGE_PIXELS = 8_000_000
 """From here on pictures are decoded, computed and written one after the other: for the memory."""
+_LARGE_PIXELS_ON_GPU = 32_000_000
+"""The same where a GPU computes, and its memory holds them: sixteen of them take 2 GB here."""
 
 
 class _Threads(Protocol):
@@ -76,6 +79,7 @@ class ImageWorker:
         self._settings = settings
         self._strokes = strokes or {}
         self._stylizers: dict[str, KeptStylizers] = {}
+        self._pixels_on_gpu = 0  # known once there is a network
         self._network = threading.Lock()
         self._files: _Threads = ThreadPoolExecutor(threads) if threads > 1 else _ThisThread()
 
@@ -100,7 +104,8 @@ class ImageWorker:
                 decoded.append(opened)
             elif result.to_do:
                 self._do_large(opened)
-        for style, batch in _batches(decoded):
+        pixels = max(_BATCH_PIXELS, min(_BATCH_PIXELS_ON_GPU, self._pixels_on_gpu))
+        for style, batch in _batches(decoded, pixels):
             self._do_batch(style, batch)
         return [result.ended() for result in results]
 
@@ -109,7 +114,8 @@ class ImageWorker:
         content = result.task.read()
         result.reuse(content)
         opened = _Opened(result, content, None)
-        if not result.to_do or pixels_of(content, name=source) > _LARGE_PIXELS:
+        large = max(_LARGE_PIXELS, min(_LARGE_PIXELS_ON_GPU, self._pixels_on_gpu))
+        if not result.to_do or pixels_of(content, name=source) > large:
             return opened
         return _Opened(result, b"", self._decode(opened))
 
@@ -170,6 +176,7 @@ class ImageWorker:
         stylizer = self._stylizers[style].at(stroke)
         if not stylizer.computes:
             return pictures, 0.0
+        self._pixels_on_gpu = stylizer.pixels_on_gpu
         start = time.perf_counter()
         if len(pictures) == 1:
             stylized = stylizer.stylize(pictures[0])[None]
@@ -288,8 +295,8 @@ class _Opened:
     """None for a large one, as long as it is not decoded, and for one that need not be."""
 
 
-def _batches(decoded: Sequence[_Opened]) -> Iterator[tuple[str, list[_Opened]]]:
-    """Put together what has one style, size and depth, as many as memory takes."""
+def _batches(decoded: Sequence[_Opened], pixels: int) -> Iterator[tuple[str, list[_Opened]]]:
+    """Put together what has one style, size and depth, in batches of ``pixels`` at most."""
     groups: dict[tuple[str, tuple[int, ...], int], list[_Opened]] = {}
     for opened in decoded:
         rgb = _decoded(opened).rgb
@@ -297,7 +304,7 @@ def _batches(decoded: Sequence[_Opened]) -> Iterator[tuple[str, list[_Opened]]]:
             key = output.style, rgb.shape, rgb.itemsize
             groups.setdefault(key, []).append(opened)
     for (style, (height, width, _), _), group in groups.items():
-        most = max(1, min(_BATCH_PICTURES, _BATCH_PIXELS // (height * width)))
+        most = max(1, min(_BATCH_PICTURES, pixels // (height * width)))
         for start in range(0, len(group), most):
             yield style, group[start : start + most]
 

@@ -19,12 +19,17 @@ from torch.utils._pytree import tree_leaves
 
 from nst_core.checkpoints.library import Style
 from nst_core.engines.cuda_engine import (
-    _VALUES_A_PIXEL,
+    CapturedGraph,
     CudaEngine,
     check_replay,
     compiled,
-    frames_a_batch,
     probe_images,
+)
+from nst_core.engines.halving_batches import (
+    _VALUES_A_PIXEL,
+    frames_a_batch,
+    free_bytes,
+    pixels_at_once,
 )
 from nst_core.engines.repeated_sizes import Kernels, RepeatedSizes, Shape
 from nst_core.engines.torch_engine import TorchEngine
@@ -111,6 +116,34 @@ def test_the_short_last_batch_of_segments_makes_no_graph_and_drops_none() -> Non
     _run(_sizes(device), *[8, 8, 8, 8, 8, 5] * 20)
     assert device.captures == [((1, 3, 4, 8), "eager")]
     assert device.ways.count("eager") == 20 * 5 - 3
+
+
+def test_a_short_batch_goes_through_the_graph_of_a_long_one() -> None:
+    device = _Device()
+    sizes = _sizes(device)
+    long, short = torch.rand(8, 3, 4, 6), torch.rand(5, 3, 4, 6)
+    for _ in range(6):
+        assert torch.equal(sizes.run(long), 1 - long)
+    device.ways.clear()
+    for _ in range(3):
+        assert torch.equal(sizes.run(short), 1 - short)
+        assert torch.equal(sizes.run(long), 1 - long)
+    assert device.ways == ["eager"] * 6
+    assert device.captures == [((8, 3, 4, 6), "eager")]
+    larger = torch.rand(9, 3, 4, 6)
+    assert torch.equal(sizes.run(larger), 1 - larger)
+    other = torch.rand(5, 3, 4, 7)
+    assert torch.equal(sizes.run(other), 1 - other)
+    assert device.ways[6:] == ["plain", "plain"]
+
+
+def test_batches_that_stay_short_get_a_graph_of_their_own() -> None:
+    device = _Device()
+    sizes = _sizes(device)
+    for count in (8, 8, 8, 8, 1, 1, 1, 1, 1):
+        images = torch.rand(count, 3, 4, 6)
+        assert torch.equal(sizes.run(images), 1 - images)
+    assert device.captures == [((8, 3, 4, 6), "eager"), ((1, 3, 4, 6), "eager")]
 
 
 def test_the_graph_used_longest_ago_makes_room() -> None:
@@ -354,21 +387,77 @@ def test_a_frame_takes_no_more_memory_than_is_planned(
 
     assert network.full_size_width == width
     assert live.peak <= _VALUES_A_PIXEL * width * 2 * height * columns * scale**2
-    free_bytes = 2 * 4 * live.peak  # half of it would hold four frames' layers, but no colours
-    planned = frames_a_batch(
-        height, columns, generator_width=width, free_bytes=free_bytes, scale=scale
-    )
-    assert 1 <= planned < 4
+    free = 2 * 4 * live.peak  # half of it would hold four frames' layers, but no colours
+    pixels = pixels_at_once(generator_width=width, free_bytes=free, scale=scale)
+    assert 1 <= frames_a_batch(height, columns, most_pixels=pixels, scale=scale) < 4
+
+
+def _planned(size: tuple[int, int], width: int, free: int, scale: int = 1) -> int:
+    pixels = pixels_at_once(generator_width=width, free_bytes=free, scale=scale)
+    return frames_a_batch(*size, most_pixels=pixels, scale=scale)
 
 
 def test_frames_a_batch_are_bounded() -> None:
-    assert frames_a_batch(2160, 3840, generator_width=32, free_bytes=10**9) == 1
-    assert frames_a_batch(360, 640, generator_width=16, free_bytes=10**12) == 16
-    assert frames_a_batch(1080, 1920, generator_width=32, free_bytes=8 * 10**9) == 3
+    assert _planned((2160, 3840), 32, 10**9) == 1
+    assert _planned((360, 640), 16, 10**12) == 16
+    assert _planned((1080, 1920), 32, 8 * 10**9) == 3
+    assert _planned((1080, 1920), 32, 10**12) == 8
+    assert _planned((2160, 3840), 16, 10**12) == 2
+
+
+@pytest.mark.parametrize("width", [16, 32, 64])
+@pytest.mark.parametrize("scale", [1, 4])
+def test_no_layer_has_more_values_than_32_bits_count(width: int, scale: int) -> None:
+    pixels = pixels_at_once(generator_width=width, free_bytes=10**15, scale=scale)
+    assert 0.9 * 2**31 < 2 * width * scale**2 * pixels < 2**31
+
+
+def test_a_worker_plans_with_its_share_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (90, 100))
+    monkeypatch.setattr("torch.cuda.get_per_process_memory_fraction", lambda device: 0.25)
+    assert free_bytes(torch.device("cuda")) == 25
 
 
 def test_a_generator_without_a_width_is_planned_as_the_papers() -> None:
     assert TextureNet(2).full_size_width == 32
+
+
+class _FullDevice:
+    """A graph that is replayed and then finds no memory for its output; tells what is done."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def wait_event(self, event: object) -> None:
+        self.done.append("wait")
+
+    def copy_(self, images: Tensor) -> None:
+        self.done.append("copy in")
+
+    def replay(self) -> None:
+        self.done.append("replay")
+
+    def to(self, dtype: torch.dtype, *, copy: bool) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def record(self, stream: object) -> None:
+        self.done.append("record")
+
+    def synchronize(self) -> None:
+        self.done.append("synchronize")
+
+
+def test_a_graph_that_runs_is_waited_for_where_its_output_finds_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = _FullDevice()
+    monkeypatch.setattr("torch.cuda.current_stream", lambda _: device)
+    graph = CapturedGraph.__new__(CapturedGraph)
+    vars(graph).update(dict.fromkeys(("_device", "_input", "_graph", "_output", "_done"), device))
+    with pytest.raises(torch.OutOfMemoryError):
+        graph(torch.rand(1, 3, 4, 4))
+    graph.close()
+    assert device.done == ["wait", "copy in", "replay", "record", "synchronize"]
 
 
 def _reference(style: Style, images: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nst_core.checkpoints.library import Style, bundled_styles, find_style
-from nst_core.engines.choice import choose_device, make_engine
+from nst_core.engines.choice import choose_device, half_precision, make_engine
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.networks.generator import Generator
 from nst_core.networks.johnson_paper import JohnsonNet
@@ -150,6 +150,17 @@ def test_cuda_without_a_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     assert choose_device("auto") == "cpu"
     with pytest.raises(EnvironmentProblem, match="--device cpu"):
         choose_device("cuda")
+
+
+def test_half_precision_is_float16_unless_numbers_are_beyond_it() -> None:
+    torch.manual_seed(0)
+    network = TransformerNet(4).eval()
+    assert half_precision(network, "cpu") == "float16"
+    assert next(network.parameters()).dtype == torch.float32
+    conv = network.get_submodule("encoder.1.0")
+    for parameter in conv.parameters():
+        parameter.data *= 1e6  # the norm behind it takes that back, where it is finite
+    assert half_precision(network, "cpu") == "bfloat16"
 
 
 @pytest.mark.gpu

@@ -27,6 +27,7 @@ class Negative:
 
     engine = "negative"
     computes = True
+    pixels_on_gpu = 0
 
     def __init__(self, poison: NDArray[np.uint8] | None = None) -> None:
         self.shapes: list[tuple[int, ...]] = []
@@ -125,6 +126,21 @@ def test_a_large_picture_comes_out_as_any_other(
     for task, result in zip(tasks, _worker(network, threads=2).process(tasks), strict=True):
         _assert_negative(task, result)
     assert sorted(network.shapes) == [(30, 40, 3), (30, 41, 3), (30, 41, 3)]  # large ones alone
+
+
+def test_a_gpu_with_room_takes_larger_pictures_and_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.pictures.worker._LARGE_PIXELS", 40 * 30)
+    monkeypatch.setattr("pipeline.pictures.worker._BATCH_PIXELS", 40 * 30)
+    first, *tasks = _tasks(tmp_path, [(41, 30)] * 4)
+    network = Negative()
+    network.pixels_on_gpu = 2 * 41 * 30
+    worker = _worker(network, threads=2)
+    _assert_negative(first, *worker.process([first]))
+    for task, result in zip(tasks, worker.process(tasks), strict=True):
+        _assert_negative(task, result)
+    assert network.shapes == [(30, 41, 3), (2, 30, 41, 3), (30, 41, 3)]
 
 
 def test_a_real_network_gives_a_batch_the_pixels_of_its_pictures_alone(
