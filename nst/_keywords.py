@@ -26,7 +26,7 @@ Function = Callable[..., Any]
 
 _PATHS = ("inputs", "sources", "content", "output")
 """Fields of texts that are paths or URIs."""
-_STYLES = ("style", "styles")
+_STYLES = ("style", "styles", "mask_style")
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
@@ -128,7 +128,7 @@ def _taken(name: str, hint: Any) -> Any:
             return GenericAlias(Mapping, get_args(arguments[0]))
         one = _taken(name, arguments[0])
         return one | GenericAlias(Iterable, (one,))
-    if name in _STYLES:
+    if name in _STYLES and hint is not NoneType:
         return str | Path | Style
     if hint is Path or (hint is str and name in _PATHS):
         return str | Path

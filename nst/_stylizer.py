@@ -41,7 +41,7 @@ class Stylizer:
         if self._spec.noise is not None:
             self.style.check_noise(self._spec.noise)
         self.style.with_stroke(self._spec.stroke or 1.0)  # says where it has one size only
-        self._kept: KeptStylizers | None = None
+        self._kept: KeptStylizers[float] | None = None
         self._process = 0
 
     def __call__(self, picture: _Picture) -> _Picture:
@@ -57,7 +57,7 @@ class Stylizer:
         """What computes, such as ``openvino cpu int8``; ``none`` before the first picture."""
         return self._kept.engine if self._kept else "none"
 
-    def _stylizers(self) -> KeptStylizers:
+    def _stylizers(self) -> KeptStylizers[float]:
         if self._kept is None or self._process != os.getpid():  # a fork's threads are lost
             import torch
 

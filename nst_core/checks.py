@@ -43,6 +43,12 @@ def check_max_side(max_side: int | None) -> None:
         raise InputError(f"--max-side {max_side}: at least 16 pixels are needed")
 
 
+def check_mask_style(mask: object, style: str | None) -> None:
+    """Raise InputError for a style of what a mask leaves out, where there is no mask."""
+    if style is not None and mask is None:
+        raise InputError(f"--mask-style {style} without --mask: name the picture or film with it")
+
+
 def check_stroke(stroke: float) -> None:
     """Raise InputError for strokes that no style has a use for."""
     if not 0.25 <= stroke <= 4:

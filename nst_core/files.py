@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,6 +54,15 @@ def is_cut_short(path: Path) -> bool:
             return False
         file.seek(-1, os.SEEK_END)
         return file.read(1) != b"\n"
+
+
+def digest_of_files(paths: Iterable[Path]) -> str:
+    """SHA-256 of the content of files, one after the other, in hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)  # goes on with the one that is there
+    return digest.hexdigest()
 
 
 def lock(file: IO[Any] | int, *, wait: bool = False) -> bool:

@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING
 
 from cluster.connection import LOCAL
 from jobs.applying.needs_ray import MOST_PICTURES, pool_for_pictures
-from jobs.applying.workers import find_style_for_job, make_image_worker, stylizing_pool
+from jobs.applying.workers import (
+    find_style_for_job,
+    make_image_worker,
+    rest_of,
+    stylizing_pool,
+)
 from jobs.specs.applying import PoolSpec, StylizeImages
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec, check_strengths
 from nst_core.errors import InputError
 from pipeline.pictures.account import PictureAccount, Styles, stylize_pictures
+from pipeline.pictures.identity import Found
 from pipeline.pictures.report import StylizeImagesReport
+from pipeline.pictures.task import REST
 from pipeline.storage.files import is_uri
 from pipeline.storage.shared_files import SharedFiles, shared_files
 from pipeline.work.pool import WorkerPool
@@ -39,15 +46,22 @@ def stylize_images(
 
     Raises InputError or EnvironmentProblem where the job as a whole cannot start.
     """
-    styles = find_styles(
-        job, lambda spec: find_style_for_job(spec, job.pool, job.sources, on_progress)
-    )
-    open_pool = partial(_open_pool, job, styles, on_progress)
-    return stylize_pictures(job, styles, open_pool, on_progress)
+
+    def find(spec: StyleSpec) -> Style:
+        return find_style_for_job(spec, job.pool, job.sources, on_progress)
+
+    styles, rest = find_styles(job, find)
+    open_pool = partial(_open_pool, job, styles, rest, on_progress)
+    return stylize_pictures(job, styles, open_pool, on_progress, rest=rest)
 
 
-def find_styles(job: StylizeImages, find: Callable[[StyleSpec], Style]) -> Styles:
-    """Find the styles of a job, by the names that its outputs give them. Raises InputError."""
+def find_styles(
+    job: StylizeImages, find: Callable[[StyleSpec], Style]
+) -> tuple[Styles, Found | None]:
+    """Find the styles of a job, by the names that its outputs give them, and that of the rest.
+
+    The rest is what masks leave out; None: there are no masks. Raises InputError.
+    """
     styles: dict[str, tuple[Style, StyleSpec]] = {}
     for spec in job.styles:
         style = find(spec)
@@ -57,14 +71,18 @@ def find_styles(job: StylizeImages, find: Callable[[StyleSpec], Style]) -> Style
                 "outputs could not tell them apart, so rename its file"
             )
         styles[style.name] = (style, spec)
-    check_strengths(job.styles[0], [style for style, _ in styles.values()])
-    return styles
+    rest_spec = None if job.mask is None else rest_of(job.styles[0], job.mask_style)
+    rest = (find(rest_spec), rest_spec) if rest_spec else None
+    applied = [*styles.values(), *([rest] if rest else [])]
+    check_strengths(job.styles[0], [style for style, _ in applied])
+    return styles, rest
 
 
 @contextmanager
 def _open_pool(
     job: StylizeImages,
     styles: Styles,
+    rest: Found | None,
     on_progress: OnProgress,
     account: PictureAccount,
     refinements: Mapping[str, Refinement],
@@ -73,7 +91,7 @@ def _open_pool(
     with (
         _seen_by_all(account, job, pool_spec) as files,
         stylizing_pool(
-            partial(worker_maker(job, styles, account, refinements), files=files),
+            partial(worker_maker(job, styles, rest, account, refinements), files=files),
             job.styles[0],
             pool_spec,
             depth=_DEPTH,
@@ -96,13 +114,15 @@ def pool_of(job: StylizeImages, account: PictureAccount) -> PoolSpec:
 def worker_maker(
     job: StylizeImages,
     styles: Styles,
+    rest: Found | None,
     account: PictureAccount,
     refinements: Mapping[str, Refinement],
 ) -> Callable[..., ImageWorker]:
     """Return what makes a worker, of ``threads`` and ``files``."""
     settings = replace(job, sources=job.sources[:1])  # tasks name them: workers need no list
     remote = _is_remote(job, account)
-    return partial(make_image_worker, styles, settings, refinements, remote=remote)
+    every = {**styles, REST: rest} if rest else styles
+    return partial(make_image_worker, every, settings, refinements, remote=remote)
 
 
 def _is_remote(job: StylizeImages, account: PictureAccount) -> bool:

@@ -9,16 +9,23 @@ from functools import partial
 
 from cluster.connection import LOCAL
 from jobs.applying.needs_ray import pool_for_segments
-from jobs.applying.workers import find_style_for_job, make_segment_worker, stylizing_pool
+from jobs.applying.workers import (
+    find_style_for_job,
+    make_segment_worker,
+    rest_of,
+    stylizing_pool,
+)
 from jobs.specs.applying import StylizeVideo
 from nst_core.checkpoints.library import Style
-from nst_core.checkpoints.style_spec import check_strengths
+from nst_core.checkpoints.style_spec import StyleSpec, check_strengths
 from nst_core.errors import InputError
 from pipeline.films.film import Film
 from pipeline.films.films import stylize_films
 from pipeline.films.output import PlannedFilm, make_folders
 from pipeline.films.report import StylizeVideoReport
 from pipeline.films.styles import AllStyles
+from pipeline.looks.direction import Direction, Scene
+from pipeline.looks.look import Look
 from pipeline.storage.remote_file import path_of
 from pipeline.work.pool import Deadline, WorkerPool
 from pipeline.work.progress import OnProgress, ignore_progress, stage
@@ -33,13 +40,13 @@ def stylize_videos(
     """
     others: list[str] = []
     planned = job.planned_films(others)
-    style = _find_style(job, on_progress)
-    films = films_of(job, planned, style)
+    direction = _find_direction(job, on_progress)
+    films = films_of(job, planned, direction)
 
-    def open_pool(stroke: float, segments: int) -> AbstractContextManager[WorkerPool]:
+    def open_pool(look: Look, segments: int) -> AbstractContextManager[WorkerPool]:
         # Depth 1: a segment lasts long, and must not wait at a busy worker beside an idle one.
         return stylizing_pool(
-            partial(make_segment_worker, style.with_stroke(stroke), job.style),
+            partial(make_segment_worker, direction.styles, look),
             job.style,
             pool_for_segments(job.pool, segments),
             depth=1,
@@ -52,14 +59,28 @@ def stylize_videos(
     return replace(stylize_films(films, open_pool, on_progress), not_films=others)
 
 
-def _find_style(job: StylizeVideo, on_progress: OnProgress) -> Style:
-    return find_style_for_job(
-        job.style, job.pool, [*map(str, job.inputs)], on_progress, of_films=True
-    )
+def _find_direction(job: StylizeVideo, on_progress: OnProgress) -> Direction:
+    sources = [*map(str, job.inputs)]
+
+    def find(spec: StyleSpec) -> Style:
+        return find_style_for_job(spec, job.pool, sources, on_progress, of_films=True)
+
+    return direction_of(job, find)
+
+
+def direction_of(job: StylizeVideo, find: Callable[[StyleSpec], Style]) -> Direction:
+    """Return in which styles a job's films are to be; each is found. Raises what ``find`` does."""
+    rest = rest_of(job.style, job.mask_style) if job.mask else None
+    scene = Scene(job.style, path_of(job.mask) if job.mask else None, rest)
+    return Direction(scene, {spec: find(spec) for spec in scene.specs})
 
 
 def films_of(
-    job: StylizeVideo, planned: Sequence[PlannedFilm], style: Style, *, only_look: bool = False
+    job: StylizeVideo,
+    planned: Sequence[PlannedFilm],
+    direction: Direction,
+    *,
+    only_look: bool = False,
 ) -> list[Film]:
     """Return the films of a job, not scanned yet; the folders of their outputs are made.
 
@@ -72,8 +93,7 @@ def films_of(
         Film(
             film,
             job,
-            style,
-            job.style,
+            direction,
             is_encoded_here=job.pool.address == LOCAL,
             only_look=only_look,
             makes_folder=makes_folder,
@@ -92,7 +112,7 @@ def stylize_in_styles(
     """
     if len(in_styles) == 1 and not in_styles[0].style.strengths:
         return stylize_videos(in_styles[0], on_progress)
-    jobs = jobs_by_style(in_styles, lambda job: _find_style(job, on_progress))
+    jobs = jobs_by_style(in_styles, lambda job: _find_direction(job, on_progress))
     if len(in_styles) == 1:
         return stylize_videos(in_styles[0], on_progress)
     counted = AllStyles(list(jobs), on_progress)
@@ -109,16 +129,18 @@ def stylize_in_styles(
 
 
 def jobs_by_style(
-    in_styles: Sequence[StylizeVideo], find: Callable[[StylizeVideo], Style]
+    in_styles: Sequence[StylizeVideo], find: Callable[[StylizeVideo], Direction]
 ) -> dict[str, StylizeVideo]:
     """Return the job of each style by its name, which is in the names of several styles' outputs.
 
     Raises InputError.
     """
-    styles = [find(job) for job in in_styles]
-    check_strengths(in_styles[0].style, styles)
+    directions = [find(job) for job in in_styles]
+    check_strengths(
+        in_styles[0].style, [style for each in directions for style in each.styles.values()]
+    )
     jobs: dict[str, StylizeVideo] = {}
-    for job, name in zip(in_styles, (style.name for style in styles), strict=True):
+    for job, name in zip(in_styles, (each.style.name for each in directions), strict=True):
         if name in jobs:
             raise InputError(
                 f"--style {job.style.style}: a second style called {name}; the names of the "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from cluster.connection import LOCAL, ray_session
 from jobs.specs.applying import PoolSpec
 from jobs.specs.fitting import FitStyle
 from nst_core.checkpoints.fitted import find_fitted
-from nst_core.checkpoints.library import Style, find_for
+from nst_core.checkpoints.library import IDENTITY, Style, find_for
 from nst_core.checkpoints.style_spec import FIT_STEPS, StyleSpec
 from nst_core.engines.names import torch_for_noise
 from nst_core.errors import StyleNotFitted
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cluster.workers.room import Resources
     from nst_core.objectives.refinement import Refinement
     from nst_core.stylizer import Stylizer
+    from pipeline.looks.look import Look
     from pipeline.pictures.worker import ImageWorker
     from pipeline.segments.worker import SegmentWorker
 
@@ -139,6 +141,13 @@ def find_style_for_job(
     return style.with_content()
 
 
+def rest_of(spec: StyleSpec, style: str | None) -> StyleSpec:
+    """Return how ``spec`` would apply the style of what a mask leaves out; None: the source."""
+    if style in (None, IDENTITY):
+        return StyleSpec(IDENTITY, engine=spec.engine, device=spec.device)
+    return replace(spec, style=str(style))
+
+
 def _found(
     spec: StyleSpec,
     sources: Sequence[str],
@@ -179,16 +188,20 @@ def find_ready(spec: StyleSpec) -> Style | None:
     return style if is_as_asked_for else None
 
 
-def make_segment_worker(style: Style, spec: StyleSpec, *, threads: int) -> SegmentWorker:
-    """Build a worker for videos, where it will live, ready for strokes as those of ``style``."""
+def make_segment_worker(
+    styles: Mapping[StyleSpec, Style], first: Look, *, threads: int
+) -> SegmentWorker:
+    """Build a worker for videos in any of ``styles``, where it will live, ready for one look."""
     with first_import("torch"):
         from nst_core.kept_stylizers import KeptStylizers
         from pipeline.segments.worker import SegmentWorker
 
-    kept = KeptStylizers(
-        lambda stroke: make_stylizer(style, spec, stroke, threads=threads, tile="off")
-    )
-    return SegmentWorker(kept.at(style.stroke), kept.at)
+    def build(look: Look) -> Stylizer:
+        style = styles[look.spec]
+        return make_stylizer(style, look.spec, look.stroke, threads=threads, tile="off")
+
+    kept = KeptStylizers(build)
+    return SegmentWorker(kept.at(first), kept.at)
 
 
 def make_image_worker(

@@ -139,6 +139,8 @@ LOOKS: Looks = {
     "noise": _STYLE | {"metavar": "K"},
     "fit_steps": _STYLE | {"metavar": "N"},
     "loss_network_weights": _STYLE | {"envvar": "NST_LOSS_NETWORK_WEIGHTS"},
+    "mask": _STYLE | {"metavar": "FILE|DIR"},
+    "mask_style": _STYLE | {"metavar": "NAME|FILE|PICTURE", "autocompletion": complete("stylize")},
     "styles_per_image": {"metavar": "K"},
     "max_side": {"metavar": "N"},
     "max_pixels": {"metavar": "N"},

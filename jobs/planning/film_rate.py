@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -70,9 +70,8 @@ class Rate:
 class Rates:
     """The rates of films in one style: one is measured of each kind of film."""
 
-    def __init__(self, style: Style, spec: StyleSpec, crew: Crew) -> None:
-        self._style = style
-        self._spec = spec
+    def __init__(self, styles: Mapping[StyleSpec, Style], crew: Crew) -> None:
+        self._styles = styles
         self._crew = crew
         self._began = time.monotonic()
         self._known: dict[tuple[object, ...], Rate] = {}
@@ -84,18 +83,18 @@ class Rates:
 
     def of(self, film: Film) -> Rate:
         """Return the rate of a film that has segments left. Raises what a worker raises."""
-        info, output = film.plan.source.info, film.plan.output
+        info, output, looks = film.plan.source.info, film.plan.output, film.plan.looks
         kind = (
             *(info.codec, info.pixel_format, output.encoder, output.taken_size),
-            *(film.plan.stroke, film.plan.coherence > 0, output.tone_mapping is not None),
+            *(looks.first, looks.is_one, film.plan.coherence > 0),
+            output.tone_mapping is not None,
         )
         if kind in self._known:
             return self._known[kind]
         if self._known and time.monotonic() - self._began > _SECONDS_OF_TRIALS:
             pixels = pixels_of(film.plan)
             return min(self._known.values(), key=lambda each: abs(each.pixels - pixels))
-        style = self._style.with_stroke(film.plan.stroke)
-        make_worker = partial(make_segment_worker, style, self._spec)
+        make_worker = partial(make_segment_worker, self._styles, looks.first)
         with closing(Trial(make_worker, self._crew)) as trial:
             self._known[kind] = _measured(film, trial, on_gpu=self._crew.on_gpu)
         return self._known[kind]
@@ -145,15 +144,7 @@ def _samples(
 ) -> Iterator[SegmentTask]:
     for each in segments:
         sample = sample_of(plan.source.packets, each, frames)
-        packets = reader.read(sample)
-        yield SegmentTask(
-            sample,
-            plan.source.info,
-            plan.output,
-            packets,
-            stroke=plan.stroke,
-            coherence=plan.coherence,
-        )
+        yield plan.task(sample, reader.read(sample))
 
 
 def _seconds_a_frame(done: Sequence[Done]) -> float:

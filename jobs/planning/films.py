@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from jobs.applying.needs_ray import pool_for_segments
-from jobs.applying.stylize_video import films_of, jobs_by_style
+from jobs.applying.stylize_video import direction_of, films_of, jobs_by_style
 from jobs.planning.crew import COMMAND_SECONDS, Crew, crew_for, torch_seconds
 from jobs.planning.film_rate import Rates, pixels_of
 from jobs.planning.report import FilmsPlan, PlannedFilm
 from jobs.planning.room import disks_for, memory_for, memory_now
-from jobs.planning.styles import style_for_plan
+from jobs.planning.styles import FoundStyle, style_for_plan
 from jobs.specs.applying import StylizeVideo
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import NstError
 from pipeline.films.film import Film
 from pipeline.films.plan import FilmPlan, work_folder
 from pipeline.films.report import skipped_in_words
+from pipeline.looks.direction import Direction
 from pipeline.source.media_file import open_source
 from pipeline.storage.remote_file import RemoteFile, path_of
 from pipeline.work.progress import OnProgress, ignore_progress, stage
@@ -37,10 +39,18 @@ def plan_films(
     """
     plan = FilmsPlan(seconds=COMMAND_SECONDS)
     driver = memory_now()
-    found = {job.style: style_for_plan(job.style, job.pool, of_films=True) for job in in_styles}
-    for job in jobs_by_style(in_styles, lambda job: found[job.style].style).values():
-        plan.add_style(found[job.style])
-        _InOneStyle(plan, job, found[job.style].style, driver, on_progress).add()
+    found: dict[StyleSpec, FoundStyle] = {}
+
+    def find(spec: StyleSpec) -> Style:
+        if spec not in found:
+            found[spec] = style_for_plan(spec, in_styles[0].pool, of_films=True)
+        return found[spec].style
+
+    jobs = jobs_by_style(in_styles, lambda job: direction_of(job, find)).values()
+    for each in found.values():
+        plan.add_style(each)
+    for job in jobs:
+        _InOneStyle(plan, job, direction_of(job, find), driver, on_progress).add()
     sizes = [(path_of(film.output).absolute(), film.size) for film in plan.inputs if film.size]
     if sizes:
         # Beside its output lie a film's pieces until it is whole.
@@ -59,14 +69,14 @@ class _InOneStyle:
         self,
         plan: FilmsPlan,
         job: StylizeVideo,
-        style: Style,
+        direction: Direction,
         driver: int,
         on_progress: OnProgress,
     ) -> None:
         """``driver`` is the memory of the command without its workers, in bytes."""
         self._plan = plan
         self._job = job
-        self._style = style
+        self._direction = direction
         self._driver = driver
         self._on_progress = on_progress
         self._crew: Crew | None = None
@@ -78,7 +88,7 @@ class _InOneStyle:
         """Look at every film, one after the other, and sum up."""
         others: list[str] = []
         planned_films = self._job.planned_films(others)
-        films = films_of(self._job, planned_films, self._style, only_look=True)
+        films = films_of(self._job, planned_films, self._direction, only_look=True)
         if others:
             self._plan.remarks.append(skipped_in_words(others))
         first_scan = finish = 0.0
@@ -107,7 +117,7 @@ class _InOneStyle:
         if self._rates is None or self._crew is None:
             segments = len(left) if is_alone else len(left) + 1
             self._crew = crew_for(self._job.style, pool_for_segments(self._job.pool, segments))
-            self._rates = Rates(self._style, self._job.style, self._crew)
+            self._rates = Rates(self._direction.styles, self._crew)
             self._free_at = [0.0] * self._crew.at_once
         self._on_progress(stage(f"measuring: {film.report.input}", "frames"))
         try:

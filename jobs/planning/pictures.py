@@ -16,9 +16,11 @@ from jobs.applying.stylize_images import find_styles, pool_of, worker_maker
 from jobs.planning.crew import COMMAND_SECONDS, Crew, crew_for, torch_seconds
 from jobs.planning.report import PicturesPlan
 from jobs.planning.room import disks_for, memory_for, memory_now
-from jobs.planning.styles import style_for_plan
+from jobs.planning.styles import FoundStyle, style_for_plan
 from jobs.planning.trial import Trial
 from jobs.specs.applying import StylizeImages
+from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import MediaError
 from nst_core.pictures.decoding import pixels_of
 from pipeline.pictures.account import PictureAccount, pictures_to_do
@@ -42,9 +44,14 @@ def plan_pictures(job: StylizeImages, on_progress: OnProgress = ignore_progress)
     Raises InputError or EnvironmentProblem where the job as a whole could not start.
     """
     began, driver = time.monotonic(), memory_now()
-    found = {spec: style_for_plan(spec, job.pool) for spec in job.styles}
-    styles = find_styles(job, lambda spec: found[spec].style)
-    with pictures_to_do(job, styles, on_progress) as to_do:
+    found: dict[StyleSpec, FoundStyle] = {}
+
+    def find(spec: StyleSpec) -> Style:
+        found[spec] = found.get(spec) or style_for_plan(spec, job.pool)
+        return found[spec].style
+
+    styles, rest = find_styles(job, find)
+    with pictures_to_do(job, styles, on_progress, rest) as to_do:
         account, refinements = to_do
         listed = time.monotonic() - began
         plan = _planned(job, account)
@@ -57,7 +64,7 @@ def plan_pictures(job: StylizeImages, on_progress: OnProgress = ignore_progress)
             return plan
         crew = crew_for(job.styles[0], pool_of(job, account))
         on_progress(stage(f"measuring: {job.sources[0]}", "pictures"))
-        make_worker = worker_maker(job, styles, account, refinements)
+        make_worker = worker_maker(job, styles, rest, account, refinements)
         with closing(Trial(make_worker, crew)) as trial:
             a_unit = pictures_a_unit(account.waiting, crew.workers or 0)
             rate = _measured(plan, looked, trial, a_unit=a_unit)

@@ -126,18 +126,18 @@ def rgb_to_yuv(rgb: Tensor, encoding: YuvEncoding) -> YuvFrames:
     scale, offset, chroma_scale, middle = _steps(encoding)
     if encoding.matrix == "rgb":
         return YuvFrames(
-            _to_codes(green / scale, encoding),
-            _to_codes(torch.stack((blue, red), dim=1) / scale, encoding),
+            to_codes(green / scale, encoding),
+            to_codes(torch.stack((blue, red), dim=1) / scale, encoding),
         )
     kr, kb = _KR_KB[encoding.matrix]
     y = (red * (kr / scale)).add_(green, alpha=(1 - kr - kb) / scale).add_(blue, alpha=kb / scale)
     differences = y.new_empty(len(y), 2, *y.shape[-2:])
     torch.sub(blue, y, alpha=scale, out=differences[:, 0])
     torch.sub(red, y, alpha=scale, out=differences[:, 1])
-    chroma = _downsample(differences, encoding)
+    chroma = downsample(differences, encoding)
     factors = constant((1 / (2 * (1 - kb)), 1 / (2 * (1 - kr))), y.device, y.dtype)
     chroma = chroma.mul_((factors / chroma_scale).view(2, 1, 1)).add_(middle)
-    return YuvFrames(_to_codes(y.sub_(offset / scale), encoding), _to_codes(chroma, encoding))
+    return YuvFrames(to_codes(y.sub_(offset / scale), encoding), to_codes(chroma, encoding))
 
 
 def with_alpha(
@@ -158,7 +158,7 @@ def convert_alpha(alpha: Tensor, source: YuvEncoding, target: YuvEncoding) -> Te
     if target.is_light:
         return unit
     largest = 2**target.depth - 1
-    return _to_codes(unit * largest, target)
+    return to_codes(unit * largest, target)
 
 
 def _steps(encoding: YuvEncoding) -> tuple[float, float, float, float]:
@@ -170,7 +170,8 @@ def _steps(encoding: YuvEncoding) -> tuple[float, float, float, float]:
     return 1 / (219 * unit), -16 / 219, 1 / (224 * unit), 128 * unit
 
 
-def _to_codes(plane: Tensor, encoding: YuvEncoding) -> Tensor:
+def to_codes(plane: Tensor, encoding: YuvEncoding) -> Tensor:
+    """Round to the nearest codes of whole numbers; ``plane`` is used up."""
     # Adding a half and cutting off rounds to nearest; chroma of full range may reach 2**depth.
     codes = plane.add_(0.5).clamp_(0, 2**encoding.depth - 1)
     return codes.to(torch.int32).to(plane_dtype(encoding))  # at once it takes four times as long
@@ -186,8 +187,8 @@ def _upsample(chroma: Tensor, encoding: YuvEncoding) -> Tensor:
     return chroma
 
 
-def _downsample(chroma: Tensor, encoding: YuvEncoding) -> Tensor:
-    """The inverse siting: [1 2 1] / 4 where samples are co-sited, else the mean of two."""
+def downsample(chroma: Tensor, encoding: YuvEncoding) -> Tensor:
+    """N x C x H x W to the size of chroma: [1 2 1] / 4 where samples are co-sited, else means."""
     rows, columns = _HALVED[encoding.subsampling]
     height, width = chroma.shape[-2:]
     if (rows and height % 2) or (columns and width % 2):

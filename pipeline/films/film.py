@@ -7,15 +7,13 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from tempfile import gettempdir
 
 import av
 
-from nst_core.checkpoints.library import Style
-from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError, NstError, VerificationError
 from nst_core.wording import counted
 from pipeline.assembly.reassembly import CopyReport, reassemble
@@ -26,6 +24,7 @@ from pipeline.films.output import PlannedFilm
 from pipeline.films.plan import FilmPlan, input_state, plan_film, work_folder
 from pipeline.films.report import VideoReport, with_outcome
 from pipeline.films.settings import FilmSettings
+from pipeline.looks.direction import Direction
 from pipeline.numbered.output_files import is_there, numbered_output, publish_all, would_replace
 from pipeline.numbered.writing import verify_pictures, write_pictures
 from pipeline.segments.ledger import SegmentLedger
@@ -63,14 +62,13 @@ class Film:
         self,
         film: PlannedFilm,
         settings: FilmSettings,
-        style: Style,
-        spec: StyleSpec,
+        direction: Direction,
         *,
         is_encoded_here: bool = True,
         only_look: bool = False,
         makes_folder: bool = False,
     ) -> None:
-        """``spec`` says how ``style`` is applied; ``is_encoded_here``, that workers run here.
+        """``is_encoded_here`` says that workers run here.
 
         With ``only_look``, ``scan`` finds out what a run would do and writes nothing; ``finish`` is
         not called. ``makes_folder`` says that the run would make the output's folder.
@@ -85,8 +83,7 @@ class Film:
         self._output = film.output
         self._problem = film.problem
         self._settings = settings
-        self._style = style
-        self._spec = spec
+        self._direction = direction
         self._is_encoded_here = is_encoded_here
         self._only_look = only_look
         self._makes_folder = makes_folder
@@ -153,8 +150,7 @@ class Film:
                 kept_in(self._parts, self._path),
                 self._output,
                 self._settings,
-                self._style,
-                self._spec,
+                self._direction,
                 is_encoded_here=self._is_encoded_here,
                 makes_folder=self._makes_folder,
                 warnings=self.report.warnings,
@@ -183,17 +179,8 @@ class Film:
                     self._turn = time.monotonic() - self.report.seconds["scan"]
                 self._is_in_turn = True
                 segment, packets = handed_out
-                plan = work.plan
-                task = SegmentTask(
-                    segment,
-                    plan.source.info,
-                    plan.output,
-                    packets,
-                    film=key,
-                    stroke=plan.stroke,
-                    coherence=plan.coherence,
-                    begun=work.ledger.begun(segment.number),
-                )
+                begun = work.ledger.begun(segment.number)
+                task = replace(work.plan.task(segment, packets), film=key, begun=begun)
                 return Unit((key, segment.number), task)
         return None
 
@@ -242,6 +229,7 @@ class Film:
         work, self._work = self._work, None
         if work is not None:
             work.ledger.close()
+            work.plan.looks.close()
             self.report.segments["done"] = work.ledger.done  # of what was accepted, not all may be
         if work is not None and work.folder.is_open:
             # `finish` removes it, unless it was interrupted in doing so.
@@ -293,7 +281,8 @@ class Film:
     def _open_work(self, plan: FilmPlan) -> _Work:
         """Open the work folder and see what is in it."""
         report, settings = self.report, self._settings
-        folder = WorkFolder(self._place, plan.identity)
+        own = [plan.looks.identity(segment) for segment in plan.segments]
+        folder = WorkFolder(self._place, plan.identity, own)
         try:
             if self._only_look:
                 folder.look(resume=settings.resume)
@@ -322,6 +311,7 @@ class Film:
             )
         if input_state(self._path) != plan.input_state:
             raise MediaError(f"{self._path}: the file changed while it was read; run again")
+        plan.looks.check_unchanged()
         told = with_outcome(self.report, plan.source, pieces, copied)
         left_out = self._settings.allow_left_out and plan.copies.leaves_out
         made = self._made_with(plan.input_state)
@@ -359,7 +349,7 @@ class Film:
         return copied
 
     def _made_with(self, state: list[object]) -> dict[str, object]:
-        return made_with(self._settings, self._style, self._spec, state)
+        return made_with(self._settings, self._direction, self._path, state)
 
     @contextmanager
     def _errors_reported(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from nst_core.wording import counted
 from pipeline.films.film import Film
 from pipeline.films.report import StylizeVideoReport
+from pipeline.looks.look import Look
 from pipeline.segments.task import BegunPart, SegmentResult, SegmentTask
 from pipeline.work.background import BackgroundThread, wait_for
 from pipeline.work.pool import Outcome, Unit, WorkerPool
@@ -23,8 +24,8 @@ _MOST_OPEN = 32
 _SECONDS_BETWEEN_SIGNS = 0.5
 """Between two states that are shown while segments are in work, whose frames may be very quick."""
 
-OpenPool = Callable[[float, int], AbstractContextManager[WorkerPool]]
-"""Opens workers for the stroke of the first film, and for so many segments as are known by then."""
+OpenPool = Callable[[Look, int], AbstractContextManager[WorkerPool]]
+"""Opens workers for a look of the first film, and for so many segments as are known by then."""
 
 
 def stylize_films(
@@ -38,7 +39,7 @@ def stylize_films(
         with BackgroundThread("scan") as scanner, BackgroundThread("write") as writer:
             all_films = Films(films, scanner, writer, on_progress)
             if all_films.has_work():  # else there is no need for a pool
-                with open_pool(all_films.stroke(), all_films.segments_known()) as pool:
+                with open_pool(all_films.first_look(), all_films.segments_known()) as pool:
                     for outcome in pool.run(all_films, all_films.advanced):
                         all_films.accept(outcome)
                     engine, workers = pool.engine() or "none", pool.workers
@@ -87,9 +88,9 @@ class Films:
             self._take_scanned()
         return True
 
-    def stroke(self) -> float:
-        """Return the stroke of the first film with segments to do."""
-        return next(film.plan.stroke for film in self._scanned if film.waiting)
+    def first_look(self) -> Look:
+        """Return a look of the first film with segments to do."""
+        return next(film.plan.looks.first for film in self._scanned if film.waiting)
 
     def segments_known(self) -> int:
         """How many segments are to do so far; while films are still to be scanned, one more."""

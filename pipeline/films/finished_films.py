@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from nst_core import __version__
-from nst_core.checkpoints.library import Style
-from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, NstError
+from nst_core.files import digest_of_files
 from nst_core.wording import listed
 from pipeline.assembly.verification import Verified
 from pipeline.films.report import VideoReport
 from pipeline.films.settings import FilmSettings
 from pipeline.films.span import Span
+from pipeline.looks.direction import Direction
 from pipeline.segments.work_folder import PIPELINE_VERSION, WorkFolder, short_name
 from pipeline.storage.open import storage_for
 from pipeline.storage.remote_file import RemoteFile, path_of
@@ -66,7 +66,9 @@ class FilmRecord:
         files = [output.with_name(name) for name in self.pictures] or [output]
         try:
             size, time = _size_and_time(files)
-            return size == self.size and (time == self.mtime_ns or _digest(files) == self.sha256)
+            return size == self.size and (
+                time == self.mtime_ns or digest_of_files(files) == self.sha256
+            )
         except OSError:
             return False
 
@@ -85,13 +87,14 @@ class FilmRecord:
 
 
 def made_with(
-    settings: FilmSettings, style: Style, spec: StyleSpec, source: list[object]
+    settings: FilmSettings, direction: Direction, film: Path, source: list[object]
 ) -> dict[str, Any]:
     """Return all that decides an output, by what a user calls it; ``source`` is the file's state.
 
-    As it was asked for: to find a film done, its source need not be read.
+    As it was asked for: to find a film done, its source need not be read. Raises MediaError for a
+    mask that cannot be read.
     """
-    how = {"style": None, **spec.options_for(style)}
+    how = {"style": None, **direction.options(film)}
     fingerprint = "--model" if how.pop("command") == "upscale" else "--style"
     names = ("codec", "crf", "preset", "encoder", "tonemap", "max_side")
     options = {**how, **{name: getattr(settings, name) for name in names}}
@@ -103,7 +106,7 @@ def made_with(
     return {
         _SOURCE: source,
         **{f"--{name.replace('_', '-')}": value for name, value in options.items()},
-        fingerprint: style.fingerprint,
+        fingerprint: direction.style.fingerprint,
         "version of the program": [__version__, PIPELINE_VERSION],
     }
 
@@ -162,7 +165,7 @@ def write_record(
             report={name: asdict(report)[name] for name in _TOLD_AGAIN},
             size=size,
             mtime_ns=time,
-            sha256=_digest(pictures or [finished]),
+            sha256=digest_of_files(pictures or [finished]),
             work_folder=str(folder.path),
             pieces=folder.identity_digest,
             pictures=[path.name for path in pictures],
@@ -205,11 +208,3 @@ def _size_and_time(files: Sequence[Path]) -> tuple[int, int]:
     """Sums over all of them: any change shows."""
     states = [path.stat() for path in files]
     return sum(each.st_size for each in states), sum(each.st_mtime_ns for each in states)
-
-
-def _digest(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            hashlib.file_digest(file, lambda: digest)  # goes on with the one that is there
-    return digest.hexdigest()

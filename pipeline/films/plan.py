@@ -12,18 +12,20 @@ import av
 
 from nst_core import __version__
 from nst_core.caches import cache_folder
-from nst_core.checkpoints.library import Style
-from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError
 from pipeline.assembly.copied_streams import plan_copies
 from pipeline.assembly.passages import CopyPlan
 from pipeline.encoding.encoders import NUMBERED, choose_encoder, container_for
 from pipeline.encoding.output_frame import OutputFrame, differences, plan_output
 from pipeline.films.settings import FilmSettings
+from pipeline.looks.direction import Direction
+from pipeline.looks.film_looks import FilmLooks
 from pipeline.numbered.names import Numbering, find_pictures, numbering_of
 from pipeline.numbered.probing import DEFAULT_FPS, probe_film
 from pipeline.segments.encoder import check_encoder
+from pipeline.segments.packet_reader import EncodedPacket
 from pipeline.segments.plan import Segment, plan_segments, warm_up_frames
+from pipeline.segments.task import SegmentTask
 from pipeline.segments.work_folder import HIDDEN_PARENT, identity_of, short_name
 from pipeline.source.source_video import SourceVideo
 from pipeline.source.trimming import trimmed
@@ -41,22 +43,32 @@ class FilmPlan:
     output: OutputFrame
     copies: CopyPlan
     segments: list[Segment]
-    stroke: float
-    """Size of the strokes, by that of the frames."""
+    looks: FilmLooks
+    """Which styles its frames have."""
     coherence: float
     """How much each frame follows the one before it; 0 to 1."""
     input_state: list[object]
     """State of the file when it was read; it must not change until the end."""
     identity: dict[str, object]
-    """All that decides the segments' content: pieces of another identity are of no use."""
+    """All that decides the segments' content, beside what their looks say of each."""
+
+    def task(self, segment: Segment, packets: tuple[EncodedPacket, ...]) -> SegmentTask:
+        """Return what a worker needs for a segment. Raises MediaError: see FilmLooks.of."""
+        return SegmentTask(
+            segment,
+            self.source.info,
+            self.output,
+            packets,
+            coherence=self.coherence,
+            **self.looks.of(segment),
+        )
 
 
 def plan_film(
     path: Path,
     output: Path,
     settings: FilmSettings,
-    style: Style,
-    spec: StyleSpec,
+    direction: Direction,
     *,
     is_encoded_here: bool,
     makes_folder: bool = False,
@@ -76,16 +88,13 @@ def plan_film(
     warnings += _words_for_fps(source, output, settings)
     if span:
         source = trimmed(source, span)
-    is_stylized = style.path is not None and style.scale == spec.strength_of(style) == 1
-    encoder = choose_encoder(output, source.info, settings, stylized=is_stylized)
-    frame = plan_output(source.info, encoder, settings, scale=style.scale)
+    encoder = choose_encoder(output, source.info, settings, stylized=direction.is_full)
+    frame = plan_output(source.info, encoder, settings, scale=direction.style.scale)
     if settings.encoder == "software" or is_encoded_here:
         check_encoder(source.info, frame)  # elsewhere, only the workers can tell
     warnings += differences(source.info, frame)
-    width, height = frame.taken_size
-    choice = spec.strokes_of(style)
-    stroke, limit = choice.of(height, width), choice.limit(height, width)
-    warnings += [limit] if limit else []
+    looks = FilmLooks(direction, source, frame.taken_size, settings.fps)
+    warnings += looks.limits
     segments = plan_segments(
         source.packets,
         time_base=source.info.time_base,
@@ -99,11 +108,11 @@ def plan_film(
         "input": state,
         "output": identity_of(frame),
         "encoder": identity_of(encoder),
-        **_identity_of_asked(settings, style.with_stroke(stroke), spec),
+        **_identity_of_asked(settings, looks),
     }
     if source.pictures:
         identity["fps"] = str(source.info.rate)
-    return FilmPlan(source, frame, copies, segments, stroke, settings.coherence, state, identity)
+    return FilmPlan(source, frame, copies, segments, looks, settings.coherence, state, identity)
 
 
 def _words_for_fps(source: SourceVideo, output: Path, settings: FilmSettings) -> list[str]:
@@ -123,17 +132,13 @@ def _segment_seconds(source: SourceVideo, settings: FilmSettings) -> float:
     return min(settings.segment_seconds, float(most / source.info.rate))
 
 
-def _identity_of_asked(settings: FilmSettings, style: Style, spec: StyleSpec) -> dict[str, object]:
+def _identity_of_asked(settings: FilmSettings, looks: FilmLooks) -> dict[str, object]:
     """Return what decides the segments' content beside the file and its output.
 
     What is new is there only where it was asked for: else pieces of before are used again.
     """
-    how = {"style": spec.style, **spec.options_for(style)}
-    del how["stroke"]  # what it came to is in the fingerprint
-    if how["noise"] is None:
-        del how["noise"]
     identity: dict[str, object] = {
-        "style": [style.fingerprint, how],
+        "style": looks.identity_of_all(),
         "segment_seconds": settings.segment_seconds,
         "version": [__version__, av.__version__],
     }

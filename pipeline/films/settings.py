@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from nst_core.checks import check_max_side
+from nst_core.checks import check_mask_style, check_max_side
 from nst_core.errors import InputError
 from pipeline.films.span import Span, span_of
 
@@ -40,6 +40,10 @@ class FilmSettings:
     """How much each frame follows the one before it, against flicker; 0.7 is much, 0 is not at all.
 
     See nst_core/coherence.py."""
+    mask: Path | None = None
+    """Picture or film, white where the style is seen; or a folder with one of each input's name."""
+    mask_style: str | None = None
+    """Style where the mask is black; default the source as it is."""
     segment_seconds: float = 5.0
     """Length of the pieces that workers take; less at a film's end."""
     segment_deadline: float = 1800.0
@@ -92,6 +96,7 @@ class FilmSettings:
             raise InputError(
                 f"--coherence {self.coherence:g}: from 0 to below 1 is allowed; try 0.7"
             )
+        check_mask_style(self.mask, self.mask_style)
 
 
 DEFAULTS = FilmSettings()

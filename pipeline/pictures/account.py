@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nst_core.checkpoints.library import Style
-from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError
 from nst_core.file_kinds import kind_of
 from pipeline.datasets.manifest import (
@@ -22,7 +20,8 @@ from pipeline.datasets.manifest import (
 )
 from pipeline.datasets.shard_plan import ShardNames
 from pipeline.datasets.shard_writing import OpenShard, ShardWriter
-from pipeline.pictures.identity import identity_of, made_with
+from pipeline.pictures.identity import Found, identity_of, made_with
+from pipeline.pictures.masks import with_masks
 from pipeline.pictures.outputs.contact_sheet import SAMPLE, SHEET_NAME, write_sheet
 from pipeline.pictures.outputs.names import OutputNames
 from pipeline.pictures.outputs.place import ImageOutput, image_output
@@ -47,7 +46,7 @@ _log = logging.getLogger(__name__)
 REPORT_NAME = "report.json"
 _INPUTS_BETWEEN_NEWS = 1000
 
-Styles = Mapping[str, tuple[Style, StyleSpec]]
+Styles = Mapping[str, Found]
 """By the names that outputs and workers know them by."""
 OpenPool = Callable[
     ["PictureAccount", "Mapping[str, Refinement]"], AbstractContextManager[WorkerPool]
@@ -56,14 +55,20 @@ OpenPool = Callable[
 
 
 def stylize_pictures(
-    job: PicturesToStylize, styles: Styles, open_pool: OpenPool, on_progress: OnProgress
+    job: PicturesToStylize,
+    styles: Styles,
+    open_pool: OpenPool,
+    on_progress: OnProgress,
+    *,
+    rest: Found | None = None,
 ) -> StylizeImagesReport:
     """Stylize every picture; those that fail are named in the report, and the rest goes on.
 
-    Raises InputError where nothing can be begun.
+    ``rest`` is the style of what masks leave out, where there are any. Raises InputError where
+    nothing can be begun.
     """
     start = time.monotonic()
-    ready = _prepared(job, styles, on_progress)
+    ready = _prepared(job, styles, on_progress, rest)
     folder, place = ready.folder, ready.place
     with ImagePlan(ready.shards) as plan:
         _list_inputs(plan, job, ready, on_progress)
@@ -97,14 +102,14 @@ def stylize_pictures(
 
 @contextmanager
 def pictures_to_do(
-    job: PicturesToStylize, styles: Styles, on_progress: OnProgress
+    job: PicturesToStylize, styles: Styles, on_progress: OnProgress, rest: Found | None = None
 ) -> Iterator[tuple[PictureAccount, Mapping[str, Refinement]]]:
     """Find out what ``stylize_pictures`` would do, and write nothing.
 
     Gives the account with which it would begin, and what refines the pictures of each style.
     Raises InputError where nothing could be begun.
     """
-    ready = _prepared(job, styles, on_progress)
+    ready = _prepared(job, styles, on_progress, rest)
     with ImagePlan(ready.shards) as plan:
         _list_inputs(plan, job, ready, on_progress)
         with _records_of(ready.folder, ready.place, only_look=True) as records:
@@ -129,13 +134,18 @@ class _Prepared:
     shards: ShardNames | None
 
 
-def _prepared(job: PicturesToStylize, styles: Styles, on_progress: OnProgress) -> _Prepared:
+def _prepared(
+    job: PicturesToStylize, styles: Styles, on_progress: OnProgress, rest: Found | None
+) -> _Prepared:
     refinements = refinements_of(job, styles, on_progress)
     place = image_output(job, styles=len(styles))
     refined = dict.fromkeys(styles, "") | {n: f"-{r.identity}" for n, r in refinements.items()}
-    identities = {name: identity_of(job, *style) + refined[name] for name, style in styles.items()}
+    identities = {
+        name: identity_of(job, *style, rest) + refined[name] for name, style in styles.items()
+    }
     explained = {
-        identities[name]: made_with(job, *style, refined[name]) for name, style in styles.items()
+        identities[name]: made_with(job, *style, refined[name], rest)
+        for name, style in styles.items()
     }
     storage, manifest = storage_for(job.output), _manifest_of(job, place)
     splits = Splits(split_parts(job.split), job.seed) if manifest else None
@@ -182,7 +192,7 @@ def _list_inputs(
     if all(not is_uri(each) and kind_of(Path(each)) == "video" for each in job.sources):
         raise InputError(f"{job.sources[0]}: {VIDEO_ADVICE}")
     output = folder.storage.real(folder.path)
-    found = find_images(job.sources, without=output, with_members=True)
+    found = with_masks(find_images(job.sources, without=output, with_members=True), job.mask)
     if name is not None:
         found = (replace(each, name=name) for each in found)
     for count in plan.add(found, names):

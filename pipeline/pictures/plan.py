@@ -30,7 +30,8 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE inputs (number INTEGER PRIMARY KEY, name BLOB, path BLOB, size INTEGER, version TEXT,
-                     real BLOB, problem BLOB, archive BLOB, offset INTEGER, UNIQUE (path, name));
+                     real BLOB, problem BLOB, archive BLOB, offset INTEGER, mask BLOB,
+                     UNIQUE (path, name));
 CREATE TABLE outputs (input INTEGER, style BLOB, name BLOB, state TEXT, problem BLOB,
                       shard BLOB);
 CREATE TABLE known (name BLOB PRIMARY KEY, source BLOB, version TEXT, identity TEXT, digest TEXT,
@@ -62,7 +63,7 @@ WHERE outputs.problem IS NULL ORDER BY outputs.name
 _TO_DO = """
 SELECT inputs.number, inputs.path, inputs.size, inputs.version, outputs.style, outputs.name,
        CASE outputs.state WHEN 'unsure' THEN known.digest END, known.size, outputs.state,
-       outputs.shard IS NOT NULL, inputs.name, inputs.archive, inputs.offset
+       outputs.shard IS NOT NULL, inputs.name, inputs.archive, inputs.offset, inputs.mask
 FROM inputs
 JOIN outputs ON outputs.input = inputs.number LEFT JOIN known ON known.name = outputs.name
 WHERE outputs.state NOT IN ('reused', 'refused')
@@ -131,9 +132,9 @@ class ImagePlan:
                 continue
             row = (
                 *(name, path, each.size, each.version, os.fsencode(each.real), problem),
-                *(os.fsencode(each.archive), each.offset),
+                *(os.fsencode(each.archive), each.offset, os.fsencode(each.mask)),
             )
-            insert = "INSERT OR IGNORE INTO inputs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+            insert = "INSERT OR IGNORE INTO inputs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             if self._tables.execute(insert, row).rowcount and each.problem is None:
                 number = self._tables.execute("SELECT last_insert_rowid()").fetchone()[0]
                 self._name_outputs(number, each.name, names)
@@ -240,8 +241,8 @@ class ImagePlan:
     def tasks(self, folder: OutputFolder) -> Iterator[ImageTask]:
         """Yield the inputs that have something to do, by name."""
         rows = self._tables.execute(_TO_DO)
-        for of_input, group in groupby(rows, key=itemgetter(0, 1, 2, 3, -3, -2, -1)):
-            number, raw, length, version, name, archive, offset = of_input
+        for of_input, group in groupby(rows, key=itemgetter(0, 1, 2, 3, -4, -3, -2, -1)):
+            number, raw, length, version, name, archive, offset, mask = of_input
             outputs = tuple(
                 OutputTask(
                     os.fsdecode(style),
@@ -252,12 +253,12 @@ class ImagePlan:
                     is_whole=state == "whole",
                     is_member=bool(is_member),
                 )
-                for *_, style, output, digest, size, state, is_member, _, _, _ in group
+                for *_, style, output, digest, size, state, is_member, _, _, _, _ in group
             )
             path = os.fsdecode(raw)
             split = folder.splits.of(os.fsdecode(name), path) if folder.splits else ""
-            place = os.fsdecode(archive), offset
-            yield ImageTask(number, path, outputs, length, version, split, *place)
+            beside = os.fsdecode(archive), offset, os.fsdecode(mask)
+            yield ImageTask(number, path, outputs, length, version, split, *beside)
 
     def made(self, folder: OutputFolder) -> Iterator[ManifestRow]:
         """Yield what is recorded of the outputs that are there, by name, of earlier runs too."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nst_core.checks import check_at_least, check_max_side, check_seed
+from nst_core.checks import check_at_least, check_mask_style, check_max_side, check_seed
 from nst_core.engines.names import Tile
 from nst_core.errors import InputError
 from nst_core.pictures.formats import MAX_PIXELS
@@ -33,6 +33,10 @@ class PictureSettings:
     """Quality of JPEG, WebP and AVIF, 1 to 100."""
     max_side: int | None = None
     """Shrink so that the longer side has at most N pixels."""
+    mask: str | None = None
+    """Picture, white where the style is seen; or a folder with one of each input's name."""
+    mask_style: str | None = None
+    """Style where the mask is black; default the source as it is."""
     max_pixels: int = MAX_PIXELS
     """Refuse larger pictures before decoding them."""
     tile: Tile = "auto"
@@ -67,6 +71,7 @@ class PictureSettings:
         check_at_least(1, "--max-pixels", self.max_pixels)
         check_seed(self.seed)
         check_max_side(self.max_side)
+        check_mask_style(self.mask, self.mask_style)
 
 
 @dataclass(frozen=True, kw_only=True)

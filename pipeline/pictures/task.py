@@ -10,6 +10,9 @@ from pipeline.storage.open import storage_for
 PICTURES_VERSION = 7
 """Version of the outputs' content. Raise it when the same source and settings give other bytes."""
 
+REST = ""
+"""Name of the style of what masks leave out, as workers know it."""
+
 
 @dataclass(frozen=True)
 class OutputTask:
@@ -50,6 +53,8 @@ class ImageTask:
     """The archive that the source is a member of."""
     offset: int = 0
     """Where the source's content begins in the archive, in bytes."""
+    mask: str = ""
+    """Where the style is seen: absolute, or a URI; empty: everywhere."""
 
     def read(self) -> bytes:
         """Return the source's content. Raises MediaError."""

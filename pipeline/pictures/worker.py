@@ -26,8 +26,9 @@ from nst_core.pictures.decoding import pixels_of
 from nst_core.pictures.encoding import Picture, decode_picture, encode_picture, holds_deep, lost_in
 from nst_core.strokes import StrokeChoice
 from nst_core.stylizer import Stylizer
+from pipeline.pictures.masks import Mask, blended, read_mask
 from pipeline.pictures.settings import PictureSettings
-from pipeline.pictures.task import ImageResult, ImageTask, OutputResult, OutputTask
+from pipeline.pictures.task import REST, ImageResult, ImageTask, OutputResult, OutputTask
 from pipeline.storage.open import storage_for
 
 Answer = TypeVar("Answer")
@@ -78,7 +79,7 @@ class ImageWorker:
         self._stylizer_for = stylizer_for
         self._settings = settings
         self._strokes = strokes or {}
-        self._stylizers: dict[str, KeptStylizers] = {}
+        self._stylizers: dict[str, KeptStylizers[float]] = {}
         self._pixels_on_gpu = 0  # known once there is a network
         self._network = threading.Lock()
         self._files: _Threads = ThreadPoolExecutor(threads) if threads > 1 else _ThisThread()
@@ -110,14 +111,15 @@ class ImageWorker:
         return [result.ended() for result in results]
 
     def _open(self, result: _Result) -> _Opened:
-        source = result.source
+        source, mask = result.source, result.task.mask
         content = result.task.read()
-        result.reuse(content)
-        opened = _Opened(result, content, None)
+        masking = storage_for(mask).read(mask) if mask else b""
+        result.reuse(content, masking)
+        opened = _Opened(result, content, None, masking)
         large = max(_LARGE_PIXELS, min(_LARGE_PIXELS_ON_GPU, self._pixels_on_gpu))
         if not result.to_do or pixels_of(content, name=source) > large:
             return opened
-        return _Opened(result, b"", self._decode(opened))
+        return _Opened(result, b"", self._decode(opened), masking)
 
     def _decode(self, opened: _Opened) -> Picture:
         settings = self._settings
@@ -142,7 +144,7 @@ class ImageWorker:
             for output in result.to_do:
                 result.note_once(self._choice(output.style).limit(*picture.rgb.shape[:2]))
                 try:
-                    pixels, seconds = self._stylized(output.style, [picture.rgb])
+                    pixels, seconds = self._masked(output.style, [opened], [picture])
                     result.network_seconds += seconds
                     result.done(self._write(output, pixels[0], picture))
                 except Exception as error:
@@ -152,7 +154,7 @@ class ImageWorker:
         pictures = [_decoded(opened) for opened in batch]
         try:
             with self._network:
-                pixels, seconds = self._stylized(style, [picture.rgb for picture in pictures])
+                pixels, seconds = self._masked(style, batch, pictures)
         except Exception as error:
             if len(batch) > 1:  # one of them may be to blame
                 for opened in batch:
@@ -167,6 +169,30 @@ class ImageWorker:
             result.note_once(self._choice(style).limit(*picture.rgb.shape[:2]))
             result.network_seconds += seconds / len(batch)
             result.writing[output] = self._files.submit(self._write, output, rgb, picture)
+
+    def _masked(
+        self, style: str, batch: Sequence[_Opened], pictures: Sequence[Picture]
+    ) -> tuple[Sequence[Pixels], float]:
+        """Do what ``_stylized`` does; what masks leave out is of the style for that."""
+        sources = [picture.rgb for picture in pictures]
+        stylized, seconds = self._stylized(style, sources)
+        if self._settings.mask is None:
+            return stylized, seconds
+        rest, more = self._stylized(REST, sources)
+        masked = [
+            blended(inside, outside, self._mask(opened, inside))
+            for inside, outside, opened in zip(stylized, rest, batch, strict=True)
+        ]
+        return masked, seconds + more
+
+    def _mask(self, opened: _Opened, picture: Pixels) -> Mask:
+        height, width, _ = picture.shape
+        return read_mask(
+            opened.mask,
+            name=opened.result.task.mask,
+            size=(width, height),
+            max_pixels=self._settings.max_pixels,
+        )
 
     def _stylized(self, style: str, pictures: Sequence[Pixels]) -> tuple[Sequence[Pixels], float]:
         """Return pictures of one size stylized, and how long the network took."""
@@ -240,9 +266,11 @@ class _Result:
         if words is not None:
             self._once[words] = None
 
-    def reuse(self, content: bytes) -> None:
-        """Keep the outputs that were made from this very content."""
-        self._digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    def reuse(self, content: bytes, mask: bytes) -> None:
+        """Keep the outputs that were made from this very content, with this mask."""
+        hashed = hashlib.blake2b(content, digest_size=16)
+        hashed.update(mask)
+        self._digest = hashed.hexdigest()
         self._sha256 = digest_of(content)
         for output in self.task.outputs:
             is_same = output.made_from == self._digest
@@ -293,6 +321,8 @@ class _Opened:
     """Empty once it is decoded."""
     picture: Picture | None
     """None for a large one, as long as it is not decoded, and for one that need not be."""
+    mask: bytes
+    """The file of its mask; empty: it has none."""
 
 
 def _batches(decoded: Sequence[_Opened], pixels: int) -> Iterator[tuple[str, list[_Opened]]]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,9 @@ _FRAMES_TO_JUDGE = 16
 _SECONDS_TO_JUDGE = 2.0
 """Whichever comes first: then it is seen how long a segment will take."""
 
-Last = tuple[NDArray[Any], ...]
-"""What the frame behind follows where frames follow each other: see Coherence.last."""
+Last = Mapping[int, tuple[NDArray[Any], ...]]
+"""What the frame behind follows where frames follow each other, by the look's number: see
+Coherence.last."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,7 +41,7 @@ class Batch:
 
     pts: Sequence[int]
     planes: YuvFrames
-    last: Last = ()
+    last: Last = field(default_factory=dict)
 
     def behind(self, pts: int) -> Batch:
         """Return the frames of it that are shown after a time."""
@@ -118,7 +119,8 @@ def _packed(batches: Sequence[Batch]) -> bytes:
     arrays: dict[str, Any] = {"luma": planes.luma.numpy(), "chroma": planes.chroma.numpy()}
     if planes.alpha is not None:
         arrays["alpha"] = planes.alpha.numpy()
-    arrays |= {f"last{number}": each for number, each in enumerate(batches[-1].last)}
+    for look, last in batches[-1].last.items():
+        arrays |= {f"last-{look}-{place}": each for place, each in enumerate(last)}
     buffer = io.BytesIO()
     np.savez(buffer, pts=[pts for batch in batches for pts in batch.pts], **arrays)
     return buffer.getvalue()
@@ -131,5 +133,9 @@ def _unpacked(data: bytes) -> Batch:
             torch.from_numpy(arrays["chroma"]),
             torch.from_numpy(arrays["alpha"]) if "alpha" in arrays else None,
         )
-        names = sorted(name for name in arrays if name.startswith("last"))
-        return Batch(arrays["pts"].tolist(), planes, tuple(arrays[name] for name in names))
+        last: dict[int, tuple[NDArray[Any], ...]] = {}
+        for name in arrays:  # in the order in which they were written
+            if name.startswith("last-"):
+                look = int(name.split("-")[1])
+                last[look] = (*last.get(look, ()), arrays[name])
+        return Batch(arrays["pts"].tolist(), planes, last)

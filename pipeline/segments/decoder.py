@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import av
 
+from pipeline.looks.look import SegmentMask
 from pipeline.numbered.exr import is_cut_short
 from pipeline.segments.packet_reader import EncodedPacket, put_beside
 from pipeline.segments.plan import warm_up_frames
@@ -49,7 +50,11 @@ class SegmentDecoder:
     """
 
     def __init__(
-        self, task: SegmentTask, *, threads: int, earlier: DecoderOnItsWay | None = None
+        self,
+        task: SegmentTask | SegmentMask,
+        *,
+        threads: int,
+        earlier: DecoderOnItsWay | None = None,
     ) -> None:
         self.errors: list[str] = []
         self.corrupt_pts: list[int] = []
@@ -185,7 +190,7 @@ class SegmentDecoder:
             )
 
 
-def _goes_on(earlier: DecoderOnItsWay, task: SegmentTask, threads: int) -> bool:
+def _goes_on(earlier: DecoderOnItsWay, task: SegmentTask | SegmentMask, threads: int) -> bool:
     """Whether the decoder has come the task's own way and has given nothing that it owns."""
     segment = task.segment
     return (

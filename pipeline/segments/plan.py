@@ -96,7 +96,7 @@ def plan_segments(
     cuts = _cuts(packets, shown, asked=asked, shortest=min(asked, shortest))
     bounds = [*np.searchsorted(shown, cuts).tolist(), len(shown)]
     segments = [
-        _segment(packets, number, shown[start:end], shown[max(0, start - warm_up) : start])
+        segment_of(packets, number, shown[start:end], shown[max(0, start - warm_up) : start])
         for number, (start, end) in enumerate(pairwise(bounds))
     ]
     return [*(_linked(a, b, len(packets)) for a, b in pairwise(segments)), segments[-1]]
@@ -120,7 +120,7 @@ def sample_of(packets: PacketIndex, segment: Segment, frames: int) -> Segment:
     shown = packets.shown_pts
     start = min(int(packets.pts[segment.first_packet]), segment.owned_pts[0])
     place = int(np.searchsorted(shown, start))
-    return _segment(packets, segment.number, shown[place : place + frames])
+    return segment_of(packets, segment.number, shown[place : place + frames])
 
 
 def _linked(segment: Segment, following: Segment, packets: int) -> Segment:
@@ -163,12 +163,13 @@ def _cuts(
         cuts.append(cut)
 
 
-def _segment(
+def segment_of(
     packets: PacketIndex,
     number: int,
     owned: NDArray[np.int64],
     warm: NDArray[np.int64] | None = None,
 ) -> Segment:
+    """Return the segment that owns some frames, with the packets from their keyframe on."""
     begin = owned[0] if warm is None or not len(warm) else warm[0]
     needed = np.flatnonzero((packets.pts >= begin) & (packets.pts <= owned[-1]))
     first, last = int(needed[0]), int(needed[-1])

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from nst_core.checkpoints.library import IDENTITY
+from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.encoding.output_frame import OutputFrame
+from pipeline.looks.look import Look, SegmentMask, Shares
 from pipeline.segments.packet_reader import EncodedPacket
 from pipeline.segments.plan import Segment
 from pipeline.source.source_video import VideoStreamInfo
@@ -33,8 +36,12 @@ class SegmentTask:
     packets: tuple[EncodedPacket, ...]
     film: int | None = None
     """Tells the films of a job apart; None: a worker keeps nothing for the segments behind."""
-    stroke: float = 1.0
-    """Size of the strokes: one for the whole film, also where its frames change their size."""
+    looks: tuple[Look, ...] = (Look(StyleSpec(IDENTITY)),)
+    """All that its frames have."""
+    shares: tuple[Shares, ...] = ()
+    """How much of each frame is of which look, those to warm up with first; none: all of all
+    frames is of the first."""
+    masks: tuple[SegmentMask, ...] = ()
     coherence: float = 0.0
     """How much each stylized frame follows the one before it: see nst_core/coherence.py."""
     begun: tuple[BegunPart, ...] = ()

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,7 +32,7 @@ that no output is spliced from segments of two kinds."""
 
 _LOCK_NAME = "lock"
 _IDENTITY_NAME = "identity.json"
-_OWN_NAME = r"identity\.json|[0-9]{5,}\.(piece|json)|[0-9]{5,}-[0-9]{3,}\.begun"
+_OWN_NAME = r"identity\.json|[0-9]{5,}\.(piece|json)|[0-9]{5,}-[0-9]{3,}(-[0-9a-f]{8})?\.begun"
 _OWN_FILE = re.compile(rf"lock|\.?({_OWN_NAME})(\.[0-9a-f]{{8}})?(\.part)?")
 _LOCK_ATTEMPTS = 5
 _ROOM_LEFT = 1 << 30
@@ -47,12 +48,14 @@ class WorkFolder:
     They are not forced onto the disk, hundreds in a second may come: what a power cut leaves empty
     or half is told by its hash, and done again. A process that is killed loses nothing.
     ``identity`` holds what decides the pixels: input, plan, style, settings. Pieces made under
-    another identity, or by another version of the pipeline, are dropped.
+    another identity, or by another version of the pipeline, are dropped. What decides a segment
+    alone is in ``own``, by its number: then it is done again, and the others stay.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+    def __init__(self, path: Path, identity: dict[str, Any], own: Sequence[str] = ()) -> None:
         self.path = path.absolute()
         self._identity = json.dumps({**identity, "pipeline": PIPELINE_VERSION}, sort_keys=True)
+        self._own = dict(enumerate(own))
         self._lock: IO[bytes] | None = None
         self._begun: defaultdict[int, set[Path]] = defaultdict(set)
         """Kept frames, by segment number."""
@@ -83,7 +86,11 @@ class WorkFolder:
             if file.name != _LOCK_NAME and not (is_kept and file.suffix != ".part"):
                 file.unlink()
             elif file.suffix == ".begun":
-                self._begun[int(file.name.split("-")[0])].add(file)
+                number, _, *own = file.stem.split("-")
+                if own == self._own_mark(int(number)):
+                    self._begun[int(number)].add(file)
+                else:
+                    file.unlink()
         write_whole(identity_file, self._identity.encode())
         _sync(identity_file)  # without it all pieces would be dropped
 
@@ -125,7 +132,7 @@ class WorkFolder:
             fields = written["fields"]
             piece = self._piece(segment.number) if fields["has_piece"] else None
             data = piece.read_bytes() if piece else b""
-            if _digest(fields, data) != written["sha256"]:
+            if _digest(fields, data, self._own.get(segment.number, "")) != written["sha256"]:
                 return None
             values: dict[str, Any] = {
                 k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
@@ -161,7 +168,8 @@ class WorkFolder:
 
     def keep_begun(self, number: int, part: BegunPart) -> None:
         """Keep a part of a segment that is in work, if there is room: nothing hangs on it."""
-        path = self.path / f"{number:05d}-{part.number:03d}.begun"
+        name = "-".join([f"{number:05d}", f"{part.number:03d}", *self._own_mark(number)])
+        path = self.path / f"{name}.begun"
         with suppress(OSError):
             if shutil.disk_usage(self.path).free < len(part.data) + _ROOM_LEFT:
                 return
@@ -228,7 +236,8 @@ class WorkFolder:
     def _write_record(self, result: KeptResult, piece: bytes) -> KeptResult:
         fields = {name: value for name, value in vars(result).items() if name != "piece"}
         fields["has_piece"] = result.piece is not None
-        record = {"fields": fields, "sha256": _digest(fields, piece)}
+        own = self._own.get(result.number, "")
+        record = {"fields": fields, "sha256": _digest(fields, piece, own)}
         write_whole(self._record(result.number), json.dumps(record))
         return result
 
@@ -255,6 +264,11 @@ class WorkFolder:
 
     def _has_our_pieces(self) -> bool:
         return _read(self.path / _IDENTITY_NAME) == self._identity.encode()
+
+    def _own_mark(self, number: int) -> list[str]:
+        """What names of kept frames end with, where a segment has an identity of its own."""
+        own = self._own.get(number, "")
+        return [own[:8]] if own else []
 
     def _piece(self, number: int) -> Path:
         return self.path / f"{number:05d}.piece"
@@ -325,10 +339,11 @@ def short_name(output: Path) -> str:
     return os.fsencode(output.name)[:_LONGEST_STEM].decode(errors="ignore")
 
 
-def _digest(fields: dict[str, Any], piece: bytes) -> str:
-    """Hash record and piece together, so that neither passes with another's."""
+def _digest(fields: dict[str, Any], piece: bytes, own: str) -> str:
+    """Hash record, piece and what decides it together, so that none passes with another's."""
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     digest.update(piece)
+    digest.update(own.encode())
     return digest.hexdigest()
 
 

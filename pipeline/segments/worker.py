@@ -6,16 +6,16 @@ GPU, decodes the next frames and encodes the last ones while the network compute
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator
 
 import av
 
 from nst_core.coherence import Coherence
-from nst_core.color.yuv import YuvFrames, join_frames, split_frames
+from nst_core.color.yuv import join_frames, split_frames
 from nst_core.stylizer import Stylizer
-from pipeline.encoding.output_frame import loses_chroma, output_encoding, source_encoding
+from pipeline.encoding.output_frame import loses_chroma
+from pipeline.looks.blending import Weigher, blended_batches
+from pipeline.looks.look import Look
 from pipeline.segments.begun import Batch, FrameKeeper, Last, unpacked
 from pipeline.segments.decoder import DecoderOnItsWay, SegmentDecoder
 from pipeline.segments.encoder import SegmentEncoder
@@ -32,32 +32,31 @@ from pipeline.work.read_ahead import prefetch
 
 
 class SegmentWorker:
-    """Stylizes segments, one after the other, with one Stylizer, or with one for each stroke."""
+    """Stylizes segments, one after the other, with one Stylizer, or with one for each look."""
 
     def __init__(
-        self, stylizer: Stylizer, at_stroke: Callable[[float], Stylizer] | None = None
+        self, stylizer: Stylizer, stylizer_for: Callable[[Look], Stylizer] | None = None
     ) -> None:
-        """``at_stroke`` gives the Stylizer of a film's stroke; None: ``stylizer`` is for all."""
-        self._stylizer = stylizer
-        self._at_stroke = at_stroke
+        """``stylizer_for`` gives the Stylizer of a look; None: ``stylizer`` is for all."""
+        self.engine = stylizer.engine
+        """What computes, for the report."""
+        self._stylizers = [stylizer]
+        """Those of the segment in work, in the order of its looks."""
+        self._stylizer_for = stylizer_for or (lambda _: stylizer)
         self._decoder: DecoderOnItsWay | None = None
-        self._coherence = Coherence(0)
+        self._coherences: dict[Look, Coherence] = {}
         self._coherent: tuple[object, ...] = ()
-        """What it is of: frames of another film or stroke are not like these."""
+        """What they are of: frames of another film are not like these."""
         self.tell: Callable[[int, BegunPart | None], None] = lambda frames, part: None
         """Is told how many frames of the segment in work are done, and now and then given what
         to keep of it; not of the last ones: its result tells those."""
 
-    @property
-    def engine(self) -> str:
-        """What computes, for the report."""
-        return self._stylizer.engine
-
     def process(self, task: SegmentTask) -> SegmentResult[bytes]:
         """Decode, stylize and encode. Damage is reported in the result, not raised."""
-        if self._at_stroke:
-            self._stylizer = self._at_stroke(task.stroke)
-        decoder = SegmentDecoder(task, threads=self._stylizer.threads, earlier=self._decoder)
+        self._stylizers = [self._stylizer_for(look) for look in task.looks]
+        self.engine = next((each.engine for each in self._stylizers if each.computes), self.engine)
+        threads = self._stylizers[0].threads
+        decoder = SegmentDecoder(task, threads=threads, earlier=self._decoder)
         self._decoder = None  # until this one has come to its end
         encoder = SegmentEncoder(task.stream, task.output)
         owned = set(task.segment.owned_pts)
@@ -92,16 +91,19 @@ class SegmentWorker:
             done, parts = done + len(last.pts), parts + 1
         keeper = FrameKeeper(len(frames) - done, parts)
         # Where others are under way, what the next frame follows is not what this batch left.
-        is_kept = not (task.coherence and self._stylizer.works_ahead)
-        for batch in self._stylized(task, self._decoded(task, decoder), last):
+        is_kept = not (task.coherence and any(each.works_ahead for each in self._stylizers))
+        stylized = self._stylized(task, self._decoded(task, decoder), last, decoder.notes)
+        for batch in self._beside(stylized):
             yield batch, keeper.add(batch) if is_kept else None
 
     def _decoded(self, task: SegmentTask, decoder: SegmentDecoder) -> Iterator[Batch]:
         stream, output = task.stream, task.output
-        size = self._stylizer.frames_a_batch(output.taken_size[1], output.taken_size[0])
-        batches = _batches(decoder.frames(), size)
+        computing = [each for each in self._stylizers if each.computes]
+        width, height = output.taken_size
+        sizes = [each.frames_a_batch(height, width) for each in computing]
+        batches = _batches(decoder.frames(), min(sizes, default=1))
 
-        passes_light = output.encoder.layout.is_float and not self._stylizer.computes
+        passes_light = output.encoder.layout.is_float and not computing
         may_lose_light = stream.layout.is_float and not passes_light
         may_lose_color = stream.colorless and loses_chroma(stream, output)
 
@@ -128,45 +130,41 @@ class SegmentWorker:
         return self._beside(taken())
 
     def _stylized(
-        self, task: SegmentTask, batches: Iterator[Batch], before: Batch | None
+        self,
+        task: SegmentTask,
+        batches: Iterator[Batch],
+        before: Batch | None,
+        notes: set[str],
     ) -> Iterator[Batch]:
         """Stylize what comes behind the batch ``before``, which a run before has done."""
-        pts_of_batches: deque[Sequence[int]] = deque()  # on a GPU two batches are under way
-        coherence = self._begun_coherence(task, before.last if before else ())
+        weigher = Weigher(task)
+        new = (batch.behind(before.pts[-1]) if before else batch for batch in batches)
+        coherences = self._begun_coherences(task, before.last if before else {})
+        some = (batch for batch in new if batch.pts)
+        yield from blended_batches(task, some, self._stylizers, coherences, weigher)
+        notes.update(weigher.notes)
 
-        def planes() -> Iterator[YuvFrames]:
-            for batch in batches:
-                new = batch.behind(before.pts[-1]) if before else batch
-                if new.pts:
-                    pts_of_batches.append(new.pts)
-                    yield new.planes
-
-        stylized = self._stylizer.stylize_yuv_batches(
-            planes(),
-            source_encoding(task.stream),
-            output_encoding(task.stream, task.output),
-            tone_mapping=task.output.tone_mapping,
-            coherence=coherence,
-        )
-        return self._beside(
-            Batch(pts_of_batches.popleft(), each, (coherence and coherence.last) or ())
-            for each in stylized
-        )
-
-    def _begun_coherence(self, task: SegmentTask, last: Last) -> Coherence | None:
+    def _begun_coherences(self, task: SegmentTask, last: Last) -> list[Coherence | None]:
+        """Return those of a segment's looks, each begun after its part of ``last``."""
         if not task.coherence:
-            return None
-        of = task.film, task.stroke, task.coherence
-        if task.film is None or self._coherent != of:
-            # Where work overlaps, frames come in batches, in memory that is used again.
-            frames = 0 if self._stylizer.overlaps else warm_up_frames(task.coherence)
-            self._coherence, self._coherent = Coherence(task.coherence, remembers=frames), of
-        self._coherence.begin(cast("tuple[Any, Any, Any]", last) if last else None)
-        return self._coherence
+            return [None] * len(task.looks)
+        if task.film is None or self._coherent != (task.film, task.coherence):
+            self._coherences, self._coherent = {}, (task.film, task.coherence)
+        # Where work overlaps, frames come in batches, in memory that is used again.
+        frames = 0 if self._overlaps else warm_up_frames(task.coherence)
+        for number, look in enumerate(task.looks):
+            if look not in self._coherences:
+                self._coherences[look] = Coherence(task.coherence, remembers=frames)
+            self._coherences[look].begin(last.get(number))
+        return [self._coherences[look] for look in task.looks]
+
+    @property
+    def _overlaps(self) -> bool:
+        return any(each.overlaps for each in self._stylizers)
 
     def _beside(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Have the batches made while others are worked on, where that gains anything."""
-        return prefetch(batches) if self._stylizer.overlaps else batches
+        return prefetch(batches) if self._overlaps else batches
 
 
 def _pts(frame: av.VideoFrame) -> int:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nst_core.errors import MediaError
 from pipeline.films.span import Span
@@ -80,6 +81,13 @@ def begin_of(source: SourceVideo) -> Fraction:
     if first - earliest <= _SOUND_IS_EARLIER:
         return first
     return max(earliest, min(first, Fraction(0)))  # what is before zero is heard by nobody
+
+
+def film_seconds(source: SourceVideo, pts: Ticks) -> NDArray[np.float64]:
+    """Seconds from where the film begins to when frames are shown, also where a part is taken."""
+    cut = source.cut
+    begin = cut.film_start - cut.start if cut else begin_of(source)
+    return pts.astype(np.float64) * float(source.info.time_base) - float(begin)
 
 
 def _first_at(shown: Ticks, seconds: Fraction, tick: Fraction) -> int:

@@ -38,6 +38,8 @@ class StoredFile:
     """Where its content begins in the archive, in bytes."""
     is_carried: bool = False
     """Whether it only goes along with a picture of an archive."""
+    mask: str = ""
+    """Path of the mask that goes with it; empty: none."""
 
 
 class Storage(Protocol):

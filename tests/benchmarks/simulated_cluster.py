@@ -32,6 +32,7 @@ from jobs.specs.applying import StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.films.film import Film
 from pipeline.films.output import PlannedFilm
+from pipeline.looks.direction import Direction, Scene
 from pipeline.segments.task import SegmentResult
 from pipeline.work.pool import Deadline, Outcome, Unit
 from tests.benchmarks.sleeping_worker import SealedSegment, SleepingWorker, SleptSegment
@@ -149,7 +150,8 @@ def _feed(film: Path, workers: int, factory: Any) -> _Fed:
 
     output = film.with_name(f"{workers}-out.mp4")
     job = StylizeVideo((film,), output, StyleSpec("identity"), segment_seconds=1, resume=False)
-    run = Film(PlannedFilm(film, output), job, find_style_for_job(job.style), job.style)
+    direction = Direction(Scene(job.style), {job.style: find_style_for_job(job.style)})
+    run = Film(PlannedFilm(film, output), job, direction)
     pool = ActorPool(
         factory,
         Resources(cpus=_CPUS_IN_ALL / workers),

@@ -186,7 +186,7 @@ def strokes_done(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     usual = SegmentWorker.process
 
     def process(worker: SegmentWorker, task: SegmentTask) -> SegmentResult[bytes]:
-        done.append(task.stroke)
+        done.append(task.looks[0].stroke)
         return usual(worker, task)
 
     monkeypatch.setattr(SegmentWorker, "process", process)

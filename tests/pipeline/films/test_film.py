@@ -18,9 +18,12 @@ from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.films.film import Film
 from pipeline.films.output import PlannedFilm
 from pipeline.films.settings import FilmSettings
+from pipeline.looks.direction import Direction, Scene
 from pipeline.segments.task import SegmentResult
 from pipeline.work.pool import Outcome
 
+_SPEC = StyleSpec("identity")
+_IDENTITY = Direction(Scene(_SPEC), {_SPEC: find_style("identity")})
 _ASKED = ("waiting", "at_work", "complete", "ended", "frames_done", "frames_to_do")
 
 
@@ -49,9 +52,8 @@ class _Interrupting:
 
 def _complete_film(clip: Path, output: Path) -> Film:
     """A film whose segments are all there."""
-    spec = StyleSpec("identity")
     settings = FilmSettings(segment_seconds=0.5, overwrite=True)
-    film = Film(PlannedFilm(clip, output), settings, find_style("identity"), spec)
+    film = Film(PlannedFilm(clip, output), settings, _IDENTITY)
     film.scan()
     while unit := film.next_unit(0):
         segment = unit.task.segment
@@ -93,7 +95,7 @@ def test_a_work_folder_that_cannot_be_begun_leaves_nothing(
 
     monkeypatch.setattr("pipeline.segments.work_folder.write_whole", full)
     planned = PlannedFilm(clip, tmp_path / "out.mp4")
-    film = Film(planned, FilmSettings(), find_style("identity"), StyleSpec("identity"))
+    film = Film(planned, FilmSettings(), _IDENTITY)
     film.scan()
     film.close()
     assert "No space left on device" in str(film.report.error)

@@ -12,6 +12,7 @@ from nst_core.checkpoints.library import find_style
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.films.plan import FilmPlan, plan_film
 from pipeline.films.settings import FilmSettings
+from pipeline.looks.direction import Direction, Scene
 from tests.kit.command_line import nst
 from tests.kit.media import decoded_frames
 
@@ -19,12 +20,12 @@ _MIXTURE = "pack:wave=0.75,udnie=0.25"
 
 
 def _plan(clip: Path, style: str, settings: FilmSettings, **spec: Any) -> FilmPlan:
+    how = StyleSpec(style, **spec)
     return plan_film(
         clip,
         clip.with_name("out.mp4"),
         settings,
-        find_style(style),
-        StyleSpec(style, **spec),
+        Direction(Scene(how), {how: find_style(style)}),
         is_encoded_here=True,
         warnings=[],
     )

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.stylizer import Stylizer
 from pipeline.encoding.encoders import choose_encoder
 from pipeline.encoding.output_frame import plan_output
 from pipeline.films.settings import FilmSettings
+from pipeline.looks.look import Look
 from pipeline.segments.packet_reader import PacketReader
 from pipeline.segments.plan import plan_segments, warm_up_frames
 from pipeline.segments.task import SegmentResult, SegmentTask
@@ -96,16 +98,16 @@ def test_where_work_overlaps_nothing_is_remembered(film: Path, style: Style) -> 
     worker = SegmentWorker(Stylizer(style, threads=2))
     for task in _tasks(film, seconds=0.8)[:2]:
         worker.process(task)
-    assert not worker._coherence._remembered
+    assert not any(each._remembered for each in worker._coherences.values())
 
 
 def test_what_another_film_looked_like_is_not_remembered(film: Path, style: Style) -> None:
     """Two films, or two strokes, of the same source: their frames are equal, their pictures not."""
     first, second = _tasks(film, seconds=0.8)[:2]
     worker = SegmentWorker(
-        Stylizer(style), at_stroke=lambda stroke: Stylizer(style, strength=stroke)
+        Stylizer(style), stylizer_for=lambda look: Stylizer(style, strength=look.stroke)
     )
-    worker.process(replace(first, stroke=0.5))
+    worker.process(replace(first, looks=(Look(StyleSpec("wave"), 0.5),)))
     alone = SegmentWorker(Stylizer(style)).process(second)
     assert worker.process(second) == alone
 

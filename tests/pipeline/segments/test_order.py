@@ -16,6 +16,8 @@ from nst_core.checkpoints.library import find_style
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.films.film import Film
 from pipeline.films.output import PlannedFilm
+from pipeline.looks.direction import Direction, Scene
+from pipeline.looks.look import Look
 from pipeline.segments.decoder import SegmentDecoder
 from pipeline.segments.order import SegmentOrder
 from pipeline.segments.packet_reader import PacketReader, RunReaders
@@ -57,12 +59,16 @@ def _stylized(path: Path, output: Path, workers: int, monkeypatch: pytest.Monkey
 
     spec, style = StyleSpec("identity"), find_style("identity")
     job = StylizeVideo((path,), output, spec, PoolSpec(workers=0), segment_seconds=0.5)
-    run = Film(PlannedFilm(path, output), job, style, spec)
+    run = Film(PlannedFilm(path, output), job, Direction(Scene(spec), {spec: style}))
     with monkeypatch.context() as patch:
         patch.setattr(SegmentDecoder, "_feed", counted)
         run.scan()
         assert run.report.error is None
-        _work(run, [make_segment_worker(style, spec, threads=1) for _ in range(workers)], fed)
+        _work(
+            run,
+            [make_segment_worker({spec: style}, Look(spec), threads=1) for _ in range(workers)],
+            fed,
+        )
         run.finish()
     run.close()
     assert run.report.status == "done", run.report.error

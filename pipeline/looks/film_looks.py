@@ -1,0 +1,135 @@
+"""The looks of one film's frames: what the tasks of its segments are told, and what decides it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from fractions import Fraction
+from itertools import groupby
+from typing import Any
+
+from nst_core.checkpoints.style_spec import StyleSpec
+from pipeline.looks.direction import Direction, Scene
+from pipeline.looks.look import Look, SegmentMask, Share, Shares
+from pipeline.looks.mask import FilmMask, mask_of
+from pipeline.segments.plan import Segment
+from pipeline.source.source_video import SourceVideo
+
+
+class FilmLooks:
+    """Says which looks the frames of a film have, by a direction."""
+
+    def __init__(
+        self,
+        direction: Direction,
+        film: SourceVideo,
+        size: tuple[int, int],
+        fps: Fraction | None,
+    ) -> None:
+        """``size`` is the width and height of the frames that networks take.
+
+        ``fps`` are the pictures of a second where masks are numbered ones. Raises InputError and
+        MediaError, also for a mask that ends before the film.
+        """
+        self._direction = direction
+        self._film = film
+        self._size = size
+        self._fps = fps
+        self._masks: dict[str, FilmMask] = {}
+        self._shares: dict[int, Shares] = {}
+        """By the frame's PTS; empty where all of all frames is of one look."""
+        self.first = self._look(direction.scene.spec)
+        if direction.scene.mask:
+            shown = film.packets.shown_pts.tolist()
+            self._shares = dict.fromkeys(shown, tuple(self._of_scene(direction.scene)))
+            for mask in self._masks.values():
+                mask.check_reaches(shown[-1])
+
+    @property
+    def limits(self) -> list[str]:
+        """What styles do not reach of the strokes that are asked for, in words."""
+        choices = (spec.strokes_of(style) for spec, style in self._direction.styles.items())
+        width, height = self._size
+        limits = (choice.limit(height, width) for choice in choices)
+        return list(dict.fromkeys(limit for limit in limits if limit))
+
+    def of(self, segment: Segment) -> dict[str, Any]:
+        """Return what a segment's task is told: its looks, shares and masks. Raises MediaError."""
+        if self.is_one:
+            return {"looks": (self.first,)}
+        shares = self._shares_of(segment)
+        every = dict.fromkeys(share for each in dict.fromkeys(shares) for share in each)
+        return {
+            "looks": tuple(dict.fromkeys(share.look for share in every)),
+            "shares": shares,
+            "masks": self._masks_of(segment, every),
+        }
+
+    def identity(self, segment: Segment) -> str:
+        """Return what decides a segment's content beside what decides that of all, as a hash.
+
+        It is empty where there is nothing of the kind.
+        """
+        if self.is_one:
+            return ""
+        runs = [
+            [len(list(run)), [self._identity_of(share) for share in shares]]
+            for shares, run in groupby(self._shares_of(segment))
+        ]
+        return hashlib.sha256(json.dumps(runs, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def is_one(self) -> bool:
+        """Whether all of all frames is of one look."""
+        return not self._shares
+
+    def identity_of_all(self) -> list[object] | None:
+        """Return what decides the only look; None where segments have identities of their own."""
+        return self._identity_of_look(self.first) if self.is_one else None
+
+    def check_unchanged(self) -> None:
+        """Raise MediaError where a mask is not what it was when it was probed."""
+        for mask in self._masks.values():
+            mask.check_unchanged()
+
+    def close(self) -> None:
+        """Close the masks."""
+        for mask in self._masks.values():
+            mask.close()
+
+    def _of_scene(self, scene: Scene, amount: float = 1.0) -> list[Share]:
+        """Return the shares of a scene in a frame; its mask is opened where it is new."""
+        if not (scene.mask and scene.rest):
+            return [Share(self._look(scene.spec), amount)]
+        path = mask_of(scene.mask, self._film.path)
+        name = str(path)
+        if name not in self._masks:
+            self._masks[name] = FilmMask(path, self._film, self._fps)
+        return [
+            Share(self._look(scene.spec), amount, name),
+            Share(self._look(scene.rest), amount, name, outside=True),
+        ]
+
+    def _look(self, spec: StyleSpec) -> Look:
+        width, height = self._size
+        return Look(spec, spec.strokes_of(self._direction.styles[spec]).of(height, width))
+
+    def _shares_of(self, segment: Segment) -> tuple[Shares, ...]:
+        return tuple(self._shares[pts] for pts in (*segment.warm_pts, *segment.owned_pts))
+
+    def _masks_of(self, segment: Segment, shares: dict[Share, None]) -> tuple[SegmentMask, ...]:
+        names = dict.fromkeys(share.mask for share in shares if share.mask)
+        return tuple(self._masks[name].of(segment) for name in names)
+
+    def _identity_of(self, share: Share) -> list[object]:
+        mask = self._masks[share.mask].identity if share.mask else None
+        return [self._identity_of_look(share.look), share.amount, mask, share.outside]
+
+    def _identity_of_look(self, look: Look) -> list[object]:
+        """What is new is there only where it was asked for: else pieces of before are used."""
+        style = self._direction.styles[look.spec].with_stroke(look.stroke)
+        how = {"style": look.spec.style, **look.spec.options_for(style)}
+        del how["stroke"]  # what it came to is in the fingerprint
+        if how["noise"] is None:
+            del how["noise"]
+        return [style.fingerprint, how]

@@ -1,0 +1,126 @@
+"""Frames of several looks in a worker: computed where they have some, blended, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pipeline.segments.begun
+from nst_core.checkpoints.library import Style, find_style
+from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.stylizer import Stylizer
+from pipeline.encoding.encoders import choose_encoder
+from pipeline.encoding.output_frame import plan_output
+from pipeline.films.settings import FilmSettings
+from pipeline.looks.look import Look, Share
+from pipeline.segments.packet_reader import PacketReader
+from pipeline.segments.plan import plan_segments, warm_up_frames
+from pipeline.segments.task import BegunPart, SegmentTask
+from pipeline.segments.worker import SegmentWorker
+from pipeline.source.source_video import probe
+from tests.kit.media import decoded_frames
+
+_PLAIN, _STYLED = Look(StyleSpec("identity")), Look(StyleSpec("random"))
+
+
+def _task(film: Path, coherence: float = 0.0) -> SegmentTask:
+    source = probe(film)
+    encoder = choose_encoder(Path("out.mkv"), source.info, FilmSettings(codec="ffv1"))
+    segment = plan_segments(
+        source.packets,
+        time_base=source.info.time_base,
+        seconds=0.5,
+        warm_up=warm_up_frames(coherence),
+    )[1]
+    with PacketReader(source) as reader:
+        output = plan_output(source.info, encoder)
+        packets = reader.read(segment)
+    return SegmentTask(
+        segment, source.info, output, packets, film=0, looks=(_PLAIN, _STYLED), coherence=coherence
+    )
+
+
+class _Worker(SegmentWorker):
+    """Notes the parts that are to be kept, and how many frames each look's network computes."""
+
+    def __init__(self, style: Style, *, threads: int = 1) -> None:
+        self.computed = 0
+        self.parts: list[BegunPart] = []
+        made = {_PLAIN: find_style("identity"), _STYLED: style}
+        stylizers = {look: Stylizer(each, threads=threads) for look, each in made.items()}
+        run = stylizers[_STYLED]._generated
+
+        def counted(engine: Any, source: Any) -> Any:
+            self.computed += len(source)
+            return run(engine, source)
+
+        stylizers[_STYLED]._generated = counted  # type: ignore[method-assign]
+        super().__init__(stylizers[_PLAIN], stylizers.__getitem__)
+        self.tell = lambda frames, part: self.parts.append(part) if part else None
+
+
+def _luma(piece: bytes, folder: Path) -> np.ndarray:
+    path = folder / "piece.nut"
+    path.write_bytes(piece)
+    return np.stack([luma for _, luma in decoded_frames(path)]).astype(float)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_frames_are_blended_by_their_amounts_and_computed_where_they_have_some(
+    clip: Path, style: Style, tmp_path: Path, threads: int
+) -> None:
+    task = _task(clip)
+    frames = len(task.segment.owned_pts)
+    amounts = [0.0, 0.0, 0.25, 0.5, 1.0, 0.5, *[0.0] * (frames - 6)]
+    shares = tuple((Share(_PLAIN, 1 - part), Share(_STYLED, part)) for part in amounts)
+    worker = _Worker(style, threads=threads)
+    blended = _luma(worker.process(replace(task, shares=shares)).piece, tmp_path)
+    assert worker.computed == 4
+    plain, styled = (
+        _luma(worker.process(replace(task, looks=(look,))).piece, tmp_path)
+        for look in (_PLAIN, _STYLED)
+    )
+    part = np.array(amounts)[:, None, None]
+    assert np.abs(blended - (plain * (1 - part) + styled * part)).max() <= 0.501
+    np.testing.assert_array_equal(blended[4], styled[4])
+    np.testing.assert_array_equal(blended[6:], plain[6:])
+
+
+@pytest.fixture
+def _every_segment_takes_long(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    seconds = iter(range(10**6))
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            return next(seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.segments.begun, "time", Clock)
+        patch.setattr(pipeline.segments.begun, "_SECONDS_BETWEEN", 3)
+        patch.setattr(pipeline.segments.begun, "_MOST_SECONDS", 3)
+        yield
+
+
+@pytest.mark.usefixtures("_every_segment_takes_long")
+@pytest.mark.parametrize("coherence", [0.0, 0.7])
+def test_a_stopped_segment_of_several_looks_comes_out_the_same(
+    clip: Path, style: Style, coherence: float
+) -> None:
+    task = _task(clip, coherence)
+    frames = len(task.segment.warm_pts) + len(task.segment.owned_pts)
+    mixed = (Share(_PLAIN, 0.5), Share(_STYLED, 0.5))
+    alone = (Share(_STYLED),)
+    shares = tuple(alone if place % 3 else mixed for place in range(frames))
+    task = replace(task, shares=shares)
+    worker = _Worker(style)
+    whole = worker.process(task)
+    assert len(worker.parts) > 2
+    again = _Worker(style)
+    assert again.process(replace(task, begun=tuple(worker.parts[:2]))) == whole
+    assert again.computed < worker.computed
