@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NOT_ASKED = "command match_histogram mark"
 
 
-@by_keywords("inputs output", each="style", without=_NOT_ASKED)
+@by_keywords("inputs output", each="style", without=f"{_NOT_ASKED} input_format output_format")
 def stylize_video(
     in_styles: tuple[StylizeVideo, ...], *, on_progress: OnProgress = ignore_progress
 ) -> StylizeVideoReport:

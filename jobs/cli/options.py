@@ -121,7 +121,7 @@ LOOKS: Looks = {
     **panel(_POOL, "workers cpus_per_worker gpus_per_worker engine device"),
     "address": _POOL | {"envvar": "NST_ADDRESS"},
     "precision": _POOL | {"help": "Of the network's numbers."},
-    **panel(VIDEOS, "encoder tonemap"),
+    **panel(VIDEOS, "encoder tonemap input_format output_format"),
     **{
         name: VIDEOS | {"metavar": "TIME", "kind": str, "read": partial(time_of, f"--{name}")}
         for name in ("start", "end", "duration")

@@ -137,6 +137,10 @@ def _common_options() -> tuple[Any, ...]:
     return tuple(typer.main.get_command(app).params)
 
 
+_OF_PIPES = "stylize video"
+"""The command that reads standard input, and writes standard output."""
+
+
 def _process_argument(argument: Any, ctx: Any, value: Any, state: Any) -> None:
     for each in value if isinstance(value, tuple) else (value,):
         _check_name(each, argument.obj.metavar or argument.dest, ctx)
@@ -158,7 +162,7 @@ def _process_once(option: Any, ctx: Any, value: Any, state: Any) -> None:
 def _check_name(value: Any, where: str, ctx: Any) -> None:
     if value == "":
         ctx.fail(f"{where}: an empty name, such as of a variable that is not set")
-    if value == "-":
+    if value == "-" and not ctx.command_path.endswith(_OF_PIPES):
         ctx.fail(f"{where}: -, standard input or output, is neither read nor written; name a file")
 
 

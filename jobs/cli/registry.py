@@ -30,8 +30,9 @@ _ALONE = (
 )
 _ELSEWHERE = {"plan": "planning.plan"}
 """Modules of commands that are not in ``commands``."""
-ONLY_LOOK = frozenset({"--help", "-h", "--dry-run", "--shots"})
-"""Options with which a command makes nothing: it needs no cluster, and has nothing to keep."""
+ONLY_LOOK = frozenset({"--help", "-h", "--dry-run", "--shots", "-"})
+"""Options with which a command makes nothing, or nothing that stays, through a pipe: it needs no
+cluster, and has nothing to keep."""
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:

@@ -111,6 +111,18 @@ def tell_videos(report: StylizeVideoReport, *, json: bool) -> None:
     note_all("error", [(path, error) for path, error in errors if error], "films")
 
 
+def tell_pipe(report: StylizeVideoReport) -> None:
+    """Warnings, an error and a line of sums on stderr: stdout is the stream."""
+    (one,) = report.inputs
+    for warning in one.warnings:
+        console.warn(f"{one.input}: {warning}")
+    if one.error:
+        console.note(f"error: {one.error}")
+        return
+    rate = console.a_second(one.frames_per_second, "frames")
+    console.hint(f"{counted(one.frames_out, 'frames')}, {one.seconds['total']:.1f} s ({rate})")
+
+
 def _printable(line: str) -> str:
     """Keep a line one line of text, whatever a file is called."""
     escaped = line.replace("\n", "\\n").replace("\r", "\\r")

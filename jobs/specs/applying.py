@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
@@ -22,6 +22,7 @@ from pipeline.pictures.settings import PictureSettings, PicturesToStylize
 if TYPE_CHECKING:
     from pipeline.films.output import PlannedFilm
 
+PipeFormat = Literal["y4m", "nut"]
 WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _NO_CHECKPOINTS = (*WRITTEN_SUFFIXES, ".gif", ".tif", ".mp4", ".mov", ".mkv", ".onnx")
 
@@ -66,6 +67,11 @@ class StylizeVideo(FilmSettings):
     See pipeline/films/output.py; a Path has lost the slash at its end."""
     style: StyleSpec
     pool: PoolSpec = PoolSpec()
+    input_format: str | None = None
+    """What comes through a pipe (-): y4m, nut or another format of FFmpeg's; else it is found out.
+    """
+    output_format: PipeFormat | None = None
+    """What goes on through a pipe (-o -); default: y4m where that came, else nut."""
     mark: str = ""
     """Behind the names of the outputs; none where it is empty."""
 
@@ -73,6 +79,16 @@ class StylizeVideo(FilmSettings):
         if not self.inputs:
             raise InputError("no input: name at least one video")
         super().__post_init__()
+        if not self.is_piped and (self.input_format or self.output_format):
+            raise InputError(
+                "--input-format and --output-format are for pipes, - and -o -; the names of files "
+                "say what they are"
+            )
+
+    @property
+    def is_piped(self) -> bool:
+        """Whether it comes from standard input, or goes to standard output."""
+        return "-" in (*map(str, self.inputs), str(self.output))
 
     @property
     def into_folder(self) -> bool:

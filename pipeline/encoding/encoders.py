@@ -33,6 +33,11 @@ CONTAINERS: dict[str, Container] = {
     ".webm": Container("webm", ("vp9", "av1")),
     ".gif": Container("gif", ("gif",)),
 }
+PIPE_CONTAINERS: dict[str, Container] = {
+    ".y4m": Container("yuv4mpegpipe", ("rawvideo",)),
+    ".nut": Container("nut", ("rawvideo", "ffv1")),
+}
+"""What streams are written in, by the ending of the name that stands for one: ``-.y4m``."""
 NUMBERED = "image2"
 """FFmpeg's name for pictures in files of their own: as many files as there are frames."""
 _PICTURE_CODECS: dict[str, Codec] = {
@@ -89,7 +94,7 @@ _PRESETS: dict[Codec, tuple[str, ...]] = {
     "hevc": _X26X_PRESETS,
     "av1": tuple(str(number) for number in range(14)),
     "vp9": tuple(str(number) for number in range(9)),  # libvpx calls it cpu-used
-    "ffv1": (),
+    **dict.fromkeys(("ffv1", "rawvideo"), ()),
     "prores": tuple(str(number) for number in range(6)),  # the profile: proxy to 4444 XQ
     **dict.fromkeys(("gif", "png", "tiff", "exr", "dpx", "mjpeg"), ()),
 }
@@ -103,7 +108,7 @@ _ENCODERS: dict[Codec, str] = {
     "vp9": "libvpx-vp9",
     "ffv1": "ffv1",
     "prores": "prores_ks",
-    **{codec: codec for codec in ("png", "tiff", "exr", "dpx", "mjpeg")},
+    **{codec: codec for codec in ("png", "tiff", "exr", "dpx", "mjpeg", "rawvideo")},
     "gif": "png",  # its pieces: frames with their palette, made a GIF when they are spliced
 }
 NVENC_CODECS: tuple[CodecChoice, ...] = ("h264", "hevc", "av1")
@@ -135,7 +140,7 @@ def container_for(path: Path) -> Container:
             f"output {path}: one picture, and a film has many; number them, as "
             f"{quoted(path.with_name(f'{path.stem}.%05d{path.suffix}'))}"
         )
-    container = CONTAINERS.get(suffix)
+    container = (PIPE_CONTAINERS if path.stem == "-" else CONTAINERS).get(suffix)
     if container is None:
         raise InputError(
             f"output {path}: the ending {path.suffix or '(none)'} names no video format written "
@@ -225,6 +230,8 @@ def _layout(
     source = _source_layout(stream, tone_map=tone_map)
     if codec == "vp9" and container.format not in _WITH_ALPHA_BESIDE_VP9:
         source = replace(source, alpha=False)
+    if container is PIPE_CONTAINERS[".y4m"]:  # planes of YUV, and nothing else
+        source = replace(source, alpha=False, rgb=False)
     same = _SOURCE_CODECS.get(stream.codec, stream.codec) == codec
     return fit_layout(codec, source, same_codec=same)
 
@@ -234,6 +241,9 @@ def _pixel_format(codec: Codec, layout: PlaneLayout, kind: EncoderKind) -> str:
         return "pal8"
     if kind == "nvenc":
         return _NVENC_FORMATS.get(layout.pixel_format, layout.pixel_format)
+    if codec == "rawvideo":
+        packed = _PACKED_PICTURES.get(layout.pixel_format, layout.pixel_format)
+        return packed + "le" if packed in ("rgb48", "rgba64") else packed
     if codec in _BYTE_ORDER:
         packed = _PACKED_PICTURES.get(layout.pixel_format, layout.pixel_format)
         return packed + _BYTE_ORDER[codec] if packed in ("rgb48", "rgba64") else packed
@@ -276,7 +286,7 @@ def _options(codec: Codec, crf: int | None, preset: str | None) -> dict[str, str
             return {"flags": "+qscale", "global_quality": str(_JPEG_SCALE * _LAMBDA)}
         case "exr":
             return {"compression": "zip1", "format": "half"}
-        case "dpx" | "gif":
+        case "dpx" | "gif" | "rawvideo":
             return {}
 
 

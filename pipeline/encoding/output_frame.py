@@ -25,7 +25,9 @@ _MATRICES: dict[int, Matrix] = {
     9: "bt2020",
 }
 _PRIMARIES: dict[int, Primaries] = {1: "bt709", 9: "bt2020", 12: "p3"}
-_TAKES_ODD_SIZES = frozenset({"vp9", "ffv1", "gif", "png", "tiff", "exr", "dpx", "mjpeg"})
+_TAKES_ODD_SIZES = frozenset(
+    {"vp9", "ffv1", "gif", "png", "tiff", "exr", "dpx", "mjpeg", "rawvideo"}
+)
 _WITH_HDR_METADATA = frozenset({"libx265", "libsvtav1"})
 
 

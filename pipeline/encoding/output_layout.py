@@ -9,7 +9,7 @@ from nst_core.color.yuv_encoding import FLOAT_DEPTH, Subsampling
 from pipeline.films.settings import CodecChoice
 from pipeline.source.pixel_formats import PlaneLayout
 
-Codec = Literal[CodecChoice, "gif", "png", "tiff", "exr", "dpx", "mjpeg"]
+Codec = Literal[CodecChoice, "gif", "png", "tiff", "exr", "dpx", "mjpeg", "rawvideo"]
 
 
 def fit_layout(codec: Codec, source: PlaneLayout, *, same_codec: bool) -> PlaneLayout:
@@ -34,6 +34,9 @@ def fit_layout(codec: Codec, source: PlaneLayout, *, same_codec: bool) -> PlaneL
             return PlaneLayout(8, "444")
         case "ffv1":
             return replace(source, depth=16) if source.is_float else source
+        case "rawvideo":
+            is_deep = source.is_float or (source.rgb and source.depth > 8)
+            return replace(source, depth=16) if is_deep else source
         case "prores":
             full = source.rgb or source.alpha or source.subsampling == "444"
             return PlaneLayout(10, "444" if full else "422", alpha=source.alpha)

@@ -12,6 +12,7 @@ from jobs.cli import console, options, reports
 from jobs.cli.options import LOOKS
 from jobs.cli.spec_options import from_specifications
 from jobs.specs.applying import StylizeImages, StylizeVideo
+from nst_core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Stylize whole videos or folders of pictures.")
 
@@ -50,6 +51,9 @@ def video(
 
     Example: nst stylize video film.mp4 -o film-wave.mp4 --style wave
     """
+    if in_styles[0].is_piped:
+        _pipe(in_styles, only_look=shots or dry_run, json=json)
+        return
     if shots:
         from jobs.cli.shots import show_shots
 
@@ -71,6 +75,26 @@ def video(
     reports.tell_videos(report, json=json)
     if report.nothing_started:
         raise typer.Exit(console.WRONG_USE)
+    if reports.videos_failed(report, allow_damaged=in_styles[0].allow_damaged):
+        raise typer.Exit(console.SOME_FAILED)
+
+
+def _pipe(in_styles: tuple[StylizeVideo, ...], *, only_look: bool, json: bool) -> None:
+    """Stylize from pipe to pipe; whatever else is told, the report too, goes to stderr."""
+    from jobs.cli.process.streams import take_pipes
+
+    if len(in_styles) > 1 or only_look:
+        raise InputError(
+            "a pipe is read once: one --style, and no --shots, --dry-run or nst plan; write the "
+            "film to a file and name that"
+        )
+    with console.shown_progress() as show:
+        from jobs.applying.stylize_pipe import check_pipe, stylize_pipe
+
+        check_pipe(in_styles[0])
+        report = stylize_pipe(in_styles[0], *take_pipes(), show)
+    console.report(asdict(report), as_json=json)
+    reports.tell_pipe(report)
     if reports.videos_failed(report, allow_damaged=in_styles[0].allow_damaged):
         raise typer.Exit(console.SOME_FAILED)
 

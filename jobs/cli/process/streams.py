@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TextIO
 
+from nst_core.errors import InputError
+
 _OUT, _ERR = 1, 2
 
 _closed: set[int] = set()
@@ -28,6 +30,22 @@ def prepare() -> None:
             _open_null(number)
     sys.stdin = sys.stdin or io.TextIOWrapper(io.FileIO(0, closefd=False))
     sys.stdout, sys.stderr = _patient(sys.stdout, _OUT), _patient(sys.stderr, _ERR)
+
+
+def take_pipes() -> tuple[int, int]:
+    """Take stdin and stdout for a stream, as descriptors: what else is printed goes to stderr.
+
+    Raises InputError where either is a terminal.
+    """
+    if os.isatty(0) or os.isatty(_OUT):
+        raise InputError(
+            "- and -o - are pipes, and here is a terminal: ffmpeg ... | nst stylize video - -o - "
+            "| ffmpeg ..."
+        )
+    source, output = os.dup(0), os.dup(_OUT)
+    _open_null(0)
+    os.dup2(_ERR, _OUT)
+    return source, output
 
 
 def stdout_was_closed() -> bool:

@@ -1,0 +1,171 @@
+"""Stylizing a film that comes through a pipe, and goes on through one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from jobs.applying.workers import find_style_for_job, make_segment_worker, stylizing_pool
+from jobs.specs.applying import StylizeVideo
+from nst_core.checkpoints.library import Style
+from nst_core.errors import InputError, MediaError
+from nst_core.wording import counted
+from pipeline.encoding.encoders import choose_encoder
+from pipeline.encoding.output_frame import OutputFrame, differences, plan_output
+from pipeline.films.report import StylizeVideoReport, VideoReport
+from pipeline.looks.look import Look
+from pipeline.pipes.reading import PIPE, PipedFilm, PipedSegment, PipeReader
+from pipeline.pipes.units import PipedUnits
+from pipeline.pipes.writing import NutWriter, PipeWriter, Y4mWriter, streams_to_copy
+from pipeline.segments.encoder import check_encoder
+from pipeline.segments.plan import warm_up_frames
+from pipeline.segments.task import SegmentResult, SegmentTask
+from pipeline.work.pool import Deadline
+from pipeline.work.progress import OnProgress, Pace, ignore_progress, stage
+
+
+def stylize_pipe(
+    job: StylizeVideo, source: int, output: int, on_progress: OnProgress = ignore_progress
+) -> StylizeVideoReport:
+    """Stylize the film that the descriptor ``source`` brings, into the descriptor ``output``.
+
+    What comes out damaged, or cannot go on, is told in the report. Raises InputError or
+    EnvironmentProblem where nothing can start.
+    """
+    check_pipe(job)
+    # A stream is not read twice: a painting is fitted on other pictures.
+    style = find_style_for_job(job.style, job.pool, (), on_progress, of_films=True)
+    return _PipeRun(job, style, on_progress).through(source, output)
+
+
+def check_pipe(job: StylizeVideo) -> None:
+    """Raise InputError for what a pipe cannot have."""
+    if [*map(str, job.inputs), str(job.output)] != [str(PIPE), str(PIPE)]:
+        raise InputError(
+            "-, standard input or output: a pipe goes into a pipe; name - as the only input and "
+            "-o -, or files on both sides"
+        )
+    refused = {
+        f"--address {job.pool.address}": job.pool.address != "local",
+        "--start, --end and --duration": job.span is not None,
+        "--fps": job.fps is not None,
+        "--work-dir": job.work_dir is not None,
+        "--mask": job.mask is not None,
+    }
+    for option, is_given in refused.items():
+        if is_given:
+            raise InputError(
+                f"{option}: not for a pipe, which is read once, by this machine, and leaves "
+                "nothing to go on with; leave it out, or write the film to a file first"
+            )
+
+
+class _PipeRun:
+    """One film on its way."""
+
+    def __init__(self, job: StylizeVideo, style: Style, on_progress: OnProgress) -> None:
+        self._job = job
+        self._style = style
+        self._on_progress = on_progress
+        self._report = VideoReport(str(PIPE), str(PIPE))
+        self._pace = Pace()
+        self._notes: set[str] = set()
+
+    def through(self, source: int, output: int) -> StylizeVideoReport:
+        """Read, stylize and write it; returns what became of it."""
+        began = time.monotonic()
+        report, engine, workers = self._report, "none", 0
+        reader = PipeReader(source, self._job.input_format)
+        film = reader.open()
+        frame, writer = self._planned(film, output)
+        self._on_progress(replace(stage("stylizing", "frames"), warnings=tuple(report.warnings)))
+        try:
+            engine, workers = self._stylize(reader, film, frame, writer)
+            report.status = "damaged" if reader.damage else "done"
+        except BrokenPipeError:
+            report.error = (
+                f"-o {PIPE}: nobody reads it any more, after {counted(report.frames_out, 'frames')}"
+            )
+        except MediaError as error:
+            report.error = str(error)
+        if reader.is_uneven and isinstance(writer, Y4mWriter):
+            report.warnings.append(
+                f"its frames are not equally long, and y4m shows each for 1/{film.info.rate} s"
+            )
+        if reader.damage:
+            report.warnings.append(f"the source is damaged: {'; '.join(reader.damage)}")
+        report.warnings += sorted(self._notes)
+        report.seconds["total"] = seconds = round(time.monotonic() - began, 3)
+        report.frames_per_second = round(report.frames_out / max(seconds, 1e-3), 2)
+        return StylizeVideoReport(engine, workers, [report])
+
+    def _planned(self, film: PipedFilm, output: int) -> tuple[OutputFrame, PipeWriter]:
+        """Choose what is written, and how. Raises InputError and MediaError."""
+        job, info, style, warnings = self._job, film.info, self._style, self._report.warnings
+        kind = job.output_format or ("y4m" if film.y4m_header else "nut")
+        encoder = choose_encoder(Path(f"{PIPE}.{kind}"), info, job)
+        frame = plan_output(info, encoder, job, scale=style.scale)
+        check_encoder(info, frame)
+        warnings += differences(info, frame)
+        limit = job.style.strokes_of(style).limit(*frame.taken_size[::-1])
+        warnings += [limit] if limit else []
+        copied = streams_to_copy(film, kind, allow_left_out=job.allow_left_out, warnings=warnings)
+        if kind == "y4m":
+            return frame, Y4mWriter(output, film, frame)
+        aspect = info.sample_aspect_ratio
+        if aspect not in (None, 0, 1):
+            warnings.append(
+                f"its pixels of {aspect} are written as square: NUT is not told their shape here; "
+                "--output-format y4m keeps it"
+            )
+        return frame, NutWriter(output, film, frame, copied)
+
+    def _stylize(
+        self, reader: PipeReader, film: PipedFilm, frame: OutputFrame, writer: PipeWriter
+    ) -> tuple[str, int]:
+        """Bring all segments through; returns what computed, by how many workers."""
+        job, style = self._job, self._style
+        look = Look(job.style, job.style.strokes_of(style).of(*frame.taken_size[::-1]))
+
+        def task(piped: PipedSegment) -> SegmentTask:
+            return SegmentTask(
+                piped.segment,
+                film.info,
+                frame,
+                piped.packets,
+                film=0,
+                looks=(look,),
+                coherence=job.coherence,
+            )
+
+        with stylizing_pool(
+            partial(make_segment_worker, {job.style: style}, look),
+            job.style,
+            job.pool if job.pool.workers else replace(job.pool, workers=0),
+            depth=1,
+            deadline=Deadline(job.segment_deadline, "raise --segment-deadline"),
+        ) as pool:
+            warm_up = warm_up_frames(job.coherence)
+            reader.begin(film.info, seconds=job.segment_seconds, warm_up=warm_up)
+            units = PipedUnits(reader, task, workers=pool.workers)
+            for outcome in pool.run(units):
+                self._report.segments["retried"] += outcome.attempts > 1
+                if outcome.result is None:
+                    raise MediaError(f"{PIPE}: segment {outcome.key:05d}: {outcome.error}")
+                for result, beside in units.in_order(outcome.result):
+                    writer.write(result, beside)
+                    self._count(result, began=outcome.began)
+            writer.finish()
+            return pool.engine() or "none", pool.workers
+
+    def _count(self, result: SegmentResult[bytes], *, began: float) -> None:
+        report, frames = self._report, len(result.pts)
+        report.frames_in += frames + len(result.missing_pts)
+        report.frames_out += frames
+        report.segments["total"] = report.segments["done"] = result.number + 1
+        self._notes.update(result.notes)
+        self._pace.add(frames, began=began, now=time.monotonic())
+        done = report.frames_out
+        self._on_progress(self._pace.progress(done, done, "frames", is_all=False))

@@ -1,0 +1,200 @@
+"""Films from pipe to pipe, in this process."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.applying.stylize_pipe import stylize_pipe
+from jobs.applying.stylize_video import stylize_videos
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.errors import InputError, MediaError
+from pipeline.films.report import VideoReport
+from tests.kit.streams import read_stream, sound_of, stream
+
+HERE = PoolSpec(workers=0)
+
+
+def _job(style: str | Path = "identity", **options: Any) -> StylizeVideo:
+    job = StylizeVideo((Path("-"),), "-", StyleSpec(str(style)), HERE, segment_seconds=0.5)
+    return replace(job, **options)
+
+
+def _piped(
+    content: bytes, job: StylizeVideo, *, most: int | None = None
+) -> tuple[VideoReport, bytes]:
+    """Send a stream through; whoever reads the output leaves after ``most`` bytes."""
+    source, entrance = os.pipe()
+    exit_, output = os.pipe()
+    taken = io.BytesIO()
+
+    def feed() -> None:
+        with suppress(BrokenPipeError), open(entrance, "wb") as pipe:  # noqa: PTH123 - a descriptor
+            pipe.write(content)
+
+    def take() -> None:
+        with open(exit_, "rb", buffering=0) as pipe:  # noqa: PTH123
+            while (most is None or taken.tell() < most) and (data := pipe.read(1 << 16)):
+                taken.write(data)
+
+    threads = [threading.Thread(target=each, daemon=True) for each in (feed, take)]
+    for thread in threads:
+        thread.start()
+    try:
+        (report,) = stylize_pipe(job, source, output).inputs
+    finally:
+        os.close(output)
+    threads[1].join()
+    return report, taken.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "pixel_format", "codec"),
+    [
+        ("y4m", "yuv420p", "rawvideo"),
+        ("y4m", "yuv422p", "rawvideo"),
+        ("y4m", "yuv420p10le", "rawvideo"),
+        ("y4m", "yuv444p10le", "rawvideo"),
+        ("nut", "yuv420p", "rawvideo"),
+        ("nut", "yuv422p10le", "rawvideo"),
+        ("nut", "yuva420p", "rawvideo"),
+        ("nut", "rgb24", "rawvideo"),
+        ("nut", "yuv420p", "ffv1"),
+        ("nut", "yuv420p", "mpeg4"),
+    ],
+)
+def test_frames_are_those_of_the_same_film_in_a_file(
+    kind: str, pixel_format: str, codec: str, tmp_path: Path
+) -> None:
+    rate = Fraction(24_000, 1001)
+    content = stream(kind, rate=rate, pixel_format=pixel_format, codec=codec, color_range=1)
+    report, output = _piped(content, _job())
+    assert (report.status, report.error, report.frames_out) == ("done", None, 48)
+    assert report.segments["total"] == 5
+    expected = _of_file(content, kind, _job(), tmp_path)
+    (source, before), (written, after) = map(read_stream, (content, output))
+    assert (written.width, written.height, written.pix_fmt) == (64, 36, source.pix_fmt)
+    assert [time for time, _ in after] == [time for time, _ in before]
+    _check_same(output, expected, written.pix_fmt)
+
+
+def test_frames_are_those_of_a_file_in_a_style_too(style: Style, tmp_path: Path) -> None:
+    content, job = stream(frames=30), _job(str(style.path))
+    report, output = _piped(content, job)
+    assert report.status == "done"
+    _check_same(output, _of_file(content, "y4m", job, tmp_path), "yuv420p")
+
+
+def _of_file(content: bytes, kind: str, job: StylizeVideo, folder: Path) -> bytes:
+    """What the same film becomes as a file, without loss."""
+    film = folder / f"film.{kind}"
+    film.write_bytes(content)
+    job = replace(job, inputs=(film,), output=folder / "out.mkv", codec="ffv1")
+    (report,) = stylize_videos(job).inputs
+    assert report.status == "done", report.error
+    return (folder / "out.mkv").read_bytes()
+
+
+def _check_same(content: bytes, expected: bytes, pixel_format: str) -> None:
+    found, frames = (read_stream(each, pixel_format)[1] for each in (content, expected))
+    assert len(found) == len(frames)
+    for (_, frame), (_, copy) in zip(frames, found, strict=True):
+        np.testing.assert_array_equal(frame, copy)
+
+
+def test_marks_of_y4m_stay() -> None:
+    content = stream("y4m", frames=3, color_range=2, grey=True)
+    marks = b" F30000:1001 It A4:3 C420jpeg XYSCSS=420JPEG XCOLORRANGE=FULL"
+    content = b"YUV4MPEG2 W64 H36" + marks + content[content.index(b"\n") :]
+    report, output = _piped(content, _job())
+    assert report.status == "done"
+    assert output.partition(b"\n")[0] == b"YUV4MPEG2 W64 H36" + marks.replace(b" It ", b" Ip ")
+    assert any("interlaced" in line for line in report.warnings)
+    assert output.partition(b"\n")[2] == content.partition(b"\n")[2]
+
+
+def test_what_an_output_does_not_hold_is_told() -> None:
+    content = stream("y4m", frames=3).replace(b" A0:0 ", b" A4:3 ")
+    assert "written as square" in _piped(content, _job(output_format="nut"))[0].warnings[0]
+    uneven = stream("nut", rate=Fraction(24), gap=True)
+    warnings = _piped(uneven, _job(output_format="y4m"))[0].warnings
+    assert warnings == ["its frames are not equally long, and y4m shows each for 1/24 s"]
+
+
+def test_sound_goes_along_in_nut_and_not_in_y4m() -> None:
+    content = stream("nut", sound=True)
+    report, output = _piped(content, _job())
+    assert (report.status, report.warnings) == ("done", [])
+    assert sound_of(output) == sound_of(content)
+    assert len(sound_of(content)) == 48
+    with pytest.raises(MediaError, match=r"pcm_s16le.*does not fit into y4m.*--allow-left-out"):
+        _piped(content, _job(output_format="y4m"))
+    report, output = _piped(content, _job(output_format="y4m", allow_left_out=True))
+    assert report.status == "done"
+    assert "is left out" in report.warnings[0]
+    assert output.startswith(b"YUV4MPEG2 ")
+    assert len(read_stream(output)[1]) == 48
+
+
+def test_frames_that_follow_each_other_do_so_across_segments(style: Style) -> None:
+    content = stream(frames=30)
+    outputs = [
+        _piped(content, _job(str(style.path), coherence=0.5, segment_seconds=seconds))[1]
+        for seconds in (0.5, 60)
+    ]
+    plain = _piped(content, _job(str(style.path)))[1]
+    cut, whole, apart = (read_stream(each)[1][20][1].astype(int) for each in (*outputs, plain))
+    assert np.abs(cut - whole).max() <= 2
+    assert np.abs(apart - whole).max() > np.abs(cut - whole).max()
+
+
+@pytest.mark.parametrize("kind", ["y4m", "nut"])
+def test_a_stream_that_breaks_off_is_told(kind: str) -> None:
+    report, output = _piped(stream(kind)[:-1000], _job())
+    assert report.status == "damaged"
+    assert report.frames_out == len(read_stream(output)[1]) == 47
+    assert "the source is damaged" in report.warnings[-1]
+
+
+def test_a_reader_that_leaves_ends_it_in_order() -> None:
+    report, _ = _piped(stream(frames=400), _job(), most=1)
+    assert report.error is not None
+    assert report.error.startswith("-o -: nobody reads it any more, after ")
+    assert report.frames_out < 400
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        (b"", {}, "not a readable video"),
+        (b"no film" * 1000, {}, "not a readable video"),
+        (stream()[:100], {}, "no frame of it can be decoded|not a readable video"),
+        (stream(), {"input_format": "none"}, "--input-format none: not known"),
+        (stream(), {"codec": "h264"}, "--codec h264"),
+        (stream(), {"start": Fraction(1)}, "--start, --end and --duration: not for a pipe"),
+        (stream(), {"work_dir": Path("x")}, "--work-dir: not for a pipe"),
+        (stream(), {"mask": Path("x.png")}, "--mask: not for a pipe"),
+        (stream(), {"pool": PoolSpec(address="auto")}, "--address auto: not for a pipe"),
+        (stream(), {"output": "film.mkv"}, "a pipe goes into a pipe"),
+        (stream(), {"inputs": (Path("-"), Path("film.mkv"))}, "a pipe goes into a pipe"),
+    ],
+)
+def test_what_cannot_be_is_one_line(content: bytes, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        _piped(content, _job(**options))
+
+
+def test_formats_are_for_pipes() -> None:
+    with pytest.raises(InputError, match="for pipes"):
+        _job(inputs=(Path("film.mkv"),), output="out.mkv", input_format="y4m")
