@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
+from functools import partial
 from math import isqrt
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from nst_core.color.codes import Code, Pixels
 from nst_core.color.luma import keep_rgb_colors
 from nst_core.color.pixels import to_bytes, to_pixels, to_unit_range
 from nst_core.color.tone_mapping import ToneMapping
-from nst_core.color.yuv import YuvFrames, join_frames, rgb_to_yuv, with_alpha, yuv_to_rgb
+from nst_core.color.yuv import YuvFrames, rgb_to_yuv, with_alpha, yuv_to_rgb
 from nst_core.color.yuv_encoding import YuvEncoding
 from nst_core.engines.choice import make_engine
 from nst_core.engines.device_transfer import overlapped
@@ -29,7 +30,7 @@ from nst_core.engines.halving_batches import (
     pixels_at_once,
 )
 from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice, Tile
-from nst_core.large_pictures.layerwise_engine import LayerwiseEngine
+from nst_core.large_pictures.pieces import PieceEngine, piece_engine
 from nst_core.large_pictures.tiled_engine import TiledEngine
 from nst_core.networks.generator import Generator
 from nst_core.objectives.refinement import Refinement, RefiningEngine
@@ -38,26 +39,12 @@ if TYPE_CHECKING:
     from nst_core.coherence import Coherence
 
 _LEAST_SIDE = 64
-_AUTO_SIDE = 1792
-"""Longest side of pictures computed whole. The process then takes about 2 GB (measured: 0.6 and,
-for each megapixel, 0.185 in bfloat16, 0.32 in float32; twice that at a width of 32; of a LeanNet
-0.082 and 0.115)."""
-
 _MOST_FRAMES_A_BATCH = 8
 _PIXELS_A_BATCH = 4_000_000
 """Bounds the memory of large frames on a CPU, as they come out: 4 at 720p, 1 at 4K. Stylized frames
 are as many as there are threads at least; enlarged ones are not, each is many times its source."""
 
-_Rows = tuple[slice, Tensor]
 _DTYPES = (np.uint8, np.uint16)
-
-
-class PieceEngine(Protocol):
-    """Computes one picture in pieces, equal to the whole."""
-
-    def strips(self, picture: Pixels) -> Iterator[_Rows]:
-        """Map H x W x 3 to rows of the output: which, and 1 x 3 x h x scale*W of them."""
-        ...
 
 
 class Stylizer:
@@ -142,7 +129,7 @@ class Stylizer:
         elif tile != "off":
             side = auto_side if tile == "auto" else tile
             exact = precision != "auto"
-            self._pieces, self._whole_side = _piece_engine(
+            self._pieces, self._whole_side = piece_engine(
                 generator, self._engine, side=side, scale=self.scale, exact=exact, seed=seed
             )
 
@@ -175,6 +162,14 @@ class Stylizer:
         least = self.threads if self.scale == 1 else 1
         pixels = height * width * self.scale**2
         return max(least, min(_MOST_FRAMES_A_BATCH, _PIXELS_A_BATCH // pixels))
+
+    def frames_together(self, frames: YuvFrames) -> int:
+        """How many frames like these may be computed at once, some of them others'.
+
+        On a CPU not more than these: the bytes would depend on which came together.
+        """
+        together, height, width = frames.luma.shape
+        return self.frames_a_batch(height, width) if self.works_ahead else together
 
     @property
     def _video_device(self) -> torch.device:
@@ -231,40 +226,58 @@ class Stylizer:
         target = target or source
 
         def stylized(frames: YuvFrames) -> YuvFrames:
-            def convert(part: slice) -> YuvFrames:
-                alpha = None if frames.alpha is None else frames.alpha[part]
-                taken = YuvFrames(frames.luma[part], frames.chroma[part], alpha)
-                return self._stylized_yuv(taken, source, target, tone_mapping, coherence)
+            made = coherence.remembered(frames) if coherence else None
+            if made is None:
+                made = self._made(frames, source, target, tone_mapping)
+                if coherence:
+                    coherence.remember(frames, made)
+            return self.finished(frames, made, source, target, coherence)
 
-            return join_frames(self._batches.run(len(frames.luma), convert))
+        return overlapped(batches, partial(self._batches.run_frames, stylized), self._video_device)
 
-        return overlapped(batches, stylized, self._video_device)
-
-    @torch.inference_mode()
-    def _stylized_yuv(
+    def make_yuv_batches(
         self,
-        frames: YuvFrames,
+        batches: Iterable[YuvFrames | None],
         source: YuvEncoding,
         target: YuvEncoding,
-        tone_mapping: ToneMapping | None,
-        coherence: Coherence | None,
+        *,
+        tone_mapping: ToneMapping | None = None,
+    ) -> Iterator[YuvFrames]:
+        """Do the network's part of it, which ``finished`` goes on with, maybe in another thread.
+
+        None among the batches is "none now": what is under way comes out, then it asks again.
+        """
+
+        def made(frames: YuvFrames) -> YuvFrames:
+            return self._made(frames, source, target, tone_mapping)
+
+        return overlapped(batches, partial(self._batches.run_frames, made), self._video_device)
+
+    @torch.inference_mode()
+    def finished(
+        self,
+        frames: YuvFrames,
+        made: YuvFrames,
+        source: YuvEncoding,
+        target: YuvEncoding,
+        coherence: Coherence | None = None,
     ) -> YuvFrames:
-        if self._video_engine is None and source.is_light and target.is_light:
-            return frames  # light beyond what displays show would be clipped
-        following = coherence if self._video_engine else None
-        result = following.remembered(frames) if following else None
-        if result is None:
-            result = self._made(frames, source, target, tone_mapping)
-            if following:
-                following.remember(frames, result)
-        if following:
+        """Have what was ``made`` of frames follow the last one, and give it their alpha."""
+        if self._passes_light(source, target):
+            return made
+        if coherence and self._video_engine:
             luma_only = self.keep_colors and target.matrix != "rgb"
-            result = following.follow_all(frames, source, result, target, luma_only=luma_only)
+            made = coherence.follow_all(frames, source, made, target, luma_only=luma_only)
         if frames.alpha is not None:
             alpha = _enlarged(frames.alpha, self.scale)
-            result = with_alpha(result, alpha, source=source, target=target)
-        return result
+            made = with_alpha(made, alpha, source=source, target=target)
+        return made
 
+    def _passes_light(self, source: YuvEncoding, target: YuvEncoding) -> bool:
+        """Whether nothing is converted: light beyond what displays show would be clipped."""
+        return self._video_engine is None and source.is_light and target.is_light
+
+    @torch.inference_mode()
     def _made(
         self,
         frames: YuvFrames,
@@ -273,6 +286,8 @@ class Stylizer:
         tone_mapping: ToneMapping | None,
     ) -> YuvFrames:
         """What the network makes of frames, each by itself, without their alpha."""
+        if self._passes_light(source, target):
+            return frames
         rgb = yuv_to_rgb(frames, source)
         if tone_mapping:
             rgb = tone_mapping.to_sdr(rgb)
@@ -355,31 +370,6 @@ def _check_colors(scale: int, strength: float, keep_colors: bool, match_histogra
     if match_histogram and keep_colors:
         raise ValueError("match_histogram and keep_colors both choose the colours; use one")
 
-
-def _piece_engine(
-    generator: Generator,
-    engine: Engine,
-    *,
-    side: int | None,
-    scale: int,
-    exact: bool,
-    seed: int,
-) -> tuple[PieceEngine, int]:
-    """Build what computes the pictures that ``engine`` does not; the side of those it does.
-
-    ``side`` None chooses. ``exact`` keeps float32 from being stored as float16.
-    """
-    if generator.tiles:
-        tiled = TiledEngine(engine, scale=scale, tile_side=side)
-        return tiled, tiled.side
-    layerwise = LayerwiseEngine(
-        generator,
-        device=engine.device,
-        precision=engine.precision,
-        stored="float16" if engine.precision == "float32" and not exact else engine.precision,
-        seed=seed,
-    )
-    return layerwise, side or _AUTO_SIDE
 
 
 def _with_histogram_of(source: Tensor, output: Tensor) -> Tensor:

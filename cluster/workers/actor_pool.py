@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -20,6 +19,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from cluster.workers.host import BESIDE, WorkerHost
 from cluster.workers.memory_kills import LACKED_MEMORY, lacked_memory, memory_used
 from cluster.workers.room import Resources, RoomNews
+from cluster.workers.seat import Seat
 from nst_core.errors import EnvironmentProblem
 from nst_core.wording import last_line_without_class
 from pipeline.work.pool import (
@@ -48,67 +48,13 @@ _FAILED_TO_START = "The actor died because of an error raised in its creation ta
 _DIED = "its worker died"
 
 
-@dataclass(eq=False)
-class _Seat:
-    """An actor and what it was given, oldest first: it works on the oldest."""
-
-    actor: Any
-    starting: ray.ObjectRef | None
-    """Comes once the actor has built its worker; None from then on."""
-    since: float
-    """When it began what it does now: starting, or its oldest call."""
-    last: Any = None
-    """Key of the last unit that it was given."""
-    calls: dict[ray.ObjectRef, Attempt | None] = field(default_factory=dict)
-    """None where another worker has taken the unit over: the end of such a call is ignored."""
-    sign: ray.ObjectRef | None = None
-    """An answer to come: how far it is."""
-
-    @property
-    def is_idle(self) -> bool:
-        return self.starting is None and not self.calls
-
-    @property
-    def attempts(self) -> list[Attempt]:
-        """What its calls are for, oldest first."""
-        return [attempt for attempt in self.calls.values() if attempt is not None]
-
-    def has_room(self, depth: int, *, is_retry: bool = False) -> bool:
-        """Whether it can take one more; one that is tried again is a suspect, and runs alone."""
-        if self.starting is not None or not self.calls:
-            return self.starting is None
-        if is_retry or len(self.calls) >= depth:
-            return False
-        return not any(call.is_retry for call in self.attempts)
-
-    def give(self, attempt: Attempt) -> None:
-        if not self.calls:
-            self.since = time.monotonic()
-        self.last = attempt.unit.key
-        self.calls[self.actor.process.remote(attempt.unit.task, attempt.unit.key)] = attempt
-
-    def end(self, call: ray.ObjectRef) -> tuple[Attempt | None, float]:
-        """An ended call's attempt, and when it began."""
-        began, self.since = self.since, time.monotonic()
-        return self.calls.pop(call), began
-
-    def give_away(self) -> Attempt | None:
-        """The attempt that waits behind the others here, for another worker; None: none does."""
-        *before, last = self.calls
-        attempt = self.calls[last]
-        if before and attempt is not None:
-            self.calls[last] = None  # Ray would not keep it from running here too
-            return attempt
-        return None
-
-
 class ActorPool:
     """A pool of Ray actors, each started when there is work for it.
 
-    ``depth`` units are at each actor, so that with 2 or more the next one is there when one ends;
-    with 1 no unit waits at a busy worker while another is idle. Short units are queued two deep all
-    the same. When the queue is empty, an idle worker takes over a waiting unit, which may then run
-    twice. An actor works on ``concurrency`` of them at once, in threads.
+    An actor works on ``concurrency`` units at once, in threads. ``depth`` are there, so that with
+    more of them than that the next one is there when one ends; with as many no unit waits at a busy
+    worker while another is idle. One short unit waits there all the same. When the queue is empty,
+    an idle worker takes over a waiting unit, which may then run twice.
     A unit that takes longer than ``deadline`` at its worker has the worker killed; building a
     worker is not counted.
     Raises EnvironmentProblem when the cluster cannot hold ``workers`` such actors, nor its
@@ -130,7 +76,8 @@ class ActorPool:
         self.workers = resources.workers_to_start(workers)
         self._news = RoomNews(resources, is_shared=is_shared)
         self._factory = ray.put(factory)  # once, and not with each actor
-        self._depth = depth
+        self._at_once = concurrency
+        self._depth = max(depth, concurrency)
         self._deadline = deadline or Deadline(math.inf)
         self._actor_class: Any = ray.remote(
             num_cpus=resources.cpus,
@@ -140,7 +87,7 @@ class ActorPool:
             max_concurrency=concurrency,
             concurrency_groups={BESIDE: 1},
         )(WorkerHost)
-        self._seats: list[_Seat] = []
+        self._seats: list[Seat] = []
         self._deaths_while_starting = 0
         self._engine: str | None = None
         self._usual_seconds = math.inf
@@ -188,15 +135,15 @@ class ActorPool:
                 return
 
     def _hand_out(self, queue: UnitQueue) -> None:
-        depth = max(2, self._depth) if self._units_are_short else self._depth
+        depth = max(self._at_once + 1, self._depth) if self._units_are_short else self._depth
         while seat := self._next_seat(queue, depth):
-            if seat.calls and len(self._seats) < self.workers:
+            if len(seat.calls) >= self._at_once and len(self._seats) < self.workers:
                 self._start_worker()  # for the units after those that wait here
             seat.give(queue.pop())
-        if self._depth == 1:
+        if self._depth == self._at_once:
             self._take_over()
 
-    def _next_seat(self, queue: UnitQueue, depth: int) -> _Seat | None:
+    def _next_seat(self, queue: UnitQueue, depth: int) -> Seat | None:
         """The freest worker for the unit that waits, else the first that one can be drawn for."""
         attempt = queue.first()
         is_retry = attempt is not None and attempt.is_retry
@@ -206,7 +153,7 @@ class ActorPool:
 
     def _take_over(self) -> None:
         """Give idle workers what waits at busy ones: nothing else is left for them."""
-        busy = [seat for seat in self._seats if len(seat.calls) > 1]
+        busy = [seat for seat in self._seats if len(seat.calls) > self._at_once]
         for idle in [seat for seat in self._seats if seat.is_idle] if busy else ():
             attempt = next(filter(None, (seat.give_away() for seat in busy)), None)
             if attempt is None:
@@ -219,9 +166,10 @@ class ActorPool:
 
     def _start_worker(self) -> None:
         actor = self._actor_class.remote(self._factory)
-        self._seats.append(_Seat(actor, actor.ready.remote(), time.monotonic()))
+        now = time.monotonic()
+        self._seats.append(Seat(actor, actor.ready.remote(), now, self._at_once))
 
-    def _dismiss(self, seat: _Seat) -> list[Attempt]:
+    def _dismiss(self, seat: Seat) -> list[Attempt]:
         """Kill an actor, dead or alive: one that lives on would keep its place in the cluster.
 
         Returns what it was given, oldest first.
@@ -230,6 +178,7 @@ class ActorPool:
         ray.kill(seat.actor)  # ray.cancel would not stop a running method
         attempts = seat.attempts
         seat.calls.clear()
+        seat.began.clear()
         return attempts
 
     def _collect(self, queue: UnitQueue) -> Iterator[Outcome[Any]]:
@@ -240,7 +189,7 @@ class ActorPool:
             elif event in seat.calls:  # else its worker's death has been noticed before
                 yield from self._end(seat, event, queue)
 
-    def _wait(self, queue: UnitQueue) -> list[tuple[ray.ObjectRef, _Seat]]:
+    def _wait(self, queue: UnitQueue) -> list[tuple[ray.ObjectRef, Seat]]:
         """Wait for calls or starts that have ended, those of one worker oldest first."""
         events = {call: seat for seat in self._seats for call in seat.calls}
         events |= {seat.starting: seat for seat in self._seats if seat.starting is not None}
@@ -264,9 +213,9 @@ class ActorPool:
         for seat in self._seats:
             if seat.sign in answered:
                 with suppress(RayError):  # it has died: the end of its call tells
-                    key, done, parts = ray.get(seat.sign)
-                    if key in [attempt.unit.key for attempt in seat.attempts]:
-                        self._on_advance(key, done, seat.since, parts)
+                    for key, done, parts in ray.get(seat.sign):
+                        if (began := seat.began_of(key)) is not None:
+                            self._on_advance(key, done, began, parts)
                 seat.sign = None
             if seat.sign is None and seat.calls:
                 seat.sign = seat.actor.how_far.remote()
@@ -275,7 +224,7 @@ class ActorPool:
         now = time.monotonic()
         some_work = any(seat.starting is None for seat in self._seats)
         timeouts = [
-            seat.since + self._seconds_for(seat) - now
+            self._ends_at(seat) - now
             for seat in self._seats
             if not (some_work and seat.starting is not None)  # such are waited for: see below
         ]
@@ -288,12 +237,13 @@ class ActorPool:
             timeouts.append(_SECONDS_BETWEEN_SIGNS)
         return max(0.0, min([_LONGEST_WAIT_SECONDS, *timeouts]))
 
-    def _seconds_for(self, seat: _Seat) -> float:
+    def _ends_at(self, seat: Seat) -> float:
+        """When it is late, with its start or with a call."""
         if seat.starting is not None:
-            return _START_UP_SECONDS
-        return self._deadline.seconds if seat.calls else math.inf
+            return seat.since + _START_UP_SECONDS
+        return seat.oldest[0] + self._deadline.seconds if seat.oldest else math.inf
 
-    def _welcome(self, seat: _Seat) -> None:
+    def _welcome(self, seat: Seat) -> None:
         """Let an actor in that has built its worker."""
         try:
             ray.get(seat.starting)
@@ -306,7 +256,7 @@ class ActorPool:
             self._deaths_while_starting = 0
             seat.starting, seat.since = None, time.monotonic()
 
-    def _end(self, seat: _Seat, call: ray.ObjectRef, queue: UnitQueue) -> Iterator[Outcome[Any]]:
+    def _end(self, seat: Seat, call: ray.ObjectRef, queue: UnitQueue) -> Iterator[Outcome[Any]]:
         result, words = None, None
         try:
             result, self._engine = ray.get(call)
@@ -321,7 +271,7 @@ class ActorPool:
                 yield from self._try_again(suspect, reason, seat, queue)
             return
         attempt, began = seat.end(call)
-        self._learn(seat.since - began)
+        self._learn((seat.since - began) / self._at_once)
         if attempt is not None:
             yield Outcome(attempt.unit.key, result, words, attempt.number, began)
 
@@ -334,7 +284,7 @@ class ActorPool:
         now = time.monotonic()
         waiting = [now - seat.since for seat in self._seats if seat.starting is not None]
         self._news.tell(waiting, none_works=len(waiting) == len(self._seats))
-        for seat in [s for s in self._seats if now >= s.since + self._seconds_for(s)]:
+        for seat in [s for s in self._seats if now >= self._ends_at(s)]:
             if seat.starting is not None:
                 if all(other.starting is not None for other in self._seats):
                     raise EnvironmentProblem(
@@ -342,7 +292,8 @@ class ActorPool:
                         "look at the cluster with `ray status`, or lower --cpus-per-worker"
                     )
                 continue  # others work: it may still come
-            late = next(iter(seat.calls.values()))
+            assert seat.oldest
+            late = seat.calls[seat.oldest[1]]
             for attempt in reversed(self._dismiss(seat)):
                 if attempt is not late:
                     queue.put_back(attempt)
@@ -351,7 +302,7 @@ class ActorPool:
                 yield from self._try_again(late, reason, seat, queue)
 
     def _try_again(
-        self, attempt: Attempt, reason: str, seat: _Seat, queue: UnitQueue
+        self, attempt: Attempt, reason: str, seat: Seat, queue: UnitQueue
     ) -> Iterator[Outcome[Any]]:
         failed = attempt.failed(reason)
         if len(failed.failures) < failed.unit.attempts:

@@ -21,9 +21,10 @@ class WorkerHost:
     def __init__(self, factory: WorkerFactory) -> None:
         configure()
         self._worker: Worker = factory()
-        self._how_far: tuple[Any, int] = (None, 0)
-        self._parts: deque[Any] = deque()
-        """What the unit in work wants to be kept."""
+        self._how_far: dict[Any, int] = {}
+        """Of the units in work, by their keys."""
+        self._parts: dict[Any, deque[Any]] = {}
+        """What they want to be kept."""
 
     def ready(self) -> None:
         """Answer once the worker is built."""
@@ -31,17 +32,24 @@ class WorkerHost:
     def process(self, task: Any, key: Any) -> tuple[Any, str]:
         """Do the task of the unit with this key; returns its result, and what computes."""
         if isinstance(self._worker, TellsHowFar):
-            self._parts.clear()
             self._worker.tell = partial(self._tell, key)
-        return self._worker.process(task), self._worker.engine
+        try:
+            return self._worker.process(task), self._worker.engine
+        finally:
+            self._how_far.pop(key, None)
+            self._parts.pop(key, None)
 
     def _tell(self, key: Any, done: int, part: Any) -> None:
-        self._how_far = key, done
+        parts = self._parts.setdefault(key, deque())
         if part is not None:
-            self._parts.append(part)
+            parts.append(part)
+        self._how_far[key] = done
 
     @ray.method(concurrency_group=BESIDE)  # type: ignore[untyped-decorator]
-    def how_far(self) -> tuple[Any, int, list[Any]]:
-        """Answer beside the work: the key of the unit that told last, and what it told since."""
-        key, done = self._how_far
-        return key, done, [self._parts.popleft() for _ in range(len(self._parts))]
+    def how_far(self) -> list[tuple[Any, int, list[Any]]]:
+        """Answer beside the work: of each unit in work its key, how far it is, and new parts."""
+        signs = []
+        for key, done in self._how_far.copy().items():
+            parts = self._parts.get(key, deque())
+            signs.append((key, done, [parts.popleft() for _ in range(len(parts))]))
+        return signs

@@ -44,12 +44,13 @@ def stylize_videos(
     films = films_of(job, planned, direction)
 
     def open_pool(look: Look, segments: int) -> AbstractContextManager[WorkerPool]:
-        # Depth 1: a segment lasts long, and must not wait at a busy worker beside an idle one.
+        # No more than are in work: a segment lasts long, and must not wait beside an idle worker.
         return stylizing_pool(
             partial(make_segment_worker, direction.styles, look),
             job.style,
             pool_for_segments(job.pool, segments),
             depth=1,
+            concurrency=None,
             deadline=Deadline(
                 job.segment_deadline, "raise --segment-deadline or shorten --segment-seconds"
             ),

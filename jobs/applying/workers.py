@@ -36,12 +36,17 @@ if TYPE_CHECKING:
     from nst_core.stylizer import Stylizer
     from pipeline.looks.look import Look
     from pipeline.pictures.worker import ImageWorker
+    from pipeline.segments.many_segments import ManySegments
     from pipeline.segments.worker import SegmentWorker
 
 _log = logging.getLogger(__name__)
 
 _MANY_FILES_AT_ONCE = 8
 """Behind a URI a worker waits for most of the time."""
+
+
+_MOST_SEGMENTS_AT_ONCE = 16
+"""At a worker, each with frames in memory."""
 
 
 @contextmanager
@@ -51,7 +56,7 @@ def stylizing_pool(
     pool: PoolSpec,
     *,
     depth: int = 2,
-    concurrency: int = 1,
+    concurrency: int | None = 1,
     concurrency_on_gpu: int | None = None,
     deadline: Deadline | None = None,
     on_start: Callable[[], None] = lambda: None,
@@ -59,7 +64,8 @@ def stylizing_pool(
     """Open a pool whose workers are made by ``make_worker(threads=N)``; it closes with the block.
 
     ``style`` says what they compute on. ``depth`` units are at each worker at a time, each of them
-    no longer than ``deadline``, ``concurrency`` in work (None on a GPU: as many); these mean
+    no longer than ``deadline``, ``concurrency`` in work (None on a GPU: as many; None at all: one
+    for each of a worker's processors, which ``make_worker`` is told as ``at_once``); these mean
     nothing to a pool in this process, nor does ``on_start``, which is called when workers are about
     to be started: on a cluster once it has been found to have room for them.
     """
@@ -73,13 +79,12 @@ def stylizing_pool(
         from cluster.workers.actor_pool import ActorPool
 
         resources = _resources(style, pool)
+        threads = max(1, int(resources.cpus))
+        if concurrency is None:
+            concurrency = min(threads, _MOST_SEGMENTS_AT_ONCE)
+            make_worker = partial(make_worker, at_once=concurrency)
         actors = ActorPool(
-            partial(
-                _with_share_of_gpu,
-                make_worker,
-                resources.gpus,
-                threads=max(1, int(resources.cpus)),
-            ),
+            partial(_with_share_of_gpu, make_worker, resources.gpus, threads=threads),
             resources,
             workers=pool.workers,
             depth=depth,
@@ -189,11 +194,15 @@ def find_ready(spec: StyleSpec) -> Style | None:
 
 
 def make_segment_worker(
-    styles: Mapping[StyleSpec, Style], first: Look, *, threads: int
-) -> SegmentWorker:
-    """Build a worker for videos in any of ``styles``, where it will live, ready for one look."""
+    styles: Mapping[StyleSpec, Style], first: Look, *, threads: int, at_once: int = 1
+) -> SegmentWorker | ManySegments:
+    """Build a worker for videos in any of ``styles``, where it will live, ready for one look.
+
+    It works on ``at_once`` segments at once, in as many threads of its caller's.
+    """
     with first_import("torch"):
         from nst_core.kept_stylizers import KeptStylizers
+        from pipeline.segments.many_segments import ManySegments
         from pipeline.segments.worker import SegmentWorker
 
     def build(look: Look) -> Stylizer:
@@ -201,6 +210,8 @@ def make_segment_worker(
         return make_stylizer(style, look.spec, look.stroke, threads=threads, tile="off")
 
     kept = KeptStylizers(build)
+    if at_once > 1:
+        return ManySegments(kept.at, first, at_once=at_once)
     return SegmentWorker(kept.at(first), kept.at)
 
 

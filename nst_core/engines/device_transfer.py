@@ -31,7 +31,7 @@ Started = Callable[[], YuvFrames]
 
 
 def overlapped(
-    batches: Iterable[YuvFrames], compute: Compute, device: torch.device
+    batches: Iterable[YuvFrames | None], compute: Compute, device: torch.device
 ) -> Iterator[YuvFrames]:
     """Compute batches on ``device``; yield the results on the CPU, in order.
 
@@ -39,37 +39,41 @@ def overlapped(
     with its argument, and neither may be kept: their memory is used again. What is yielded has
     memory of its own.
 
-    On the CPU this is ``map``. Where memory cannot be pinned, copies wait for each other, and one
-    warning is logged.
+    None among the batches is "none now": what is under way comes out, then it asks again.
+
+    On the CPU they are computed one by one. Where memory cannot be pinned, copies wait for each
+    other, and one warning is logged.
 
     What ``compute`` or ``batches`` raise is raised once the results before it are handed out. No
     batch after it has been taken from ``batches`` then: another call can go on with the rest.
     """
     if device.type != "cuda":
-        return map(compute, batches)
+        return (compute(batch) for batch in batches if batch is not None)
     transfer = _Transfer(compute, device)
     return under_way(batches, transfer.start, transfer.wait)
 
 
 def under_way(
-    batches: Iterable[YuvFrames],
+    batches: Iterable[YuvFrames | None],
     start: Callable[[YuvFrames], Started],
     wait: Callable[[], None],
 ) -> Iterator[YuvFrames]:
     """Keep two batches started; yield results in order. ``wait`` ends all work, also early."""
     remaining = iter(batches)
+    batch: YuvFrames | None = None
     running: deque[Started] = deque()
     failure: Exception | None = None
     try:
         while failure is None:
             try:
-                batch = next(remaining, None)
-                if batch is None:
-                    break
-                running.append(start(batch))
+                batch = next(remaining)
+                if batch is not None:
+                    running.append(start(batch))
+            except StopIteration:
+                break
             except Exception as error:
                 failure = error
-            if len(running) == _MOST_UNDER_WAY:
+            if running and (batch is None or len(running) == _MOST_UNDER_WAY):
                 yield running.popleft()()
         while running:
             yield running.popleft()()

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import torch
 
+from nst_core.color.yuv import YuvFrames, join_frames
 from nst_core.errors import EnvironmentProblem
 
 _log = logging.getLogger(__name__)
@@ -90,3 +91,12 @@ class HalvingBatches:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         return results
+
+    def run_frames(self, convert: Callable[[YuvFrames], YuvFrames], frames: YuvFrames) -> YuvFrames:
+        """Convert a batch of frames in as many parts as the memory makes necessary."""
+
+        def part(taken: slice) -> YuvFrames:
+            alpha = None if frames.alpha is None else frames.alpha[taken]
+            return convert(YuvFrames(frames.luma[taken], frames.chroma[taken], alpha))
+
+        return join_frames(self.run(len(frames.luma), part))

@@ -29,13 +29,16 @@ from pipeline.segments.frames import (
 from pipeline.segments.plan import warm_up_frames
 from pipeline.segments.task import BegunPart, SegmentResult, SegmentTask
 from pipeline.work.read_ahead import prefetch
+from pipeline.work.shared_network import SharedStylizer
 
 
 class SegmentWorker:
     """Stylizes segments, one after the other, with one Stylizer, or with one for each look."""
 
     def __init__(
-        self, stylizer: Stylizer, stylizer_for: Callable[[Look], Stylizer] | None = None
+        self,
+        stylizer: Stylizer | SharedStylizer,
+        stylizer_for: Callable[[Look], Stylizer | SharedStylizer] | None = None,
     ) -> None:
         """``stylizer_for`` gives the Stylizer of a look; None: ``stylizer`` is for all."""
         self.engine = stylizer.engine

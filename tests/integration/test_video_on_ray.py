@@ -19,29 +19,34 @@ from pipeline.work.progress import Progress
 from tests.kit.processes import command_of
 
 
-def _video(clip: Path, output: Path, style: Style, workers: int) -> StylizeVideo:
-    return StylizeVideo(
-        (clip,), output, StyleSpec(str(style.path)), PoolSpec(workers=workers), segment_seconds=0.5
-    )
+def _video(
+    clip: Path, output: Path, style: Style, workers: int, cpus: float | None = None
+) -> StylizeVideo:
+    pool = PoolSpec(workers=workers, cpus_per_worker=cpus)
+    return StylizeVideo((clip,), output, StyleSpec(str(style.path)), pool, segment_seconds=0.5)
 
 
 @pytest.mark.usefixtures("ray_here")
 def test_the_bytes_do_not_depend_on_the_number_of_workers(
     clip: Path, style: Style, tmp_path: Path
 ) -> None:
+    """Nor on how many segments a worker has at once: one for each of its processors."""
     outputs = []
-    for workers in (0, 1, 2):
-        output = tmp_path / f"{workers}.mp4"
-        report = stylize_videos(_video(clip, output, style, workers))
+    for workers, cpus in ((0, None), (1, 1), (2, 1), (1, 2)):
+        output = tmp_path / f"{workers}-{cpus}.mp4"
+        report = stylize_videos(_video(clip, output, style, workers, cpus))
         assert report.inputs[0].status == "done", report.inputs[0].error
         assert report.workers == workers
         assert report.engine.startswith("openvino")
         outputs.append(output.read_bytes())
-    assert outputs[0] == outputs[1] == outputs[2]
+    assert outputs[0] == outputs[1] == outputs[2] == outputs[3]
 
 
+@pytest.mark.parametrize("cpus", [1, 2], ids=["one segment", "two segments"])
 @pytest.mark.usefixtures("ray_here")
-def test_a_killed_worker_costs_nothing_but_time(clip: Path, style: Style, tmp_path: Path) -> None:
+def test_a_killed_worker_costs_nothing_but_time(
+    cpus: int, clip: Path, style: Style, tmp_path: Path
+) -> None:
     undisturbed = tmp_path / "undisturbed.mp4"
     stylize_videos(_video(clip, undisturbed, style, 0))
     killed: list[int] = []
@@ -56,7 +61,7 @@ def test_a_killed_worker_costs_nothing_but_time(clip: Path, style: Style, tmp_pa
                 return
 
     output = tmp_path / "out.mp4"
-    report = stylize_videos(_video(clip, output, style, 1), kill_one)
+    report = stylize_videos(_video(clip, output, style, 1, cpus), kill_one)
     assert killed
     assert report.inputs[0].status == "done", report.inputs[0].error
     assert report.inputs[0].segments["retried"] >= 1

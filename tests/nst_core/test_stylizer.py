@@ -154,7 +154,7 @@ def test_pictures_are_cut_at_a_fixed_size_whatever_the_memory(
         return strips(engine, picture)
 
     monkeypatch.setattr(LayerwiseEngine, "strips", noted)
-    monkeypatch.setattr("nst_core.stylizer._AUTO_SIDE", 70)
+    monkeypatch.setattr("nst_core.large_pictures.pieces._AUTO_SIDE", 70)
     stylizer = Stylizer(style, device="cpu")
     for height, width in ((70, 70), (49, 100), (71, 70)):
         stylizer.stylize(moving_picture(0, width, height))

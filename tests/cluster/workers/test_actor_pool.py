@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -80,6 +81,22 @@ class _Counter:
             self.tell(done, f"{done} of {number}" if done % 2 else None)
             time.sleep(1)
         return number
+
+
+class _ThreadedCounter(_Counter):
+    """Counts up for several threads at once."""
+
+    def __init__(self) -> None:
+        self._of_thread = threading.local()
+
+    @property
+    def tell(self) -> Callable[[int, Any], None]:
+        told: Callable[[int, Any], None] = getattr(self._of_thread, "tell", lambda *_: None)
+        return told
+
+    @tell.setter
+    def tell(self, tell: Callable[[int, Any], None]) -> None:
+        self._of_thread.tell = tell
 
 
 class _PictureWorker:
@@ -351,3 +368,36 @@ def test_a_worker_is_given_what_goes_with_its_last_unit(pool_of: Any) -> None:
     for pool in (pool_of(_Sleeper, workers=1, depth=1), InProcessPool(_Sleeper)):
         keys = [outcome.key for outcome in pool.run(_Chains())]
         assert keys == [(chain, number) for chain in range(2) for number in range(4)]
+
+
+def test_units_at_once_in_one_worker_begin_together(pool_of: Any) -> None:
+    pool = pool_of(_Sleeper, workers=1, concurrency=3)
+    slept = [outcome.result for outcome in pool.run([Unit(n, 0.5) for n in range(6)])]
+    assert len({process for process, _, _ in slept}) == 1
+    begun = sorted(begin for _, begin, _ in slept)
+    ended = sorted(end for _, _, end in slept)
+    assert begun[2] < ended[0]
+    assert begun[3] >= ended[0]
+
+
+def test_a_unit_past_its_deadline_is_found_beside_others_that_end(pool_of: Any) -> None:
+    """The others beside it end and begin all the time; those in work then are done again."""
+    pool = pool_of(_Sleeper, workers=1, concurrency=2, deadline=Deadline(2.0))
+    units = [Unit("stuck", 600.0, attempts=1), *(Unit(n, 0.3) for n in range(12))]
+    outcomes = {outcome.key: outcome for outcome in pool.run(units)}
+    assert outcomes["stuck"].error == "took more than 2 s 1 times; given up"
+    assert all(outcomes[n].error is None for n in range(12))
+
+
+def test_how_far_units_at_once_are_is_told_of_each(pool_of: Any) -> None:
+    told: dict[str, list[int]] = {"three": [], "five": []}
+
+    def on_advance(key: str, done: int, since: float, parts: Sequence[str]) -> None:
+        told[key].append(done)
+
+    pool = pool_of(_ThreadedCounter, workers=1, concurrency=2)
+    [*pool.run([Unit("three", 3), Unit("five", 5)], on_advance)]
+    for key, last in (("three", 3), ("five", 5)):
+        assert told[key] == sorted(told[key])
+        assert told[key]
+        assert told[key][-1] < last

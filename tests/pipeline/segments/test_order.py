@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +24,8 @@ from pipeline.segments.order import SegmentOrder
 from pipeline.segments.packet_reader import PacketReader, RunReaders
 from pipeline.segments.plan import Segment, plan_segments
 from pipeline.segments.task import SegmentResult
-from pipeline.segments.worker import SegmentWorker
 from pipeline.source.source_video import probe
-from pipeline.work.pool import Outcome
+from pipeline.work.pool import Outcome, Worker
 from tests.kit.media import make_clip
 
 _FRAMES = 288
@@ -75,7 +75,7 @@ def _stylized(path: Path, output: Path, workers: int, monkeypatch: pytest.Monkey
     return len(fed) / run.report.frames_out
 
 
-def _work(run: Film, workers: list[SegmentWorker], fed: list[int]) -> None:
+def _work(run: Film, workers: Sequence[Worker], fed: list[int]) -> None:
     """Have the workers work at once, as if a frame took one tick, and a tenth to decode."""
     turns = [(0.0, number) for number in range(len(workers))]
     last: dict[int, Any] = {}
