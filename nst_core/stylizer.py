@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nst_core.checkpoints.library import Style
-from nst_core.color.codes import Code, Pixels
+from nst_core.color.codes import Code
 from nst_core.color.luma import keep_rgb_colors
 from nst_core.color.pixels import to_bytes, to_pixels, to_unit_range
 from nst_core.color.tone_mapping import ToneMapping
@@ -369,7 +369,6 @@ def _check_colors(scale: int, strength: float, keep_colors: bool, match_histogra
         )
     if match_histogram and keep_colors:
         raise ValueError("match_histogram and keep_colors both choose the colours; use one")
-
 
 
 def _with_histogram_of(source: Tensor, output: Tensor) -> Tensor:

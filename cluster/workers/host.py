@@ -22,7 +22,7 @@ class WorkerHost:
         configure()
         self._worker: Worker = factory()
         self._how_far: dict[Any, int] = {}
-        """Of the units in work, by their keys."""
+        """How far the units in work are, by their keys."""
         self._parts: dict[Any, deque[Any]] = {}
         """What they want to be kept."""
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Condition, local
 
-from nst_core.shared_network import SharedNetwork
 from nst_core.stylizer import Stylizer
+from pipeline.looks.look import Look
 from pipeline.segments.task import BegunPart, SegmentResult, SegmentTask
 from pipeline.segments.worker import SegmentWorker
+from pipeline.work.shared_network import SharedNetwork
 
 _Group = tuple[object, ...]
 """A film's segments that begin at one keyframe: one decoder goes through all of them."""
@@ -27,11 +28,11 @@ class ManySegments:
     """
 
     def __init__(
-        self, at_stroke: Callable[[float], Stylizer], stroke: float, *, at_once: int
+        self, stylizer_for: Callable[[Look], Stylizer], first: Look, *, at_once: int
     ) -> None:
-        """``at_stroke`` gives the Stylizer of a film's stroke; ``stroke`` is that of most films."""
-        network = SharedNetwork(at_stroke)
-        self._free = [SegmentWorker(network.at(stroke), network.at) for _ in range(at_once)]
+        """``stylizer_for`` gives the Stylizer of a look; that of the ``first`` is made at once."""
+        network = SharedNetwork(stylizer_for)
+        self._free = [SegmentWorker(network.at(first), network.at) for _ in range(at_once)]
         self._engine = self._free[0]
         self._last: dict[SegmentWorker, _Group] = {}
         self._at_work: set[_Group] = set()

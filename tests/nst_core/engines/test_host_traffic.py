@@ -68,9 +68,10 @@ def _traffic(
     stylizer._video_engine = _Network()
     with watched() as traffic:
         planes = _planes(source, alpha=alpha)
-        stylizer._stylized_yuv(planes, source, target, tone_mapping, None)
-        traffic.found.clear()
-        stylizer._stylized_yuv(planes, source, target, tone_mapping, None)
+        for _ in range(2):
+            traffic.found.clear()
+            made = stylizer._made(planes, source, target, tone_mapping)
+            stylizer.finished(planes, made, source, target)
     return traffic.found
 
 

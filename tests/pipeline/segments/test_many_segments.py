@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.color.yuv import YuvFrames
 from nst_core.errors import InputError
 from nst_core.stylizer import Stylizer
 from pipeline.encoding.encoders import choose_encoder
 from pipeline.encoding.output_frame import plan_output
 from pipeline.films.settings import FilmSettings
+from pipeline.looks.look import Look
 from pipeline.segments.decoder import SegmentDecoder
 from pipeline.segments.many_segments import ManySegments
 from pipeline.segments.packet_reader import PacketReader
@@ -46,7 +48,7 @@ def _tasks(folder: Path, *, keyframes: str, coherence: float = 0.0) -> list[Segm
 
 
 def _many(stylizer: Stylizer, at_once: int = 3) -> ManySegments:
-    return ManySegments(lambda _: stylizer, 1.0, at_once=at_once)
+    return ManySegments(lambda _: stylizer, Look(StyleSpec("identity")), at_once=at_once)
 
 
 def _at_once(worker: ManySegments, tasks: list[SegmentTask]) -> list[Any]:

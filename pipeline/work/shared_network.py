@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any, Generic, TypeVar
 
 from nst_core.coherence import Coherence
 from nst_core.color.tone_mapping import ToneMapping
 from nst_core.color.yuv import YuvFrames, join_frames
 from nst_core.color.yuv_encoding import YuvEncoding
 from nst_core.stylizer import Stylizer
+
+Key = TypeVar("Key")
+"""What a Stylizer is for: a look."""
 
 _MOST_AHEAD = 2
 """Batches of a thread that are handed over and not fetched yet."""
@@ -38,21 +42,21 @@ class _Request:
     made: Future[YuvFrames] = field(default_factory=Future)
 
 
-class SharedNetwork:
+class SharedNetwork(Generic[Key]):
     """The thread that computes; it lives as long as there is work, and a little longer."""
 
-    def __init__(self, at_stroke: Callable[[float], Stylizer]) -> None:
-        """``at_stroke`` builds the Stylizer of a stroke, or returns the one that it has built."""
-        self._at_stroke = at_stroke
+    def __init__(self, stylizer_for: Callable[[Key], Stylizer]) -> None:
+        """``stylizer_for`` builds the Stylizer of a key, or returns the one that it has built."""
+        self._stylizer_for = stylizer_for
         self._waiting: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         self._thread = ThreadPoolExecutor(1, "network")
         self._lock = Lock()
         self._serves = False
 
-    def at(self, stroke: float) -> SharedStylizer:
-        """Return what a thread uses in place of the Stylizer of a stroke."""
+    def at(self, key: Key) -> SharedStylizer:
+        """Return what a thread uses in place of the Stylizer of a key."""
         with self._lock:
-            return SharedStylizer(self._at_stroke(stroke), self)
+            return SharedStylizer(self._stylizer_for(key), self)
 
     def hand_over(self, request: _Request) -> None:
         """Have a request computed behind those before it."""
@@ -138,9 +142,10 @@ class SharedStylizer:
 
     overlaps = False
     """The caller's thread decodes and encodes itself while its frames are computed elsewhere."""
-    works_ahead = True
+    works_ahead = False
+    """What follows a frame is made when it is fetched, whatever is under way elsewhere."""
 
-    def __init__(self, stylizer: Stylizer, network: SharedNetwork) -> None:
+    def __init__(self, stylizer: Stylizer, network: SharedNetwork[Any]) -> None:
         self._stylizer = stylizer
         self._network = network
         self.threads = 1
@@ -194,7 +199,10 @@ class SharedStylizer:
         how: tuple[YuvEncoding, YuvEncoding, ToneMapping | None],
         coherence: Coherence | None,
     ) -> Future[YuvFrames]:
-        if (known := coherence.remembered(frames) if coherence else None) is not None:
+        known = coherence.remembered(frames) if coherence else None
+        if known is None and not self.computes:
+            (known,) = self._stylizer.make_yuv_batches([frames], *how[:2], tone_mapping=how[2])
+        if known is not None:
             made: Future[YuvFrames] = Future()
             made.set_result(known)
             return made

@@ -13,8 +13,8 @@ import torch
 from nst_core.color.yuv import YuvFrames
 from nst_core.color.yuv_encoding import YuvEncoding
 from nst_core.engines.device_transfer import under_way
-from nst_core.shared_network import SharedNetwork
 from nst_core.stylizer import Stylizer
+from pipeline.work.shared_network import SharedNetwork
 
 _PLAIN = YuvEncoding("bt709")
 
@@ -63,13 +63,13 @@ class _Device:
         return made
 
 
-def _run(network: SharedNetwork, inputs: list[YuvFrames]) -> list[int]:
+def _run(network: SharedNetwork[float], inputs: list[YuvFrames]) -> list[int]:
     shared = network.at(1.0)
     outputs = shared.stylize_yuv_batches(iter(inputs), _PLAIN, _PLAIN)
     return [int(each.luma.flatten()[0]) for each in outputs]
 
 
-def _network(device: _Device) -> SharedNetwork:
+def _network(device: _Device) -> SharedNetwork[float]:
     return SharedNetwork(lambda _: cast("Stylizer", device))
 
 
@@ -88,10 +88,17 @@ def test_each_thread_gets_its_own_frames_in_their_order() -> None:
 def test_frames_that_wait_are_computed_in_one_batch() -> None:
     device = _Device()
     network = _network(device)
+    handed_over = threading.Semaphore(0)
+    hand_over = network.hand_over
+
+    def counted(request: Any) -> None:
+        hand_over(request)
+        handed_over.release()
+
+    network.hand_over = counted  # type: ignore[method-assign]
     with ThreadPoolExecutor(9) as threads:
         runs = [threads.submit(_run, network, [_frames(n)]) for n in range(9)]
-        while network._waiting.qsize() < 8:  # the first is at the device already
-            pass
+        assert all(handed_over.acquire(timeout=60) for _ in range(9))
         device.may_begin.set()
         assert sorted(run.result(60)[0] for run in runs) == [*range(1, 10)]
     assert len(device.batches) <= 4
@@ -123,17 +130,19 @@ def test_a_thread_is_two_batches_ahead_at_most() -> None:
     device = _Device()
     network = _network(device)
     drawn = []
+    three_drawn = threading.Event()
 
     def inputs() -> Iterator[YuvFrames]:
         for value in range(20):
             drawn.append(value)
+            if len(drawn) == 3:
+                three_drawn.set()
             yield _frames(value)
 
     outputs = network.at(1.0).stylize_yuv_batches(inputs(), _PLAIN, _PLAIN)
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(next, outputs)
-        while len(drawn) < 3:
-            pass
+        assert three_drawn.wait(60)
         assert not first.done()
         device.may_begin.set()
         first.result(60)
