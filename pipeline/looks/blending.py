@@ -18,6 +18,7 @@ from pipeline.looks.look import Look, Share
 from pipeline.looks.mask_frames import MaskFrames
 from pipeline.segments.begun import Batch
 from pipeline.segments.task import SegmentTask
+from pipeline.work.shared_network import SharedStylizer
 
 Weights = Mapping[Look, Tensor]
 """How much of a frame is of each look: 1 x H x W, or a number. Looks without any are left out."""
@@ -64,7 +65,7 @@ class Weigher:
 def blended_batches(
     task: SegmentTask,
     batches: Iterator[Batch],
-    stylizers: Sequence[Stylizer],
+    stylizers: Sequence[Stylizer | SharedStylizer],
     coherences: Sequence[Coherence | None],
     weigher: Weigher,
 ) -> Iterator[Batch]:
