@@ -36,7 +36,7 @@ def make_shards(folder: Path, *, shards: int = 2, samples: int = 5) -> Path:
     for shard in range(shards):
         members: dict[str, bytes] = {}
         for place in range(samples):
-            number = shard * samples + (place * 3) % samples
+            number = shard * samples + (place * 7) % samples
             members |= {
                 f"{number:04}.jpg": picture(number, "JPEG"),
                 f"{number:04}.cls": str(number % 3).encode(),
