@@ -26,7 +26,7 @@ _GROUPS = {
 }
 _ALONE = (
     *("preview", "upscale", "synthesize", "optimize", "bench", "demo"),
-    *("doctor", "clean", "help", "plan"),
+    *("doctor", "clean", "help", "plan", "verify"),
 )
 _ELSEWHERE = {"plan": "planning.plan"}
 """Modules of commands that are not in ``commands``."""

@@ -1,1 +1,1 @@
-"""Datasets of pictures: manifests, tar shards, annotations, and the proof of what was made."""
+"""Datasets of pictures: manifests, and tar shards as sources and outputs."""

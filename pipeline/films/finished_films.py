@@ -60,6 +60,8 @@ class FilmRecord:
     """Identity of what may be left there, as a hash."""
     pictures: list[str] = field(default_factory=list)
     """Names of the files of numbered pictures, whose sizes and times are added up here."""
+    name: str = ""
+    """Name of the output; empty in records of before there was one."""
 
     def is_of(self, output: Path) -> bool:
         """Whether the output is as it was made."""
@@ -71,6 +73,16 @@ class FilmRecord:
             )
         except OSError:
             return False
+
+    def is_unchanged(self, output: Path) -> bool:
+        """Whether the output has the content that it was made with; all of it is read."""
+        files = [output.with_name(name) for name in self.pictures] or [output]
+        return digest_of_files(files) == self.sha256
+
+    @property
+    def source(self) -> list[Any]:
+        """State of the file that it was made of: its path, first of all; empty: not known."""
+        return list(self.made_with.get(_SOURCE, ()))
 
     def lacks_pictures(self, output: Path) -> bool:
         """Whether some of numbered pictures are not there: deleted, or not yet published."""
@@ -131,6 +143,20 @@ def find_record(output: Path, settings: FilmSettings, asked: dict[str, Any]) -> 
     return record
 
 
+def record_of(output: Path) -> FilmRecord | None:
+    """Return how an output was made; None where there is no record of it."""
+    return _read(_place(output))
+
+
+def recorded_films(folder: Path) -> dict[Path, FilmRecord]:
+    """Return what is recorded of the films in a folder, whether or not they are there."""
+    found: dict[Path, FilmRecord] = {}
+    for place in folder.rglob(f"{HIDDEN_FOLDER}/*.json"):
+        if (record := _read(place)) and record.name:
+            found[place.parent.parent / record.name] = record
+    return found
+
+
 def recorded_span(output: Path, source: list[object]) -> Span | None:
     """Return the part of a film that an output was made of; None: all of it, or it is not known.
 
@@ -169,6 +195,7 @@ def write_record(
             work_folder=str(folder.path),
             pieces=folder.identity_digest,
             pictures=[path.name for path in pictures],
+            name=output.name,
         )
         _write(record, output)
     except (OSError, NstError) as error:

@@ -260,14 +260,17 @@ class ImagePlan:
             beside = os.fsdecode(archive), offset, os.fsdecode(mask)
             yield ImageTask(number, path, outputs, length, version, split, *beside)
 
-    def made(self, folder: OutputFolder) -> Iterator[ManifestRow]:
-        """Yield what is recorded of the outputs that are there, by name, of earlier runs too."""
+    def made(self, folder: OutputFolder, *, only_there: bool = True) -> Iterator[ManifestRow]:
+        """Yield what is recorded of the outputs that are there, by name, of earlier runs too.
+
+        Without ``only_there``, also of those that are not.
+        """
         assert folder.splits is not None
         for raw, source_name, style, split, *rest, of_input in self._tables.execute(_MADE):
             output, source = os.fsdecode(raw), os.fsdecode(source_name)
             if of_input is not None:
                 split = folder.splits.of(os.fsdecode(of_input), source)
-            elif not self._is_there(folder, output, rest[1]):
+            elif only_there and not self._is_there(folder, output, rest[1]):
                 continue  # an earlier run has made it, and it has gone since
             yield ManifestRow(output, source, style, split, *rest)
 

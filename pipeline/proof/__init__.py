@@ -1,0 +1,1 @@
+"""Proof, at any later time, that outputs are as they were made."""

@@ -1,0 +1,222 @@
+"""The proof of a folder of pictures or shards: every file against its row of the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
+
+from nst_core.errors import MediaError
+from nst_core.pictures.formats import PICTURE_SUFFIXES
+from nst_core.processors import usable_processors
+from nst_core.wording import counted
+from pipeline.datasets.manifest import MANIFEST_NAMES, ManifestRow, Splits, read_manifest
+from pipeline.datasets.shards import SHARD_SUFFIX, members
+from pipeline.pictures.outputs.contact_sheet import SHEET_NAME
+from pipeline.pictures.plan import ImagePlan, OutputFolder
+from pipeline.pictures.records import HIDDEN_NAME, ImageRecord, ImageRecords
+from pipeline.proof.findings import Findings
+from pipeline.storage.files import Storage, below
+from pipeline.storage.open import storage_for
+from pipeline.work.progress import OnProgress, stage
+
+_AT_A_TIME = 1000
+"""Rows that are in memory."""
+_PIECE = 1 << 20
+_MOST_INDEXED = 8
+"""Shards whose members' places are in memory: some more than there are threads."""
+_IN_SHARD = f"{SHARD_SUFFIX}/"
+
+
+def prove_dataset(
+    folder: str, source: str | None, findings: Findings, on_progress: OnProgress
+) -> bool:
+    """Compare a folder with its manifest, or else its records; False where there are neither.
+
+    ``source`` is the folder of the sources, where they are not where they were. Raises InputError
+    while a run has the folder, MediaError for a damaged manifest.
+    """
+    storage = storage_for(folder)
+    names = [below(folder, name) for name in MANIFEST_NAMES.values()]
+    manifest = next(filter(storage.is_file, names), None)
+    is_users = storage.is_file(below(folder, HIDDEN_NAME))
+    records = ImageRecords(storage, folder, keep="record" if is_users else "report", only_look=True)
+    with closing(records), ImagePlan() as plan, _Listed() as listed:
+        if manifest is None:
+            plan.remember(records.known())
+            made_in = OutputFolder(storage, folder, {}, True, False, Splits({}, 0))
+            rows = plan.made(made_in, only_there=False)
+        else:
+            rows = read_manifest(storage, manifest)
+        proof = _Proof(storage, folder, source, findings, on_progress)
+        proof.prove(listed.seen(rows))
+        shards = {one.output: one for one in records.known() if one.done and not one.source}
+        proof.prove_shards(shards[name] for name in sorted(shards) if name in listed)
+        if findings.pictures and not is_users:
+            for found in storage.walk(folder):
+                is_made = found.name.lower().endswith((*PICTURE_SUFFIXES, SHARD_SUFFIX))
+                if is_made and found.name != SHEET_NAME and found.name not in listed:
+                    findings.add("added", found.path, f"{found.path}: not in the manifest")
+        return bool(findings.pictures)
+
+
+class _Listed:
+    """Names of the files that a manifest tells of, on disk: there may be millions."""
+
+    def __init__(self) -> None:
+        self._tables = sqlite3.connect("", isolation_level=None)
+        self._tables.execute("CREATE TABLE listed (name BLOB PRIMARY KEY) WITHOUT ROWID")
+
+    def __enter__(self) -> _Listed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tables.close()
+
+    def __contains__(self, name: str) -> bool:
+        question = "SELECT 1 FROM listed WHERE name = ?"
+        return self._tables.execute(question, (os.fsencode(name),)).fetchone() is not None
+
+    def seen(self, rows: Iterable[ManifestRow]) -> Iterator[ManifestRow]:
+        """Yield the rows; the files that hold their outputs are noted."""
+        for row in rows:
+            name = (row.output.partition(_IN_SHARD)[0] + SHARD_SUFFIX) * (_IN_SHARD in row.output)
+            file = os.fsencode(name or row.output)
+            self._tables.execute("INSERT OR IGNORE INTO listed VALUES (?)", (file,))
+            yield row
+
+
+class _Proof:
+    def __init__(
+        self,
+        storage: Storage,
+        folder: str,
+        source: str | None,
+        findings: Findings,
+        on_progress: OnProgress,
+    ) -> None:
+        self._storage = storage
+        self._folder = folder
+        self._source = source
+        self._findings = findings
+        self._on_progress = on_progress
+        self._reader = _Reader()
+        self._depth: int | None = None
+        """Folders of a source's path that ``--source`` stands for."""
+
+    def prove(self, rows: Iterator[ManifestRow]) -> None:
+        """Read every output, and every source that is at hand."""
+        findings, absent, without = self._findings, 0, 0
+        self._on_progress(stage("comparing pictures", "pictures"))
+        with ThreadPoolExecutor(usable_processors()) as threads:
+            while some := list(islice(rows, _AT_A_TIME)):
+                findings.pictures += len(some)
+                outputs = (below(self._folder, row.output) for row in some)
+                for row, (path, digest) in zip(
+                    some, threads.map(self._reader.digest, outputs), strict=True
+                ):
+                    without += not row.sha256
+                    self._compare(path, digest, row.sha256)
+                sources = dict(zip(map(self._at_hand, some), some, strict=True))
+                for path, digest in threads.map(self._reader.digest, sources):
+                    if digest is None and self._source is None:
+                        absent += 1
+                        continue
+                    findings.sources += digest is not None
+                    self._compare(path, digest, sources[path].source_sha256, of_source=True)
+        if absent:
+            findings.notes.append(
+                f"{counted(absent, 'sources')} not at hand and not compared; --source names their "
+                "folder"
+            )
+        if without:
+            findings.notes.append(
+                f"{counted(without, 'outputs')} recorded without a hash: only that they are there "
+                "is known"
+            )
+
+    def prove_shards(self, shards: Iterable[ImageRecord]) -> None:
+        """Read whole shards: what goes along with the pictures is in their hashes alone."""
+        for shard in shards:
+            digest = self._reader.digest(below(self._folder, shard.output))
+            self._compare(*digest, shard.sha256)
+
+    def _compare(
+        self, path: str, digest: str | None, expected: str, *, of_source: bool = False
+    ) -> None:
+        if digest is None:
+            self._findings.add(
+                "source missing" if of_source else "missing", path, f"{path}: not there"
+            )
+        elif expected and digest != expected:
+            what = "another file than it was" if of_source else "changed since it was made"
+            self._findings.add(
+                "source changed" if of_source else "changed", path, f"{path}: {what}"
+            )
+
+    def _at_hand(self, row: ManifestRow) -> str:
+        """Return where a row's source should be.
+
+        Below ``--source`` it has the end of its path: as much of it as finds the first one.
+        """
+        if self._source is None:
+            return row.source
+        parts = row.source.split("/")
+        if self._depth is None:
+            depths = range(len(parts))
+            found = (at for at in depths if _is_there(below(self._source, "/".join(parts[at:]))))
+            self._depth = next(found, None)
+        return below(self._source, "/".join(parts[self._depth or 0 :]))
+
+
+def _is_there(path: str) -> bool:
+    shard, inside, _ = path.partition(_IN_SHARD)
+    file = f"{shard}{SHARD_SUFFIX}" if inside else path
+    return storage_for(file).is_file(file)
+
+
+class _Reader:
+    """Reads files and members of shards for their hashes, in any number of threads."""
+
+    def __init__(self) -> None:
+        self._indexed: dict[str, dict[str, tuple[int, int]]] = {}
+        """Where the members of a few shards lie."""
+        self._lock = threading.Lock()
+
+    def digest(self, path: str) -> tuple[str, str | None]:
+        """Return the path with the SHA-256 of what is there; None where nothing can be read."""
+        try:
+            return path, self._sha256(path)
+        except MediaError:
+            return path, None
+
+    def _sha256(self, path: str) -> str:
+        digest = hashlib.sha256()
+        shard, inside, member = path.partition(_IN_SHARD)
+        storage, archive = storage_for(path), f"{shard}{SHARD_SUFFIX}"
+        if inside and storage.is_file(archive):
+            place = self._places(storage, archive).get(member)
+            if place is None:
+                raise MediaError(f"{path}: no such member")
+            digest.update(storage.read_part(archive, *place))
+            return digest.hexdigest()
+        with storage.open(path) as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def _places(self, storage: Storage, shard: str) -> dict[str, tuple[int, int]]:
+        with self._lock:
+            if shard not in self._indexed:
+                found = members(storage, storage.find(shard))
+                start = len(shard) + 1
+                places = {each.path[start:]: (each.offset, each.size) for each in found}
+                while len(self._indexed) >= _MOST_INDEXED:
+                    del self._indexed[next(iter(self._indexed))]
+                self._indexed[shard] = places
+            return self._indexed[shard]

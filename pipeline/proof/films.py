@@ -1,0 +1,104 @@
+"""The proof of a film: its hash, and where its source is at hand, the two read side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from nst_core.errors import InputError
+from pipeline.assembly.copied_streams import plan_copies
+from pipeline.assembly.verification import Verified, verify
+from pipeline.films.finished_films import FilmRecord, record_of, recorded_films
+from pipeline.films.span import Span
+from pipeline.numbered.output_files import is_there
+from pipeline.numbered.probing import probe_film
+from pipeline.proof.findings import Findings
+from pipeline.source.source_video import SourceVideo
+from pipeline.source.trimming import trimmed
+from pipeline.storage.remote_file import path_of
+
+_TOLD_DIGITS = 6
+"""Digits behind the point of times in a report."""
+_WHAT = {
+    "frame_count": "another number of frames",
+    "pts": "frames at other times",
+    "copied_streams": "sound, subtitles or what else is copied, are others",
+}
+
+
+def prove_films(output: Path, source: Path | None, findings: Findings) -> bool:
+    """Compare a film, or all of a folder, with their records; False where there are none.
+
+    ``source`` is the film that it was made of, or a folder of them, where that is not where it was.
+    """
+    films = recorded_films(output) if output.is_dir() else {output: record_of(output)}
+    for film, record in sorted(films.items()):
+        if record is not None:
+            findings.films += 1
+            _prove(film, record, _source_of(record, source), findings)
+    return any(record is not None for record in films.values())
+
+
+def _source_of(record: FilmRecord, given: Path | None) -> Path | None:
+    """Return where the source is; None: the record does not know."""
+    if not record.source:
+        return given
+    recorded = path_of(str(record.source[0]))
+    return given / recorded.name if given and given.is_dir() else given or recorded
+
+
+def _prove(film: Path, record: FilmRecord, source: Path | None, findings: Findings) -> None:
+    if record.lacks_pictures(film) or not (record.pictures or film.exists()):
+        findings.add("missing", str(film), f"{film}: not there, or not all of its pictures")
+        return
+    if not record.is_unchanged(film):
+        findings.add("changed", str(film), f"{film}: changed since it was made")
+    if record.pictures:
+        findings.notes.append(f"{film}: numbered pictures, compared by their hash only")
+        return
+    if source is None or not is_there(source):
+        findings.notes.append(
+            f"{film}: its source is not at hand ({source}), compared by its hash only; --source "
+            "names it"
+        )
+        return
+    try:
+        verified = _compared(film, record, source)
+    except (InputError, av.FFmpegError, OSError) as error:
+        findings.add(
+            "source changed", str(source), f"{film}: not compared with its source: {error}"
+        )
+        return
+    findings.sources += 1
+    wrong = [words for name, words in _WHAT.items() if not getattr(verified, name)]
+    if wrong:
+        findings.add("not whole", str(film), f"{film}: not as {source} has it: {', '.join(wrong)}")
+
+
+def _compared(film: Path, record: FilmRecord, path: Path) -> Verified:
+    """Read source and film again, as a run does before it says done."""
+    span = _span(record)
+    fps = record.made_with.get("--fps")
+    source = probe_film(
+        path, seconds=span.end if span else None, fps=Fraction(fps) if fps else None
+    )
+    if span:
+        source = trimmed(source, span)
+    copies = plan_copies(source, film, allow_left_out=record.left_out)
+    return verify(source, [*_expected(source, record)], copies, film)
+
+
+def _span(record: FilmRecord) -> Span | None:
+    start, end = (record.made_with.get(option) for option in ("--start", "--end"))
+    return Span(Fraction(start), Fraction(end) if end else None) if start else None
+
+
+def _expected(source: SourceVideo, record: FilmRecord) -> Iterator[int]:
+    """Yield the PTS of the frames that the film should show: all but those told as missing."""
+    missing = set(record.report["missing_pts_seconds"])
+    for pts in source.packets.shown_pts.tolist():
+        if round(float(pts * source.info.time_base), _TOLD_DIGITS) not in missing:
+            yield pts

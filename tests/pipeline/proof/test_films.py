@@ -1,0 +1,88 @@
+"""The proof of films: by their hash, and beside their source wherever that is."""
+
+from __future__ import annotations
+
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from jobs.applying.stylize_video import stylize_videos
+from jobs.applying.verify import verify_output
+from jobs.specs.applying import PoolSpec, StylizeVideo
+from nst_core.checkpoints.style_spec import StyleSpec
+from pipeline.proof.findings import Findings
+from tests.kit.media import make_clip
+
+
+def _made(film: Path, output: Path, **options: object) -> None:
+    job = StylizeVideo((film,), output, StyleSpec("identity"), PoolSpec(workers=0), **options)  # type: ignore[arg-type]
+    (report,) = stylize_videos(job).inputs
+    assert report.status == "done", report.error
+
+
+def _found(report: Findings) -> list[tuple[str, str]]:
+    assert report.verified == (not report.findings)
+    return [(each["kind"], each["path"]) for each in report.findings]
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "film.mp4"
+    make_clip(path)
+    return path
+
+
+def test_a_film_is_proved_beside_its_source_also_elsewhere(film: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    _made(film, output)
+    report = verify_output(str(output))
+    assert (report.verified, report.films, report.sources, report.notes) == (True, 1, 1, [])
+
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / ".nst-done", elsewhere / ".nst-done")
+    shutil.move(output, elsewhere / "out.mp4")
+    shutil.move(film, elsewhere / "original.mp4")
+    report = verify_output(str(elsewhere / "out.mp4"))
+    assert (report.verified, report.sources) == (True, 0)
+    assert "its source is not at hand" in report.notes[0]
+    report = verify_output(str(elsewhere / "out.mp4"), str(elsewhere / "original.mp4"))
+    assert (report.verified, report.sources, report.notes) == (True, 1, [])
+
+
+def test_another_source_and_a_changed_film_are_told(film: Path, tmp_path: Path) -> None:
+    output, other = tmp_path / "out.mp4", tmp_path / "other.mp4"
+    _made(film, output)
+    make_clip(other, frames=17)
+    assert _found(verify_output(str(output), str(other))) == [("not whole", str(output))]
+    with output.open("r+b") as file:
+        file.seek(-100, 2)
+        file.write(b"x")
+    assert ("changed", str(output)) in _found(verify_output(str(output)))
+
+
+def test_parts_and_folders_of_films_are_proved_and_what_is_gone_is_told(
+    film: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    _made(film, folder / "whole.mkv")
+    _made(film, folder / "part.mp4", start=Fraction(1, 4), end=Fraction(3, 4))
+    report = verify_output(str(folder))
+    assert (_found(report), report.films, report.sources) == ([], 2, 2)
+    (folder / "part.mp4").unlink()
+    assert _found(verify_output(str(folder))) == [("missing", str(folder / "part.mp4"))]
+
+
+def test_numbered_pictures_are_proved_by_their_hash(film: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out" / "f.%03d.png"
+    output.parent.mkdir()
+    _made(film, output)
+    report = verify_output(str(output))
+    assert (report.verified, report.films) == (True, 1)
+    assert "compared by their hash only" in report.notes[0]
+    (tmp_path / "out" / "f.003.png").write_bytes(b"other")
+    assert _found(verify_output(str(output))) == [("changed", str(output))]
+    (tmp_path / "out" / "f.003.png").unlink()
+    assert _found(verify_output(str(output.parent))) == [("missing", str(output))]
