@@ -114,12 +114,6 @@ class _PipeRun:
         copied = streams_to_copy(film, kind, allow_left_out=job.allow_left_out, warnings=warnings)
         if kind == "y4m":
             return frame, Y4mWriter(output, film, frame)
-        aspect = info.sample_aspect_ratio
-        if aspect not in (None, 0, 1):
-            warnings.append(
-                f"its pixels of {aspect} are written as square: NUT is not told their shape here; "
-                "--output-format y4m keeps it"
-            )
         return frame, NutWriter(output, film, frame, copied)
 
     def _stylize(

@@ -20,6 +20,7 @@ from pipeline.assembly.passages import codec_of
 from pipeline.encoding.encoders import PIPE_CONTAINERS
 from pipeline.encoding.output_frame import OutputFrame
 from pipeline.metadata.covers import is_cover
+from pipeline.pipes.nut_aspect import with_pixel_aspect
 from pipeline.pipes.reading import PIPE, PipedFilm
 from pipeline.segments.task import SegmentResult
 
@@ -113,6 +114,8 @@ class NutWriter:
         self._output = output
         self._copied = copied
         self._buffer = _Unseekable()
+        self._aspect = film.info.sample_aspect_ratio
+        """Width of a pixel by its height; None once it is written."""
         self._begun: tuple[OutputContainer, VideoStream] | None = None
         self._streams: dict[int, Stream] = {}
 
@@ -148,10 +151,11 @@ class NutWriter:
             video = result.add_stream("rawvideo", rate=info.rate)
             video.width, video.height = self._output.width, self._output.height
             video.pix_fmt = self._output.encoder.pixel_format
+            video.codec_context.time_base = info.time_base
         else:
             video = result.add_stream_from_template(template, opaque=True)
         context = video.codec_context
-        context.framerate, context.time_base = info.rate, info.time_base
+        context.framerate = info.rate
         context.color_range = self._output.color.range
         video.time_base = info.time_base
         for original in self._copied:
@@ -164,7 +168,10 @@ class NutWriter:
         return self._begun
 
     def _send(self) -> None:
-        write_all(self._descriptor, self._buffer.getvalue())
+        data = self._buffer.getvalue()
+        if data and self._aspect:
+            data, self._aspect = with_pixel_aspect(data, self._aspect), None
+        write_all(self._descriptor, data)
         self._buffer.seek(0)
         self._buffer.truncate()
 

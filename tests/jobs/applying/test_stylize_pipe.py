@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -124,9 +125,21 @@ def test_marks_of_y4m_stay() -> None:
     assert output.partition(b"\n")[2] == content.partition(b"\n")[2]
 
 
-def test_what_an_output_does_not_hold_is_told() -> None:
-    content = stream("y4m", frames=3).replace(b" A0:0 ", b" A4:3 ")
-    assert "written as square" in _piped(content, _job(output_format="nut"))[0].warnings[0]
+@pytest.mark.parametrize("aspect", [Fraction(4, 3), Fraction(221, 150)])
+@pytest.mark.parametrize("codec", [None, "ffv1"])
+def test_the_shape_of_pixels_stays_in_nut(aspect: Fraction, codec: str | None) -> None:
+    marks = f" A{aspect.numerator}:{aspect.denominator} ".encode()
+    content = stream("y4m", frames=3).replace(b" A0:0 ", marks)
+    report, output = _piped(content, _job(output_format="nut", codec=codec))
+    assert (report.status, report.warnings) == ("done", [])
+    with av.open(io.BytesIO(output), "r") as container:
+        assert container.streams.video[0].sample_aspect_ratio == aspect
+        assert len(list(container.decode(video=0))) == 3
+    again, _ = _piped(output, _job(output_format="y4m"))
+    assert again.status == "done"
+
+
+def test_frames_that_are_not_equally_long_are_told_for_y4m() -> None:
     uneven = stream("nut", rate=Fraction(24), gap=True)
     warnings = _piped(uneven, _job(output_format="y4m"))[0].warnings
     assert warnings == ["its frames are not equally long, and y4m shows each for 1/24 s"]
