@@ -225,7 +225,7 @@ def make_film(path: Path, width: int, height: int, *, frames: int) -> None:
     small = random.integers(0, 256, (height // 4, width // 4, 3), np.uint8)
     picture = np.array(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
     with av.open(str(path), "w") as container:
-        video = cast("av.VideoStream", container.add_stream("libx264", rate=24))
+        video = container.add_stream("libx264", rate=24)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         video.codec_context.options = {"g": "24", "sc_threshold": "0", "crf": "20"}
         for number in range(frames):

@@ -15,7 +15,7 @@ def test_a_device_is_never_faster_than_it_sleeps(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     make_film(film, 128, 96, frames=_FRAMES)
     tasks = tasks_of(film)
-    assert len(tasks) == 4
+    assert len(tasks) >= 4
     device = SimulatedDevice(0.02)
     busy = at_once(tasks, device, 4)
     assert device.busy_seconds == pytest.approx(0.02 * _FRAMES)
