@@ -141,9 +141,8 @@ class Coherence:
         """
         if min(grey.shape) < LEAST_SIDE * _FLOW_SHRINK:
             return planes
-        height, width = grey.shape
-        size = (width // _FLOW_SHRINK, height // _FLOW_SHRINK)
-        small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        height, width = (side // _FLOW_SHRINK for side in grey.shape)
+        small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
         last, self._last = self._last, (grey, small, *planes)
         if last is None or last[0].shape != grey.shape:
             return planes
@@ -153,11 +152,14 @@ class Coherence:
         if trust.mean() < self._least:
             return planes
         trust *= _resized(_calm(flow), grey.shape)
+        by_size = {grey.shape: (places, trust)}
         blended = []
         for plane, before in zip(planes, last[2:], strict=True):
-            at = places if plane.shape == grey.shape else self._places(flow, plane.shape)
-            carried = _carried(before, at, cv2.INTER_CUBIC)
-            blended.append(_mixed(carried, plane, _resized(trust, plane.shape)))
+            size = plane.shape
+            if size not in by_size:
+                by_size[size] = self._places(flow, size), _resized(trust, size)
+            at, share = by_size[size]
+            blended.append(_mixed(_carried(before, at, cv2.INTER_CUBIC), plane, share))
         gain = np.sqrt(_variance(planes[0]) / _variance(blended[0]))
         gain = np.clip(gain, 1, _MOST_CONTRAST)
         followed = tuple(_with_contrast(plane, gain) for plane in blended)
