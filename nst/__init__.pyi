@@ -246,6 +246,7 @@ def stylize_video(
     coherence: float = 0.0,
     mask: str | Path | None = None,
     mask_style: str | Path | Style | None = None,
+    timeline: str | Path | None = None,
     segment_seconds: float = 5.0,
     segment_deadline: float = 1800.0,
     codec: Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores"] | None = None,

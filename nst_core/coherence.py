@@ -77,7 +77,6 @@ class Coherence:
         differences = np.arange(256, dtype=np.float32)
         self._trust = (amount * np.exp(-((differences / _TOLERANCE) ** 2))).astype(np.float32)
         self._least = _LEAST_IN_COMMON * amount
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._last: _Last | None = None
         self._grids: dict[tuple[int, ...], NDArray[Any]] = {}
         self._remembered: deque[tuple[YuvFrames, YuvFrames]] = deque(maxlen=remembers)
@@ -146,7 +145,9 @@ class Coherence:
         last, self._last = self._last, (grey, small, *planes)
         if last is None or last[0].shape != grey.shape:
             return planes
-        flow = self._flow.calc(small, last[1], np.zeros((*small.shape, 2), np.float32))
+        # A new one each time: of small frames its second answer would differ from the first.
+        estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        flow = estimator.calc(small, last[1], np.zeros((*small.shape, 2), np.float32))
         places = self._places(flow, grey.shape)
         trust = self._trusted(grey, last[0], places)
         if trust.mean() < self._least:

@@ -53,6 +53,7 @@ def check_pipe(job: StylizeVideo) -> None:
         "--fps": job.fps is not None,
         "--work-dir": job.work_dir is not None,
         "--mask": job.mask is not None,
+        "--timeline": job.timeline is not None,
     }
     for option, is_given in refused.items():
         if is_given:

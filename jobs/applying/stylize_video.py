@@ -8,13 +8,9 @@ from dataclasses import replace
 from functools import partial
 
 from cluster.connection import LOCAL
+from jobs.applying.direction import direction_of
 from jobs.applying.needs_ray import pool_for_segments
-from jobs.applying.workers import (
-    find_style_for_job,
-    make_segment_worker,
-    rest_of,
-    stylizing_pool,
-)
+from jobs.applying.workers import find_style_for_job, make_segment_worker, stylizing_pool
 from jobs.specs.applying import StylizeVideo
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec, check_strengths
@@ -24,7 +20,7 @@ from pipeline.films.films import stylize_films
 from pipeline.films.output import PlannedFilm, make_folders
 from pipeline.films.report import StylizeVideoReport
 from pipeline.films.styles import AllStyles
-from pipeline.looks.direction import Direction, Scene
+from pipeline.looks.direction import Direction
 from pipeline.looks.look import Look
 from pipeline.storage.remote_file import path_of
 from pipeline.work.pool import Deadline, WorkerPool
@@ -67,13 +63,6 @@ def _find_direction(job: StylizeVideo, on_progress: OnProgress) -> Direction:
         return find_style_for_job(spec, job.pool, sources, on_progress, of_films=True)
 
     return direction_of(job, find)
-
-
-def direction_of(job: StylizeVideo, find: Callable[[StyleSpec], Style]) -> Direction:
-    """Return in which styles a job's films are to be; each is found. Raises what ``find`` does."""
-    rest = rest_of(job.style, job.mask_style) if job.mask else None
-    scene = Scene(job.style, path_of(job.mask) if job.mask else None, rest)
-    return Direction(scene, {spec: find(spec) for spec in scene.specs})
 
 
 def films_of(

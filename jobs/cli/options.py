@@ -96,6 +96,14 @@ def fps_of(text: str | None) -> Fraction | None:
     return of_television if abs(rate - of_television) < _SAME_RATE else rate
 
 
+def _let_style_be_left_out(context: typer.Context, timeline: Path | None) -> Path | None:
+    """Let --style be left out where a timeline names styles: all else is the source as it is."""
+    for each in context.command.params:
+        if timeline is not None and each.name == "style":
+            each.required, each.default = False, ["identity"]
+    return timeline
+
+
 def _number(option: str, text: str) -> float:
     try:
         return float(text)
@@ -141,6 +149,7 @@ LOOKS: Looks = {
     "loss_network_weights": _STYLE | {"envvar": "NST_LOSS_NETWORK_WEIGHTS"},
     "mask": _STYLE | {"metavar": "FILE|DIR"},
     "mask_style": _STYLE | {"metavar": "NAME|FILE|PICTURE", "autocompletion": complete("stylize")},
+    "timeline": _STYLE | {"metavar": "FILE", "is_eager": True, "callback": _let_style_be_left_out},
     "styles_per_image": {"metavar": "K"},
     "max_side": {"metavar": "N"},
     "max_pixels": {"metavar": "N"},

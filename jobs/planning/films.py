@@ -6,8 +6,9 @@ import heapq
 from collections.abc import Sequence
 from contextlib import closing
 
+from jobs.applying.direction import direction_of
 from jobs.applying.needs_ray import pool_for_segments
-from jobs.applying.stylize_video import direction_of, films_of, jobs_by_style
+from jobs.applying.stylize_video import films_of, jobs_by_style
 from jobs.planning.crew import COMMAND_SECONDS, Crew, crew_for, torch_seconds
 from jobs.planning.film_rate import Rates, pixels_of
 from jobs.planning.report import FilmsPlan, PlannedFilm

@@ -274,7 +274,7 @@ class Film:
         self.frames_done = self.report.frames_in
         self._written = True
         self.report.seconds["total"] = round(time.monotonic() - self._turn, 3)
-        if not self._only_look:
+        if not (self._only_look or self._direction.timeline):
             WorkFolder(Path(record.work_folder), {}).remove_leftover(record.pieces, self._output)
         return True
 
@@ -319,7 +319,8 @@ class Film:
         publish_all(temporary, self._output, overwrite=self._settings.overwrite, keep=self._goes_on)
         note_version(self._output)
         self.report = told
-        work.folder.remove()
+        if not self._direction.timeline:  # with one, an edit is to redo what it changes
+            work.folder.remove()
 
     def _assembled(
         self, plan: FilmPlan, pieces: Sequence[KeptResult], temporary: Path

@@ -44,6 +44,10 @@ class FilmSettings:
     """Picture or film, white where the style is seen; or a folder with one of each input's name."""
     mask_style: str | None = None
     """Style where the mask is black; default the source as it is."""
+    timeline: Path | None = None
+    """File that says from when to when a film is in which style: 00:12-00:31 style=wave fade=1.
+
+    See pipeline/looks/timeline.py."""
     segment_seconds: float = 5.0
     """Length of the pieces that workers take; less at a film's end."""
     segment_deadline: float = 1800.0
@@ -96,7 +100,7 @@ class FilmSettings:
             raise InputError(
                 f"--coherence {self.coherence:g}: from 0 to below 1 is allowed; try 0.7"
             )
-        check_mask_style(self.mask, self.mask_style)
+        check_mask_style(self.mask or self.timeline, self.mask_style)
 
 
 DEFAULTS = FilmSettings()

@@ -14,6 +14,7 @@ from pipeline.looks.look import Look, SegmentMask, Share, Shares
 from pipeline.looks.mask import FilmMask, mask_of
 from pipeline.segments.plan import Segment
 from pipeline.source.source_video import SourceVideo
+from pipeline.source.trimming import film_seconds
 
 
 class FilmLooks:
@@ -39,11 +40,9 @@ class FilmLooks:
         self._shares: dict[int, Shares] = {}
         """By the frame's PTS; empty where all of all frames is of one look."""
         self.first = self._look(direction.scene.spec)
-        if direction.scene.mask:
-            shown = film.packets.shown_pts.tolist()
-            self._shares = dict.fromkeys(shown, tuple(self._of_scene(direction.scene)))
-            for mask in self._masks.values():
-                mask.check_reaches(shown[-1])
+        """One that workers can be made ready for."""
+        if direction.scene.mask or direction.timeline:
+            self._direct()
 
     @property
     def limits(self) -> list[str]:
@@ -96,6 +95,25 @@ class FilmLooks:
         """Close the masks."""
         for mask in self._masks.values():
             mask.close()
+
+    def _direct(self) -> None:
+        """Give each frame its shares; those of one scene are one and the same."""
+        shown = self._film.packets.shown_pts
+        every: dict[tuple[tuple[Scene, float], ...], Shares] = {}
+        last: dict[str, int] = {}
+        for pts, seconds in zip(
+            shown.tolist(), film_seconds(self._film, shown).tolist(), strict=True
+        ):
+            scenes = self._direction.scenes_at(seconds)
+            if scenes not in every:
+                every[scenes] = tuple(share for each in scenes for share in self._of_scene(*each))
+            self._shares[pts] = every[scenes]
+            last |= {share.mask: pts for share in every[scenes] if share.mask}
+        for name, pts in last.items():
+            self._masks[name].check_reaches(pts)
+        looks = (share.look for shares in every.values() for share in shares)
+        computing = (each for each in looks if self._direction.styles[each.spec].path)
+        self.first = next(computing, self.first)
 
     def _of_scene(self, scene: Scene, amount: float = 1.0) -> list[Share]:
         """Return the shares of a scene in a frame; its mask is opened where it is new."""

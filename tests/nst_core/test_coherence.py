@@ -15,6 +15,7 @@ from nst_core.color.pixels import to_bytes, to_unit_range
 from nst_core.color.yuv import YuvFrames, join_frames, rgb_to_yuv, split_frames, yuv_to_rgb
 from nst_core.color.yuv_encoding import FLOAT_DEPTH, YuvEncoding
 from nst_core.measures.warping_error import WarpingError
+from tests.kit.media import moving_picture
 
 Frames = list[NDArray[Any]]
 _SIZE = (96, 160)
@@ -241,3 +242,15 @@ def test_a_frame_of_another_size_stands_for_itself() -> None:
 def test_an_amount_beyond_its_range_is_refused(amount: float) -> None:
     with pytest.raises(ValueError, match="0 to 1"):
         Coherence(amount)
+
+
+def test_frames_of_another_segment_do_not_change_what_follows() -> None:
+    """OpenCV's flow of small frames was another at the first call than at all later ones."""
+    sources = [moving_picture(number, 160, 96) for number in range(6)]
+    pairs = list(zip(sources, _flickering(sources), strict=True))
+    fresh, used = Coherence(0.7), Coherence(0.7)
+    for pair in pairs[:3]:
+        _follow(used, *pair)
+    used.begin()
+    for pair in pairs[3:]:
+        np.testing.assert_array_equal(_follow(used, *pair), _follow(fresh, *pair))

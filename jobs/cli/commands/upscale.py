@@ -34,7 +34,7 @@ _LOOKS: Looks = {
     _LOOKS,
     argument="sources",
     without="strength strengths keep_colors stroke noise fit_steps command coherence "
-    "mask mask_style max_side tile work_dir styles_per_image seed refine refine_styles "
+    "mask mask_style timeline max_side tile work_dir styles_per_image seed refine refine_styles "
     "loss_network_weights sheet report",
 )
 def upscale(job: Upscale, dry_run: options.DryRun = False, json: options.Json = False) -> None:

@@ -198,6 +198,7 @@ def test_a_reader_that_leaves_ends_it_in_order() -> None:
         (stream(), {"start": Fraction(1)}, "--start, --end and --duration: not for a pipe"),
         (stream(), {"work_dir": Path("x")}, "--work-dir: not for a pipe"),
         (stream(), {"mask": Path("x.png")}, "--mask: not for a pipe"),
+        (stream(), {"timeline": Path("x.txt")}, "--timeline: not for a pipe"),
         (stream(), {"pool": PoolSpec(address="auto")}, "--address auto: not for a pipe"),
         (stream(), {"output": "film.mkv"}, "a pipe goes into a pipe"),
         (stream(), {"inputs": (Path("-"), Path("film.mkv"))}, "a pipe goes into a pipe"),
