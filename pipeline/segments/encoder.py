@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from pathlib import Path
 from typing import cast
 
 import av
@@ -15,6 +17,12 @@ from pipeline.encoding.output_frame import OutputFrame
 from pipeline.encoding.palette import PaletteQuantizer
 from pipeline.source.source_video import VideoStreamInfo
 from pipeline.source.timestamps import decoding_times
+
+_CARDS = Path("/proc/driver/nvidia/gpus")
+"""A folder for each card, with what the driver says of it."""
+_MODEL = re.compile(r"^Model:(.*)$", re.MULTILINE)
+_WITHOUT_NVENC = re.compile(r"\b(A100|H100|H200)\b")
+"""In the names of cards for computing centres, which decode and do not encode."""
 
 
 class SegmentEncoder:
@@ -88,11 +96,21 @@ def check_encoder(stream: VideoStreamInfo, output: OutputFrame) -> None:
         reason = getattr(error, "strerror", None) or error
         advice = "try another --preset, --crf or --codec"
         if output.encoder.encoder.endswith("nvenc"):
-            advice = "not every card and driver has NVENC; leave out --encoder nvenc"
+            advice = f"{_why_no_nvenc()}; leave out --encoder nvenc"
         raise InputError(
             f"{output.encoder.encoder} does not open for {output.width}x{output.height} "
             f"({output.encoder.in_words}: {reason}); {advice}"
         ) from error
+
+
+def _why_no_nvenc() -> str:
+    """Say what is to be said of this machine's cards, which their driver names."""
+    texts = (path.read_text() for path in _CARDS.glob("*/information"))
+    cards = [match[1].strip() for text in texts if (match := _MODEL.search(text))]
+    without = [card for card in cards if _WITHOUT_NVENC.search(card)]
+    if without and len(without) == len(cards):
+        return f"{without[0]} decodes, but has no NVENC"
+    return "not every card and driver has NVENC"
 
 
 def _empty_frame(output: OutputFrame) -> av.VideoFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -190,6 +191,37 @@ def test_an_encoder_that_does_not_open_is_told_before_any_work(clip: Path) -> No
     settings = dataclasses.replace(task.output.encoder, pixel_format="rgb48le")
     with pytest.raises(InputError, match="does not open"):
         check_encoder(task.stream, dataclasses.replace(task.output, encoder=settings))
+
+
+@pytest.mark.parametrize(
+    ("cards", "words"),
+    [
+        (["NVIDIA H200"], "NVIDIA H200 decodes, but has no NVENC; leave out --encoder nvenc"),
+        (["NVIDIA A100-SXM4-80GB"], "NVIDIA A100-SXM4-80GB decodes, but has no NVENC"),
+        (["NVIDIA H100 PCIe", "NVIDIA L4"], "not every card and driver has NVENC"),
+        ([], "not every card and driver has NVENC; leave out --encoder nvenc"),
+    ],
+)
+def test_cards_without_an_encoder_are_named(
+    cards: list[str],
+    words: str,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number, card in enumerate(cards):
+        (tmp_path / str(number)).mkdir()
+        text = f"Model: \t\t {card}\nIRQ:   \t\t 45\n"
+        (tmp_path / str(number) / "information").write_text(text)
+    monkeypatch.setattr("pipeline.segments.encoder._CARDS", tmp_path)
+    task = _tasks(clip, codec="h264")[0]
+    # No card opens this format, so that the test fails to open it where there is one, too.
+    settings = dataclasses.replace(
+        task.output.encoder, encoder="h264_nvenc", pixel_format="rgb48le"
+    )
+    with pytest.raises(InputError, match=re.escape(words)) as told:
+        check_encoder(task.stream, dataclasses.replace(task.output, encoder=settings))
+    assert "\n" not in str(told.value)
 
 
 def test_odd_sizes_are_padded_for_codecs_that_need_even_ones(tmp_path: Path) -> None:
