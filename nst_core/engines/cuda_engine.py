@@ -2,8 +2,9 @@
 
 ``repeated_sizes.py`` decides how a size is computed. A CUDA graph has the pixels of eager torch and
 leaves nothing for the CPU to launch. In compiled kernels Inductor has fused what lies between two
-convolutions; their pixels differ from eager ones by rounding: a long film's may differ by a code
-where another worker, or a second run, has compiled earlier or later.
+convolutions of the generator's CUDA form (see cuda_form.py). Their pixels differ from eager ones by
+rounding: a long film's may differ by a code where another worker, or a second run, has compiled
+earlier or later.
 
 Graphs are captured here, not by ``torch.compile(mode="reduce-overhead")``, which keeps a graph of
 every size without a bound, overwrites its outputs in the next run, and captures compiled code only.
@@ -23,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nst_core.engines.cuda_form import cuda_form
 from nst_core.engines.names import Precision
 from nst_core.engines.repeated_sizes import (
     MEGAPIXELS_BEFORE_COMPILING,
@@ -132,7 +134,7 @@ class CapturedGraph:
 
 
 def compiled(generator: Generator) -> Callable[[Tensor], Tensor]:
-    """Return the generator as Inductor makes it, for each size anew; the generator stays plain.
+    """Return the generator's CUDA form as Inductor makes it, for each size anew.
 
     It compiles at its first call, and raises there what torch, Triton or a C compiler raise.
     """
@@ -142,7 +144,9 @@ def compiled(generator: Generator) -> Callable[[Tensor], Tensor]:
         # Narrow generators too keep the channels last; Inductor would lay out each layer anew.
         "force_layout_optimization": True,
     }
-    return torch.compile(generator, fullgraph=True, dynamic=False, options=options)
+    with torch.inference_mode(mode=False):  # its weights are ordinary tensors
+        form = cuda_form(generator)
+    return torch.compile(form, fullgraph=True, dynamic=False, options=options)
 
 
 def probe_images(shape: Shape, device: torch.device) -> Tensor:

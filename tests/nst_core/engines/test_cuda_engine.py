@@ -25,6 +25,7 @@ from nst_core.engines.cuda_engine import (
     compiled,
     probe_images,
 )
+from nst_core.engines.cuda_form import cuda_form
 from nst_core.engines.halving_batches import (
     _VALUES_A_PIXEL,
     frames_a_batch,
@@ -284,11 +285,12 @@ def test_compiled_statistics_are_taken_in_float32(
 def _traced(
     network: Callable[[int], Generator], dtype: torch.dtype, device: torch.device
 ) -> list[Node]:
+    built = cuda_form(network(8))
+    state = built.state_dict()
     with FakeTensorMode(), torch.inference_mode():
         with device:
-            built = network(8).eval()
             images = torch.empty(1, 3, 48, 48, dtype=dtype)
-            parameters = {n: p.to(dtype) for n, p in built.state_dict().items()}
+            parameters = {n: torch.empty(p.shape, dtype=dtype) for n, p in state.items()}
 
         def run(tensors: dict[str, Tensor], images: Tensor) -> Tensor:
             output: Tensor = torch.func.functional_call(built, tensors, (images,))
