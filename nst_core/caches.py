@@ -16,10 +16,12 @@ _MOST_BYTES = 512 * 2**20
 """Largest cache of compiled styles; beyond it those used longest ago are dropped."""
 _SECONDS_TO_WRITE = 3600.0
 """After which a file under a temporary name is left from a process that was killed."""
+_DOWNLOADED = "downloaded styles"
 _LOSS_NETWORKS = "loss networks"
 _KINDS = {
     "compiled styles": ("openvino", (".xml", ".bin")),
     "fitted styles": ("fitted", (".safetensors", ".png")),
+    _DOWNLOADED: ("downloaded", (".safetensors", ".part")),
     "unfinished downloads": ("loss_networks", (".pth", ".part")),
     _LOSS_NETWORKS: ("loss_networks", (".safetensors",)),
 }
@@ -58,6 +60,11 @@ def fitted_by_content() -> Path:
     return _folder("fitted styles")
 
 
+def downloaded_styles() -> Path:
+    """Return the folder of the styles that have come from elsewhere, a folder for each address."""
+    return _folder(_DOWNLOADED)
+
+
 def loss_networks() -> Path:
     """Return the folder of the loss networks' weights."""
     return _folder(_LOSS_NETWORKS)
@@ -82,6 +89,7 @@ def clean(*, everything: bool = False) -> int:
         for file in _files(_folder(kind), suffixes) if everything or kind != _LOSS_NETWORKS else ():
             freed += _size(file)
             file.unlink(missing_ok=True)
+            _remove_empty(file.parent)
         _remove_empty(_folder(kind))
     _remove_empty(cache_folder())
     return freed
@@ -127,7 +135,7 @@ def _remove_empty(folder: Path) -> None:
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     try:
-        found = (file for file in folder.iterdir() if file.suffix in suffixes)
+        found = (file for file in folder.rglob("*") if file.suffix in suffixes)
         return sorted(file for file in found if file.is_file())
     except OSError:
         return []

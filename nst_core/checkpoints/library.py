@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from nst_core.checkpoints.downloaded import downloaded, is_address
 from nst_core.checkpoints.fitted import FittedStyle, find_fitted
 from nst_core.checkpoints.info import CheckpointInfo, digest_of, fingerprint, read_info
 from nst_core.engines.eight_bit import EightBit
@@ -78,10 +79,17 @@ class Style:
         """Tells styles apart by their content."""
         if self.path is None:
             return IDENTITY
-        # Of what workers are given: the file may be another one by now.
-        digest = fingerprint(self.path) if self.content is None else digest_of(self.content)
         stroke = f"@{self.stroke:.6g}" if self.strokes else ""
-        return f"{digest}:{mixture_text(self.mixture)}{stroke}" if self.mixture else digest
+        mixture = f":{mixture_text(self.mixture)}{stroke}" if self.mixture else ""
+        return f"{self.sha256}{mixture}"
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the checkpoint; empty for ``identity``, which has none."""
+        if self.path is None:
+            return ""
+        # What workers are given counts: the file may be another one by now.
+        return fingerprint(self.path) if self.content is None else digest_of(self.content)
 
     def load(self) -> Generator:
         """Load the generator, on the CPU, in evaluation mode. Raises CheckpointError.
@@ -324,9 +332,15 @@ def find_for(command: Command, name_or_path: str) -> Style:
 
 
 def _path_of(name: str) -> Path | None:
-    """Path of a bundled checkpoint or of a file; None where there is neither."""
+    """Path of a bundled checkpoint, a file or what is at an address; None where there is none.
+
+    Raises what ``downloaded`` raises.
+    """
     for command, folder in _FOLDERS.items():
         if name in bundled(command):
             return folder / f"{name}{_SUFFIX}"
+    if is_address(name):
+        has_mixture = ":" in name.rpartition("/")[2]
+        return None if has_mixture else downloaded(name)
     path = Path(name)
     return path if name and path.exists() else None

@@ -31,8 +31,9 @@ class StyleSpec:
     """Which style, and how it is computed and applied."""
 
     style: str
-    """A style (see `nst styles list`), a checkpoint, identity, or a picture, to which a style is
-    fitted in a minute at its first use; several may be given, and the outputs' names say which."""
+    """A style (see `nst styles list`), a checkpoint, its address (https://, hf://), identity, or a
+    picture, to which a style is fitted in a minute at its first use; several may be given, and the
+    outputs' names say which."""
     strength: float = 1.0
     """1 is the full style, 0 the source; between, a blend. In mixtures and for several styles also
     one for each: wave=1,udnie=0.4."""

@@ -75,7 +75,10 @@ class Film:
         """
         span = settings.span
         self.report = VideoReport(
-            str(film.path), str(film.output), span=span.in_report if span else None
+            str(film.path),
+            str(film.output),
+            span=span.in_report if span else None,
+            styles={each.name: each.sha256 for each in direction.styles.values()},
         )
         self.frames_done = 0
         """See SegmentLedger.frames_done."""

@@ -45,6 +45,8 @@ class VideoReport:
     )
     reused: bool = False
     """Whether an earlier run has made the output, with the same source, style and settings."""
+    styles: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the checkpoints, by the names of the styles."""
     verified: Verified | None = None
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(

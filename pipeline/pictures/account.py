@@ -80,6 +80,7 @@ def stylize_pictures(
                 with open_pool(account, ready.refinements) as pool:
                     account.work(pool)
         report = account.report
+        report.styles = {name: style.sha256 for name, (style, _) in styles.items()}
         report.untried = report.total - report.done - report.reused - report.failed
         report.seconds = round(time.monotonic() - start, 3)
         report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0

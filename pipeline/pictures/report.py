@@ -37,6 +37,8 @@ class StylizeImagesReport:
     """Inputs that went to a worker: the others were there already, or refused before any work."""
     styles_per_image: int = 1
     """Outputs of each input."""
+    styles: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the checkpoints, by the names of the styles."""
     untried: int = 0
     """Inputs that were left, neither done nor failed, where the run ended at --max-failures."""
 

@@ -20,6 +20,8 @@ class FileServer:
     """Bytes after which each of the next connections is cut."""
     asked: list[str] = field(default_factory=list)
     """A line for each request: the file, and the range."""
+    tokens: list[str | None] = field(default_factory=list)
+    """What each request had as its authorization."""
     url: str = ""
 
 
@@ -32,6 +34,7 @@ def serve(files: dict[str, bytes]) -> Iterator[FileServer]:
         def do_GET(self) -> None:
             name, wanted = self.path.lstrip("/"), self.headers.get("Range", "")
             state.asked.append(f"{name} {wanted}".strip())
+            state.tokens.append(self.headers.get("Authorization"))
             content = state.files.get(name)
             if content is None:
                 self.send_error(404)

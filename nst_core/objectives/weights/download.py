@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from functools import partial
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
-from typing import cast
+from types import MappingProxyType
+from typing import IO, cast
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from nst_core import __version__
 from nst_core.checkpoints.info import fingerprint
@@ -58,22 +61,32 @@ class Download:
 OnDownload = Callable[[Download], None]
 
 
-def download(url: str, path: Path, *, sha256: str, on_download: OnDownload) -> None:
+def download(
+    url: str,
+    path: Path,
+    *,
+    sha256: str,
+    on_download: OnDownload,
+    most_bytes: int = sys.maxsize,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Write the file at ``url`` to ``path``, whole; ``sha256`` is what its hash begins with.
 
     What has come is kept beside it, under the name with ``.part``, and a later call goes on from
     there; where the server ignores that, or has another file by now, it starts anew. Raises
-    DownloadError. Two processes must not download to the same path at once.
+    DownloadError, also as soon as there are more than ``most_bytes``. ``headers`` are sent to the
+    address's own host only. Two processes must not download to the same path at once.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise DownloadError(f"{url}: an address that begins with https:// or http:// is needed")
     part = path.with_name(f"{path.name}.part")
+    receive = partial(_receive_all, _Asked(url, headers, most_bytes), part, on_download)
     try:
         goes_on = _size(part) > 0
-        _receive_all(url, part, on_download)
+        receive()
         if goes_on and not fingerprint(part).startswith(sha256):
             part.unlink()
-            _receive_all(url, part, on_download)
+            receive()
         if not fingerprint(part).startswith(sha256):
             part.unlink()
             raise DownloadError(
@@ -87,13 +100,46 @@ def download(url: str, path: Path, *, sha256: str, on_download: OnDownload) -> N
         ) from error
 
 
-def _receive_all(url: str, part: Path, on_download: OnDownload) -> None:
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for."""
+
+    url: str
+    headers: Mapping[str, str]
+    most_bytes: int
+
+    def check(self, size: int) -> None:
+        """Raise DownloadError for more bytes than are taken."""
+        if size > self.most_bytes:
+            raise DownloadError(f"{self.url}: more than {self.most_bytes / 1e6:.0f} MB")
+
+
+class _SafeRedirects(HTTPRedirectHandler):
+    """Follow to other hosts without the headers that are for the first one, never out of https."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        """Return the request that follows. Raises DownloadError."""
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        if after.scheme not in ("https", before.scheme):
+            raise DownloadError(f"{req.full_url}: leads to {newurl}, which is not encrypted")
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request and before.netloc != after.netloc:
+            request.remove_header("Authorization")
+        return request
+
+
+_OPENER = build_opener(_SafeRedirects)
+
+
+def _receive_all(asked: _Asked, part: Path, on_download: OnDownload) -> None:
     """Receive until all is there, by further connections where one is cut."""
     tries, has_come = 0, False
     while True:
         before = _size(part)
         try:
-            if _receive(url, part, on_download):
+            if _receive(asked, part, on_download):
                 return
             error: Exception = OSError("the connection was cut")
         except HTTPError:
@@ -108,15 +154,15 @@ def _receive_all(url: str, part: Path, on_download: OnDownload) -> None:
         time.sleep(_SECONDS_BEFORE_TRYING * 2 ** (tries - 1))
 
 
-def _receive(url: str, part: Path, on_download: OnDownload) -> bool:
+def _receive(asked: _Asked, part: Path, on_download: OnDownload) -> bool:
     """Receive over one connection; returns whether all is there."""
     there = _size(part)
-    headers = {"User-Agent": f"nst/{__version__}"}
+    headers = {"User-Agent": f"nst/{__version__}", **asked.headers}
     if there:
         headers["Range"] = f"bytes={there}-"
-    request = Request(url, headers=headers)  # noqa: S310 - its scheme was looked at
+    request = Request(asked.url, headers=headers)  # noqa: S310 - its scheme was looked at
     try:
-        response = cast("HTTPResponse", urlopen(request, timeout=_TIMEOUT_SECONDS))  # noqa: S310
+        response = cast("HTTPResponse", _OPENER.open(request, timeout=_TIMEOUT_SECONDS))
     except HTTPError as error:
         if error.code != _NOT_SATISFIABLE or not there:
             raise
@@ -124,19 +170,21 @@ def _receive(url: str, part: Path, on_download: OnDownload) -> bool:
         if error.headers.get("Content-Range", "").endswith(f"/{there}"):
             return True
         part.unlink()  # it has more than the file by now
-        return _receive(url, part, on_download)
+        return _receive(asked, part, on_download)
     with response:
         begins_at = _first_byte(response)
         if begins_at not in (0, there):
             raise HTTPException(f"bytes from {there} on were asked for, not from {begins_at}")
         length = response.headers.get("Content-Length")
         total = begins_at + int(length) if length else 0
+        asked.check(total)
         _check_room(part.parent, total - begins_at)
         with part.open("r+b" if part.exists() else "wb") as file:
             file.truncate(begins_at)
             file.seek(begins_at)
-            clock = _Clock(url, begins_at, total, on_download)
+            clock = _Clock(asked.url, begins_at, total, on_download)
             while piece := response.read(_PIECE):
+                asked.check(clock.done + len(piece))
                 file.write(piece)
                 clock.count(len(piece))
         clock.tell()

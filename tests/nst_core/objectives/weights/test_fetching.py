@@ -129,7 +129,7 @@ def test_cleaning_leaves_them_unless_everything_is_to_go(server: FileServer) -> 
     path = fetch("vgg19", [])
     (loss_networks() / "vgg16.pth.part").write_bytes(bytes(1000))
     (loss_networks() / "thesis.txt").touch()
-    assert [cache.size for cache in caches()] == [0, 0, 1000, path.stat().st_size]
+    assert [cache.size for cache in caches()] == [0, 0, 0, 1000, path.stat().st_size]
     assert clean() == 1000
     assert _names(loss_networks()) == ["thesis.txt", "vgg19.safetensors"]
     clean(everything=True)
