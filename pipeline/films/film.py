@@ -227,8 +227,11 @@ class Film:
         if seconds["total"]:
             self.report.frames_per_second = round(self.report.frames_out / seconds["total"], 2)
 
-    def close(self) -> None:
-        """Leave the work folder to others; what is finished stays for the next run."""
+    def close(self, *, stopped: bool = False) -> None:
+        """Leave the work folder to others; what is finished stays for the next run.
+
+        ``stopped`` says that the run was: then an error may be that it was stopped while it read.
+        """
         work, self._work = self._work, None
         if work is not None:
             work.ledger.close()
@@ -239,8 +242,8 @@ class Film:
             with suppress(OSError):
                 discard(work.folder.unfinished(self._output))
             work.folder.close()
-        is_over = self._only_look or (self.ended and not self._place.exists())
-        if isinstance(self._path, RemoteFile) and is_over:
+        is_over = self._written or (self.ended and not (stopped or self._place.exists()))
+        if isinstance(self._path, RemoteFile) and (self._only_look or is_over):
             discard(self._parts)
             remove_hidden_parent(self._place)
 

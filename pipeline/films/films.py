@@ -35,6 +35,7 @@ def stylize_films(
     if len(films) > 1:
         on_progress(stage(f"scanning {counted(len(films), 'films')}", "frames"))
     engine, workers = "none", 0
+    stopped = True
     try:
         with BackgroundThread("scan") as scanner, BackgroundThread("write") as writer:
             all_films = Films(films, scanner, writer, on_progress)
@@ -44,9 +45,10 @@ def stylize_films(
                         all_films.accept(outcome)
                     engine, workers = pool.engine() or "none", pool.workers
             all_films.wait_for_outputs()
+        stopped = False
     finally:
         for film in films:
-            film.close()
+            film.close(stopped=stopped)
     return StylizeVideoReport(engine, workers, [film.report for film in films])
 
 
