@@ -123,7 +123,7 @@ def test_of_two_opposite_flags_none_wins() -> None:
 
 
 def test_a_fault_of_the_program_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise KeyError("with\ntwo lines")
 
     monkeypatch.setattr("jobs.doctor.examine", fail)
