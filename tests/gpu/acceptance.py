@@ -51,6 +51,8 @@ def machine(machine: Machine) -> Figures:
             "memory_gb": round(properties.total_memory / 1e9, 1),
             "free_gb": round(torch.cuda.mem_get_info()[0] / 1e9, 1),
         }
+    elif os.environ.get("NST_REQUIRE_GPU") == "1":
+        raise CheckError("NST_REQUIRE_GPU=1, but torch sees no CUDA device", figures)
     return figures
 
 
