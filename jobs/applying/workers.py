@@ -26,7 +26,8 @@ from nst_core.processors import usable_processors
 from nst_core.wording import counted
 from pipeline.pictures.settings import PictureSettings
 from pipeline.storage.shared_files import SharedFiles
-from pipeline.work.pool import Deadline, InProcessPool, Worker, WorkerPool
+from pipeline.work.in_process_pool import InProcessPool
+from pipeline.work.pool import Deadline, Worker, WorkerPool
 from pipeline.work.progress import OnProgress, ignore_progress
 
 if TYPE_CHECKING:
@@ -65,13 +66,18 @@ def stylizing_pool(
 
     ``style`` says what they compute on. ``depth`` units are at each worker at a time, each of them
     no longer than ``deadline``, ``concurrency`` in work (None on a GPU: as many; None at all: one
-    for each of a worker's processors, which ``make_worker`` is told as ``at_once``); these mean
-    nothing to a pool in this process, nor does ``on_start``, which is called when workers are about
-    to be started: on a cluster once it has been found to have room for them.
+    for each of a worker's processors, which ``make_worker`` is told as ``at_once``, in this process
+    on a GPU only). The rest means nothing to a pool in this process, nor does ``on_start``, which
+    is called when workers are about to start: on a cluster once it has been found to have room.
     """
     if pool.workers == 0:
         _log.info("in this process, with %s", counted(usable_processors(), "threads"))
-        yield InProcessPool(partial(make_worker, threads=usable_processors()))
+        threads = usable_processors()
+        at_once = 1
+        if concurrency is None and _is_on_gpu(style):
+            at_once = min(threads, _MOST_SEGMENTS_AT_ONCE)
+            make_worker = partial(make_worker, at_once=at_once)
+        yield InProcessPool(partial(make_worker, threads=threads), at_once=at_once)
         return
     if pool.address == LOCAL:
         on_start()  # Ray itself takes the longest
@@ -103,6 +109,14 @@ def stylizing_pool(
             yield actors
         finally:
             actors.close()
+
+
+def _is_on_gpu(style: StyleSpec) -> bool:
+    """Whether frames are computed by a GPU of this machine."""
+    with first_import("torch"):
+        from nst_core.engines.choice import choose_device
+
+    return style.style != IDENTITY and choose_device(style.device) == "cuda"
 
 
 def _with_share_of_gpu(make_worker: Callable[..., Worker], gpus: float, *, threads: int) -> Worker:

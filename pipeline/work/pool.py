@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
-
-from nst_core.errors import NstError
-
-_log = logging.getLogger(__name__)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -134,69 +128,3 @@ class WorkerPool(Protocol):
     def close(self) -> None:
         """Let the workers go."""
         ...
-
-
-class _ListenerError(BaseException):
-    """What ``on_advance`` has raised: it ends the run, as it does everywhere, not a unit."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
-class InProcessPool:
-    """One worker in this very process: no Ray to start, and a debugger reaches everything.
-
-    Nobody watches it: there is no deadline, and a unit that kills the process kills the run.
-    """
-
-    workers = 0
-
-    def __init__(self, factory: WorkerFactory) -> None:
-        self._factory = factory
-        self._worker: Worker | None = None
-
-    def run(self, units: Units, on_advance: OnAdvance | None = None) -> Iterator[Outcome[Any]]:
-        """Do one unit after the other; an error ends a unit, not the run."""
-        source, last = as_source(units), None
-        while True:
-            try:
-                unit = source.next_for(last)
-            except StopIteration:
-                return
-            if unit is None:
-                time.sleep(SECONDS_BETWEEN_QUESTIONS)
-                continue
-            if self._worker is None:
-                self._worker = self._factory()
-            last = unit.key
-            yield self._outcome(self._worker, unit, on_advance)
-
-    def engine(self) -> str | None:
-        """What computes; None as long as no worker was needed."""
-        return self._worker.engine if self._worker else None
-
-    def close(self) -> None:
-        """Forget the worker."""
-        self._worker = None
-
-    @staticmethod
-    def _outcome(worker: Worker, unit: Unit[Any], on_advance: OnAdvance | None) -> Outcome[Any]:
-        began = time.monotonic()
-        if on_advance and isinstance(worker, TellsHowFar):
-
-            def tell(done: int, part: Any) -> None:
-                try:
-                    on_advance(unit.key, done, began, [] if part is None else [part])
-                except Exception as error:
-                    raise _ListenerError(error) from error
-
-            worker.tell = tell
-        try:
-            return Outcome(unit.key, worker.process(unit.task), began=began)
-        except _ListenerError as raised:
-            raise raised.error from None
-        except NstError as error:
-            return Outcome(unit.key, None, str(error), began=began)
-        except Exception as error:
-            _log.debug("unit %s failed", unit.key, exc_info=True)
-            return Outcome(unit.key, None, f"{type(error).__name__}: {error}", began=began)

@@ -21,7 +21,8 @@ from cluster.workers.room import Resources
 from nst_core.errors import EnvironmentProblem, MediaError
 from pipeline.pictures.task import ImageResult, ImageTask, OutputTask
 from pipeline.pictures.units import ImageUnits
-from pipeline.work.pool import MAX_ATTEMPTS, Deadline, InProcessPool, Outcome, Unit
+from pipeline.work.in_process_pool import InProcessPool
+from pipeline.work.pool import MAX_ATTEMPTS, Deadline, Outcome, Unit
 
 
 class _Worker:

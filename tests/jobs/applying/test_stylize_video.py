@@ -40,7 +40,7 @@ from pipeline.segments.frames import frame_to_encode
 from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.segments.work_folder import HIDDEN_PARENT, WorkFolder
 from pipeline.segments.worker import SegmentWorker
-from pipeline.work.pool import InProcessPool
+from pipeline.work.in_process_pool import InProcessPool
 from pipeline.work.progress import Progress
 from tests.kit.image_jobs import images_job, save_pictures
 from tests.kit.media import decoded_frames, make_clip, moving_picture, psnr, stream_packets
@@ -870,3 +870,26 @@ def test_frames_that_the_decoder_calls_corrupt_are_told_by_their_times(tmp_path:
     assert report.status == "damaged"
     assert report.frames_out == len(frames)
     assert report.corrupt_pts_seconds == pytest.approx(corrupt, abs=1e-6)
+
+
+def test_segments_at_once_in_this_process_give_the_same_bytes(
+    clip: Path, style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are on a GPU; here a CPU stands for it."""
+    outputs = []
+    for on_gpu in (False, True):
+        monkeypatch.setattr("jobs.applying.workers._is_on_gpu", lambda _, is_it=on_gpu: is_it)
+        monkeypatch.setattr("jobs.applying.workers.usable_processors", lambda: 3)
+        told: list[Progress] = []
+        job = StylizeVideo(
+            (clip,),
+            tmp_path / f"{on_gpu}.mp4",
+            StyleSpec(str(style.path), device="cpu"),
+            PoolSpec(workers=0),
+            segment_seconds=0.5,
+        )
+        (report,) = stylize_videos(job, told.append).inputs
+        assert report.status == "done", report.error
+        assert max(each.done for each in told) == report.frames_out
+        outputs.append(Path(job.output).read_bytes())
+    assert outputs[0] == outputs[1]
