@@ -116,7 +116,8 @@ def _is_on_gpu(style: StyleSpec) -> bool:
     with first_import("torch"):
         from nst_core.engines.choice import choose_device
 
-    return style.style != IDENTITY and choose_device(style.device) == "cuda"
+    computes = style.style != IDENTITY and style.engine != "openvino"
+    return computes and choose_device(style.device) == "cuda"
 
 
 def _with_share_of_gpu(make_worker: Callable[..., Worker], gpus: float, *, threads: int) -> Worker:
