@@ -363,9 +363,3 @@ def test_what_may_have_no_end_is_refused_before_it_is_waited_for(name: str, tmp_
     os.mkfifo(tmp_path / "pipe.mkv")
     with pytest.raises(MediaError, match="a pipe or device"):
         probe(tmp_path / name)
-
-
-@pytest.mark.parametrize("uri", ["https://host/x.mp4", "s3://bucket/deep/x.mp4"])
-def test_a_film_behind_a_uri_is_called_by_it(uri: str) -> None:
-    with pytest.raises(MediaError, match=f"^{uri}: a film must be a file of this machine"):
-        probe(Path(uri))
