@@ -35,8 +35,8 @@ CREATE TABLE inputs (number INTEGER PRIMARY KEY, name BLOB, path BLOB, size INTE
 CREATE TABLE outputs (input INTEGER, style BLOB, name BLOB, state TEXT, problem BLOB,
                       shard BLOB);
 CREATE TABLE known (name BLOB PRIMARY KEY, source BLOB, version TEXT, identity TEXT, digest TEXT,
-                    size INTEGER, done INTEGER, is_new INTEGER, style TEXT, seed INTEGER,
-                    split TEXT, source_sha256 TEXT, sha256 TEXT, error BLOB) WITHOUT ROWID;
+                    size INTEGER, done INTEGER, is_new INTEGER, style BLOB, seed INTEGER,
+                    split BLOB, source_sha256 TEXT, sha256 TEXT, error BLOB) WITHOUT ROWID;
 CREATE TABLE existing (path BLOB PRIMARY KEY, size INTEGER) WITHOUT ROWID;
 """
 _AFTER_LISTING = """
@@ -181,7 +181,8 @@ class ImagePlan:
             (
                 *(os.fsencode(path) for path in (each.output, each.source)),
                 *(each.version, each.identity, each.digest, each.size, each.done, each.is_new),
-                *(each.style, each.seed, each.split, each.source_sha256, each.sha256),
+                *(os.fsencode(each.style), each.seed, os.fsencode(each.split)),
+                *(each.source_sha256, each.sha256),
                 _stored(each.error),
             )
             for each in records
@@ -266,8 +267,9 @@ class ImagePlan:
         Without ``only_there``, also of those that are not.
         """
         assert folder.splits is not None
-        for raw, source_name, style, split, *rest, of_input in self._tables.execute(_MADE):
-            output, source = os.fsdecode(raw), os.fsdecode(source_name)
+        for *names, split, seed, size, first, second, of_input in self._tables.execute(_MADE):
+            output, source, style, split = (os.fsdecode(each) for each in (*names, split))
+            rest = seed, size, first, second
             if of_input is not None:
                 split = folder.splits.of(os.fsdecode(of_input), source)
             elif only_there and not self._is_there(folder, output, rest[1]):
