@@ -10,8 +10,8 @@ demo: $(READY)
 	$(BIN)/nst demo -o demo
 
 # Without the reordering the long files of tests/integration come first, not last. With a thread each,
-# two processes of tests do not wait for one another.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# processes of tests do not wait for one another; of three on two cores one mostly waits for others.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: lint
 	$(PYTEST)

@@ -53,6 +53,7 @@ def _tells_its_process(_: Machine) -> Figures:
     return {"process": os.getpid()}
 
 
+@pytest.mark.slow
 def test_a_check_that_hangs_crashes_or_fails_costs_itself_alone() -> None:
     lines: list[Line] = []
     checks = [

@@ -59,6 +59,7 @@ def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes
     return output.read_bytes()
 
 
+@pytest.mark.slow
 def test_three_workers_make_the_same_bytes(
     folder: Path, undisturbed: bytes, tmp_path: Path
 ) -> None:

@@ -227,6 +227,7 @@ def test_each_step_has_its_batches_in_order(paths: list[str]) -> None:
     assert torch.equal(steps[0][1].pictures[1], crops[13].picture)
 
 
+@pytest.mark.slow
 def test_loading_in_processes_gives_the_same_batches(paths: list[str], corrupt: list[str]) -> None:
     crops = PhotoCrops([*paths[:4], corrupt[0]], size=32, seed=0)
     sampler = StepSampler(first_step=0, last_step=3, samples_per_step=3, batch_size=2)
