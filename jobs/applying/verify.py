@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from nst_core.errors import InputError
 from pipeline.proof.datasets import prove_dataset
+from pipeline.proof.films import prove_films
 from pipeline.proof.findings import Findings
-from pipeline.storage.files import is_uri
 from pipeline.storage.open import storage_for
+from pipeline.storage.remote_file import path_of
 from pipeline.work.progress import OnProgress, ignore_progress
 
 
@@ -27,12 +27,7 @@ def verify_output(
     findings = Findings(output)
     path = storage.resolved(output)
     is_folder = storage.is_folder(path)
-    has_films = False
-    if not (is_folder and is_uri(path)):
-        from pipeline.proof.films import prove_films  # PyAV
-        from pipeline.storage.remote_file import path_of
-
-        has_films = prove_films(path_of(path), Path(source) if source else None, findings)
+    has_films = prove_films(path_of(path), path_of(source) if source else None, findings)
     has_pictures = is_folder and prove_dataset(path, source, findings, on_progress)
     if not has_films and not has_pictures:
         raise InputError(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from pathlib import PurePosixPath
 from typing import Any
 
 from nst_core.errors import InputError
@@ -33,6 +35,9 @@ ORDER BY inputs.archive, inputs.offset, inputs.name, inputs.number, outputs.styl
 """
 
 
+_NUMBER = re.compile(r"%\d*d")
+
+
 @dataclass(frozen=True)
 class ShardNames:
     """How shards are called, and when the next one begins."""
@@ -42,6 +47,12 @@ class ShardNames:
     most_outputs: int
     most_bytes: int
     """Bytes of the sources; a larger one has a shard of its own."""
+
+    def is_one(self, name: str) -> bool:
+        """Whether a name is one of them."""
+        before, after = _NUMBER.split(self.pattern)
+        number = name.removeprefix(before).removesuffix(after)
+        return number.isdecimal() and name == self.pattern % int(number)
 
 
 @dataclass(frozen=True)
@@ -64,12 +75,20 @@ class Sample:
     carried: tuple[Carried, ...]
 
 
+def forget_members(tables: sqlite3.Connection, shard: str) -> None:
+    """Forget what is known of a shard's outputs."""
+    ends = (os.fsencode(shard + end) for end in "/0")  # "0" follows "/"
+    tables.execute("DELETE FROM known WHERE name >= ? AND name < ?", (*ends,))
+
+
 class ShardPlan:
     """The shards of an image job, in the tables of its plan."""
 
     def __init__(self, tables: sqlite3.Connection, names: ShardNames) -> None:
         self._tables = tables
         self._names = names
+        self.left_over: list[str] = []
+        """Shards that an earlier run has made and this one will not, once ``judge`` has ended."""
 
     def assign(self) -> None:
         """Give every output its shard, and a name in it."""
@@ -85,7 +104,7 @@ class ShardPlan:
             for row, name, *_, in_tree, path, _, _, archive in of_input:
                 member = path[len(archive) + 1 :] if archive else in_tree
                 inside = name[len(in_tree) - len(member) :]
-                placed = (row, shard, shard + b"/" + inside)
+                placed = (row, shard, shard + b"/" + _with_a_key(inside))
                 self._tables.execute("INSERT INTO placed VALUES (?, ?, ?)", placed)
         self._tables.executescript(
             """UPDATE outputs SET shard = placed.shard, name = placed.name FROM placed
@@ -127,6 +146,12 @@ class ShardPlan:
             """UPDATE outputs SET state = 'refused', problem = known.error FROM known
             WHERE outputs.state = 'reused' AND known.name = outputs.name AND NOT known.done"""
         )
+        others = self._tables.execute(
+            """SELECT name FROM known WHERE source = x'' AND done
+            AND name NOT IN (SELECT name FROM shards) ORDER BY name"""
+        )
+        names = [os.fsdecode(name) for (name,) in others.fetchall()]
+        self.left_over = [each for each in names if self._names.is_one(each) and size_of(each)]
 
     def spare_inputs(self, output_folder: str) -> None:
         """Raise InputError where a shard would replace one that is read; both real paths."""
@@ -191,3 +216,12 @@ class ShardPlan:
                 content = part if isinstance(part, bytes) else part.encode()
                 digest.update(len(content).to_bytes(8) + content)
         return digest.hexdigest()[:16]
+
+
+def _with_a_key(name: bytes) -> bytes:
+    """Return a member's name with one dot: readers take what is before the first one for its key.
+
+    Else ``img.1.jpg`` and ``img.2.jpg`` would be one sample.
+    """
+    path = PurePosixPath(os.fsdecode(name))
+    return os.fsencode(str(path.with_stem(path.stem.replace(".", "_"))))

@@ -75,18 +75,20 @@ class ShardWriter:
             if shard.error:
                 raise shard.error
             identity = self._plan.identity(shard.name)
-            records = shard.records
+            begun: list[ImageRecord] = []
+            ended = shard.records
             if shard.places:
-                self._records.begin([ImageRecord(shard.name, "", "", identity)])
+                begun = [ImageRecord(shard.name, "", "", identity)]
+                self._records.begin(begun)
                 with self._storage.appearing(below(self._folder, shard.name)) as path:
                     self._write(path, shard)
                     size, sha256 = path.stat().st_size, fingerprint(path)
                 done = ImageRecord(
                     shard.name, "", "", identity, size=size, status="done", sha256=sha256
                 )
-                records = [*records, done]
-            self._records.add(records)
-            return records
+                ended = [*ended, done]
+            self._records.add(ended)
+            return begun + ended
 
     def _write(self, path: Path, shard: OpenShard) -> None:
         with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:

@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nst_core.errors import InputError, MediaError
 from nst_core.file_kinds import kind_of
-from pipeline.datasets.manifest import (
-    MANIFEST_NAMES,
-    Splits,
-    check_manifest,
-    write_manifest,
-)
+from pipeline.datasets.manifest import MANIFEST_NAMES, Splits, check_manifest, write_manifest
 from pipeline.datasets.shard_plan import ShardNames
 from pipeline.datasets.shard_writing import OpenShard, ShardWriter
 from pipeline.pictures.identity import Found, identity_of, made_with
@@ -45,6 +40,7 @@ _log = logging.getLogger(__name__)
 
 REPORT_NAME = "report.json"
 _INPUTS_BETWEEN_NEWS = 1000
+_LEFT_OVER = "of an earlier run, and not made by this one; remove it if it is not to count"
 
 Styles = Mapping[str, Found]
 """By the names that outputs and workers know them by."""
@@ -258,9 +254,11 @@ class PictureAccount:
             self._failed.add(number)
             self.report.fail(path, error)
         self.report.reused = plan.reused()
-        self._shards: ShardWriter | None = None
-        if plan.shards:
-            self._shards = ShardWriter(plan.shards, records, folder.storage, folder.path)
+        self._shards = (
+            ShardWriter(plan.shards, records, folder.storage, folder.path) if plan.shards else None
+        )
+        for shard in plan.shards.left_over if plan.shards else ():
+            self.report.warn(below(folder.path, shard), _LEFT_OVER)
 
     def first_sources(self) -> list[str]:
         """One of the pictures, for workers to try whether they see it."""

@@ -82,6 +82,7 @@ FROM known
 LEFT JOIN outputs ON outputs.name = known.name LEFT JOIN inputs ON inputs.number = outputs.input
 WHERE known.done AND known.source != x'' AND outputs.problem IS NULL ORDER BY known.name
 """
+_REMEMBER = "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ROWS_AT_A_TIME = 1000
 
 
@@ -177,20 +178,18 @@ class ImagePlan:
 
     def remember(self, records: Iterable[ImageRecord]) -> None:
         """Take in what earlier runs have recorded."""
-        rows = (
-            (
+        self._tables.execute("BEGIN")
+        for each in records:
+            if not each.source and not each.done:  # a shard begun anew, maybe of other members
+                shard_plan.forget_members(self._tables, each.output)
+            row = (
                 *(os.fsencode(path) for path in (each.output, each.source)),
                 *(each.version, each.identity, each.digest, each.size, each.done, each.is_new),
                 *(os.fsencode(each.style), each.seed, os.fsencode(each.split)),
                 *(each.source_sha256, each.sha256),
                 _stored(each.error),
             )
-            for each in records
-        )
-        self._tables.execute("BEGIN")
-        self._tables.executemany(
-            "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-        )
+            self._tables.execute(_REMEMBER, row)
         self._tables.execute("COMMIT")
 
     def judge(

@@ -20,6 +20,7 @@ from pipeline.storage.open import storage_for
 
 LIST_SUFFIXES = (".txt", ".lst")
 """What ends so is a list of pictures: a path or URI a line; ``#`` begins a remark."""
+_NO_PICTURES = f"no pictures in this archive ({', '.join(sorted(PICTURE_SUFFIXES))})"
 VIDEO_ADVICE = "a video; use `nst stylize video`"
 
 
@@ -48,9 +49,20 @@ def find_images(
         return
     for each in found:
         if is_shard(each.path) and each.problem is None:
-            yield from members(storage_for(each.path), each)
+            inside = members(storage_for(each.path), each)
+            yield from _pictures_of(inside, replace(each, problem=f"{each.path}: {_NO_PICTURES}"))
         else:
             yield each
+
+
+def _pictures_of(found: Iterator[StoredFile], otherwise: StoredFile) -> Iterator[StoredFile]:
+    """Yield all that is in a shard, and ``otherwise`` where no picture is among it."""
+    none = True
+    for each in found:
+        none = none and each.is_carried
+        yield each
+    if none:
+        yield otherwise
 
 
 def _named(sources: Sequence[str], without: str | None, *, braces: bool) -> Iterator[StoredFile]:

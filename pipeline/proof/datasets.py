@@ -21,6 +21,7 @@ from pipeline.pictures.outputs.contact_sheet import SHEET_NAME
 from pipeline.pictures.plan import ImagePlan, OutputFolder
 from pipeline.pictures.records import HIDDEN_NAME, ImageRecord, ImageRecords
 from pipeline.proof.findings import Findings
+from pipeline.proof.sources_at_hand import SourcesAtHand
 from pipeline.storage.files import Storage, below
 from pipeline.storage.open import storage_for
 from pipeline.work.progress import OnProgress, stage
@@ -85,9 +86,10 @@ class _Listed:
     def seen(self, rows: Iterable[ManifestRow]) -> Iterator[ManifestRow]:
         """Yield the rows; the files that hold their outputs are noted."""
         for row in rows:
-            name = (row.output.partition(_IN_SHARD)[0] + SHARD_SUFFIX) * (_IN_SHARD in row.output)
-            file = os.fsencode(name or row.output)
-            self._tables.execute("INSERT OR IGNORE INTO listed VALUES (?)", (file,))
+            shard, inside, _ = row.output.partition(_IN_SHARD)
+            names = {row.output, f"{shard}{SHARD_SUFFIX}" if inside else row.output}  # or a folder
+            files = [(os.fsencode(name),) for name in names]
+            self._tables.executemany("INSERT OR IGNORE INTO listed VALUES (?)", files)
             yield row
 
 
@@ -103,11 +105,10 @@ class _Proof:
         self._storage = storage
         self._folder = folder
         self._source = source
+        self._at_hand = SourcesAtHand(source, _is_there)
         self._findings = findings
         self._on_progress = on_progress
         self._reader = _Reader()
-        self._depth: int | None = None
-        """Folders of a source's path that ``--source`` stands for."""
 
     def prove(self, rows: Iterator[ManifestRow]) -> None:
         """Read every output, and every source that is at hand."""
@@ -122,7 +123,7 @@ class _Proof:
                 ):
                     without += not row.sha256
                     self._compare(path, digest, row.sha256)
-                sources = dict(zip(map(self._at_hand, some), some, strict=True))
+                sources = {self._at_hand.place(row.source): row for row in some}
                 for path, digest in threads.map(self._reader.digest, sources):
                     if digest is None and self._source is None:
                         absent += 1
@@ -158,20 +159,6 @@ class _Proof:
             self._findings.add(
                 "source changed" if of_source else "changed", path, f"{path}: {what}"
             )
-
-    def _at_hand(self, row: ManifestRow) -> str:
-        """Return where a row's source should be.
-
-        Below ``--source`` it has the end of its path: as much of it as finds the first one.
-        """
-        if self._source is None:
-            return row.source
-        parts = row.source.split("/")
-        if self._depth is None:
-            depths = range(len(parts))
-            found = (at for at in depths if _is_there(below(self._source, "/".join(parts[at:]))))
-            self._depth = next(found, None)
-        return below(self._source, "/".join(parts[self._depth or 0 :]))
 
 
 def _is_there(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,9 +17,10 @@ from pipeline.films.span import Span
 from pipeline.numbered.output_files import is_there
 from pipeline.numbered.probing import probe_film
 from pipeline.proof.findings import Findings
+from pipeline.proof.sources_at_hand import SourcesAtHand
 from pipeline.source.source_video import SourceVideo
 from pipeline.source.trimming import trimmed
-from pipeline.storage.remote_file import path_of
+from pipeline.storage.remote_file import kept_in, path_of
 
 _TOLD_DIGITS = 6
 """Digits behind the point of times in a report."""
@@ -33,38 +35,40 @@ def prove_films(output: Path, source: Path | None, findings: Findings) -> bool:
     """Compare a film, or all of a folder, with their records; False where there are none.
 
     ``source`` is the film that it was made of, or a folder of them, where that is not where it was.
+    Raises EnvironmentProblem for storage that does not answer.
     """
     films = recorded_films(output) if output.is_dir() else {output: record_of(output)}
+    given = source if source and not source.is_dir() else None
+    folder = str(source) if source and not given else None
+    at_hand = SourcesAtHand(folder, lambda path: is_there(path_of(path)))
     for film, record in sorted(films.items()):
         if record is not None:
             findings.films += 1
-            _prove(film, record, _source_of(record, source), findings)
+            place = path_of(at_hand.place(str(record.source[0]))) if record.source else None
+            _prove(film, record, given or place, findings)
     return any(record is not None for record in films.values())
-
-
-def _source_of(record: FilmRecord, given: Path | None) -> Path | None:
-    """Return where the source is; None: the record does not know."""
-    if not record.source:
-        return given
-    recorded = path_of(str(record.source[0]))
-    return given / recorded.name if given and given.is_dir() else given or recorded
 
 
 def _prove(film: Path, record: FilmRecord, source: Path | None, findings: Findings) -> None:
     if record.lacks_pictures(film) or not (record.pictures or film.exists()):
         findings.add("missing", str(film), f"{film}: not there, or not all of its pictures")
         return
-    if not record.is_unchanged(film):
-        findings.add("changed", str(film), f"{film}: changed since it was made")
-    if record.pictures:
-        findings.notes.append(f"{film}: numbered pictures, compared by their hash only")
-        return
-    if source is None or not is_there(source):
-        findings.notes.append(
-            f"{film}: its source is not at hand ({source}), compared by its hash only; --source "
-            "names it"
-        )
-        return
+    with tempfile.TemporaryDirectory(prefix="nst-") as folder:
+        output = kept_in(Path(folder, "film"), film)
+        if not record.is_unchanged(output):
+            findings.add("changed", str(film), f"{film}: changed since it was made")
+        if record.pictures:
+            findings.notes.append(f"{film}: numbered pictures, compared by their hash only")
+        elif source is None or not is_there(source):
+            findings.notes.append(
+                f"{film}: its source is not at hand ({source}), compared by its hash only; "
+                "--source names it"
+            )
+        else:
+            _compare(output, record, kept_in(Path(folder, "source"), source), findings)
+
+
+def _compare(film: Path, record: FilmRecord, source: Path, findings: Findings) -> None:
     try:
         verified = _compared(film, record, source)
     except (InputError, av.FFmpegError, OSError) as error:

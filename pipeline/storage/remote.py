@@ -68,9 +68,14 @@ class RemoteStorage:
             return self._ask(path, lambda: bool(self._fs.info(self._inner(path))["type"] == "file"))
         return False
 
-    def walk(self, folder: str, *, without: str | None = None) -> Iterator[StoredFile]:
-        """Yield the files below ``folder``, page by page. Raises EnvironmentProblem."""
-        return self._files(folder, without, is_deep=True)
+    def walk(
+        self, folder: str, *, without: str | None = None, hidden: bool = False
+    ) -> Iterator[StoredFile]:
+        """Yield the files below ``folder``, page by page; hidden ones only where asked.
+
+        Raises EnvironmentProblem.
+        """
+        return self._files(folder, without, is_deep=True, hidden=hidden)
 
     def glob(self, pattern: str, *, without: str | None = None) -> Iterator[StoredFile]:
         """Yield the files that match, page by page. Raises EnvironmentProblem."""
@@ -78,16 +83,18 @@ class RemoteStorage:
         is_deep = "/" in rest or rest == "**"
         return matching(self._files(folder, without, is_deep=is_deep), rest)
 
-    def _files(self, folder: str, without: str | None, *, is_deep: bool) -> Iterator[StoredFile]:
+    def _files(
+        self, folder: str, without: str | None, *, is_deep: bool, hidden: bool = False
+    ) -> Iterator[StoredFile]:
         prefix = below(self._inner(folder), "")
         listed = self._s3_pages if self._is_s3() else self._folders
         listing = listed(prefix, is_deep=is_deep)
         while (info := self._ask(folder, lambda: next(listing, None))) is not None:
             name = str(info["name"])[len(prefix) :]
             path = below(folder, name)
-            hidden = any(part.startswith(".") for part in name.split("/"))
+            is_shown = hidden or not any(part.startswith(".") for part in name.split("/"))
             inside = without is not None and path.startswith(below(without, ""))
-            if name and not hidden and not inside:
+            if name and is_shown and not inside:
                 yield _stored(path, name, info)
 
     def find(self, path: str) -> StoredFile:

@@ -12,8 +12,9 @@ import io
 import os
 import re
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path, PosixPath
+from pathlib import Path, PosixPath, PurePosixPath
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,12 @@ class RemoteFile(PosixPath):
     def is_dir(self, **_: Any) -> bool:
         """Whether anything lies below that name. Raises EnvironmentProblem."""
         return self._kept is None and self.storage.is_folder(str(self))
+
+    def rglob(self, pattern: str) -> Iterator[RemoteFile]:  # type: ignore[override]
+        """Yield the files below whose path ends as the pattern says. Raises EnvironmentProblem."""
+        for found in self.storage.walk(str(self), hidden=True):
+            if PurePosixPath(found.name).match(pattern):
+                yield RemoteFile(found.path)
 
     def is_symlink(self) -> bool:
         """Always False."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.applying.stylize_video import stylize_videos
+from jobs.applying.verify import verify_output
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.caches import cache_folder
 from nst_core.checkpoints.style_spec import StyleSpec
@@ -190,6 +191,29 @@ def test_an_interrupted_run_goes_on_and_reads_nothing_again(
     assert _in_bucket(service, bucket, "out") == from_disk
     assert read["in"] <= MOST_READ * _size(films)
     assert not _left_here()
+
+
+def test_films_in_a_bucket_are_proved_beside_their_sources_there(
+    service: Any, bucket: str, source: str, films: Path, read: Reads
+) -> None:
+    output = f"s3://{bucket}/out"
+    _stylize(source, output)
+    read.clear()
+    report = verify_output(output)
+    assert (report.verified, report.films, report.sources) == (True, len(FILMS), len(FILMS))
+    assert read["in"] <= MOST_READ * _size(films)
+    copied = f"s3://{bucket}/copy"
+    for name in FILMS[1:]:
+        service.upload_file(str(films / name), bucket, f"copy/{name}")
+    service.delete_object(Bucket=bucket, Key="out/a.mp4")
+    service.put_object(Bucket=bucket, Key="out/b c.mkv", Body=b"edited")
+    report = verify_output(output, copied)
+    assert [(one["kind"], one["path"]) for one in report.findings] == [
+        ("missing", f"{output}/a.mp4"),
+        ("changed", f"{output}/b c.mkv"),
+        ("source changed", f"{copied}/b c.mkv"),
+    ]
+    assert report.sources == len(FILMS) - 2
 
 
 @pytest.mark.slow

@@ -29,8 +29,8 @@ def verify(
     """Prove that outputs are as they were made, at any time and on any machine.
 
     Pictures and shards are held against their manifest, films against the record beside them; both
-    also against their sources, where these are at hand. Exit code 1 where something is missing,
-    was changed or added.
+    also against their sources, where these are at hand. Exit code 1 where something is missing or
+    was changed, or where pictures or shards were added.
 
     Example: nst verify out
     """

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.applying.stylize_images import stylize_images
+from jobs.applying.verify import verify_output
 from nst_core.checkpoints.library import Style
 from nst_core.errors import InputError
 from pipeline.datasets.manifest import read_manifest
@@ -245,6 +246,43 @@ def test_two_samples_of_one_key_in_a_shard_are_refused_and_told(tmp_path: Path) 
         stylize_images(images_job(f"{tmp_path}/*.tar", tmp_path / "o" / PATTERN))
     job = images_job(f"{tmp_path}/*.tar", tmp_path / "o" / PATTERN, shard_pictures=1)
     assert counts(stylize_images(job)) == (2, 2, 0, 0)
+
+
+def test_a_shard_made_anew_tells_of_its_own_members_alone(tmp_path: Path) -> None:
+    source = save_pictures(tmp_path / "in", *(f"{n}.png" for n in range(6)))
+    output = tmp_path / "out"
+    job = images_job(source, output / PATTERN, shard_pictures=4, overwrite=True)
+    stylize_images(job)
+    (source / "1.png").unlink()
+    for _ in range(2):  # what this run has made, and what the next one knows of it
+        stylize_images(job)
+        rows = list(read_manifest(LocalStorage(), str(output / "manifest.jsonl")))
+        assert [row.output for row in rows] == [
+            *(f"new-0000.tar/{n}.png" for n in (0, 2, 3, 4)),
+            "new-0001.tar/5.png",
+        ]
+        assert verify_output(str(output)).verified
+
+
+def test_shards_that_a_run_of_larger_ones_leaves_over_are_told(tmp_path: Path) -> None:
+    source = save_pictures(tmp_path / "in", *(f"{n}.png" for n in range(6)))
+    output = tmp_path / "out"
+    stylize_images(images_job(source, output / PATTERN, shard_pictures=2))
+    report = stylize_images(images_job(source, output / PATTERN, shard_pictures=5, overwrite=True))
+    (left,) = report.warnings
+    assert left["path"] == str(output / "new-0002.tar")
+    assert "of an earlier run" in left["warning"]
+    (output / "new-0002.tar").unlink()
+    job = images_job(source, output / PATTERN, shard_pictures=5, overwrite=True)
+    assert stylize_images(job).warnings == []
+
+
+def test_names_with_dots_are_samples_of_their_own(tmp_path: Path) -> None:
+    source = save_pictures(tmp_path / "in", "IMG.1.a.png", "IMG.2.png", "x.y/IMG.2.png")
+    assert counts(stylize_images(images_job(source, tmp_path / "out" / PATTERN))) == (3, 3, 0, 0)
+    assert list(read_shard(tmp_path / "out" / "new-0000.tar")) == [
+        *("IMG_1_a.png", "IMG_2.png", "x.y/IMG_2.png")
+    ]
 
 
 @pytest.mark.slow

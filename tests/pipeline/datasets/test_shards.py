@@ -150,3 +150,11 @@ def test_archives_beside_pictures_in_a_folder_are_left(tmp_path: Path) -> None:
     shards = save_pictures(make_shards(tmp_path / "in"), "a.png")
     assert counts(stylize_images(images_job(shards, tmp_path / "out"))) == (1, 1, 0, 0)
     assert set(contents(tmp_path / "out")) == {"a.png"}
+
+
+def test_a_shard_without_pictures_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    make_shard(tmp_path / "labels.tar", {"a.json": b"{}"})
+    make_shard(tmp_path / "good.tar", {"a.png": picture(0)})
+    report = stylize_images(images_job(f"{tmp_path}/*.tar", tmp_path / "out"))
+    assert counts(report) == (2, 1, 0, 1)
+    assert "labels.tar: no pictures in this archive" in report.failures[0]["error"]

@@ -104,6 +104,12 @@ def test_shards_are_proved_with_what_goes_along_and_their_sources(tmp_path: Path
     ]
 
 
+def test_a_folder_may_be_called_as_a_shard_is(tmp_path: Path) -> None:
+    source, output = save_pictures(tmp_path / "in", "x.tar/a.png", "b.png"), tmp_path / "out"
+    stylize_images(images_job(source, output))
+    assert verify_output(str(output)).verified
+
+
 def test_the_users_own_pictures_beside_outputs_are_none_of_them(tmp_path: Path) -> None:
     mine = save_pictures(tmp_path / "mine", "m.png")
     source = save_pictures(tmp_path / "in", "a.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from fractions import Fraction
 from pathlib import Path
@@ -16,10 +17,10 @@ from pipeline.proof.findings import Findings
 from tests.kit.media import make_clip
 
 
-def _made(film: Path, output: Path, **options: object) -> None:
+def _made(film: Path, output: Path, status: str = "done", **options: object) -> None:
     job = StylizeVideo((film,), output, StyleSpec("identity"), PoolSpec(workers=0), **options)  # type: ignore[arg-type]
-    (report,) = stylize_videos(job).inputs
-    assert report.status == "done", report.error
+    for report in stylize_videos(job).inputs:
+        assert report.status == status, report.error
 
 
 def _found(report: Findings) -> list[tuple[str, str]]:
@@ -86,3 +87,28 @@ def test_numbered_pictures_are_proved_by_their_hash(film: Path, tmp_path: Path) 
     assert _found(verify_output(str(output))) == [("changed", str(output))]
     (tmp_path / "out" / "f.003.png").unlink()
     assert _found(verify_output(str(output.parent))) == [("missing", str(output))]
+
+
+def test_films_of_mirrored_trees_are_proved_beside_their_own_sources(tmp_path: Path) -> None:
+    for number, name in enumerate(("x/a.mp4", "y/a.mp4")):
+        (tmp_path / "films" / name).parent.mkdir(parents=True)
+        make_clip(tmp_path / "films" / name, frames=12 + number)
+    _made(tmp_path / "films", tmp_path / "out")
+    shutil.move(tmp_path / "films", tmp_path / "elsewhere")
+    report = verify_output(str(tmp_path / "out"), str(tmp_path / "elsewhere"))
+    assert (report.verified, report.films, report.sources) == (True, 2, 2)
+
+
+def test_a_film_whose_missing_frames_were_told_is_as_it_was_made(
+    data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.mp4"
+    _made(data / "hostile" / "17_corrupt_mid.mp4", output, status="damaged")
+    report = verify_output(str(output))
+    assert (_found(report), report.sources) == ([], 1)
+    (record,) = (tmp_path / ".nst-done").glob("*.json")
+    told = json.loads(record.read_bytes())
+    assert len(told["report"]["missing_pts_seconds"]) == 1
+    told["report"]["missing_pts_seconds"] = []
+    record.write_text(json.dumps(told))
+    assert _found(verify_output(str(output))) == [("not whole", str(output))]
