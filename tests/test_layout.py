@@ -73,6 +73,7 @@ def test_importing_a_module_sets_nothing_outside_it() -> None:
         "jobs/cli/cluster/cluster.py: app.add_typer(render.app, name='render')",
         "jobs/cli/commands/evaluate.py: app.callback()(_with_all_options(_old_form))",
         "jobs/cli/networks/styles.py: app.command()(fit)",
+        "jobs/cli/networks/styles.py: app.command()(push)",
         "nst_core/large_pictures/lazy_layers.py: FUNCTIONS.update(_LAYERS)",
     ]
     assert av.logging.get_level() is None

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from nst_core.caches import downloaded_styles
@@ -20,12 +21,16 @@ from nst_core.checkpoints.info import fingerprint, read_info
 from nst_core.errors import CheckpointError, EnvironmentProblem, InputError
 from nst_core.files import lock
 
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
 _log = logging.getLogger(__name__)
 
 MOST_BYTES = 1 << 30
 _SUFFIX = ".safetensors"
 _PIN = re.compile(r"(.*)#sha256=([0-9a-fA-F]{16,64})")
-_HUB = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?(?:/(.+))?")
+HUB = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?(?:/(.+))?")
+"""Groups: the repository, its revision, the file in it."""
 _HERE = ("127.0.0.1", "localhost", "::1")
 
 
@@ -45,13 +50,39 @@ def downloaded(text: str) -> Path:
     pin = pin.lower()
     if "#" in address:
         raise InputError(f"--style {text}: #sha256= and 16 to 64 hexadecimal digits are needed")
-    folder = downloaded_styles() / hashlib.sha256(address.encode()).hexdigest()[:32]
+    folder = _folder_of(address)
     if path := _kept(folder, pin):
         _log.info("%s: the copy that is kept here, SHA-256 %s", address, fingerprint(path))
         return path
     folder.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(folder):
         return _kept(folder, pin) or _fetched(address, pin, folder)
+
+
+def forget(address: str) -> None:
+    """Remove the copy that is kept of an address, where there is one."""
+    for path in _folder_of(address).glob(f"*{_SUFFIX}"):
+        path.unlink(missing_ok=True)
+
+
+def hub_api(asked: str) -> HfApi:
+    """Return the interface of the Hugging Face Hub, or of what HF_ENDPOINT names.
+
+    ``asked`` is the option that needs it, with its value. Raises EnvironmentProblem where the hub's
+    package is missing.
+    """
+    try:
+        from huggingface_hub import HfApi
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"{asked}: huggingface_hub is not installed; pip install 'nst[hub]'"
+        ) from error
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # else a line for each retry
+    return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
+
+
+def _folder_of(address: str) -> Path:
+    return downloaded_styles() / hashlib.sha256(address.encode()).hexdigest()[:32]
 
 
 def _kept(folder: Path, pin: str) -> Path | None:
@@ -107,20 +138,16 @@ def _fetched(address: str, pin: str, folder: Path) -> Path:
 
 def _on_hub(address: str) -> tuple[str, Mapping[str, str]]:
     """Return the URL of a file of the Hugging Face Hub, and the header with a user's token."""
-    found = _HUB.fullmatch(address)
+    found = HUB.fullmatch(address)
     if found is None:
         raise InputError(f"--style {address}: hf://user/name or hf://user/name/FILE is needed")
-    try:
-        from huggingface_hub import HfApi, get_token, hf_hub_url
-    except ImportError as error:
-        raise EnvironmentProblem(
-            f"--style {address}: huggingface_hub is not installed; pip install 'nst[hub]'"
-        ) from error
+    api = hub_api(f"--style {address}")
+    from huggingface_hub import get_token, hf_hub_url
+
     repository, revision, file = found.groups()
-    endpoint = os.environ.get("HF_ENDPOINT") or None
     if file is None:
         try:
-            files = HfApi(endpoint=endpoint).list_repo_files(repository, revision=revision)
+            files = api.list_repo_files(repository, revision=revision)
         except Exception as error:  # it raises its HTTP library's errors, whichever that is
             raise EnvironmentProblem(
                 f"--style {address}: no copy is kept here, and the hub does not answer for it "
@@ -131,7 +158,7 @@ def _on_hub(address: str) -> tuple[str, Mapping[str, str]]:
             known = f"name one of {', '.join(styles)}" if styles else f"it has no {_SUFFIX} file"
             raise InputError(f"--style {address}: {known}")
         file = styles[0]
-    url = hf_hub_url(repository, file, revision=revision, endpoint=endpoint)
+    url = hf_hub_url(repository, file, revision=revision, endpoint=api.endpoint)
     token = get_token()
     return url, {"Authorization": f"Bearer {token}"} if token else {}
 

@@ -1,4 +1,4 @@
-"""`nst styles list`, `show`, `fit`, `remove`, `import`, `calibrate` and `export`."""
+"""`nst styles list`, `show`, `fit`, `remove`, `import`, `calibrate`, `export` and `push`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from jobs.cli import console, options
+from jobs.cli.networks.push import push
 from jobs.cli.training.fit import fit
 from jobs.specs.applying import check_checkpoint_name
 from nst_core.wording import columns, counted, quoted
@@ -111,6 +112,7 @@ def show(
 
 
 app.command()(fit)
+app.command()(push)
 
 
 @app.command()

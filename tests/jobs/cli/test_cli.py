@@ -87,6 +87,7 @@ def test_a_command_line_reads_its_own_command_only() -> None:
         ("styles", "show"),
         ("styles", "import"),
         ("styles", "export"),
+        ("styles", "push"),
         ("upscale",),
         ("synthesize",),
         ("optimize",),

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from nst_core.checkpoints.downloaded import downloaded, is_address
 from nst_core.checkpoints.library import Style, bundled_packs, find_for, find_style
 from nst_core.errors import CheckpointError, EnvironmentProblem, InputError
 from tests.kit.file_server import FileServer, serve
+from tests.kit.hub import serve_hub
 
 
 @pytest.fixture(autouse=True)
@@ -127,49 +125,15 @@ def test_what_is_not_encrypted_needs_a_pin_unless_it_is_this_machine() -> None:
     assert not is_address("s3://bucket/a.safetensors")
 
 
-class _Hub:
-    """As much of the Hugging Face Hub as we ask of it; files come from another host."""
-
-    def __init__(self, files: dict[str, bytes], elsewhere: str) -> None:
-        self.asked: list[tuple[str, str]] = []
-        hub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                hub.asked.append((self.path, self.headers.get("Authorization", "")))
-                if self.path.startswith("/api/models/user/name"):
-                    found = [{"type": "file", "path": name, "size": 1, "oid": ""} for name in files]
-                    body = json.dumps(found).encode()
-                    self.send_response(200)
-                    self.send_header("Content-Type", "application/json")
-                    self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
-                    return
-                name = self.path.partition("/resolve/")[2].partition("/")[2]
-                self.send_response(302 if name in files else 404)
-                self.send_header("Location", f"{elsewhere}/{name}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Keep quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-
 def test_the_hub_s_styles_by_repository_file_and_revision(
     content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("huggingface_hub")
     files = {"candy.safetensors": content, "README.md": b"# candy"}
     with serve({"candy.safetensors": content}) as elsewhere:
-        hub = _Hub(files, elsewhere.url)
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setenv("HF_TOKEN", "secret")
-        try:
+        with serve_hub(files, elsewhere.url) as hub:
+            monkeypatch.setenv("HF_ENDPOINT", hub.url)
             for address in ("hf://user/name", "hf://user/name@v1/candy.safetensors"):
                 assert find_style(address).name == "candy"
                 assert downloaded(address).read_bytes() == content
@@ -183,9 +147,6 @@ def test_the_hub_s_styles_by_repository_file_and_revision(
             files["other.safetensors"] = content
             with pytest.raises(InputError, match=r"name one of candy\.safetensors, other"):
                 downloaded("hf://user/name@v2")
-        finally:
-            hub.server.shutdown()
-            hub.server.server_close()
     assert find_style("hf://user/name").name == "candy"  # the hub is gone
     with pytest.raises(EnvironmentProblem, match="the hub does not answer"):
         downloaded("hf://user/other")
