@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
 import psutil
 
 from nst_core.caches import cache_folder, caches
-from nst_core.errors import NstError
+from nst_core.errors import EnvironmentProblem, NstError
 from nst_core.wording import counted
 from pipeline.encoding.encoders import NVENC_CODECS, choose_encoder
 from pipeline.encoding.output_frame import plan_output
@@ -121,6 +123,7 @@ def _gpu_parts() -> Iterator[Finding]:
     yield Finding("c compiler", compiler is not None, text)
     yield _attempt("engine cuda", _run_on_gpu)
     yield _attempt("video decoder", _video_library, needed=False)
+    yield _attempt("decoder h264 nvdec", _decode_by_card, needed=False)
 
 
 def _run_on_gpu() -> str:
@@ -134,6 +137,33 @@ def _video_library() -> str:
     """Load the driver's decoder, which containers get with NVIDIA_DRIVER_CAPABILITIES=video."""
     ctypes.CDLL("libnvcuvid.so.1")
     return "libnvcuvid is here"
+
+
+def _decode_by_card() -> str:
+    """Decode a few frames by the card and by software."""
+    from pipeline.segments.encoder import SegmentEncoder
+    from pipeline.segments.packet_reader import PacketReader
+    from pipeline.segments.plan import plan_segments
+    from pipeline.segments.task import SegmentTask
+    from pipeline.segments.worker import equal_by_card
+    from pipeline.source.source_video import probe
+
+    settings = choose_encoder(Path("probe.mkv"), _PROBE_STREAM)
+    output = plan_output(_PROBE_STREAM, settings)
+    encoder = SegmentEncoder(_PROBE_STREAM, output)
+    for pts in range(3):
+        picture = np.roll(np.arange(384 * 256, dtype=np.uint8).reshape(384, 256), 4 * pts, axis=0)
+        encoder.encode(av.VideoFrame.from_ndarray(picture, "yuv420p"), pts)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "probe.nut")
+        path.write_bytes(encoder.finish())
+        source = probe(path)
+        (segment,) = plan_segments(source.packets, time_base=source.info.time_base, seconds=5.0)
+        with PacketReader(source) as reader:
+            packets = reader.read(segment)
+    if not equal_by_card(SegmentTask(segment, source.info, output, packets)):
+        raise EnvironmentProblem("it gives other frames than software does, which is used, then")
+    return "works, and gives the frames that software gives"
 
 
 def _nvenc_codecs() -> tuple[CodecChoice, ...]:

@@ -253,6 +253,7 @@ def stylize_video(
     crf: int | None = None,
     preset: str | None = None,
     encoder: Literal["software", "nvenc"] = "software",
+    decoder: Literal["auto", "software", "nvdec"] = "auto",
     tonemap: bool = False,
     max_side: int | None = None,
     work_dir: str | Path | None = None,

@@ -149,9 +149,14 @@ class Stylizer:
         return self.computes and (self._video_device.type != "cpu" or self.threads > 1)
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether frames are computed by CUDA."""
+        return self._video_device.type == "cuda"
+
+    @property
     def works_ahead(self) -> bool:
         """Whether batches behind the one handed out are under way: on a GPU."""
-        return self._video_device.type == "cuda"
+        return self.on_gpu
 
     def frames_a_batch(self, height: int, width: int) -> int:
         """How many frames of ``height`` x ``width`` pixels to hand over at once, 1 or more."""

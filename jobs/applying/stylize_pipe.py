@@ -133,6 +133,7 @@ class _PipeRun:
                 film=0,
                 looks=(look,),
                 coherence=job.coherence,
+                decoder=job.decoder,
             )
 
         with stylizing_pool(

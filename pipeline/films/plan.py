@@ -17,13 +17,15 @@ from pipeline.assembly.copied_streams import plan_copies
 from pipeline.assembly.passages import CopyPlan
 from pipeline.encoding.encoders import NUMBERED, choose_encoder, container_for
 from pipeline.encoding.output_frame import OutputFrame, differences, plan_output
-from pipeline.films.settings import FilmSettings
+from pipeline.films.settings import DecoderKind, FilmSettings
 from pipeline.looks.direction import Direction
 from pipeline.looks.film_looks import FilmLooks
 from pipeline.numbered.names import Numbering, find_pictures, numbering_of
 from pipeline.numbered.probing import DEFAULT_FPS, probe_film
+from pipeline.segments.card_decoder import CardError
+from pipeline.segments.decoder import begun_by_card
 from pipeline.segments.encoder import check_encoder
-from pipeline.segments.packet_reader import EncodedPacket
+from pipeline.segments.packet_reader import EncodedPacket, PacketReader
 from pipeline.segments.plan import Segment, plan_segments, warm_up_frames
 from pipeline.segments.task import SegmentTask
 from pipeline.segments.work_folder import HIDDEN_PARENT, identity_of, short_name
@@ -47,6 +49,7 @@ class FilmPlan:
     """Which styles its frames have."""
     coherence: float
     """How much each frame follows the one before it; 0 to 1."""
+    decoder: DecoderKind
     input_state: list[object]
     """State of the file when it was read; it must not change until the end."""
     identity: dict[str, object]
@@ -60,6 +63,7 @@ class FilmPlan:
             self.output,
             packets,
             coherence=self.coherence,
+            decoder=self.decoder,
             **self.looks.of(segment),
         )
 
@@ -112,7 +116,22 @@ def plan_film(
     }
     if source.pictures:
         identity["fps"] = str(source.info.rate)
-    return FilmPlan(source, frame, copies, segments, looks, settings.coherence, state, identity)
+    if settings.decoder == "nvdec" and is_encoded_here:
+        _check_card(source, segments[0], frame)
+    return FilmPlan(
+        *(source, frame, copies, segments, looks, settings.coherence, settings.decoder),
+        *(state, identity),
+    )
+
+
+def _check_card(source: SourceVideo, segment: Segment, output: OutputFrame) -> None:
+    """See that a card decodes the first frame. Raises InputError."""
+    with PacketReader(source) as reader:
+        packets = reader.read(segment)
+    try:
+        begun_by_card(SegmentTask(segment, source.info, output, packets))
+    except CardError as error:
+        raise error.as_demanded() from error
 
 
 def _words_for_fps(source: SourceVideo, output: Path, settings: FilmSettings) -> list[str]:

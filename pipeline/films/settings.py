@@ -16,6 +16,7 @@ from pipeline.films.span import Span, span_of
 
 CodecChoice = Literal["h264", "hevc", "av1", "vp9", "ffv1", "prores"]
 EncoderKind = Literal["software", "nvenc"]
+DecoderKind = Literal["auto", "software", "nvdec"]
 
 LONGEST_ALONE = 1.5
 """Maximum length of a film that is one segment, as a multiple of the length asked for."""
@@ -62,6 +63,10 @@ class FilmSettings:
     """Speed preset of the encoder."""
     encoder: EncoderKind = "software"
     """`nvenc`: h264, hevc and av1 by the graphics card, where it can."""
+    decoder: DecoderKind = "auto"
+    """`nvdec`: by the graphics card, or not at all; `auto`: by the one that computes, where it can.
+
+    Frames are those of software, or software decodes. See pipeline/segments/card_decoder.py."""
     tonemap: bool = False
     """Bring HDR down to the standard range."""
     max_side: int | None = None

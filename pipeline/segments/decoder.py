@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +14,13 @@ import av
 
 from pipeline.looks.look import SegmentMask
 from pipeline.numbered.exr import is_cut_short
+from pipeline.segments.card_decoder import CardError, open_card_decoder
 from pipeline.segments.packet_reader import EncodedPacket, put_beside
 from pipeline.segments.plan import warm_up_frames
 from pipeline.segments.task import SegmentTask
 from pipeline.source.source_video import VideoStreamInfo
+
+_log = logging.getLogger(__name__)
 
 _SAME_SHAPE = 0.01
 """By how much pictures of one shape differ in it, where sizes are rounded."""
@@ -47,6 +51,9 @@ class SegmentDecoder:
 
     ``earlier`` is the decoder of a segment before: where it has come from the same keyframe it goes
     on, and the way up to the segment is not decoded again. Frames are the same either way.
+
+    ``by_card`` has the graphics card decode. Where it does not, fails, or leaves frames out,
+    software decodes from the segment's first packet on: only it tells what is damaged.
     """
 
     def __init__(
@@ -55,7 +62,10 @@ class SegmentDecoder:
         *,
         threads: int,
         earlier: DecoderOnItsWay | None = None,
+        by_card: bool = False,
     ) -> None:
+        self.card_trouble: str | None = None
+        """Why software decodes what the card was to decode."""
         self.errors: list[str] = []
         self.corrupt_pts: list[int] = []
         self.notes: set[str] = set()
@@ -68,7 +78,7 @@ class SegmentDecoder:
             self._waiting = [*earlier.recent, *earlier.waiting]
             self._all_errors = earlier.errors
         else:
-            self._context, self._place = _decoder(task.stream, threads), segment.first_packet
+            self._context, self._place = self._opened(threads, by_card), segment.first_packet
             self._waiting, self._all_errors = [], []
         self._threads = threads
         self._end = segment.first_packet + len(task.packets)
@@ -79,7 +89,7 @@ class SegmentDecoder:
     def frames(self) -> Iterator[av.VideoFrame]:
         """Frames to warm up with and owned ones, in the order of showing."""
         last = min(self._wanted) - 1
-        for frame in self._decoded():
+        for frame in self._decoded_by_any():
             frame.time_base = self._task.stream.time_base
             # A decoder that lost its place gives frames twice or late: encoders take neither.
             if frame.pts not in self._wanted or frame.pts <= last:
@@ -107,6 +117,40 @@ class SegmentDecoder:
                 "some of its frames are interlaced; each is stylized as one picture, both fields, "
                 "and the output is marked progressive"
             )
+
+    def _opened(self, threads: int, by_card: bool) -> av.VideoCodecContext:
+        if by_card:
+            try:
+                return _with_headers(open_card_decoder(self._task.stream), self._task.stream)
+            except CardError as error:
+                self.card_trouble = str(error)
+        return _decoder(self._task.stream, threads)
+
+    def _decoded_by_any(self) -> Iterator[av.VideoFrame]:
+        """Frames by the card as long as they come whole and in order, the others by software."""
+        if self._context.is_hwaccel:
+            try:
+                yield from self._decoded_by_card()
+                return
+            except (CardError, av.FFmpegError) as error:
+                self.card_trouble = f"the card does not decode this stream ({error})"
+                _log.debug("%s: %s", self._task, self.card_trouble)
+            self._context = _decoder(self._task.stream, self._threads)
+            self._place = self._task.segment.first_packet
+            self._waiting, self._all_errors = [], []
+        yield from self._decoded()
+
+    def _decoded_by_card(self) -> Iterator[av.VideoFrame]:
+        expected = sorted(self._wanted)
+        place = 0
+        for frame in self._decoded():
+            if frame.pts in self._wanted:
+                if frame.is_corrupt or expected[place : place + 1] != [frame.pts]:
+                    raise CardError("frames are damaged or missing")
+                place += 1
+            yield frame
+        if place < len(expected):
+            raise CardError("frames are missing")
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         segment = self._task.segment
@@ -170,6 +214,8 @@ class SegmentDecoder:
         except av.EOFError:
             return []
         except av.FFmpegError as error:  # a damaged packet: note it, go on with the next
+            if self._context.is_hwaccel:
+                raise
             self._all_errors.append((pts, str(error)))
             return []
 
@@ -201,12 +247,32 @@ def _goes_on(earlier: DecoderOnItsWay, task: SegmentTask | SegmentMask, threads:
     )
 
 
+def begun_by_card(task: SegmentTask) -> Iterator[av.VideoFrame]:
+    """Frames by the graphics card; software's where it fails on a later one than the first.
+
+    Raises CardError where it does not decode that.
+    """
+    decoder = SegmentDecoder(task, threads=1, by_card=True)
+    frames = decoder.frames()
+    first = next(frames, None)
+    if decoder.card_trouble:
+        raise CardError(decoder.card_trouble)
+    return chain([first] if first else [], frames)
+
+
 def _decoder(stream: VideoStreamInfo, threads: int) -> av.VideoCodecContext:
     context = cast("av.VideoCodecContext", av.VideoCodecContext.create(stream.codec, "r"))
+    context.pix_fmt = stream.pixel_format
+    context.thread_type = "SLICE" if threads == 1 or stream.numbered else "AUTO"
+    context.thread_count = threads
+    return _with_headers(context, stream)
+
+
+def _with_headers(context: av.VideoCodecContext, stream: VideoStreamInfo) -> av.VideoCodecContext:
+    """Give a decoder what the container says of its stream."""
     if stream.extradata:
         context.extradata = stream.extradata
     context.width, context.height = stream.width, stream.height
-    context.pix_fmt = stream.pixel_format
     if len(stream.codec_tag) == 4 and stream.codec_tag.isascii() and stream.codec_tag.isprintable():
         context.codec_tag = stream.codec_tag
     if stream.bits_per_coded_sample:
@@ -216,8 +282,6 @@ def _decoder(stream: VideoStreamInfo, threads: int) -> av.VideoCodecContext:
         context.options = {"strict": "1"}
     if stream.numbered and stream.codec != "tiff":  # it takes sound ones for damaged, then
         context.options = {"err_detect": "explode+crccheck"}
-    context.thread_type = "SLICE" if threads == 1 or stream.numbered else "AUTO"
-    context.thread_count = threads
     return context
 
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from nst_core.checkpoints.library import IDENTITY
 from nst_core.checkpoints.style_spec import StyleSpec
 from pipeline.encoding.output_frame import OutputFrame
+from pipeline.films.settings import DecoderKind
 from pipeline.looks.look import Look, SegmentMask, Shares
 from pipeline.segments.packet_reader import EncodedPacket
 from pipeline.segments.plan import Segment
@@ -46,6 +47,7 @@ class SegmentTask:
     """How much each stylized frame follows the one before it: see nst_core/coherence.py."""
     begun: tuple[BegunPart, ...] = ()
     """Its first frames, as a run has left them that was stopped."""
+    decoder: DecoderKind = "software"
 
     def __repr__(self) -> str:
         return f"SegmentTask({self.segment.name}, {len(self.packets)} packets)"

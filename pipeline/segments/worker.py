@@ -7,8 +7,10 @@ GPU, decodes the next frames and encodes the last ones while the network compute
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import av
+import torch
 
 from nst_core.coherence import Coherence
 from nst_core.color.yuv import join_frames, split_frames
@@ -17,7 +19,8 @@ from pipeline.encoding.output_frame import loses_chroma
 from pipeline.looks.blending import Weigher, blended_batches
 from pipeline.looks.look import Look
 from pipeline.segments.begun import Batch, FrameKeeper, Last, unpacked
-from pipeline.segments.decoder import DecoderOnItsWay, SegmentDecoder
+from pipeline.segments.card_decoder import CardError
+from pipeline.segments.decoder import DecoderOnItsWay, SegmentDecoder, begun_by_card
 from pipeline.segments.encoder import SegmentEncoder
 from pipeline.segments.frames import (
     frame_to_encode,
@@ -28,8 +31,12 @@ from pipeline.segments.frames import (
 )
 from pipeline.segments.plan import warm_up_frames
 from pipeline.segments.task import BegunPart, SegmentResult, SegmentTask
+from pipeline.source.source_video import VideoStreamInfo
 from pipeline.work.read_ahead import prefetch
 from pipeline.work.shared_network import SharedStylizer
+
+_FRAMES_COMPARED = 16
+"""First frames by which a card's decoder is judged, for a film."""
 
 
 class SegmentWorker:
@@ -50,16 +57,24 @@ class SegmentWorker:
         self._coherences: dict[Look, Coherence] = {}
         self._coherent: tuple[object, ...] = ()
         """What they are of: frames of another film are not like these."""
+        self._card: tuple[int | None, bool] = (None, False)
+        """The film last asked for, and whether the graphics card may decode it."""
         self.tell: Callable[[int, BegunPart | None], None] = lambda frames, part: None
         """Is told how many frames of the segment in work are done, and now and then given what
         to keep of it; not of the last ones: its result tells those."""
 
     def process(self, task: SegmentTask) -> SegmentResult[bytes]:
-        """Decode, stylize and encode. Damage is reported in the result, not raised."""
+        """Decode, stylize and encode. Damage is reported in the result, not raised.
+
+        Raises InputError where a graphics card is to decode and does not.
+        """
         self._stylizers = [self._stylizer_for(look) for look in task.looks]
         self.engine = next((each.engine for each in self._stylizers if each.computes), self.engine)
         threads = self._stylizers[0].threads
-        decoder = SegmentDecoder(task, threads=threads, earlier=self._decoder)
+        notes: set[str] = set()
+        decoder = SegmentDecoder(
+            task, threads=threads, earlier=self._decoder, by_card=self._uses_card(task, notes)
+        )
         self._decoder = None  # until this one has come to its end
         encoder = SegmentEncoder(task.stream, task.output)
         owned = set(task.segment.owned_pts)
@@ -80,8 +95,25 @@ class SegmentWorker:
             missing_pts=tuple(p for p in task.segment.owned_pts if p not in delivered),
             corrupt_pts=tuple(decoder.corrupt_pts),
             errors=tuple(decoder.errors),
-            notes=tuple(sorted(decoder.notes)),
+            notes=tuple(sorted(decoder.notes | notes)),
         )
+
+    def _uses_card(self, task: SegmentTask, notes: set[str]) -> bool:
+        """Whether the graphics card decodes a film: where its first frames are software's, too."""
+        on_gpu = any(each.on_gpu for each in self._stylizers)
+        if task.decoder == "software" or (task.decoder == "auto" and not on_gpu):
+            return False
+        if task.film is None or task.film != self._card[0]:
+            is_equal = False
+            try:
+                is_equal = equal_by_card(task)
+                if not is_equal:
+                    notes.add("NVDEC gives other frames than software does: software decodes it")
+            except CardError as error:
+                if task.decoder == "nvdec":
+                    raise error.as_demanded() from error
+            self._card = task.film, is_equal
+        return self._card[1]
 
     def _batches(
         self, task: SegmentTask, decoder: SegmentDecoder
@@ -168,6 +200,22 @@ class SegmentWorker:
     def _beside(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Have the batches made while others are worked on, where that gains anything."""
         return prefetch(batches) if self._overlaps else batches
+
+
+def equal_by_card(task: SegmentTask) -> bool:
+    """Whether the card gives the first frames of a segment as software does. Raises CardError."""
+    by_card = islice(begun_by_card(task), _FRAMES_COMPARED)
+    by_software = SegmentDecoder(task, threads=1).frames()
+    pairs = zip(by_card, by_software, strict=False)
+    return all(_are_equal(*pair, task.stream) for pair in pairs)
+
+
+def _are_equal(frame: av.VideoFrame, other: av.VideoFrame, stream: VideoStreamInfo) -> bool:
+    size = (frame.width, frame.height)
+    if (frame.pts, *size) != (other.pts, other.width, other.height):
+        return False
+    one, two = (source_planes(each, stream, size) for each in (frame, other))
+    return torch.equal(one.luma, two.luma) and torch.equal(one.chroma, two.chroma)
 
 
 def _pts(frame: av.VideoFrame) -> int:

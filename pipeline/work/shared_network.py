@@ -161,9 +161,14 @@ class SharedStylizer:
         """Whether a network is run."""
         return self._stylizer.computes
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether frames are computed by CUDA."""
+        return self._stylizer.on_gpu
+
     def frames_a_batch(self, height: int, width: int) -> int:
         """How many frames to hand over at once, where they are not joined with others'."""
-        if self._stylizer.works_ahead:
+        if self.on_gpu:
             return 1
         return self._stylizer.frames_a_batch(height, width)
 

@@ -96,7 +96,7 @@ CHECKS = (
     Check("large_photo", speed_checks.large_photo, 25),
     Check("clip", film_checks.clip, 45, needs=_FILMS),
     Check("nvenc", film_checks.nvenc, 20, needs=_FILMS),
-    Check("nvdec", film_checks.nvdec, 10, needs=("av",), needs_cuda=True),
+    Check("nvdec", film_checks.nvdec, 15, needs=_FILMS, needs_cuda=True),
     Check("trainer", training_checks.trainer, 35),
     Check("loaders", training_checks.loaders, 30),
     Check("gpu_tests", gpu_tests, 45, needs=(*_FILMS, "pytest"), needs_cuda=True),

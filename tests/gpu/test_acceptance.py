@@ -9,9 +9,11 @@ from dataclasses import replace
 
 import pytest
 
+from tests.gpu import film_checks
 from tests.gpu.acceptance import CHECKS
 from tests.gpu.check import Check, CheckError, Figures, Machine
 from tests.gpu.runner import Line, print_line, run_checks
+from tests.kit.fake_card import FakeCard
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +32,13 @@ def test_every_check_passes_as_far_as_a_cpu_goes(capsys: pytest.CaptureFixture[s
     for check, line in zip(CHECKS, lines, strict=True):
         assert line["ok"] is (None if check.needs_cuda else True)
         assert line["skipped"] == ("needs a CUDA device" if check.needs_cuda else None)
+
+
+def test_the_check_of_a_cards_decoder_decodes_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = FakeCard(monkeypatch)
+    figures = film_checks.nvdec(Machine("cpu"))
+    assert len(figures) == 2 * len(film_checks._DECODED)
+    assert card.frames == len(film_checks._DECODED) * (1 + 1 + 8) * 6
 
 
 def test_all_checks_together_take_less_than_ten_minutes() -> None:

@@ -12,8 +12,9 @@ from jobs import doctor
 from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
-from nst_core.errors import InputError
+from nst_core.errors import EnvironmentProblem, InputError
 from pipeline.encoding.encoders import NVENC_CODECS
+from tests.kit.fake_card import FakeCard
 
 
 @pytest.mark.parametrize("has_card", [False, True])
@@ -41,6 +42,7 @@ def test_a_gpu_that_is_needed_is_missing_with_torchs_reason() -> None:
     assert "\n" not in findings["cuda"].text
     assert not findings["engine cuda"].ok
     assert {"c compiler", "video decoder"} <= findings.keys()
+    assert "no NVIDIA card" in findings["decoder h264 nvdec"].text
 
 
 def test_without_that_a_missing_gpu_is_no_fault() -> None:
@@ -68,3 +70,11 @@ def test_what_is_chosen_is_told_in_plain_words(
     (line,) = [message for message in caplog.messages if "frames in" in message]
     assert "; libx264, preset veryfast, crf 17" in line
     assert not set("{}[]'") & set(line)
+
+
+def test_a_cards_decoder_is_looked_at_by_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = FakeCard(monkeypatch)
+    assert "works" in doctor._decode_by_card()
+    card.spoil = lambda number, frame: frame.reformat(format="gray").reformat(format="yuv420p")
+    with pytest.raises(EnvironmentProblem, match="gives other frames than software does"):
+        doctor._decode_by_card()
