@@ -215,7 +215,7 @@ class Stylizer:
 
     def stylize_yuv_batches(
         self,
-        batches: Iterable[YuvFrames],
+        batches: Iterable[YuvFrames | None],
         source: YuvEncoding,
         target: YuvEncoding | None = None,
         *,
@@ -226,7 +226,8 @@ class Stylizer:
 
         With ``coherence`` each frame follows the one before it, from batch to batch.
 
-        On a GPU the next batch travels there, and the last one back, while one is computed.
+        On a GPU the next batch travels there, and the last one back, while one is computed. None
+        among the batches is "none now": what is under way comes out, then it asks again.
         """
         target = target or source
 
@@ -248,10 +249,7 @@ class Stylizer:
         *,
         tone_mapping: ToneMapping | None = None,
     ) -> Iterator[YuvFrames]:
-        """Do the network's part of it, which ``finished`` goes on with, maybe in another thread.
-
-        None among the batches is "none now": what is under way comes out, then it asks again.
-        """
+        """Do the network's part of it, which ``finished`` goes on with, maybe in another thread."""
 
         def made(frames: YuvFrames) -> YuvFrames:
             return self._made(frames, source, target, tone_mapping)

@@ -52,7 +52,7 @@ def overlaid(manifests: Mapping[str, Manifest], folder: Path) -> dict[str, Manif
     if not isinstance(changes, Mapping) or not changes.keys() <= manifests.keys():
         names = ", ".join(manifests)
         raise InputError(f"{path}: parts of rendered files by their names are allowed ({names})")
-    return {name: _merged(each, changes.get(name, {})) for name, each in manifests.items()}
+    return {name: _merged(each, changes.get(name) or {}) for name, each in manifests.items()}
 
 
 def _merged(value: Any, changed: Any) -> Any:

@@ -79,6 +79,8 @@ class ActorPool:
         self._at_once = concurrency
         self._depth = max(depth, concurrency)
         self._deadline = deadline or Deadline(math.inf)
+        self._late_after = self._deadline.seconds * concurrency
+        """Seconds: units that are worked on at once share a worker's processors, and a network."""
         self._actor_class: Any = ray.remote(
             num_cpus=resources.cpus,
             num_gpus=resources.gpus,
@@ -241,7 +243,7 @@ class ActorPool:
         """When it is late, with its start or with a call."""
         if seat.starting is not None:
             return seat.since + _START_UP_SECONDS
-        return seat.oldest[0] + self._deadline.seconds if seat.oldest else math.inf
+        return seat.oldest[0] + self._late_after if seat.oldest else math.inf
 
     def _welcome(self, seat: Seat) -> None:
         """Let an actor in that has built its worker."""
@@ -298,7 +300,7 @@ class ActorPool:
                 if attempt is not late:
                     queue.put_back(attempt)
             if late is not None:
-                reason = f"took more than {self._deadline.seconds:g} s"
+                reason = f"took more than {self._late_after:g} s"
                 yield from self._try_again(late, reason, seat, queue)
 
     def _try_again(

@@ -43,7 +43,7 @@ def stylize_videos(
         # No more than are in work: a segment lasts long, and must not wait beside an idle worker.
         return stylizing_pool(
             partial(make_segment_worker, direction.styles, look),
-            job.style,
+            look.spec,
             pool_for_segments(job.pool, segments),
             depth=1,
             concurrency=None,

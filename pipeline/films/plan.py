@@ -98,7 +98,7 @@ def plan_film(
         check_encoder(source.info, frame)  # elsewhere, only the workers can tell
     warnings += differences(source.info, frame)
     looks = FilmLooks(direction, source, frame.taken_size, settings.fps)
-    warnings += looks.limits
+    warnings += looks.warnings
     segments = plan_segments(
         source.packets,
         time_base=source.info.time_base,

@@ -52,7 +52,9 @@ class FilmSettings:
     segment_seconds: float = 5.0
     """Length of the pieces that workers take; less at a film's end."""
     segment_deadline: float = 1800.0
-    """Seconds after which a worker that still has the same piece is replaced."""
+    """Seconds after which a worker that still has the same piece is replaced.
+
+    As many times that as it has pieces in work at once."""
     codec: CodecChoice | None = None
     """Default: what the container usually holds."""
     crf: int | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import compress, tee
+from itertools import compress
 
 import torch
 from torch import Tensor
@@ -22,6 +23,10 @@ from pipeline.work.shared_network import SharedStylizer
 
 Weights = Mapping[Look, Tensor]
 """How much of a frame is of each look: 1 x H x W, or a number. Looks without any are left out."""
+
+
+_MOST_AHEAD = 2
+"""Batches behind the one that is blended, for looks that are ahead of each other."""
 
 
 class Weigher:
@@ -75,34 +80,54 @@ def blended_batches(
     """
     source, target = source_encoding(task.stream), output_encoding(task.stream, task.output)
     weighed = ((batch, [weigher.of(pts) for pts in batch.pts]) for batch in batches)
-    own, *copies = tee(weighed, 1 + len(task.looks))  # on a GPU looks are ahead of each other
+    ahead: deque[tuple[Batch, list[Weights]]] = deque()
+    waiting: dict[Look, deque[YuvFrames]] = {look: deque() for look in task.looks}
+
+    def draw() -> bool:
+        """Take one more batch, and lay what looks need of it where they find it."""
+        for batch, weights in weighed:
+            ahead.append((batch, weights))
+            for look, frames in waiting.items():
+                if any(look in each for each in weights):
+                    frames.append(_needed(look, batch, weights))
+            return True
+        return False
+
+    def needed(look: Look) -> Iterator[YuvFrames | None]:
+        while True:
+            if waiting[look]:
+                yield waiting[look].popleft()
+            elif len(ahead) >= _MOST_AHEAD:
+                yield None
+            elif not draw():
+                return
+
     made = {
         look: stylizer.stylize_yuv_batches(
-            _needed(look, copy),
+            needed(look),
             source,
             target,
             tone_mapping=task.output.tone_mapping,
             coherence=coherence,
         )
-        for look, copy, stylizer, coherence in zip(
-            task.looks, copies, stylizers, coherences, strict=True
-        )
+        for look, stylizer, coherence in zip(task.looks, stylizers, coherences, strict=True)
     }
-    for batch, weights in own:
+    while ahead or draw():
+        batch, weights = ahead.popleft()
         used = [look for look in task.looks if any(look in each for each in weights)]
         planes = {look: next(made[look]) for look in used}
         last = {n: each.last for n, each in enumerate(coherences) if each and each.last}
         yield Batch(batch.pts, _blended(planes, weights, target), last)
 
 
-def _needed(look: Look, weighed: Iterator[tuple[Batch, list[Weights]]]) -> Iterator[YuvFrames]:
-    """Yield the frames that have some of a look, batch by batch."""
-    for batch, weights in weighed:
-        needed = [look in each for each in weights]
-        if all(needed):
-            yield batch.planes
-        elif any(needed):
-            yield join_frames([*compress(split_frames(batch.planes), needed)])
+def _needed(look: Look, batch: Batch, weights: Sequence[Weights]) -> YuvFrames:
+    """Return the frames of a batch that have some of a look."""
+    needed = [look in each for each in weights]
+    return (
+        batch.planes
+        if all(needed)
+        else join_frames([*compress(split_frames(batch.planes), needed)])
+    )
 
 
 def _blended(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
 from nst_core.checkpoints.style_spec import StyleSpec
+from pipeline.films.span import timecode
 from pipeline.looks.direction import Direction, Scene
 from pipeline.looks.look import Look, SegmentMask, Share, Shares
 from pipeline.looks.mask import FilmMask, mask_of
@@ -45,12 +47,28 @@ class FilmLooks:
             self._direct()
 
     @property
-    def limits(self) -> list[str]:
-        """What styles do not reach of the strokes that are asked for, in words."""
+    def warnings(self) -> list[str]:
+        """What a film does not get of what is asked for, in words."""
+        return [*self._limits(), *self._beyond_the_end()]
+
+    def _limits(self) -> list[str]:
+        """What styles do not reach of the strokes that are asked for."""
         choices = (spec.strokes_of(style) for spec, style in self._direction.styles.items())
         width, height = self._size
         limits = (choice.limit(height, width) for choice in choices)
         return list(dict.fromkeys(limit for limit in limits if limit))
+
+    def _beyond_the_end(self) -> Iterator[str]:
+        """Yield the entries of a timeline that begin after the last frame, of a whole film."""
+        if self._film.cut or not self._direction.timeline:
+            return
+        (last,) = film_seconds(self._film, self._film.packets.shown_pts[-1:])
+        for moment in self._direction.timeline:
+            if moment.scene != self._direction.scene and moment.start > last:
+                yield (
+                    f"line {moment.line} of the timeline begins at {timecode(moment.start)}, "
+                    f"after the last frame ({timecode(Fraction(float(last)))})"
+                )
 
     def of(self, segment: Segment) -> dict[str, Any]:
         """Return what a segment's task is told: its looks, shares and masks. Raises MediaError."""

@@ -24,7 +24,8 @@ from pipeline.films.span import time_of, timecode
 from pipeline.looks.direction import Moment, Scene
 
 OPTIONS = ("style", "strength", "stroke", "mask", "mask-style", "fade")
-_REMARK = re.compile(r"(^|\s)#.*")
+_REMARK = re.compile(r"""("[^"]*"|'[^']*')|(?:^|(?<=\s))#.*""")
+"""A remark, or what is quoted, in which # is no beginning of one."""
 
 SceneOf = Callable[[dict[str, str]], Scene]
 """Makes a scene of an entry's options, without the fade. Raises InputError."""
@@ -53,7 +54,7 @@ def read_timeline(path: Path, base: Scene, scene_of: SceneOf) -> tuple[Moment, .
     entries: list[_Entry] = []
     for number, line in enumerate(lines, 1):
         try:
-            words = shlex.split(_REMARK.sub("", line))
+            words = shlex.split(_REMARK.sub(lambda found: found[1] or "", line))
             if words:
                 entries.append(_entry(number, words, scene_of))
         except (NstError, ValueError) as error:

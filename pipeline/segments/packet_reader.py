@@ -97,6 +97,11 @@ class PacketReader:
         beside = self._in_force_at.get(wanted.start, first.beside)
         return replace(first, beside=beside), *others
 
+    def forget(self) -> None:
+        """Let go of the packets that are kept; it stays where it is in the file."""
+        self._kept.clear()
+        self._in_force_at.clear()
+
     def _restart(self) -> None:
         self._resources.close()
         self._in_force.clear()
@@ -172,9 +177,8 @@ class RunReaders:
             reader.close()
             raise
         if sum(len(packet.data) for packet in packets) > _MOST_KEPT_BYTES:
-            reader.close()
-        else:
-            self._readers[segment.number] = reader
+            reader.forget()
+        self._readers[segment.number] = reader
         while len(self._readers) > _MOST_READERS:
             self._readers.pop(next(iter(self._readers))).close()
         return packets

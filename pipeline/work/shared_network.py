@@ -50,12 +50,13 @@ class SharedNetwork(Generic[Key]):
         self._stylizer_for = stylizer_for
         self._waiting: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         self._thread = ThreadPoolExecutor(1, "network")
+        self._building = Lock()
         self._lock = Lock()
         self._serves = False
 
     def at(self, key: Key) -> SharedStylizer:
         """Return what a thread uses in place of the Stylizer of a key."""
-        with self._lock:
+        with self._building:
             return SharedStylizer(self._stylizer_for(key), self)
 
     def hand_over(self, request: _Request) -> None:
@@ -174,7 +175,7 @@ class SharedStylizer:
 
     def stylize_yuv_batches(
         self,
-        batches: Iterable[YuvFrames],
+        batches: Iterable[YuvFrames | None],
         source: YuvEncoding,
         target: YuvEncoding,
         *,
@@ -192,8 +193,11 @@ class SharedStylizer:
             return self._stylizer.finished(frames, result, source, target, coherence)
 
         for frames in batches:
-            ahead.append((frames, self._made(frames, (source, target, tone_mapping), coherence)))
-            if len(ahead) > _MOST_AHEAD:
+            if frames is not None:
+                ahead.append(
+                    (frames, self._made(frames, (source, target, tone_mapping), coherence))
+                )
+            if ahead and (frames is None or len(ahead) > _MOST_AHEAD):
                 yield fetched()
         while ahead:
             yield fetched()

@@ -412,6 +412,7 @@ def test_what_users_change_outlasts_another_rendering(tmp_path: Path) -> None:
     """Mappings and lists of named items are merged, null takes away, all else is replaced."""
     assert _render("kuberay", tmp_path).returncode == 0
     (tmp_path / "overlay.yaml").write_text(
+        "storage.yaml:  # nothing yet\n"
         "raycluster.yaml:\n"
         "  metadata: {labels: {team: films}}\n"
         "  spec:\n"
@@ -426,6 +427,7 @@ def test_what_users_change_outlasts_another_rendering(tmp_path: Path) -> None:
         "          - {name: sidecar, image: 'busybox:1'}\n"
     )
     assert _render("kuberay", tmp_path, "--max-workers", "7", "--overwrite").returncode == 0
+    assert yaml.safe_load((tmp_path / "storage.yaml").read_text())
     content = yaml.safe_load((tmp_path / "raycluster.yaml").read_text())
     assert content["metadata"] == {"name": "nst", "labels": {"team": "films"}}
     assert "enableInTreeAutoscaling" not in content["spec"]

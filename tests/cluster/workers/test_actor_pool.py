@@ -382,8 +382,11 @@ def test_units_at_once_in_one_worker_begin_together(pool_of: Any) -> None:
 
 
 def test_a_unit_past_its_deadline_is_found_beside_others_that_end(pool_of: Any) -> None:
-    """The others beside it end and begin all the time; those in work then are done again."""
-    pool = pool_of(_Sleeper, workers=1, concurrency=2, deadline=Deadline(2.0))
+    """The others beside it end and begin all the time; those in work then are done again.
+
+    Two units at once have twice the time.
+    """
+    pool = pool_of(_Sleeper, workers=1, concurrency=2, deadline=Deadline(1.0))
     units = [Unit("stuck", 600.0, attempts=1), *(Unit(n, 0.3) for n in range(12))]
     outcomes = {outcome.key: outcome for outcome in pool.run(units)}
     assert outcomes["stuck"].error == "took more than 2 s 1 times; given up"

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from nst_core.checkpoints.library import Style
+from pipeline.segments.task import SegmentResult, SegmentTask
+from pipeline.segments.worker import SegmentWorker
 from tests.kit.command_line import Ended, nst
 from tests.kit.masks import frames_shown, make_film, masks_at, picture_of, white_box
 from tests.kit.media import decoded_frames, moving_picture
@@ -152,6 +154,25 @@ def test_a_mask_that_was_changed_is_told_and_redoes_the_film(clip: Path, tmp_pat
     assert "made with another --mask;" in ended.error
     redone = json.loads(_stylize(clip, output, *options, "--overwrite").out)["inputs"][0]
     assert redone["segments"]["reused"] == 0
+
+
+def test_a_mask_that_changes_meanwhile_gives_no_output(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask, output = tmp_path / "mask.mov", tmp_path / "out.mkv"
+    make_film(mask, picture_of(32, 32), frames=48, rate=24)
+    process = SegmentWorker.process
+
+    def changed(worker: SegmentWorker, task: SegmentTask) -> SegmentResult[bytes]:
+        if task.segment.number == 3:  # the last one: all of the mask has been read
+            with mask.open("ab") as file:
+                file.write(b"x")
+        return process(worker, task)
+
+    monkeypatch.setattr(SegmentWorker, "process", changed)
+    ended = _stylize(clip, output, "--style", "wave", "--mask", mask, code=1)
+    assert "mask.mov: the mask changed while it was read; run again" in ended.error
+    assert not output.exists()
 
 
 def test_each_film_has_the_mask_of_its_name_in_a_folder(

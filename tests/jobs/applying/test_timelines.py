@@ -142,6 +142,23 @@ def test_what_a_timeline_cannot_mean_is_one_line_with_its_number(
     assert not (tmp_path / "out.mkv").exists()
 
 
+def test_an_entry_after_the_last_frame_is_told(clip: Path, tmp_path: Path, timeline: Path) -> None:
+    timeline.write_text("0:00.5-12:00 style=wave\n12:00- style=udnie")
+    ended = _stylize(clip, tmp_path / "out.mkv", "--timeline", timeline)
+    (warning,) = [line for line in ended.error.splitlines() if "timeline" in line]
+    words = "line 2 of the timeline begins at 12:00.000, after the last frame (0:01.958)"
+    assert warning.endswith(words)
+    ended = _stylize(clip, tmp_path / "part.mkv", "--timeline", timeline, "--end", "1")
+    assert "of the timeline" not in ended.error
+
+
+def test_a_remark_does_not_begin_in_quotes(clip: Path, tmp_path: Path, timeline: Path) -> None:
+    mask = tmp_path / "take #1 'x.png"
+    Image.fromarray(np.full((64, 96), 255, np.uint8)).save(mask)
+    timeline.write_text(f'0-1 style=wave mask="{mask}"  # one "remark')
+    _stylize(clip, tmp_path / "out.mkv", "--timeline", timeline)
+
+
 def test_a_plan_knows_the_timeline_and_a_missing_one_is_told(
     clip: Path, tmp_path: Path, timeline: Path
 ) -> None:

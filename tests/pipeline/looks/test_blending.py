@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,20 +24,21 @@ from pipeline.segments.plan import plan_segments, warm_up_frames
 from pipeline.segments.task import BegunPart, SegmentTask
 from pipeline.segments.worker import SegmentWorker
 from pipeline.source.source_video import probe
+from pipeline.work.shared_network import SharedNetwork
 from tests.kit.media import decoded_frames
 
 _PLAIN, _STYLED = Look(StyleSpec("identity")), Look(StyleSpec("random"))
 
 
-def _task(film: Path, coherence: float = 0.0) -> SegmentTask:
+def _task(film: Path, coherence: float = 0.0, seconds: float = 0.5) -> SegmentTask:
     source = probe(film)
     encoder = choose_encoder(Path("out.mkv"), source.info, FilmSettings(codec="ffv1"))
     segment = plan_segments(
         source.packets,
         time_base=source.info.time_base,
-        seconds=0.5,
+        seconds=seconds,
         warm_up=warm_up_frames(coherence),
-    )[1]
+    )[seconds == 0.5]
     with PacketReader(source) as reader:
         output = plan_output(source.info, encoder)
         packets = reader.read(segment)
@@ -89,6 +91,43 @@ def test_frames_are_blended_by_their_amounts_and_computed_where_they_have_some(
     assert np.abs(blended - (plain * (1 - part) + styled * part)).max() <= 0.501
     np.testing.assert_array_equal(blended[4], styled[4])
     np.testing.assert_array_equal(blended[6:], plain[6:])
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize("kind", ["one look", "a border", "a black mask", "a fade"])
+def test_few_frames_of_a_segment_are_in_memory(
+    clip: Path, style: Style, monkeypatch: pytest.MonkeyPatch, kind: str, is_shared: bool
+) -> None:
+    task = _task(clip, seconds=1.5)
+    count = len(task.segment.owned_pts)
+    half, plain, styled = count // 2, (Share(_PLAIN),), (Share(_STYLED),)
+    shares = {
+        "one look": (),
+        "a border": (*[plain] * half, *[styled] * (count - half)),
+        "a black mask": ((Share(_PLAIN, 0.0), *styled),) * count,
+        "a fade": ((Share(_PLAIN, 0.5), Share(_STYLED, 0.5)),) * count,
+    }[kind]
+    looks = (_PLAIN, _STYLED) if shares else (_STYLED,)
+    made = {_PLAIN: find_style("identity"), _STYLED: style}
+    get: Callable[[Look], Any] = {n: Stylizer(s, threads=1) for n, s in made.items()}.__getitem__
+    if is_shared:
+        get = SharedNetwork(get).at
+    alive: set[int] = set()
+    most: list[int] = []
+    decoded = SegmentWorker._decoded
+
+    def watched(worker: SegmentWorker, task: SegmentTask, decoder: Any) -> Iterator[Any]:
+        for number, batch in enumerate(decoded(worker, task, decoder)):
+            alive.add(number)
+            weakref.finalize(batch, alive.discard, number)
+            most.append(len(alive))
+            yield batch
+            del batch
+
+    monkeypatch.setattr(SegmentWorker, "_decoded", watched)
+    SegmentWorker(get(_PLAIN), get).process(replace(task, shares=shares, looks=looks))
+    assert len(most) == count > 30
+    assert max(most) <= 4
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from pipeline.looks.direction import Direction, Scene
 from pipeline.looks.look import Look
 from pipeline.segments.decoder import SegmentDecoder
 from pipeline.segments.order import SegmentOrder
-from pipeline.segments.packet_reader import PacketReader, RunReaders
+from pipeline.segments.packet_reader import EncodedPacket, PacketReader, RunReaders
 from pipeline.segments.plan import Segment, plan_segments
 from pipeline.segments.task import SegmentResult
 from pipeline.source.source_video import probe
@@ -176,3 +176,26 @@ def test_packets_are_those_of_a_plain_reader_in_whatever_order(some_keyframes: P
             found = readers.read(segments[number], expected)
             assert found == reader.read(segments[number])
         assert len(readers._readers) <= 4
+
+
+def test_a_film_of_many_bytes_is_read_once_and_its_packets_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "intra.mp4"
+    make_clip(path, frames=48, sound=False, options={"g": "1"})
+    monkeypatch.setattr("pipeline.segments.packet_reader._MOST_KEPT_BYTES", 0)
+    read: list[EncodedPacket] = []
+    following = PacketReader._next
+
+    def counted(reader: PacketReader) -> EncodedPacket:
+        read.append(following(reader))
+        return read[-1]
+
+    monkeypatch.setattr(PacketReader, "_next", counted)
+    source = probe(path)
+    segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=0.25)
+    with closing(RunReaders(source)) as readers, PacketReader(source) as alone:
+        found = [readers.read(segment, ()) for segment in segments]
+        assert len(read) == 48
+        assert not any(reader._kept for reader in readers._readers.values())
+        assert found[5] == alone.read(segments[5])

@@ -113,6 +113,19 @@ def test_parts_of_an_unfinished_segment_stay_until_its_piece_is_there(folder: Wo
     assert folder.begun(3) == ()
 
 
+def test_parts_of_a_segment_that_has_become_another_are_not_used(folder: WorkFolder) -> None:
+    part = BegunPart(0, b"first")
+    for own in (("", "aaaaaaaa1", "aaaaaaaa1"), ("", "bbbbbbbb1", "aaaaaaaa1")):
+        work = WorkFolder(folder.path, {"input": "film.mp4"}, own)
+        folder.close()
+        work.open(resume=True)
+        if own[1] == "aaaaaaaa1":
+            work.keep_begun(1, part)
+            work.keep_begun(2, part)
+            work.close()
+    assert (work.begun(1), work.begun(2)) == ((), (part,))
+
+
 def test_a_folder_without_room_keeps_no_parts_and_goes_on(
     folder: WorkFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,12 +118,18 @@ def test_other_sizes_are_not_mixed_and_none_is_forgotten() -> None:
         assert [run.result(60) for run in runs] == [[n + 1] for n in range(8)]
 
 
-def test_the_last_frame_comes_though_no_other_follows() -> None:
+def test_the_last_frame_comes_at_once_though_no_other_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.work.shared_network._IDLE_SECONDS", 20)
     device = _Device()
     device.may_begin.set()
     network = _network(device)
-    for value in range(3):
-        assert _run(network, [_frames(value)]) == [value + 1]
+    with ThreadPoolExecutor(1) as thread:
+        for value in range(3):
+            run = thread.submit(_run, network, [_frames(value)])
+            assert run.result(15) == [value + 1]
+        monkeypatch.setattr("pipeline.work.shared_network._IDLE_SECONDS", 0.01)
 
 
 def test_a_thread_is_two_batches_ahead_at_most() -> None:
