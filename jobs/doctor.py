@@ -9,7 +9,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 
 from nst_core.caches import cache_folder, caches
+from nst_core.engines.names import DeviceChoice, EngineChoice
 from nst_core.errors import EnvironmentProblem, NstError
 from nst_core.wording import counted
 from pipeline.encoding.encoders import NVENC_CODECS, choose_encoder
@@ -70,6 +71,7 @@ def examine(*, needs_gpu: bool = False) -> list[Finding]:
         _cuda(needed=needs_gpu),
         *(_gpu_parts() if needs_gpu else ()),
         *_styles_and_engines(),
+        *_untested_gpus(),
         *(_encoder(codec, needed=codec == "h264") for codec in _CODECS),
         *(_encoder(codec, kind="nvenc", needed=False) for codec in _nvenc_codecs()),
         _loss_network(),
@@ -105,7 +107,8 @@ def _cuda(*, needed: bool) -> Finding:
         why = _attempt("cuda", _start_cuda).text if needed else "no device that torch can use"
         return Finding("cuda", False, why if needed else f"{why}; the CPU works too", needed)
     names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
-    return Finding("cuda", True, ", ".join(names), needed)
+    made_by = f"ROCm {torch.version.hip}: " if torch.version.hip else ""
+    return Finding("cuda", True, made_by + ", ".join(names), needed)
 
 
 def _start_cuda() -> str:
@@ -170,7 +173,7 @@ def _nvenc_codecs() -> tuple[CodecChoice, ...]:
     """Where there is a graphics card: its encoder is of no interest elsewhere."""
     import torch
 
-    return NVENC_CODECS if torch.cuda.is_available() else ()
+    return NVENC_CODECS if torch.cuda.is_available() and not torch.version.hip else ()
 
 
 def _styles_and_engines() -> Iterator[Finding]:
@@ -191,6 +194,21 @@ def _styles_and_engines() -> Iterator[Finding]:
         ),
         needed=False,
     )
+
+
+def _untested_gpus() -> Iterator[Finding]:
+    """What computes on GPUs that nobody has tried the program on."""
+    from nst_core.checkpoints.library import bundled_styles, find_style
+    from nst_core.engines.choice import make_engine, untested_gpus
+
+    for engine, device in untested_gpus():
+
+        def computed(engine: EngineChoice = engine, device: DeviceChoice = device) -> str:
+            network = find_style(bundled_styles()[0]).load()
+            return _run(make_engine(network, engine=engine, device=device))
+
+        found = _attempt(f"engine {engine} {device}", computed, needed=False)
+        yield replace(found, text=f"{found.text}; not tested: compare with --device cpu")
 
 
 def _run(engine: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator
 from functools import partial
 from math import isqrt
@@ -27,7 +26,9 @@ from nst_core.engines.halving_batches import (
     HalvingBatches,
     frames_a_batch,
     free_bytes,
+    is_out_of_memory,
     pixels_at_once,
+    release_memory,
 )
 from nst_core.engines.names import DeviceChoice, EngineChoice, PrecisionChoice, Tile
 from nst_core.large_pictures.pieces import PieceEngine, piece_engine
@@ -146,17 +147,17 @@ class Stylizer:
     @property
     def overlaps(self) -> bool:
         """Whether the caller's thread can get something done while a network computes."""
-        return self.computes and (self._video_device.type != "cpu" or self.threads > 1)
+        return self.computes and (self.on_gpu or self.threads > 1)
 
     @property
     def on_gpu(self) -> bool:
-        """Whether frames are computed by CUDA."""
-        return self._video_device.type == "cuda"
+        """Whether torch computes frames on a GPU."""
+        return self._video_device.type != "cpu"
 
     @property
     def works_ahead(self) -> bool:
-        """Whether batches behind the one handed out are under way: on a GPU."""
-        return self.on_gpu
+        """Whether batches behind the one handed out are under way: on CUDA."""
+        return self._video_device.type == "cuda"
 
     def frames_a_batch(self, height: int, width: int) -> int:
         """How many frames of ``height`` x ``width`` pixels to hand over at once, 1 or more."""
@@ -174,7 +175,7 @@ class Stylizer:
         On a CPU not more than these: the bytes would depend on which came together.
         """
         together, height, width = frames.luma.shape
-        return self.frames_a_batch(height, width) if self.works_ahead else together
+        return self.frames_a_batch(height, width) if self.on_gpu else together
 
     @property
     def _video_device(self) -> torch.device:
@@ -308,11 +309,10 @@ class Stylizer:
         if self._pieces is None or height * width <= self._whole_side**2:
             try:
                 return self._stylized_whole(engine, batch)
-            except torch.OutOfMemoryError:
-                if len(batch) > 1 or self._pieces is None:
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or len(batch) > 1 or self._pieces is None:
                     raise
-            gc.collect()  # beyond the handler: its traceback would hold the tensors
-            torch.cuda.empty_cache()
+            release_memory()  # beyond the handler: its traceback would hold the tensors
         parts = [self._stylized_in_pieces(self._pieces, picture)[None] for picture in batch]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -354,7 +354,7 @@ def _loaded(style: Style, noise: float | None) -> Generator:
 
 def _pixels_on_gpu(generator: Generator, engine: Engine) -> int:
     """Plan by the memory that is free now: later it is less by what torch keeps."""
-    if engine.device.type != "cuda":
+    if engine.device.type == "cpu":
         return 0
     return pixels_at_once(
         generator_width=generator.full_size_width,

@@ -19,7 +19,7 @@ from jobs.specs.fitting import FitStyle
 from nst_core.checkpoints.fitted import find_fitted
 from nst_core.checkpoints.library import IDENTITY, Style, find_for
 from nst_core.checkpoints.style_spec import FIT_STEPS, StyleSpec
-from nst_core.engines.names import torch_for_noise
+from nst_core.engines.names import DeviceChoice, torch_for_noise
 from nst_core.errors import StyleNotFitted
 from nst_core.libraries import first_import
 from nst_core.processors import usable_processors
@@ -114,10 +114,9 @@ def stylizing_pool(
 def _is_on_gpu(style: StyleSpec) -> bool:
     """Whether frames are computed by a GPU of this machine."""
     with first_import("torch"):
-        from nst_core.engines.choice import choose_device
+        from nst_core.engines.choice import choose_engine
 
-    computes = style.style != IDENTITY and style.engine != "openvino"
-    return computes and choose_device(style.device) == "cuda"
+    return style.style != IDENTITY and choose_engine(style.engine, style.device)[1] != "cpu"
 
 
 def _with_share_of_gpu(make_worker: Callable[..., Worker], gpus: float, *, threads: int) -> Worker:
@@ -148,11 +147,13 @@ def find_style_for_job(
     Raises InputError, EnvironmentProblem, and what find_for and fit_style raise.
     """
     is_here = pool is not None and (pool.address == LOCAL or pool.workers == 0)
-    if is_here and spec.device == "cuda":
-        from nst_core.engines.choice import choose_device
+    device: DeviceChoice = spec.device if is_here else "auto"  # elsewhere are others
+    if device not in ("auto", "cpu"):
+        from nst_core.engines.choice import choose_engine
 
-        choose_device(spec.device)
-    style = _found(spec, sources, on_progress, is_here=is_here, calibrate=of_films)
+        if choose_engine(spec.engine, device)[0] != "torch":
+            device = "auto"  # what computes pictures there fits no style
+    style = _found(spec, sources, on_progress, device=device, calibrate=of_films)
     if style.draws_noise:
         torch_for_noise(spec.engine)
     style.with_stroke(spec.stroke or 1.0)  # says where it has one size only
@@ -173,7 +174,7 @@ def _found(
     sources: Sequence[str],
     on_progress: OnProgress,
     *,
-    is_here: bool,
+    device: DeviceChoice,
     calibrate: bool,
 ) -> Style:
     """Find the style; a picture's is fitted first, or again where other steps are asked for."""
@@ -187,7 +188,7 @@ def _found(
             content=tuple(sources),
             fit_steps=spec.fit_steps or FIT_STEPS,
             loss_network_weights=spec.loss_network_weights,
-            device=spec.device if is_here else "auto",  # the workers' machines have others
+            device=device,
             calibrate=calibrate,
         ),
         on_progress,
@@ -302,11 +303,13 @@ def resources_of_each_worker(
 
     gpus = pool.gpus_per_worker
     if gpus is None:
-        wants_gpu = style.device == "cuda" or (
-            style.device == "auto" and style.engine != "openvino" and total("GPU") >= 1
-        )
+        may_have = style.device == "xpu" or (style.device == "auto" and style.engine != "openvino")
+        wants_gpu = style.device in ("cuda", "rocm") or (may_have and total("GPU") >= 1)
         gpus = 1.0 if wants_gpu else 0.0
     cpus = pool.cpus_per_worker
+    if cpus is None and style.device in ("mps", "xpu") and not gpus:
+        # Ray counts no such GPUs: one worker has a machine and the GPU in it.
+        cpus = max(1.0, min((node.get("CPU", 0) for node in nodes), default=1.0))
     if cpus is None:
         # A GPU's share of the machine that it is in.
         shares = [

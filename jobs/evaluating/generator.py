@@ -223,5 +223,5 @@ def _crossing(curve: list[float], value: float) -> float | None:
 
 
 def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

@@ -11,7 +11,7 @@ from cluster.connection import LOCAL
 from jobs.applying.workers import resources_of_each_worker
 from jobs.specs.applying import PoolSpec
 from nst_core.checkpoints.style_spec import StyleSpec
-from nst_core.engines.choice import choose_device
+from nst_core.engines.choice import choose_engine
 from nst_core.libraries import first_import
 from nst_core.processors import usable_processors
 
@@ -62,7 +62,7 @@ class Crew:
 def crew_for(style: StyleSpec, pool: PoolSpec) -> Crew:
     """Find out which workers a run would have. Raises EnvironmentProblem where it has no room."""
     torch_seconds()
-    on_gpu = style.engine != "openvino" and choose_device(style.device) == "cuda"
+    on_gpu = choose_engine(style.engine, style.device)[1] != "cpu"
     if pool.workers == 0:
         return Crew(0, usable_processors(), on_gpu, is_here=True)
     if pool.address != LOCAL:

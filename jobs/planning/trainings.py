@@ -19,7 +19,7 @@ from jobs.specs.training import TrainGenerator
 from jobs.training.calibration import read_photos
 from jobs.training.estimate import of_first_style
 from jobs.training.loop import keep_freed_memory
-from jobs.training.on_ray import resources_of_each_worker
+from jobs.training.on_ray import device_of_worker, resources_of_each_worker
 from jobs.training.plan import TrainingPlan, build_network, build_trainer
 from jobs.training.records import final_sheet
 from jobs.training.states import newest_state
@@ -84,11 +84,11 @@ def _device(job: TrainGenerator, forecast: TrainingForecast) -> torch.device:
         forecast.threads_per_worker = job.cpus_per_worker or 1
         device = torch.device(choose_device("auto"))
     else:
-        gpus = torch.cuda.device_count() if job.device != "cpu" else 0
+        gpus = torch.cuda.device_count() if job.device not in ("cpu", "mps", "xpu") else 0
         node = {"CPU": float(usable_processors()), "GPU": float(gpus)}
         resources = resources_of_each_worker(job, [node])
         forecast.threads_per_worker = int(resources["CPU"])
-        device = torch.device("cuda" if "GPU" in resources else "cpu")
+        device = device_of_worker(job, torch.device("cuda" if "GPU" in resources else "cpu"))
     forecast.engine = f"torch {device.type}"
     return device
 

@@ -15,6 +15,7 @@ from torch import nn
 from jobs.training.plan import TrainingPlan, build_trainer
 from jobs.training.records import TrainingRecords
 from jobs.training.states import State, read_state, save_so_far
+from nst_core.engines.halving_batches import is_out_of_memory
 from nst_core.errors import EnvironmentProblem, NstError, TrainingDiverged, TrainingFailed
 from nst_core.processors import usable_processors
 from nst_core.training.photos import Batch, StepSampler, batches_of_steps
@@ -109,7 +110,7 @@ def _lasting(error: Exception) -> str | None:
     """In words, what trying again would not mend; None for the rest."""
     if isinstance(error, NstError):
         return str(error)
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+    if is_out_of_memory(error) or "can't allocate memory" in str(error):
         return (
             f"out of memory ({first_line(error)}); try half the --batch-size with "
             "--accumulate 2, or a smaller --image-size"
@@ -213,7 +214,7 @@ def is_asked_to_stop(plan: TrainingPlan, rank: Rank) -> bool:
 
 def _loader_processes(device: torch.device) -> int:
     """A GPU waits for crops unless others cut them; on a CPU they would fight for its cores."""
-    return min(8, usable_processors()) if device.type == "cuda" else 0
+    return min(8, usable_processors()) if device.type != "cpu" else 0
 
 
 def keep_freed_memory() -> None:

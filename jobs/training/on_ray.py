@@ -28,6 +28,7 @@ from jobs.specs.training import TrainGenerator
 from jobs.training.loop import Rank, train_as
 from jobs.training.plan import TrainingPlan
 from jobs.training.states import State, adopt_newest_state, read_state, write_state
+from nst_core.engines.choice import choose_device
 from nst_core.errors import EnvironmentProblem, TrainingFailed
 from nst_core.libraries import configure
 from nst_core.training.photos import Batch, Sample, StepSampler
@@ -88,11 +89,17 @@ def resources_of_each_worker(job: TrainGenerator, nodes: Sequence[Amounts]) -> A
     if job.loader == "ray-data":
         nodes = _without_one_cpu(nodes)
     gpus, cpus = (int(sum(node.get(name, 0) for node in nodes)) for name in ("GPU", "CPU"))
-    if job.device == "cuda" and gpus < least:
+    if job.device in ("cuda", "rocm") and gpus < least:
         raise EnvironmentProblem(
-            f"--device cuda: {counted(least, 'workers')} need as many GPUs, there are {gpus}"
+            f"--device {job.device}: {counted(least, 'workers')} need as many GPUs, "
+            f"there are {gpus}"
         )
-    use_gpu = job.device != "cpu" and gpus >= least
+    if job.device in ("mps", "xpu") and most > 1:
+        raise EnvironmentProblem(
+            f"--device {job.device}: Ray does not hand out such GPUs, so one worker trains; "
+            "use --workers 1"
+        )
+    use_gpu = job.device not in ("cpu", "mps", "xpu") and gpus >= least
 
     def places(threads: int) -> int:
         free = ((int(node.get("CPU", 0) // threads), int(node.get("GPU", 0))) for node in nodes)
@@ -177,10 +184,20 @@ def training_loop(config: dict[str, Any]) -> str | None:
     configure()
     plan: TrainingPlan = config["plan"]
     context = ray.train.get_context()
-    device = ray.train.torch.get_device()
+    device = device_of_worker(plan.job, ray.train.torch.get_device())
     if device.type == "cpu" and plan.threads is not None:
         torch.set_num_threads(plan.threads)
     return train_as(_RayRank(context.get_world_rank(), context.get_world_size(), device), plan)
+
+
+def device_of_worker(job: TrainGenerator, given: torch.device) -> torch.device:
+    """Return what a worker computes on; Ray has ``given`` it a device, of those that it counts.
+
+    Raises EnvironmentProblem.
+    """
+    if job.device in ("mps", "xpu"):
+        return torch.device(choose_device(job.device))
+    return given
 
 
 class _RayRank(Rank):

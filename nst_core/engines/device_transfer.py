@@ -41,16 +41,24 @@ def overlapped(
 
     None among the batches is "none now": what is under way comes out, then it asks again.
 
-    On the CPU they are computed one by one. Where memory cannot be pinned, copies wait for each
-    other, and one warning is logged.
+    On the CPU, and on GPUs that are not CUDA's, they are computed one by one. Where memory cannot
+    be pinned, copies wait for each other, and one warning is logged.
 
     What ``compute`` or ``batches`` raise is raised once the results before it are handed out. No
     batch after it has been taken from ``batches`` then: another call can go on with the rest.
     """
     if device.type != "cuda":
-        return (compute(batch) for batch in batches if batch is not None)
+        return one_by_one(batches, compute, device)
     transfer = _Transfer(compute, device)
     return under_way(batches, transfer.start, transfer.wait)
+
+
+def one_by_one(
+    batches: Iterable[YuvFrames | None], compute: Compute, device: torch.device
+) -> Iterator[YuvFrames]:
+    """Do the same without streams: each batch goes there and comes back before the next."""
+    home = torch.device("cpu")
+    return (compute(batch.to(device)).to(home) for batch in batches if batch is not None)
 
 
 def under_way(

@@ -30,6 +30,10 @@ _COLOUR_BYTES_A_PIXEL = 100
 
 def free_bytes(device: torch.device) -> int:
     """Return what this process may still take of a GPU's memory, or of its share of it."""
+    if device.type == "mps":  # it shares the machine's
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    if device.type == "xpu":
+        return int(torch.xpu.mem_get_info(device)[0])
     free, total = torch.cuda.mem_get_info(device)
     return min(free, int(total * torch.cuda.get_per_process_memory_fraction(device)))
 
@@ -58,6 +62,21 @@ def frames_a_batch(height: int, width: int, *, most_pixels: int, scale: int = 1)
     return max(1, min(_MOST_FRAMES, most // (height * width)))
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device's memory has run out; torch has no class for it on Apple's GPUs."""
+    return isinstance(error, torch.OutOfMemoryError) or "MPS backend out of memory" in str(error)
+
+
+def release_memory() -> None:
+    """Give back what torch keeps of GPUs' memory for itself."""
+    gc.collect()
+    for module in (torch.cuda, torch.xpu):
+        if module.is_available():
+            module.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
 class HalvingBatches:
     """Runs a function on slices of a batch; where memory runs out, on halves from then on."""
 
@@ -76,7 +95,9 @@ class HalvingBatches:
             size = min(self.largest or count, count - start)
             try:
                 results.append(function(slice(start, start + size)))
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 if size == 1:
                     raise EnvironmentProblem(
                         "the device's memory does not hold a single picture of this size; try "
@@ -87,9 +108,7 @@ class HalvingBatches:
                 continue
             self.largest = size // 2  # beyond the handler: its traceback would hold the tensors
             _log.warning("out of memory on the device: batches of %d from now on", self.largest)
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            release_memory()
         return results
 
     def run_frames(self, convert: Callable[[YuvFrames], YuvFrames], frames: YuvFrames) -> YuvFrames:

@@ -7,9 +7,10 @@ from typing import Literal
 from nst_core.errors import InputError
 
 EngineChoice = Literal["auto", "torch", "openvino"]
-DeviceChoice = Literal["auto", "cpu", "cuda"]
+DeviceChoice = Literal["auto", "cpu", "cuda", "rocm", "mps", "xpu"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16", "int8"]
-Device = Literal["cpu", "cuda"]
+Device = Literal["cpu", "cuda", "mps", "xpu"]
+"""As torch calls them: AMD's GPUs are its ``cuda``, too."""
 Precision = Literal["float32", "bfloat16", "float16"]
 Tile = Literal["auto", "off"] | int
 

@@ -1,5 +1,7 @@
 """The OpenVINO engine: the generator compiled for this CPU, one inference stream a thread.
 
+Or for a GPU of Intel's, which has not been tried.
+
 Every frame is computed by a single thread: sums are then added in the same order whatever the
 number of threads, so that the same frame always gives the same pixels, and it is the fastest way
 to do many frames (measured: 2 streams of 1 thread beat 1 stream of 2).
@@ -32,18 +34,22 @@ from nst_core.networks.generator import Generator, pad_to_multiple
 from nst_core.processors import usable_processors
 from nst_core.wording import last_line
 
-_PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_REQUESTS_ON_GPU = 2
+"""Frames under way: one is computed while another travels."""
 _EXAMPLE_SHAPE = (1, 3, 64, 96)
 
 
 class OpenVinoEngine:
-    """Runs a generator on the CPU; sizes may differ from call to call without compiling anew.
+    """Runs a generator; sizes may differ from call to call without compiling anew.
 
     ``precision`` ``auto`` is 8 bits where ``eight_bit`` is close to float32 and the processor is
     made for them, else bfloat16 where it is made for that, else float32.
 
     ``streams`` None is one a thread. Fewer, for measuring: a frame is then computed by several
     threads, and its sums depend on their number.
+
+    ``on_gpu`` runs it on a GPU of Intel's, where ``auto`` is float16, and float32 is the other.
     """
 
     def __init__(
@@ -54,16 +60,27 @@ class OpenVinoEngine:
         eight_bit: EightBit | None = None,
         threads: int | None = None,
         streams: int | None = None,
+        on_gpu: bool = False,
     ) -> None:
         self.device = torch.device("cpu")
         self._scale = generator.scale
         self._min_side = generator.min_side
         self._multiple = generator.multiple if generator.is_bounded else 1
         core = _core()
+        if on_gpu:
+            self.precision: Precision = gpu_precision(precision)
+            self.name = f"openvino xpu {self.precision}"
+            compiled = core.compile_model(
+                _converted(core, inference_form(generator, None)),
+                "GPU",
+                {"INFERENCE_PRECISION_HINT": _PRECISION_HINTS[self.precision]},
+            )
+            self._requests = [compiled.create_infer_request() for _ in range(_REQUESTS_ON_GPU)]
+            return
         capabilities = _capabilities(core)
         chosen = choose_precision(precision, eight_bit, capabilities)
         self.name = f"openvino cpu {chosen}"
-        self.precision: Precision = _widest(capabilities) if chosen == "int8" else chosen
+        self.precision = _widest(capabilities) if chosen == "int8" else chosen
         ranges = eight_bit.ranges if chosen == "int8" and eight_bit else None
         threads = threads or usable_processors()
         streams = streams or threads
@@ -137,6 +154,11 @@ def _core() -> openvino.Core:
     return openvino.Core()
 
 
+def sees_gpu() -> bool:
+    """Whether OpenVINO has a GPU of Intel's to compute on, and the driver for it."""
+    return any(name.startswith("GPU") for name in _core().available_devices)
+
+
 def _end(running: deque[Any]) -> None:
     """Wait for the oldest request; one that fails stays among those that run."""
     running[0].wait()
@@ -173,6 +195,16 @@ def choose_precision(
             "use one of them, or --precision auto"
         )
     return precision
+
+
+def gpu_precision(precision: PrecisionChoice) -> Literal["float32", "float16"]:
+    """Choose for a GPU. Raises InputError for what OpenVINO has for CPUs only."""
+    if precision not in ("auto", "float32", "float16"):
+        raise InputError(
+            f"--precision {precision}: OpenVINO on a GPU has float32 and float16; use one of them, "
+            "or --precision auto"
+        )
+    return "float32" if precision == "float32" else "float16"
 
 
 def _widest(capabilities: frozenset[str]) -> Literal["float32", "bfloat16"]:

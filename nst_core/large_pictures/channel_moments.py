@@ -27,14 +27,19 @@ class ChannelMoments:
         values = strip[0].permute(1, 2, 0)  # h x W x C
         distances = self._buffer(values).copy_(values).sub_(self._shift)
         sums = distances.sum(dim=1), distances.square_().sum(dim=1)
-        self._sums[rows.start] = torch.stack(sums).sum(dim=1, dtype=torch.float64)
+        of_rows = torch.stack(sums)
+        if of_rows.device.type == "mps":  # it has no float64
+            of_rows = of_rows.cpu()
+        self._sums[rows.start] = of_rows.sum(dim=1, dtype=torch.float64)
         self._counts[rows.start] = values.shape[0] * values.shape[1]
 
     def mean_and_variance(self) -> tuple[Tensor, Tensor]:
         """Two of C, float32. The variance is biased, as torch's normalisations want it."""
         sums = torch.stack([self._sums[start] for start in sorted(self._sums)]).sum(dim=0)
         mean, square = sums / sum(self._counts.values())
-        return (self._shift + mean).float(), (square - mean**2).clamp(min=0).float()
+        variance = (square - mean**2).clamp(min=0).float().to(self._shift.device)
+        shift = self._shift.to(mean.device)
+        return (shift + mean).float().to(self._shift.device), variance
 
     def _buffer(self, values: Tensor) -> Tensor:
         buffer = getattr(self._buffers, "values", None)

@@ -25,7 +25,7 @@ from nst_core.engines.names import Precision
 from nst_core.large_pictures.lazy_picture import Arithmetic, LazyPicture, PixelPicture
 from nst_core.networks.generator import Generator
 
-_STRIP_VALUES = {"cpu": 2**20, "cuda": 2**24}
+_STRIP_VALUES, _STRIP_VALUES_ON_GPU = 2**20, 2**24
 """Numbers of a layer that are computed at once: what a CPU's caches hold (measured: half and twice
 are as fast, eight times is not), and what keeps a GPU at work, in some 100 MB of its memory."""
 
@@ -70,7 +70,8 @@ class LayerwiseEngine:
         """
         self._generator.seed_noise(self._seed)
         width = picture.shape[1]
-        values = max(_STRIP_VALUES[self._device.type], _STRIP_VALUES_A_COLUMN * width)
+        least = _STRIP_VALUES if self._device.type == "cpu" else _STRIP_VALUES_ON_GPU
+        values = max(least, _STRIP_VALUES_A_COLUMN * width)
         arithmetic = Arithmetic(
             self._device, self._dtype, self._stored_dtype, self._strip_values or values
         )

@@ -63,7 +63,7 @@ class GeneratorTrainer:
         self.objective = objective.to(device).to(memory_format=torch.channels_last)
         self.parameters = [p for p in self.generator.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(
-            self._parameter_groups(), lr=settings.learning_rate, fused=device.type == "cuda" or None
+            self._parameter_groups(), lr=settings.learning_rate, fused=device.type != "cpu" or None
         )
         self.average = AveragedModel(self.generator)  # that of weights and buffers: see below
         self.steps_done = 0
@@ -282,5 +282,9 @@ def uses_bfloat16(precision: TrainingPrecision, device: torch.device) -> bool:
         return precision == "bfloat16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "xpu":
+        return bool(torch.xpu.is_bf16_supported(including_emulation=False))
+    if device.type == "mps":
+        return False  # the older ones have none
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name) for name in _CPUS_WITH_BFLOAT16)

@@ -164,7 +164,7 @@ class SharedStylizer:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether frames are computed by CUDA."""
+        """Whether torch computes frames on a GPU."""
         return self._stylizer.on_gpu
 
     def frames_a_batch(self, height: int, width: int) -> int:

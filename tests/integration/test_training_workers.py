@@ -25,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 import jobs.training.on_ray
 from jobs.specs.training import TrainStyle, TrainTexture
 from jobs.training.kinds import make_plan
-from jobs.training.on_ray import resources_of_each_worker, training_loop
+from jobs.training.on_ray import device_of_worker, resources_of_each_worker, training_loop
 from jobs.training.plan import TrainingPlan, build_trainer
 from jobs.training.run_folder import RunFolder
 from jobs.training.train import train
@@ -172,6 +172,21 @@ def test_workers_that_find_no_place_are_refused(job: TrainStyle) -> None:
             )
     with pytest.raises(EnvironmentProblem, match="GPUs"):
         resources_of_each_worker(dataclasses.replace(job, device="cuda"), two_cores)
+    with pytest.raises(EnvironmentProblem, match="--device mps: Ray does not hand out such GPUs"):
+        resources_of_each_worker(
+            dataclasses.replace(job, device="mps", workers=(2, 2)), [{"CPU": 4}]
+        )
+
+
+def test_one_worker_trains_on_a_gpu_that_ray_does_not_see(
+    job: TrainStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    job = dataclasses.replace(job, device="mps", workers=(1, 1), cpus_per_worker=None)
+    assert resources_of_each_worker(job, [{"CPU": 8, "GPU": 1}]) == {"CPU": 8}
+    given = torch.device("cpu")
+    assert device_of_worker(job, given) == torch.device("mps")
+    assert device_of_worker(dataclasses.replace(job, device="auto"), given) == given
 
 
 def test_tasks_of_ray_data_keep_a_cpu_for_themselves(job: TrainStyle) -> None:

@@ -72,6 +72,14 @@ def test_what_is_chosen_is_told_in_plain_words(
     assert not set("{}[]'") & set(line)
 
 
+def test_gpus_that_nobody_has_tried_are_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    (found,) = doctor._untested_gpus()
+    assert (found.name, found.needed) == ("engine torch mps", False)
+    assert found.text.endswith("; not tested: compare with --device cpu")
+    assert not found.ok  # this torch has no such device
+
+
 def test_a_cards_decoder_is_looked_at_by_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     card = FakeCard(monkeypatch)
     assert "works" in doctor._decode_by_card()
