@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import metadata
 
 from packaging.requirements import Requirement
@@ -85,13 +86,11 @@ def _closure(extras: frozenset[str]) -> tuple[dict[str, str], set[str]]:
         if (name, wanted) in seen:
             continue
         seen.add((name, wanted))
-        try:
-            distribution = metadata.distribution(name)
-        except metadata.PackageNotFoundError:
+        installed = _installed(name)
+        if installed is None:
             missing.add(name)
             continue
-        versions[name] = distribution.version.partition("+")[0]
-        needs = (Requirement(text) for text in distribution.requires or ())
+        versions[name], needs = installed
         waiting += [
             (canonicalize_name(need.name), frozenset(need.extras))
             for need in needs
@@ -99,6 +98,17 @@ def _closure(extras: frozenset[str]) -> tuple[dict[str, str], set[str]]:
         ]
     del versions[_DISTRIBUTION]
     return versions, missing
+
+
+@cache
+def _installed(name: str) -> tuple[str, list[Requirement]] | None:
+    """Return the version of a distribution and what it needs; None: it is not installed here."""
+    try:
+        distribution = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
+    needs = [Requirement(text) for text in distribution.requires or ()]
+    return distribution.version.partition("+")[0], needs
 
 
 def _applies(need: Requirement, extras: frozenset[str]) -> bool:

@@ -3,9 +3,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster.manifests import container
 from cluster.manifests.container import constraints, extras_here
 from cluster.manifests.spec import ClusterSpec
 from jobs.cli.command_line import read_command_line
 from nst_core.errors import EnvironmentProblem, InputError
+from tests.kit.command_line import Ended, nst
 from tests.kit.manifest_checks import check
 
 _CHECKOUT = Path(__file__).parents[3]
@@ -39,11 +40,8 @@ _EVERY_FILE = [
 ]
 
 
-def _render(kind: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "jobs.cli", "cluster", "render", kind, "-o", str(folder)]
-    return subprocess.run(
-        [*command, *options], capture_output=True, text=True, check=False, cwd=_CHECKOUT
-    )
+def _render(kind: str, folder: Path, *options: str) -> Ended:
+    return nst("cluster", "render", kind, "-o", folder, *options)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +50,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for kind, options in _COMMANDS.items():
         folders[kind] = tmp_path_factory.mktemp("rendered") / kind
         result = _render(re.sub("-(aws|gcp)", "", kind), folders[kind], *options)
-        assert result.returncode == 0, result.stderr
+        assert result.code == 0, result.error
     return folders
 
 
@@ -142,7 +140,7 @@ def test_options_reach_the_files(tmp_path: Path) -> None:
         "/films",
     )
     result = _render("kuberay", tmp_path, *options, *amounts, "--storage-class", "fast")
-    assert result.returncode == 0, result.stderr
+    assert result.code == 0, result.error
     content = yaml.safe_load((tmp_path / "raycluster.yaml").read_text())
     (group,) = content["spec"]["workerGroupSpecs"]
     (container,) = group["template"]["spec"]["containers"]
@@ -158,7 +156,7 @@ def test_options_reach_the_files(tmp_path: Path) -> None:
 
 
 def test_workers_without_gpus_ask_for_none(tmp_path: Path) -> None:
-    assert _render("compose", tmp_path, "--gpus", "0").returncode == 0
+    assert _render("compose", tmp_path, "--gpus", "0").code == 0
     text = (tmp_path / "compose.yaml").read_text()
     assert "nvidia" not in text
     assert check(tmp_path / "compose.yaml", _CHECKOUT) == []
@@ -173,10 +171,8 @@ def test_every_command_of_ours_in_the_files_can_be_read(rendered: dict[str, Path
     commands = [each["command"] for each in services["services"].values()]
     commands.append(services["services"]["head"]["healthcheck"]["test"][2:])
     for command in commands:
-        result = subprocess.run(
-            [sys.executable, "-m", "jobs.cli", *command, "--help"], capture_output=True, check=False
-        )
-        assert result.returncode == 0, result.stderr
+        result = nst(*command, "--help")
+        assert result.code == 0, result.error
 
 
 def test_the_token_is_in_one_file_that_its_owner_alone_reads(rendered: dict[str, Path]) -> None:
@@ -193,12 +189,12 @@ def test_the_token_is_in_one_file_that_its_owner_alone_reads(rendered: dict[str,
 def test_existing_files_stay_and_nothing_is_half_written(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("mine")
     result = _render("compose", tmp_path)
-    assert result.returncode == 2
-    assert result.stderr.splitlines() == [
+    assert result.code == 2
+    assert result.error.splitlines() == [
         f"error: {tmp_path / 'compose.yaml'} exists; --overwrite replaces it"
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["compose.yaml"]
-    assert _render("compose", tmp_path, "--overwrite").returncode == 0
+    assert _render("compose", tmp_path, "--overwrite").code == 0
     assert check(tmp_path / "compose.yaml", _CHECKOUT) == []
 
 
@@ -260,8 +256,8 @@ def test_options_that_cannot_be_are_one_line_and_write_nothing(
     kind: str, options: tuple[str, ...], words: str, tmp_path: Path
 ) -> None:
     result = _render(kind, tmp_path / "out", *options)
-    assert result.returncode == 2
-    (line,) = result.stderr.splitlines()
+    assert result.code == 2
+    (line,) = result.error.splitlines()
     assert words in line
     assert "key:secret" not in line
     assert not (tmp_path / "out").exists()
@@ -270,7 +266,7 @@ def test_options_that_cannot_be_are_one_line_and_write_nothing(
 def test_workers_on_demand_are_no_spot_machines(tmp_path: Path) -> None:
     for options, spot in (((), True), (("--on-demand",), False)):
         folder = tmp_path / str(spot)
-        assert _render("ray-up", folder, "--provider", "aws", *options).returncode == 0
+        assert _render("ray-up", folder, "--provider", "aws", *options).code == 0
         assert ("MarketType: spot" in (folder / "nst.yaml").read_text()) == spot
 
 
@@ -284,7 +280,7 @@ def test_a_region_of_ones_own_is_in_the_file_with_its_zone(tmp_path: Path) -> No
 
 
 def test_containers_run_as_whoever_can_read_the_token(tmp_path: Path) -> None:
-    assert _render("compose", tmp_path, "--shared", "/films").returncode == 0
+    assert _render("compose", tmp_path, "--shared", "/films").code == 0
     owner = (tmp_path / "auth_token").stat()
     services = yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]
     users = {service["user"] for service in services.values()}
@@ -297,7 +293,7 @@ def test_containers_run_as_whoever_can_read_the_token(tmp_path: Path) -> None:
 def test_a_gitignore_that_is_there_is_kept_and_gets_the_tokens_line(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("mine")
     for _ in range(2):
-        assert _render("compose", tmp_path, "--overwrite").returncode == 0
+        assert _render("compose", tmp_path, "--overwrite").code == 0
         assert (tmp_path / ".gitignore").read_text() == "mine\nauth_token\n"
 
 
@@ -311,6 +307,7 @@ def test_what_is_not_installed_here_cannot_be_pinned(monkeypatch: pytest.MonkeyP
             return installed(name)
 
         monkeypatch.setattr(metadata, "distribution", distribution)
+        monkeypatch.setattr(container, "_installed", cache(container._installed.__wrapped__))
 
     without("s3fs")
     assert "s3" not in extras_here()
@@ -325,7 +322,7 @@ def test_what_a_company_wants_of_kubernetes_is_in_the_files(tmp_path: Path) -> N
     what = ("--env", "AWS_REGION=eu-west-1", "--env-secret", "bucket", "--env", "A=b=c")
     where = ("--toleration", "team=films:NoSchedule", "--toleration", "slow", "--spot", "gke")
     result = _render("kuberay", tmp_path, *who, *what, *where, "--gpu-type", "NVIDIA-L4")
-    assert result.returncode == 0, result.stderr
+    assert result.code == 0, result.error
     contents = {path.name: yaml.safe_load(path.read_text()) for path in tmp_path.glob("*.yaml")}
     assert {each["metadata"]["namespace"] for each in contents.values()} == {"films"}
     for path in tmp_path.glob("*.yaml"):
@@ -359,7 +356,7 @@ def test_what_a_company_wants_of_kubernetes_is_in_the_files(tmp_path: Path) -> N
 def test_each_container_has_gpus_of_its_own_and_finds_the_folder(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     options = ("--workers", "3", "--gpus", "2", "--data", str(tmp_path / "films"))
-    assert _render("compose", tmp_path / "out", *options).returncode == 0
+    assert _render("compose", tmp_path / "out", *options).code == 0
     path = tmp_path / "out" / "compose.yaml"
     assert check(path, _CHECKOUT) == []
     services = yaml.safe_load(path.read_text())["services"]
@@ -372,13 +369,13 @@ def test_each_container_has_gpus_of_its_own_and_finds_the_folder(tmp_path: Path)
 
 
 def test_workers_without_gpus_are_replicas(tmp_path: Path) -> None:
-    assert _render("compose", tmp_path, "--workers", "3", "--gpus", "0").returncode == 0
+    assert _render("compose", tmp_path, "--workers", "3", "--gpus", "0").code == 0
     services = yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]
     assert services["worker"]["deploy"]["replicas"] == 3
 
 
 def test_all_nodes_of_aws_have_a_profile_whose_policy_is_beside_the_file(tmp_path: Path) -> None:
-    assert _render("ray-up", tmp_path, "--provider", "aws", "--bucket", "films").returncode == 0
+    assert _render("ray-up", tmp_path, "--provider", "aws", "--bucket", "films").code == 0
     text = (tmp_path / "nst.yaml").read_text()
     nodes = yaml.safe_load(text)["available_node_types"].values()
     assert {each["node_config"]["IamInstanceProfile"]["Name"] for each in nodes} == {"nst-node"}
@@ -399,18 +396,18 @@ def test_all_nodes_of_aws_have_a_profile_whose_policy_is_beside_the_file(tmp_pat
 
 def test_a_profile_of_ones_own_and_other_machines_are_taken(tmp_path: Path) -> None:
     own = ("--instance-profile", "mine", "--machine-image", "ami-0123", "--disk", "300")
-    assert _render("ray-up", tmp_path / "aws", "--provider", "aws", *own).returncode == 0
+    assert _render("ray-up", tmp_path / "aws", "--provider", "aws", *own).code == 0
     assert not list((tmp_path / "aws").glob("*.json"))
     text = (tmp_path / "aws" / "nst.yaml").read_text()
     assert text.count("Name: mine") == text.count("ami-0123") == text.count("VolumeSize: 300") == 2
     google = ("--project", "p", "--service-account", "nst@p.iam.gserviceaccount.com")
-    assert _render("ray-up", tmp_path / "gcp", "--provider", "gcp", *google).returncode == 0
+    assert _render("ray-up", tmp_path / "gcp", "--provider", "gcp", *google).code == 0
     assert "email: nst@p.iam" in (tmp_path / "gcp" / "nst.yaml").read_text()
 
 
 def test_what_users_change_outlasts_another_rendering(tmp_path: Path) -> None:
     """Mappings and lists of named items are merged, null takes away, all else is replaced."""
-    assert _render("kuberay", tmp_path).returncode == 0
+    assert _render("kuberay", tmp_path).code == 0
     (tmp_path / "overlay.yaml").write_text(
         "storage.yaml:  # nothing yet\n"
         "raycluster.yaml:\n"
@@ -426,7 +423,7 @@ def test_what_users_change_outlasts_another_rendering(tmp_path: Path) -> None:
         "            securityContext: {capabilities: {drop: [NET_RAW]}}\n"
         "          - {name: sidecar, image: 'busybox:1'}\n"
     )
-    assert _render("kuberay", tmp_path, "--max-workers", "7", "--overwrite").returncode == 0
+    assert _render("kuberay", tmp_path, "--max-workers", "7", "--overwrite").code == 0
     assert yaml.safe_load((tmp_path / "storage.yaml").read_text())
     content = yaml.safe_load((tmp_path / "raycluster.yaml").read_text())
     assert content["metadata"] == {"name": "nst", "labels": {"team": "films"}}
@@ -452,8 +449,8 @@ def test_what_users_change_outlasts_another_rendering(tmp_path: Path) -> None:
 def test_an_overlay_that_cannot_be_is_one_line(overlay: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "overlay.yaml").write_text(overlay)
     result = _render("kuberay", tmp_path)
-    assert result.returncode == 2
-    (line,) = result.stderr.splitlines()
+    assert result.code == 2
+    (line,) = result.error.splitlines()
     assert words in line
     assert [path.name for path in tmp_path.iterdir()] == ["overlay.yaml"]
 
@@ -461,5 +458,5 @@ def test_an_overlay_that_cannot_be_is_one_line(overlay: str, words: str, tmp_pat
 def test_a_changed_cloud_file_is_checked_again(tmp_path: Path) -> None:
     (tmp_path / "overlay.yaml").write_text("nst.yaml: {max_workers: many}")
     result = _render("ray-up", tmp_path, "--provider", "aws")
-    assert result.returncode == 2
-    assert "max_workers" in result.stderr
+    assert result.code == 2
+    assert "max_workers" in result.error
