@@ -19,34 +19,25 @@ from jobs.cli.registry import app_for
 from nst_core import __version__
 from nst_core.checkpoints.library import Style
 from nst_core.errors import InputError
+from tests.kit.command_line import nst
 from tests.kit.media import moving_picture
 
 
-def _nst(
-    *arguments: str | Path, environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def _process(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "jobs.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, **environment},
         timeout=600,
         check=False,
     )
 
 
-def _one_error_line(result: subprocess.CompletedProcess[str]) -> str:
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("error: ")
-    assert result.stdout == ""
-    return lines[0]
-
-
 def test_version_and_help() -> None:
-    assert _nst("--version").stdout.strip() == f"nst {__version__}"
-    for command in ("stylize", "train", "styles", "demo", "doctor", "bench"):
-        assert command in _nst("--help").stdout
+    assert _process("--version").stdout.strip() == f"nst {__version__}"
+    shown = _process("--help").stdout
+    assert all(word in shown for word in ("stylize", "train", "styles", "demo", "doctor", "bench"))
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -99,55 +90,56 @@ def test_a_command_line_reads_its_own_command_only() -> None:
     ],
 )
 def test_every_command_has_an_example(command: tuple[str, ...]) -> None:
-    result = _nst(*command, "--help")
-    assert result.returncode == 0
-    assert f"Example: nst {' '.join(command)}" in " ".join(result.stdout.split())
+    result = nst(*command, "--help")
+    assert result.code == 0
+    assert f"Example: nst {' '.join(command)}" in " ".join(result.out.split())
 
 
 def test_a_text_named_mp4_is_one_line_and_exit_2(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_text("this is a text")
-    result = _nst("stylize", "video", film, "-o", tmp_path / "o.mp4", "--style", "wave")
-    assert result.returncode == 2
-    assert "not a readable video" in _one_error_line(result)
+    result = nst("stylize", "video", film, "-o", tmp_path / "o.mp4", "--style", "wave")
+    assert result.code == 2
+    assert "not a readable video" in result.error_line
 
 
 def test_a_missing_video_is_one_line_and_exit_2(tmp_path: Path) -> None:
-    result = _nst(
+    result = nst(
         "stylize", "video", tmp_path / "no.mp4", "-o", tmp_path / "o.mp4", "--style", "wave"
     )
-    assert result.returncode == 2
-    assert "no such file" in _one_error_line(result)
+    assert result.code == 2
+    assert "no such file" in result.error_line
 
 
 def test_an_empty_folder_is_one_line_and_exit_2(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    result = _nst("stylize", "images", tmp_path / "empty", "-o", tmp_path / "o", "--style", "wave")
-    assert result.returncode == 2
-    assert "no pictures" in _one_error_line(result)
+    result = nst("stylize", "images", tmp_path / "empty", "-o", tmp_path / "o", "--style", "wave")
+    assert result.code == 2
+    assert "no pictures" in result.error_line
 
 
 @pytest.mark.parametrize("kind", ["video", "images"])
 def test_an_unknown_style_is_one_line_and_exit_2(kind: str, clip: Path, tmp_path: Path) -> None:
-    result = _nst("stylize", kind, clip, "-o", tmp_path / "o.mp4", "--style", "monet")
-    assert result.returncode == 2
-    assert "wave" in _one_error_line(result)
+    result = nst("stylize", kind, clip, "-o", tmp_path / "o.mp4", "--style", "monet")
+    assert result.code == 2
+    assert "wave" in result.error_line
 
 
 def test_words_that_the_parser_does_not_know_are_one_line_and_exit_2() -> None:
     for arguments in (("stylize", "video"), ("paint",), ("demo", "--colour")):
-        result = _nst(*arguments)
-        assert result.returncode == 2
-        assert "--help" in _one_error_line(result)
+        result = nst(*arguments)
+        assert result.code == 2
+        assert "--help" in result.error_line
 
 
 def test_training_without_weights_and_network_names_both_ways(photos: Path, tmp_path: Path) -> None:
     painting = tmp_path / "painting.png"
     Image.fromarray(moving_picture(0)).save(painting)
-    result = _nst(
+    result = _process(
         *("train", "style", painting, "--content", photos, "-o", tmp_path / "s.safetensors"),
         # No proxy is there: wherever this runs, the download is refused at once.
-        environment={"https_proxy": "http://127.0.0.1:9", "TORCH_HOME": str(tmp_path)},
+        https_proxy="http://127.0.0.1:9",
+        TORCH_HOME=str(tmp_path),
     )
     assert result.returncode == 2
     assert result.stdout == ""
@@ -177,9 +169,9 @@ def test_what_training_does_not_take_is_one_line_and_exit_2(
     painting = tmp_path / "painting.png"
     Image.fromarray(moving_picture(0)).save(painting)
     output = tmp_path / "s.safetensors"
-    result = _nst("train", "style", painting, "--content", photos, "-o", output, *arguments)
-    assert result.returncode == 2
-    assert words in _one_error_line(result)
+    result = nst("train", "style", painting, "--content", photos, "-o", output, *arguments)
+    assert result.code == 2
+    assert words in result.error_line
 
 
 def test_two_pictures_of_one_name_cannot_be_two_styles(photos: Path, tmp_path: Path) -> None:
@@ -188,15 +180,15 @@ def test_two_pictures_of_one_name_cannot_be_two_styles(photos: Path, tmp_path: P
         Image.fromarray(moving_picture(0)).save(tmp_path / folder / "wave.png")
     pictures = (tmp_path / "a" / "wave.png", tmp_path / "b" / "wave.png")
     output = tmp_path / "s.safetensors"
-    result = _nst("train", "style", *pictures, "--content", photos, "-o", output)
-    assert result.returncode == 2
-    assert "two style images called wave" in _one_error_line(result)
+    result = nst("train", "style", *pictures, "--content", photos, "-o", output)
+    assert result.code == 2
+    assert "two style images called wave" in result.error_line
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    result = _nst("styles", "show", "monet", "--debug")
-    assert result.returncode == 2
-    assert "Traceback" in result.stderr
+    result = nst("styles", "show", "monet", "--debug")
+    assert result.code == 2
+    assert "Traceback" in result.error
 
 
 def test_json_is_alone_on_stdout_and_has_the_contracts_fields(
@@ -204,9 +196,9 @@ def test_json_is_alone_on_stdout_and_has_the_contracts_fields(
 ) -> None:
     arguments = ("-o", tmp_path / "out", "--style", style.path or "", "--workers", "0", "--json")
     missing = tmp_path / "missing.mp4"
-    result = _nst("stylize", "video", clip, missing, *arguments)
-    assert result.returncode == 1  # one of the two
-    report = json.loads(result.stdout)
+    result = nst("stylize", "video", clip, missing, *arguments)
+    assert result.code == 1  # one of the two
+    report = json.loads(result.out)
     assert set(report) >= {"engine", "workers", "inputs"}
     done, failed = report["inputs"]
     assert set(done) >= {
@@ -214,7 +206,7 @@ def test_json_is_alone_on_stdout_and_has_the_contracts_fields(
         *("segments", "verified", "warnings", "seconds", "frames_per_second"),
         "corrupt_pts_seconds",
     }
-    lines = [line for line in result.stderr.splitlines() if not line.startswith("error: ")]
+    lines = [line for line in result.error.splitlines() if not line.startswith("error: ")]
     assert lines[-1] == "48 of 48 frames, 100 %"
     assert set(done["segments"]) >= {"total", "done", "reused", "retried"}
     checks = ("frame_count", "pts", "copied_streams")
@@ -222,13 +214,13 @@ def test_json_is_alone_on_stdout_and_has_the_contracts_fields(
     assert set(done["seconds"]) >= {"scan", "stylize", "mux", "verify", "total"}
     assert (failed["status"], failed["verified"]) == ("failed", None)
 
-    result = _nst("stylize", "images", "pictures/*.png", *arguments)
-    assert result.returncode == 2
+    result = nst("stylize", "images", "pictures/*.png", *arguments)
+    assert result.code == 2
     Image.fromarray(moving_picture(0)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no picture")
-    result = _nst("stylize", "images", tmp_path / "[ab].png", *arguments)
-    assert result.returncode == 1
-    report = json.loads(result.stdout)
+    result = nst("stylize", "images", tmp_path / "[ab].png", *arguments)
+    assert result.code == 1
+    report = json.loads(result.out)
     assert set(report) >= {
         *("total", "done", "reused", "failed", "failures", "images_per_second", "seconds"),
         *("engine", "workers"),
@@ -239,30 +231,30 @@ def test_json_is_alone_on_stdout_and_has_the_contracts_fields(
 def test_a_damaged_video_is_exit_1_unless_that_is_allowed(data: Path, tmp_path: Path) -> None:
     source = data / "hostile" / "17c_corrupt_hevc.mp4"
     arguments = ("stylize", "video", source, "-o", tmp_path / "o.mp4", "--style", "identity")
-    result = _nst(*arguments, "--workers", "0")
-    assert result.returncode == 1
-    assert "15 frames missing (3.08 s, 3.17-3.71 s)" in result.stderr
-    assert "damaged, 129 of 144 frames" in result.stdout
-    allowed = _nst(*arguments, "--workers", "0", "--overwrite", "--allow-damaged")
-    assert allowed.returncode == 0
-    assert allowed.stdout.split(", verified")[0] == result.stdout.split(", verified")[0]
+    result = nst(*arguments, "--workers", "0")
+    assert result.code == 1
+    assert "15 frames missing (3.08 s, 3.17-3.71 s)" in result.error
+    assert "damaged, 129 of 144 frames" in result.out
+    allowed = nst(*arguments, "--workers", "0", "--overwrite", "--allow-damaged")
+    assert allowed.code == 0
+    assert allowed.out.split(", verified")[0] == result.out.split(", verified")[0]
 
 
 def test_styles_are_listed_and_shown() -> None:
-    assert "wave" in _nst("styles", "list").stdout
-    assert "identity" in json.loads(_nst("styles", "list", "--json").stdout)["styles"]
-    shown = json.loads(_nst("styles", "show", "wave", "--json").stdout)
+    assert "wave" in nst("styles", "list").out
+    assert "identity" in json.loads(nst("styles", "list", "--json").out)["styles"]
+    shown = json.loads(nst("styles", "show", "wave", "--json").out)
     assert shown["training"]["style_image"].startswith("wave.jpg")
     assert shown["strokes"] == [0.5, 1, 2]
-    pack = json.loads(_nst("styles", "show", "pack", "--json").stdout)
+    pack = json.loads(nst("styles", "show", "pack", "--json").out)
     assert {"wave", "starry_night"} < set(pack["styles"])
     assert len(pack["training"]["style_factors"]) == 3 * len(pack["styles"])
 
 
 def test_doctor_finds_what_is_needed() -> None:
-    result = _nst("doctor", "--json")
-    findings = {finding["name"]: finding for finding in json.loads(result.stdout)["findings"]}
-    assert result.returncode == 0, result.stdout
+    result = nst("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(result.out)["findings"]}
+    assert result.code == 0, result.out
     assert findings["engine openvino"]["ok"]
     assert findings["encoder h264"]["ok"]
 
