@@ -209,6 +209,7 @@ def stylize_images(
     overwrite: bool = False,
     manifest: Literal["jsonl", "csv", "parquet", "none"] | None = None,
     split: str = "",
+    annotations: str | None = None,
     max_failures: int | str | None = None,
     shard_pictures: int = 1000,
     shard_megabytes: int = 1000,

@@ -160,6 +160,7 @@ LOOKS: Looks = {
     "refine": _REFINING | {"metavar": "N"},
     "refine_styles": _REFINING | {"metavar": "PICTURE", "names": ("--refine-style",)},
     "report": {"metavar": "FILE"},
+    "annotations": {"metavar": "FILE|DIR"},
     "max_failures": {"metavar": "N|P%", "kind": str},
     "split": {"metavar": "NAME=SHARE,..."},
     "shard_pictures": {"metavar": "N"},

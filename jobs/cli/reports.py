@@ -40,6 +40,12 @@ def tell_images(report: StylizeImagesReport, output: str, *, json: bool) -> None
             f"{_written(output, each)}: {counted(report.done, 'pictures')}{styles} done, "
             f"{report.reused} reused, {report.failed} failed, {report.seconds:.1f} s{rate}{how}"
         )
+        for carried in report.annotations:
+            left_out = counted(carried.left_out, "annotated pictures")
+            console.say(
+                f"{carried.output}: {counted(carried.annotations, 'annotations')} of "
+                f"{counted(carried.images, 'pictures')}; {left_out} without an output"
+            )
     if report.untried:
         left = counted(report.untried, "pictures")
         console.note(

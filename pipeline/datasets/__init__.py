@@ -1,1 +1,1 @@
-"""Datasets of pictures: manifests, and tar shards as sources and outputs."""
+"""Datasets of pictures: manifests, annotations, and tar shards as sources and outputs."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -12,18 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 from nst_core.errors import InputError, MediaError
 from nst_core.file_kinds import kind_of
-from pipeline.datasets.manifest import MANIFEST_NAMES, Splits, check_manifest, write_manifest
+from pipeline.datasets.annotations import Annotations
+from pipeline.datasets.manifest import Splits, check_manifest, write_manifest
 from pipeline.datasets.shard_plan import ShardNames
 from pipeline.datasets.shard_writing import OpenShard, ShardWriter
 from pipeline.pictures.identity import Found, identity_of, made_with
 from pipeline.pictures.masks import with_masks
 from pipeline.pictures.outputs.contact_sheet import SAMPLE, SHEET_NAME, write_sheet
 from pipeline.pictures.outputs.names import OutputNames
-from pipeline.pictures.outputs.place import ImageOutput, image_output
+from pipeline.pictures.outputs.place import (
+    ImageOutput,
+    annotations_of,
+    image_output,
+    manifest_of,
+)
 from pipeline.pictures.plan import ImagePlan, OutputFolder
 from pipeline.pictures.records import ImageRecord, ImageRecords
 from pipeline.pictures.refinement import refinements_of
-from pipeline.pictures.report import StylizeImagesReport, as_text, check_report, write_report
+from pipeline.pictures.report import (
+    StylizeImagesReport,
+    as_text,
+    check_report,
+    reason_of,
+    warn_on_failure,
+    write_report,
+)
 from pipeline.pictures.settings import PicturesToStylize, split_parts
 from pipeline.pictures.sources import VIDEO_ADVICE, find_images
 from pipeline.pictures.task import ImageResult, ImageTask, OutputResult, OutputTask
@@ -35,8 +47,6 @@ from pipeline.work.progress import OnProgress, Pace, Progress
 
 if TYPE_CHECKING:
     from nst_core.objectives.refinement import Refinement
-
-_log = logging.getLogger(__name__)
 
 REPORT_NAME = "report.json"
 _INPUTS_BETWEEN_NEWS = 1000
@@ -71,7 +81,7 @@ def stylize_pictures(
         with _records_of(folder, place) as records:
             account = _judged(plan, records, ready, on_progress)
             if account.waiting and not account.has_failed:
-                with warn_on_failure(folder):
+                with warn_on_failure(folder.path):
                     records.explain(ready.explained)
                 with open_pool(account, ready.refinements) as pool:
                     account.work(pool)
@@ -82,17 +92,20 @@ def stylize_pictures(
         report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
         if ready.manifest:
             with (
-                warn_on_failure(folder, "the manifest"),
+                warn_on_failure(folder.path, "the manifest"),
                 folder.storage.appearing(ready.manifest) as file,
             ):
                 write_manifest(file, plan.made(folder), name=ready.manifest)
+        if ready.annotations:
+            with warn_on_failure(folder.path, "the annotations"):
+                report.annotations = ready.annotations.write(plan.made(folder), report.warn)
         if place.keeps == "report":
-            with warn_on_failure(folder, "the report"):
+            with warn_on_failure(folder.path, "the report"):
                 folder.storage.write(below(folder.path, REPORT_NAME), as_text(report))
         if job.report is not None:
             write_report(job.report, report)
         if job.sheet:
-            with warn_on_failure(folder, "the sheet"):
+            with warn_on_failure(folder.path, "the sheet"):
                 write_sheet(plan.sample(SAMPLE), folder, job)
     return report
 
@@ -129,6 +142,7 @@ class _Prepared:
     """See DatasetSettings."""
     seed: int
     shards: ShardNames | None
+    annotations: Annotations | None
 
 
 def _prepared(
@@ -144,7 +158,7 @@ def _prepared(
         identities[name]: made_with(job, *style, refined[name], rest)
         for name, style in styles.items()
     }
-    storage, manifest = storage_for(job.output), _manifest_of(job, place)
+    storage, manifest = storage_for(job.output), manifest_of(job, place)
     splits = Splits(split_parts(job.split), job.seed) if manifest else None
     folder = OutputFolder(storage, place.folder, identities, job.resume, job.overwrite, splits)
     if manifest:
@@ -160,16 +174,8 @@ def _prepared(
     return _Prepared(
         *(place, folder, names, refinements, explained, manifest, job.most_failures, job.seed),
         shards,
+        annotations_of(job, place),
     )
-
-
-def _manifest_of(job: PicturesToStylize, place: ImageOutput) -> str | None:
-    """Return the manifest's path: it stands beside the report, or where it is asked for."""
-    if job.manifest == "none" or (job.manifest is None and place.keeps != "report"):
-        return None
-    if place.keeps == "nothing":
-        raise InputError(f"--manifest: -o {job.output} is a picture's name; name a folder")
-    return below(place.folder, MANIFEST_NAMES[job.manifest or "jsonl"])
 
 
 def _judged(
@@ -196,6 +202,8 @@ def _list_inputs(
         if count % _INPUTS_BETWEEN_NEWS == 0:
             on_progress(Progress(0, count, "pictures", "still looking for more"))
     plan.spare_inputs(output)
+    if ready.annotations:
+        ready.annotations.match(plan.pairs, overwrite=job.overwrite)
     if job.sheet and plan.names(SHEET_NAME):
         raise InputError(
             f"--sheet: {SHEET_NAME} would be one of the outputs too; leave --sheet out, "
@@ -218,7 +226,7 @@ def _records_of(
     try:
         yield records
     finally:
-        with warn_on_failure(folder):
+        with warn_on_failure(folder.path):
             records.close()
 
 
@@ -304,7 +312,7 @@ class PictureAccount:
                 self._records.add(records)
                 self._plan.remember(records)
             except (OSError, MediaError) as error:  # a full disk: they will be done again
-                problem = f"done, but not recorded ({_reason(error)})"
+                problem = f"done, but not recorded ({reason_of(error)})"
         for task, result in results:
             is_done = self._count(task, result, problem)
             self._pace.add(int(is_done), began=began, now=time.monotonic())
@@ -321,7 +329,7 @@ class PictureAccount:
         except (OSError, MediaError) as error:
             for source in _whole_sources(shard.records):
                 self.report.done -= 1
-                self.report.fail(source, f"{source}: {shard.name} not written ({_reason(error)})")
+                self.report.fail(source, f"{source}: {shard.name} not written ({reason_of(error)})")
 
     def _count(self, task: ImageTask, result: ImageResult, problem: str | None) -> bool:
         """Count a picture; returns whether it is one that was made now."""
@@ -356,7 +364,7 @@ class PictureAccount:
             for task in tasks
             for out in task.outputs
         ]
-        with warn_on_failure(self._folder):  # on a full disk each picture fails by itself
+        with warn_on_failure(self.folder):  # on a full disk each picture fails by itself
             self._records.begin(begun)
 
     def _record(self, task: ImageTask, output: OutputTask, **known: Any) -> ImageRecord:
@@ -383,16 +391,3 @@ def _end(output: OutputResult, result: ImageResult) -> dict[str, Any]:
         return {"status": "failed", "error": output.error}
     hashes = {"source_sha256": result.sha256, "sha256": output.sha256}
     return {"status": "done", "digest": result.digest, **hashes}
-
-
-@contextmanager
-def warn_on_failure(folder: OutputFolder, what: str = "the record") -> Iterator[None]:
-    """Warn of what cannot be written; what a record would have said is done again."""
-    try:
-        yield
-    except (OSError, MediaError) as error:
-        _log.warning("%s: %s cannot be written: %s", folder.path, what, _reason(error))
-
-
-def _reason(error: OSError | MediaError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

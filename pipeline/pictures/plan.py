@@ -168,8 +168,13 @@ class ImagePlan:
 
     def names(self, output: str) -> bool:
         """Whether an output has this name."""
-        question = "SELECT COUNT(*) FROM outputs WHERE name = ?"
-        return bool(self._one(question, os.fsencode(output)))
+        return bool(self._one("SELECT COUNT(*) FROM outputs WHERE name = ?", os.fsencode(output)))
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield the path of each input with the name of each of its outputs."""
+        question = "SELECT path, outputs.name FROM inputs JOIN outputs ON input = number"
+        for path, name in self._tables.execute(f"{question} WHERE outputs.name IS NOT NULL"):
+            yield os.fsdecode(path), os.fsdecode(name)
 
     def reads_uris(self) -> bool:
         """Whether an input lies behind a URI: paths of this machine begin with ``/``."""
@@ -265,12 +270,11 @@ class ImagePlan:
 
         Without ``only_there``, also of those that are not.
         """
-        assert folder.splits is not None
         for *names, split, seed, size, first, second, of_input in self._tables.execute(_MADE):
             output, source, style, split = (os.fsdecode(each) for each in (*names, split))
             rest = seed, size, first, second
             if of_input is not None:
-                split = folder.splits.of(os.fsdecode(of_input), source)
+                split = folder.splits.of(os.fsdecode(of_input), source) if folder.splits else ""
             elif only_there and not self._is_there(folder, output, rest[1]):
                 continue  # an earlier run has made it, and it has gone since
             yield ManifestRow(output, source, style, split, *rest)

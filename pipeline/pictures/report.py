@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from nst_core.errors import InputError, MediaError
+from pipeline.datasets.annotations import CarriedAnnotations
 from pipeline.storage.local import LocalStorage
+
+_log = logging.getLogger(__name__)
 
 MOST_WARNINGS = 1000
 """In a report; how many there were in all is counted."""
@@ -41,6 +47,8 @@ class StylizeImagesReport:
     """SHA-256 of the checkpoints, by the names of the styles."""
     untried: int = 0
     """Inputs that were left, neither done nor failed, where the run ended at --max-failures."""
+    annotations: list[CarriedAnnotations] = field(default_factory=list)
+    """What has become of --annotations."""
 
     @property
     def nothing_started(self) -> bool:
@@ -82,3 +90,17 @@ def write_report(path: Path, report: StylizeImagesReport) -> None:
         LocalStorage().write(str(path.absolute()), as_text(report))
     except MediaError as error:
         raise InputError(f"--report {error}") from error
+
+
+@contextmanager
+def warn_on_failure(folder: str, what: str = "the record") -> Iterator[None]:
+    """Warn of what cannot be written; what a record would have said is done again."""
+    try:
+        yield
+    except (OSError, MediaError) as error:
+        _log.warning("%s: %s cannot be written: %s", folder, what, reason_of(error))
+
+
+def reason_of(error: OSError | MediaError) -> str:
+    """Say why a file cannot be written."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

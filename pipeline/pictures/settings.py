@@ -84,6 +84,9 @@ class DatasetSettings(PictureSettings):
     split: str = ""
     """Splits that the manifest tells, by chance: train=0.8,val=0.1,test=0.1; default those that
     folders are called."""
+    annotations: str | None = None
+    """Annotations of the pictures, COCO's or VOC's, to be written anew for the outputs: a file or
+    a folder."""
     max_failures: int | str | None = None
     """End the run once more than N pictures, or P % of all, have failed."""
 

@@ -1,4 +1,4 @@
-"""Where pictures go: into a folder, or one of them to a name; and where their record is kept."""
+"""Where pictures go: into a folder, or one of them to a name; and what is written beside them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from nst_core.errors import InputError
 from nst_core.pictures.formats import PICTURE_SUFFIXES
 from nst_core.wording import quoted
+from pipeline.datasets.annotations import Annotations
+from pipeline.datasets.manifest import MANIFEST_NAMES
 from pipeline.datasets.shards import SHARD_SUFFIX
 from pipeline.films.sources import VIDEO_SUFFIXES
 from pipeline.pictures.records import FILE_NAME as RECORD_NAME
@@ -77,6 +79,34 @@ def image_output(job: PicturesToStylize, *, styles: int = 1) -> ImageOutput:
         raise InputError(f"{output} exists; --overwrite replaces it")
     folder, _, name = path.rpartition("/")
     return ImageOutput(folder or "/", name, keeps="nothing")
+
+
+def manifest_of(job: PicturesToStylize, place: ImageOutput) -> str | None:
+    """Return the manifest's path: it stands beside the report, or where it is asked for.
+
+    None: there is none. Raises InputError.
+    """
+    if job.manifest == "none" or (job.manifest is None and place.keeps != "report"):
+        return None
+    if place.keeps == "nothing":
+        raise InputError(f"--manifest: -o {job.output} is a picture's name; name a folder")
+    return below(place.folder, MANIFEST_NAMES[job.manifest or "jsonl"])
+
+
+def annotations_of(job: PicturesToStylize, place: ImageOutput) -> Annotations | None:
+    """Find the annotations that are to go along; None: there are none. Raises InputError."""
+    if job.annotations is None:
+        return None
+    if place.keeps == "nothing" or place.shards:
+        what = "tar shards" if place.shards else "a picture's name"
+        raise InputError(f"--annotations: -o {job.output} is {what}; name a folder")
+    return Annotations(
+        job.annotations,
+        job.sources,
+        storage=storage_for(job.output),
+        folder=place.folder,
+        are_resized=job.max_side is not None,
+    )
 
 
 def _shards(storage: Storage, path: str, sources: Sequence[str]) -> ImageOutput:
