@@ -102,7 +102,7 @@ def plan_film(
     segments = plan_segments(
         source.packets,
         time_base=source.info.time_base,
-        seconds=_segment_seconds(source, settings),
+        seconds=_segment_seconds(source, settings, looks),
         warm_up=warm_up_frames(settings.coherence),
     )
     if not segments:
@@ -142,12 +142,12 @@ def _words_for_fps(source: SourceVideo, output: Path, settings: FilmSettings) ->
     return []
 
 
-def _segment_seconds(source: SourceVideo, settings: FilmSettings) -> float:
+def _segment_seconds(source: SourceVideo, settings: FilmSettings, looks: FilmLooks) -> float:
     """Length of a segment; of numbered pictures, which may be large, as many as go to a worker."""
-    if source.pictures is None:
+    a_frame = source.bytes_of_a_picture + looks.mask_bytes_a_second / float(source.info.rate)
+    if not a_frame:
         return settings.segment_seconds
-    a_picture = source.packets.size / len(source.packets)
-    most = max(1, int(_MOST_SEGMENT_BYTES / a_picture))
+    most = max(1, int(_MOST_SEGMENT_BYTES / a_frame))
     return min(settings.segment_seconds, float(most / source.info.rate))
 
 

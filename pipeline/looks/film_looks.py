@@ -104,6 +104,11 @@ class FilmLooks:
         """Return what decides the only look; None where segments have identities of their own."""
         return self._identity_of_look(self.first) if self.is_one else None
 
+    @property
+    def mask_bytes_a_second(self) -> float:
+        """Bytes of the pictures that masks are made of; 0 where they are films, or no masks."""
+        return sum(mask.bytes_a_second for mask in self._masks.values())
+
     def check_unchanged(self) -> None:
         """Raise MediaError where a mask is not what it was when it was probed."""
         for mask in self._masks.values():

@@ -51,6 +51,12 @@ class FilmMask:
         shown = self._shown[np.maximum(at - 1, 0)]
         self._shown_with = dict(zip(film.packets.shown_pts.tolist(), shown.tolist(), strict=True))
 
+    @property
+    def bytes_a_second(self) -> float:
+        """Bytes of its numbered pictures for a second of film; 0: it is a film or one picture."""
+        is_one = len(self._shown) == 1
+        return 0.0 if is_one else self._source.bytes_of_a_picture * float(self._source.info.rate)
+
     def check_reaches(self, pts: int) -> None:
         """Raise InputError where the mask has ended before the film's frame of this time."""
         if len(self._shown) == 1:

@@ -180,6 +180,11 @@ class SourceVideo:
     """The files that ``packets`` are, where the film is numbered pictures, no file."""
 
     @property
+    def bytes_of_a_picture(self) -> float:
+        """Size of one of its numbered pictures, in the mean; 0: it is a file."""
+        return self.packets.size / len(self.packets) if self.pictures else 0.0
+
+    @property
     def last_duration(self) -> int:
         """Ticks for which the last frame is shown."""
         packets = self.packets

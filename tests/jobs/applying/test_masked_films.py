@@ -142,6 +142,23 @@ def test_numbered_pictures_are_masks_too(clip: Path, style: Style, tmp_path: Pat
     np.testing.assert_array_equal(outputs[0], outputs[2])
 
 
+def test_large_pictures_of_a_mask_shorten_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film, folder = tmp_path / "film.mov", tmp_path / "masks"
+    make_film(film, picture_of(96, 64), frames=24, rate=24)
+    folder.mkdir()
+    for number in range(24):
+        Image.fromarray(white_box(96, 64, 0, number)).save(folder / f"{number:02}.bmp")
+    line = ("--style", "identity", "--mask", folder, "--json")
+    totals = []
+    for most in (64 << 20, 40_000):  # two pictures of a mask are 37 kB
+        monkeypatch.setattr("pipeline.films.plan._MOST_SEGMENT_BYTES", most)
+        ended = _stylize(film, tmp_path / f"{most}.mkv", *line)
+        totals.append(json.loads(ended.out)["inputs"][0]["segments"]["total"])
+    assert totals == [2, 12]
+
+
 def test_a_mask_that_was_changed_is_told_and_redoes_the_film(clip: Path, tmp_path: Path) -> None:
     mask, output = tmp_path / "mask.png", tmp_path / "out.mkv"
     options = ("--style", "wave", "--mask", mask, "--json")
