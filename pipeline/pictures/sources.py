@@ -68,7 +68,7 @@ def _pictures_of(found: Iterator[StoredFile], otherwise: StoredFile) -> Iterator
 def _named(sources: Sequence[str], without: str | None, *, braces: bool) -> Iterator[StoredFile]:
     """Yield what ``find_images`` does of files, folders, globs and lists."""
     for source in sources:
-        if braces and len(shards := expanded(source)) > 1:
+        if braces and (shards := expanded(source)) != [source]:
             yield from _several(shards)
             continue
         storage = storage_for(source)

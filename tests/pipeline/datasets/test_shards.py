@@ -158,3 +158,9 @@ def test_a_shard_without_pictures_is_named_and_the_rest_goes_on(tmp_path: Path) 
     report = stylize_images(images_job(f"{tmp_path}/*.tar", tmp_path / "out"))
     assert counts(report) == (2, 1, 0, 1)
     assert "labels.tar: no pictures in this archive" in report.failures[0]["error"]
+
+
+def test_braces_may_stand_for_a_single_shard(tmp_path: Path) -> None:
+    make_shard(tmp_path / "d-000.tar", {"a.png": picture(0)})
+    job = images_job(f"{tmp_path}/d-{{000..000}}.tar", tmp_path / "out")
+    assert counts(stylize_images(job)) == (1, 1, 0, 0)
