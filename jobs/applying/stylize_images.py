@@ -21,9 +21,10 @@ from jobs.specs.applying import PoolSpec, StylizeImages
 from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec, check_strengths
 from nst_core.errors import InputError
-from pipeline.pictures.account import PictureAccount, Styles, stylize_pictures
+from pipeline.pictures.account import PictureAccount
 from pipeline.pictures.identity import Found
 from pipeline.pictures.report import StylizeImagesReport
+from pipeline.pictures.run import Styles, stylize_pictures
 from pipeline.pictures.task import REST
 from pipeline.storage.files import is_uri
 from pipeline.storage.shared_files import SharedFiles, shared_files

@@ -33,7 +33,7 @@ from nst_core.objectives.trained_objective import (
 )
 from nst_core.pictures.reading import read_painting, read_rgb
 from nst_core.wording import counted
-from pipeline.pictures.training_photos import find_content
+from pipeline.pictures.inputs.training_photos import find_content
 from pipeline.work.downloads import shown_in
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 

@@ -21,7 +21,7 @@ from nst_core.objectives.settings import Degradation
 from nst_core.pictures.reading import read_rgb
 from nst_core.stylizer import Stylizer
 from nst_core.training.degradation import crop_to_multiple, downscale, upscale_bicubic
-from pipeline.pictures.sources import find_images
+from pipeline.pictures.inputs.sources import find_images
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 
 

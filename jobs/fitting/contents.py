@@ -18,8 +18,8 @@ from nst_core.file_kinds import kind_of
 from nst_core.pictures.reading import resize_shorter_side
 from pipeline.films.film_frames import spread_frames
 from pipeline.films.sources import find_videos
-from pipeline.pictures.sources import find_images
-from pipeline.pictures.training_photos import read_photo
+from pipeline.pictures.inputs.sources import find_images
+from pipeline.pictures.inputs.training_photos import read_photo
 from pipeline.storage.files import is_uri
 
 Item = TypeVar("Item")

@@ -23,7 +23,8 @@ from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import MediaError
 from nst_core.pictures.decoding import pixels_of
-from pipeline.pictures.account import PictureAccount, pictures_to_do
+from pipeline.pictures.account import PictureAccount
+from pipeline.pictures.run import pictures_to_do
 from pipeline.pictures.task import ImageResult, ImageTask
 from pipeline.pictures.units import pictures_a_unit
 from pipeline.storage.files import is_uri

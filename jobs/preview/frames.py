@@ -18,7 +18,7 @@ from jobs.specs.preview import Preview
 from nst_core.errors import InputError, NstError
 from nst_core.pictures.encoding import decode_picture
 from pipeline.films.film_frames import frames_at, spread_frames
-from pipeline.pictures.sources import find_images
+from pipeline.pictures.inputs.sources import find_images
 from pipeline.storage.files import StoredFile
 from pipeline.storage.open import storage_for
 

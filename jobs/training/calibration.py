@@ -22,7 +22,7 @@ from nst_core.engines.calibration import (
 from nst_core.engines.eight_bit import EightBit
 from nst_core.errors import InputError, MediaError
 from nst_core.strokes import half_octaves
-from pipeline.pictures.training_photos import find_content, read_photo
+from pipeline.pictures.inputs.training_photos import find_content, read_photo
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 
 _log = logging.getLogger(__name__)

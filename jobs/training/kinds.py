@@ -48,7 +48,7 @@ from nst_core.pictures.reading import read_painting, resize_shorter_side
 from nst_core.training.degradation import downscale_batch
 from nst_core.training.photos import BlankPictures, Sample
 from nst_core.training.style_balance import StyleBalance
-from pipeline.pictures.training_photos import find_content
+from pipeline.pictures.inputs.training_photos import find_content
 from pipeline.work.downloads import shown_in
 from pipeline.work.progress import OnProgress, Progress, ignore_progress
 

@@ -27,7 +27,7 @@ from nst_core.training.photos import PhotoCrops, Sample
 from nst_core.training.settings import TrainingSettings
 from nst_core.training.style_balance import StyleBalance
 from nst_core.training.trainer import GeneratorTrainer
-from pipeline.pictures.training_photos import read_photo
+from pipeline.pictures.inputs.training_photos import read_photo
 from pipeline.storage.shared_files import SharedFiles
 
 

@@ -15,7 +15,7 @@ from nst_core.errors import MediaError
 from nst_core.networks.generator import Generator
 from nst_core.objectives.settings import Degradation
 from nst_core.training.degradation import downscale, upscale_bicubic
-from pipeline.pictures.training_photos import read_photo
+from pipeline.pictures.inputs.training_photos import read_photo
 
 _log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from nst_core.errors import InputError, MediaError
 from nst_core.networks.conditional_norm import MultiStyleGenerator, row_keys, rows_of
 from nst_core.objectives.perceptual import PerceptualObjective
 from nst_core.pictures.reading import resize_shorter_side
-from pipeline.pictures.training_photos import read_photo
+from pipeline.pictures.inputs.training_photos import read_photo
 
 AUTO, NONE = "auto", "none"
 _PHOTOS_TRIED = 2

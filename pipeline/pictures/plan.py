@@ -9,22 +9,21 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from nst_core.errors import EnvironmentProblem, InputError
-from nst_core.wording import listed
 from pipeline.datasets import shard_plan
-from pipeline.datasets.manifest import ManifestRow, Splits
+from pipeline.datasets.manifest import ManifestRow
 from pipeline.datasets.shard_plan import ShardNames, ShardPlan
 from pipeline.datasets.shards import key_of
+from pipeline.pictures.judging import TO_JUDGE, OutputFolder, verdict_on
 from pipeline.pictures.outputs.existing import Existing
 from pipeline.pictures.outputs.names import OutputNames
 from pipeline.pictures.records import ImageRecord
 from pipeline.pictures.task import ImageTask, OutputTask
-from pipeline.storage.files import Storage, StoredFile, below
+from pipeline.storage.files import StoredFile, below
 
 _TABLES = """
 PRAGMA journal_mode = OFF;
@@ -52,14 +51,6 @@ JOIN inputs ON inputs.number = outputs.input
 WHERE outputs.name IN (SELECT name FROM outputs GROUP BY name HAVING COUNT(*) > 1)
 ORDER BY outputs.name, inputs.name
 """
-_TO_JUDGE = """
-SELECT outputs.rowid, outputs.style, outputs.name, inputs.path, inputs.version,
-       known.source, known.version, known.identity, known.digest, known.size, known.done,
-       known.is_new, known.sha256
-FROM outputs
-JOIN inputs ON inputs.number = outputs.input LEFT JOIN known ON known.name = outputs.name
-WHERE outputs.problem IS NULL ORDER BY outputs.name
-"""
 _TO_DO = """
 SELECT inputs.number, inputs.path, inputs.size, inputs.version, outputs.style, outputs.name,
        CASE outputs.state WHEN 'unsure' THEN known.digest END, known.size, outputs.state,
@@ -84,20 +75,6 @@ WHERE known.done AND known.source != x'' AND outputs.problem IS NULL ORDER BY kn
 """
 _REMEMBER = "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ROWS_AT_A_TIME = 1000
-
-
-@dataclass(frozen=True)
-class OutputFolder:
-    """Where the outputs go, and what is to be made of what lies there."""
-
-    storage: Storage
-    path: str
-    identities: dict[str, str]
-    """For every style: all that decides an output beside its source."""
-    resume: bool
-    overwrite: bool
-    splits: Splits | None = None
-    """Splits of the manifest, for which hashes of all outputs are needed; None: there is none."""
 
 
 class ImagePlan:
@@ -217,10 +194,10 @@ class ImagePlan:
                 overwrite=folder.overwrite,
             )
             return
-        rows = self._tables.execute(_TO_JUDGE)
+        rows = self._tables.execute(TO_JUDGE)
         self._tables.execute("BEGIN")
         while some := rows.fetchmany(_ROWS_AT_A_TIME):
-            verdicts = [(*_judge(row, folder, exists, made_with or {}), row[0]) for row in some]
+            verdicts = [(*verdict_on(row, folder, exists, made_with or {}), row[0]) for row in some]
             self._tables.executemany(
                 "UPDATE outputs SET state = ?, problem = ? WHERE rowid = ?", verdicts
             )
@@ -345,56 +322,3 @@ class ImagePlan:
 def _stored(text: str | None) -> bytes | None:
     """Names that are no UTF-8 are in texts, too: the table has their bytes."""
     return None if text is None else os.fsencode(text)
-
-
-def _judge(
-    row: tuple[Any, ...],
-    folder: OutputFolder,
-    exists: Existing,
-    made_with: Mapping[str, Mapping[str, Any]],
-) -> tuple[str, bytes | None]:
-    (
-        style,
-        raw,
-        source,
-        version,
-        known_source,
-        known_version,
-        identity,
-        digest,
-        size,
-        done,
-        is_new,
-        sha256,
-    ) = row[1:]
-    path = below(folder.path, os.fsdecode(raw))
-    if exists.leaves(path):
-        return "refused", _stored(f"{path}: a link leads out of the output folder")
-    existing = exists.size(path)
-    if existing is None:
-        return "new", None
-    asked = folder.identities[os.fsdecode(style)]
-    ours = known_source == source and identity == asked
-    if ours and is_new and existing and known_version == version and folder.resume:
-        return "whole", None
-    if ours and digest and existing == size and folder.resume:
-        is_sure = done and known_version == version and (sha256 or not folder.splits)
-        return ("reused" if is_sure else "unsure"), None
-    begun = ours and (not done or existing in (0, size))
-    if begun or folder.overwrite:
-        return "missing", None
-    if ours:
-        how = "was changed since it was made"
-    elif identity == asked:
-        how = "was made from another file"
-    else:
-        how = f"was made {_otherwise(made_with.get(identity), made_with.get(asked))}"
-    return "refused", _stored(f"{path} exists and {how}; --overwrite replaces it")
-
-
-def _otherwise(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:
-    """Say with which other options; ``otherwise`` where that is not known."""
-    if before is None or now is None:
-        return "otherwise"
-    changed = [name for name, value in now.items() if before.get(name) != value]
-    return f"with another {listed(changed)}" if changed else "otherwise"

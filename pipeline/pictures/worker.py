@@ -26,7 +26,7 @@ from nst_core.pictures.decoding import pixels_of
 from nst_core.pictures.encoding import Picture, decode_picture, encode_picture, holds_deep, lost_in
 from nst_core.strokes import StrokeChoice
 from nst_core.stylizer import Stylizer
-from pipeline.pictures.masks import Mask, blended, read_mask
+from pipeline.pictures.inputs.masks import Mask, blended, read_mask
 from pipeline.pictures.settings import PictureSettings
 from pipeline.pictures.task import REST, ImageResult, ImageTask, OutputResult, OutputTask
 from pipeline.storage.open import storage_for

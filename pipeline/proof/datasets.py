@@ -17,8 +17,9 @@ from nst_core.processors import usable_processors
 from nst_core.wording import counted
 from pipeline.datasets.manifest import MANIFEST_NAMES, ManifestRow, Splits, read_manifest
 from pipeline.datasets.shards import SHARD_SUFFIX, members
+from pipeline.pictures.judging import OutputFolder
 from pipeline.pictures.outputs.contact_sheet import SHEET_NAME
-from pipeline.pictures.plan import ImagePlan, OutputFolder
+from pipeline.pictures.plan import ImagePlan
 from pipeline.pictures.records import HIDDEN_NAME, ImageRecord, ImageRecords
 from pipeline.proof.findings import Findings
 from pipeline.proof.sources_at_hand import SourcesAtHand

@@ -17,7 +17,7 @@ from PIL import Image
 
 from jobs.applying.stylize_images import stylize_images
 from nst_core.checkpoints.library import Style
-from pipeline.pictures.sources import find_images
+from pipeline.pictures.inputs.sources import find_images
 from pipeline.storage.open import storage_for
 from pipeline.work.progress import Progress
 from tests.kit.buckets import put_picture

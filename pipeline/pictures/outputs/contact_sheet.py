@@ -11,8 +11,8 @@ from PIL import Image
 from nst_core.errors import NstError
 from nst_core.pictures.encoding import decode_picture
 from nst_core.pictures.reading import sheet
+from pipeline.pictures.judging import OutputFolder
 from pipeline.pictures.outputs.saving import save_picture
-from pipeline.pictures.plan import OutputFolder
 from pipeline.pictures.settings import PictureSettings
 from pipeline.pictures.task import ImageTask
 from pipeline.storage.files import below

@@ -14,10 +14,10 @@ from pipeline.datasets.annotations import Annotations
 from pipeline.datasets.manifest import MANIFEST_NAMES
 from pipeline.datasets.shards import SHARD_SUFFIX
 from pipeline.films.sources import VIDEO_SUFFIXES
+from pipeline.pictures.inputs.sources import is_one_file
 from pipeline.pictures.records import FILE_NAME as RECORD_NAME
 from pipeline.pictures.records import Keeps
 from pipeline.pictures.settings import PicturesToStylize
-from pipeline.pictures.sources import is_one_file
 from pipeline.storage.files import Storage, below
 from pipeline.storage.open import storage_for
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from jobs.applying.stylize_images import stylize_images
 from pipeline.datasets.shards import expanded, key_of
-from pipeline.pictures.sources import find_images
+from pipeline.pictures.inputs.sources import find_images
 from pipeline.storage.files import StoredFile
 from tests.kit.image_jobs import contents, counts, images_job, save_pictures, tree
 from tests.kit.shards import make_shard, make_shards, picture

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from nst_core.errors import EnvironmentProblem, InputError
+from pipeline.pictures.judging import OutputFolder
 from pipeline.pictures.outputs.names import OutputNames
-from pipeline.pictures.plan import ImagePlan, OutputFolder
+from pipeline.pictures.plan import ImagePlan
 from pipeline.pictures.records import ImageRecord
 from pipeline.pictures.settings import FormatChoice
 from pipeline.storage.files import StoredFile

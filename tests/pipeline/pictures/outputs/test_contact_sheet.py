@@ -14,8 +14,8 @@ from PIL import Image
 
 from jobs.specs.applying import StylizeImages
 from nst_core.checkpoints.style_spec import StyleSpec
+from pipeline.pictures.judging import OutputFolder
 from pipeline.pictures.outputs.contact_sheet import write_sheet
-from pipeline.pictures.plan import OutputFolder
 from pipeline.pictures.task import ImageTask
 from pipeline.storage.open import storage_for
 

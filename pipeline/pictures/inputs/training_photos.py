@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from nst_core.training.photos import open_photo
-from pipeline.pictures.sources import find_images
+from pipeline.pictures.inputs.sources import find_images
 from pipeline.storage.open import storage_for
 
 

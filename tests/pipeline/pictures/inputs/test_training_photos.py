@@ -12,7 +12,7 @@ from PIL import Image
 
 from nst_core.errors import InputError, MediaError
 from nst_core.training.photos import PhotoCrops
-from pipeline.pictures.training_photos import find_content, read_photo
+from pipeline.pictures.inputs.training_photos import find_content, read_photo
 from pipeline.storage.open import storage_for
 from tests.kit.media import moving_picture
 

@@ -10,7 +10,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from nst_core.errors import EnvironmentProblem, InputError, MediaError
-from pipeline.pictures.sources import find_images
+from pipeline.pictures.inputs.sources import find_images
 from pipeline.storage.open import storage_for
 
 NAMES = ("a.jpg", "x/a.JPG", "x/y/b.tif", "x/notes.md", "x/y/c.webp", "d.scan")

@@ -1,0 +1,1 @@
+"""What users name as pictures: found, with the masks beside them, and read for trainings."""
