@@ -30,6 +30,8 @@ _LASTING = {
 }
 """System errors that another try would meet again."""
 
+_MOST_LOADER_PROCESSES = 16
+"""Each has torch in its memory."""
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of mallopt, by glibc's malloc.h
 _NEVER = 2**31 - 1
 
@@ -45,7 +47,7 @@ class Rank:
 
     def batches(self, plan: TrainingPlan, sampler: StepSampler) -> Iterator[list[Batch]]:
         """Yield the batches of each step."""
-        processes = _loader_processes(self.device) if plan.photos else 0
+        processes = _loader_processes(self.device, plan.threads) if plan.photos else 0
         return batches_of_steps(plan.targets(), sampler, processes=processes)
 
     def last_state(self, plan: TrainingPlan) -> State | None:
@@ -212,9 +214,14 @@ def is_asked_to_stop(plan: TrainingPlan, rank: Rank) -> bool:
     return bool(told.item())
 
 
-def _loader_processes(device: torch.device) -> int:
-    """A GPU waits for crops unless others cut them; on a CPU they would fight for its cores."""
-    return min(8, usable_processors()) if device.type != "cpu" else 0
+def _loader_processes(device: torch.device, cpus: int | None) -> int:
+    """A GPU waits for crops unless others cut them; on a CPU they would fight for its cores.
+
+    ``cpus`` are the worker's own, where Ray has given it some.
+    """
+    if device.type == "cpu":
+        return 0
+    return min(_MOST_LOADER_PROCESSES, cpus or usable_processors(), usable_processors())
 
 
 def keep_freed_memory() -> None:

@@ -58,7 +58,8 @@ class TrainingPlan(ABC):
     start: Start | None = None
     """Trained weights to start from, all of which are fitted."""
     threads: int | None = None
-    """Torch threads of a CPU worker; None until the cluster is known."""
+    """CPUs of each worker: torch's threads, or processes that load photographs for a GPU. None
+    until the cluster is known."""
     files: SharedFiles | None = None
     """Files that every worker must see, on a cluster."""
 

@@ -273,9 +273,15 @@ def test_the_board_is_closed_at_the_end_of_a_training(
     assert len(plan.run_folder.read_metrics()) == 1
 
 
-def test_processes_that_load_photographs_are_no_more_than_may_be_used(
+def test_processes_that_load_photographs_are_as_many_as_the_worker_has_cpus(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(training_loop, "usable_processors", lambda: 3)
-    assert training_loop._loader_processes(torch.device("cuda")) == 3
-    assert training_loop._loader_processes(torch.device("cpu")) == 0
+    cuda = torch.device("cuda")
+    assert training_loop._loader_processes(cuda, None) == 3
+    assert training_loop._loader_processes(cuda, 2) == 2  # of a machine of several workers
+    assert training_loop._loader_processes(cuda, 8) == 3
+    assert training_loop._loader_processes(torch.device("cpu"), 2) == 0
+    monkeypatch.setattr(training_loop, "usable_processors", lambda: 64)
+    assert training_loop._loader_processes(cuda, 12) == 12
+    assert training_loop._loader_processes(cuda, 64) == 16
