@@ -18,12 +18,17 @@ float16's 65504 never exists as a float16, and batch normalisations keep their f
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nst_core.caches import cache_folder
 from nst_core.engines.cuda_form import cuda_form
 from nst_core.engines.names import Precision
 from nst_core.engines.repeated_sizes import (
@@ -34,9 +39,12 @@ from nst_core.engines.repeated_sizes import (
     Shape,
 )
 from nst_core.engines.torch_engine import TorchEngine
+from nst_core.files import lock
 from nst_core.networks.generator import Generator
 
 _WARM_UPS = 3
+_BUSY = 0.5
+"""Part of the time from which on a device counts as what keeps the others waiting."""
 _LEAST_AGREEMENT_DB = 30.0
 """Eager against replayed pixels. Rounding leaves more (measured with the bundled styles on a CPU:
 float16 is 73 dB from float32, bfloat16 55); the picture of another input would be 11 at most."""
@@ -46,7 +54,8 @@ class CudaEngine:
     """Computes a generator on a CUDA device. For one thread at a time.
 
     A generator that draws noise is computed eagerly, picture by picture, as ``TorchEngine`` does.
-    ``megapixels_before_compiling`` 0 compiles as soon as a size has its graph; infinity never does.
+    ``megapixels_before_compiling`` 0 compiles as soon as a size has its graph, and waits for it;
+    otherwise another thread compiles, which a process that ends waits for. Infinity never does.
     """
 
     def __init__(
@@ -67,6 +76,7 @@ class CudaEngine:
             self._sizes = RepeatedSizes(
                 self._eager.run,
                 self._captured,
+                compile_ahead=self._compile_ahead if megapixels_before_compiling else None,
                 megapixels_before_compiling=megapixels_before_compiling,
             )
 
@@ -79,12 +89,35 @@ class CudaEngine:
         images = images.to(self.device)
         return self._sizes.run(images) if self._sizes else self._eager.run(images)
 
+    @cached_property
+    def _compiled(self) -> Callable[[Tensor], Tensor]:
+        return compiled(self._generator)
+
+    @cached_property
+    def _compiler(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, "compile")
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        dtype: torch.dtype = getattr(torch, self.precision)
+        return dtype
+
+    def _compile_ahead(self, shape: Shape) -> Future[None]:
+        """Compile for a shape beside this thread, which goes on with the kernels that it has."""
+        return self._compiler.submit(
+            compile_alone,
+            lambda: self._compiled,
+            shape,
+            device=self.device,
+            dtype=self._dtype,
+            threads=torch.get_num_threads(),
+        )
+
     def _captured(self, shape: Shape, kernels: Kernels) -> Replay:
         """Make a graph, and see that it computes what eager torch does."""
-        compute = compiled(self._generator) if kernels == "compiled" else self._generator
+        compute = self._compiled if kernels == "compiled" else self._generator
         probe = probe_images(shape, self.device)
-        dtype: torch.dtype = getattr(torch, self.precision)
-        graph = CapturedGraph(compute, probe, dtype)
+        graph = CapturedGraph(compute, probe, self._dtype)
         check_replay(graph, self._eager.run, probe)
         return graph
 
@@ -102,7 +135,8 @@ class CapturedGraph:
         self._device = example.device
         self._input = example.to(dtype, memory_format=torch.channels_last, copy=True)
         self._graph = torch.cuda.CUDAGraph()
-        self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._began, self._done = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        self._called: float | None = None
         current = torch.cuda.current_stream(self._device)
         side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         # Around all of it, because torch.cuda.graph leaves its stream the current one where
@@ -121,12 +155,24 @@ class CapturedGraph:
         """Map images of the example's shape to float32 outputs in memory of their own."""
         current = torch.cuda.current_stream(self._device)
         current.wait_event(self._done)  # the last run may have been on another stream
+        self._called = time.monotonic()
+        self._began.record(current)
         self._input.copy_(images)
         self._graph.replay()
         try:
             return self._output.to(torch.float32, copy=True)
         finally:  # also where there is no memory to copy to: the graph runs all the same
             self._done.record(current)
+
+    @property
+    def keeps_device_busy(self) -> bool:
+        """Whether the last run is not over, or has taken half of the time since its call."""
+        if self._called is None:
+            return False
+        if not self._done.query():  # type: ignore[no-untyped-call]
+            return True
+        seconds: float = self._began.elapsed_time(self._done) / 1000
+        return seconds >= _BUSY * (time.monotonic() - self._called)
 
     def close(self) -> None:
         """Wait for the last replay: destroying a graph does not."""
@@ -147,6 +193,33 @@ def compiled(generator: Generator) -> Callable[[Tensor], Tensor]:
     with torch.inference_mode(mode=False):  # its weights are ordinary tensors
         form = cuda_form(generator)
     return torch.compile(form, fullgraph=True, dynamic=False, options=options)
+
+
+@torch.inference_mode()
+def compile_alone(
+    build: Callable[[], Callable[[Tensor], Tensor]],
+    shape: Shape,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    threads: int,
+) -> None:
+    """Have what is built compiled for a shape, in one process of a machine at a time.
+
+    The others then find the kernels in Inductor's cache. ``threads`` are those of the thread that
+    will compute: torch compiles anew for another number.
+    """
+    torch.set_num_threads(threads)
+    with ExitStack() as held:
+        with suppress(OSError):  # without a place for the lock they compile at once
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            lock(held.enter_context((cache_folder() / "compiling").open("w")), wait=True)
+        # Weights and pictures are of this stream; others see them once all is done.
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        with torch.cuda.stream(stream):
+            probe = probe_images(shape, device)
+            build()(probe.to(dtype, memory_format=torch.channels_last, copy=True))
+        stream.synchronize()
 
 
 def probe_images(shape: Shape, device: torch.device) -> Tensor:

@@ -3,7 +3,9 @@
 A film brings one size thousands of times, a folder of pictures a hundred sizes once each. A size is
 computed eagerly at first; by a graph of the same kernels once it has come three times in a row; and
 once plain torch has taken about as long for its pixels as compiling takes, by a graph of compiled
-kernels. Whatever fails while a graph is made costs one warning; the size goes on as it was before.
+kernels, which are compiled in another thread meanwhile. Pixels count only where they kept the
+device busy: elsewhere faster kernels gain nothing, and compiling takes time from what is slow.
+Whatever fails while a graph is made costs one warning; the size goes on as it was before.
 
 A batch of fewer pictures than a graph computes, a segment's last one, goes through that graph too:
 the last picture is repeated, and what comes of the copies is dropped.
@@ -16,6 +18,7 @@ import logging
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -47,6 +50,11 @@ class Replay(Protocol):
         """Map images of that shape to outputs that stay as they are when it is called again."""
         ...
 
+    @property
+    def keeps_device_busy(self) -> bool:
+        """Whether its last run has taken the device most of the time since."""
+        ...
+
     def close(self) -> None:
         """Wait until the device is done with it. It is not called afterwards."""
         ...
@@ -60,11 +68,12 @@ class _Held:
 
 
 class RepeatedSizes:
-    """Decides which way a size goes. Knows nothing of CUDA: ``run_eagerly`` and ``capture`` do.
+    """Decides which way a size goes. Knows nothing of CUDA: the functions that it is given do.
 
     ``repeats`` in a row earn a size its graph; ``most_graphs`` are held, and each time one has to
     make room the next must be earned by twice as many. A graph of compiled kernels replaces the
-    first one after ``megapixels_before_compiling``, for ``most_compiled`` sizes.
+    first one after ``megapixels_before_compiling``, for ``most_compiled`` sizes, once what
+    ``compile_ahead`` returns is done (None: ``capture`` compiles).
 
     A ``capture`` that fails is not tried again with the same kind of kernels; one that runs out
     of memory is not tried again with this size. Only the first failure is a warning.
@@ -75,6 +84,7 @@ class RepeatedSizes:
         run_eagerly: Callable[[Tensor], Tensor],
         capture: Callable[[Shape, Kernels], Replay],
         *,
+        compile_ahead: Callable[[Shape], Future[None]] | None = None,
         repeats: int = _REPEATS,
         most_graphs: int = _MOST_GRAPHS,
         most_compiled: int = _MOST_COMPILED,
@@ -84,7 +94,9 @@ class RepeatedSizes:
         self._capture = capture
         self._repeats = repeats
         self._most_graphs = most_graphs
-        self._compilations_left = most_compiled
+        self._most_compiled = most_compiled
+        self._compile_ahead = compile_ahead or _nothing_ahead
+        self._compilations: dict[Shape, Future[None]] = {}
         self._megapixels_before_compiling = megapixels_before_compiling
         self._held: OrderedDict[Shape, _Held] = OrderedDict()
         self._last: Shape = ()
@@ -126,7 +138,8 @@ class RepeatedSizes:
 
     def _replayed(self, shape: Shape, held: _Held, images: Tensor) -> Tensor:
         self._held.move_to_end(shape)
-        held.megapixels += math.prod(shape) / shape[1] / 1e6
+        if held.replay.keeps_device_busy:
+            held.megapixels += math.prod(shape) / shape[1] / 1e6
         return held.replay(images)
 
     def _first_graph(self, shape: Shape) -> _Held | None:
@@ -141,11 +154,15 @@ class RepeatedSizes:
         if (
             held.kernels == "compiled"
             or held.megapixels < self._megapixels_before_compiling
-            or self._compilations_left == 0
             or not self._may_capture(shape, "compiled")
         ):
             return held
-        self._compilations_left -= 1
+        if shape not in self._compilations:
+            if len(self._compilations) == self._most_compiled:
+                return held
+            self._compilations[shape] = self._compile_ahead(shape)
+        if not self._compilations[shape].done():
+            return held
         compiled = self._captured(shape, "compiled", megapixels=held.megapixels)
         if compiled is None:
             return held
@@ -157,6 +174,8 @@ class RepeatedSizes:
 
     def _captured(self, shape: Shape, kernels: Kernels, *, megapixels: float) -> _Held | None:
         try:
+            if kernels == "compiled":
+                self._compilations[shape].result()  # raises what compiling has raised
             replay = self._capture(shape, kernels)
         except torch.OutOfMemoryError as error:
             self._give_up((shape, kernels), kernels, error)
@@ -185,6 +204,12 @@ class RepeatedSizes:
         _, held = self._held.popitem(last=False)
         held.replay.close()
         self._repeats = min(2 * self._repeats, _MOST_REPEATS)
+
+
+def _nothing_ahead(_: Shape) -> Future[None]:
+    done: Future[None] = Future()
+    done.set_result(None)
+    return done
 
 
 def _collect_memory() -> None:

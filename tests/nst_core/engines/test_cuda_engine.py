@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -22,6 +27,7 @@ from nst_core.engines.cuda_engine import (
     CapturedGraph,
     CudaEngine,
     check_replay,
+    compile_alone,
     compiled,
     probe_images,
 )
@@ -55,6 +61,8 @@ class _Device:
         self.captures: list[tuple[Shape, Kernels]] = []
         self.open = 0
         self.failures: dict[Kernels, Exception] = {}
+        self.is_slow = True
+        """It is what the others wait for."""
         self.full = False
         """Eager runs find no memory while a graph holds some."""
 
@@ -82,6 +90,10 @@ class _Recording:
         assert tuple(images.shape) == self.shape
         self.device.ways.append(self.kernels)
         return 1 - images
+
+    @property
+    def keeps_device_busy(self) -> bool:
+        return self.device.is_slow
 
     def close(self) -> None:
         assert not self.closed
@@ -180,6 +192,49 @@ def test_the_sizes_that_are_compiled_are_bounded() -> None:
     _run(sizes, *(width for width in range(1, 5) for _ in range(20)))
     assert [shape[-1] for shape, kernels in device.captures if kernels == "compiled"] == [1, 2]
     assert device.open == 3
+
+
+def test_the_graph_goes_on_while_another_thread_compiles() -> None:
+    device = _Device()
+    asked: list[Shape] = []
+    compiled_by: Future[None] = Future()
+
+    def compile_ahead(shape: Shape) -> Future[None]:
+        asked.append(shape)
+        return compiled_by
+
+    sizes = _sizes(device, megapixels_before_compiling=0, compile_ahead=compile_ahead)
+    _run(sizes, *[8] * 9)
+    assert device.ways == ["plain"] * 3 + ["eager"] * 6
+    compiled_by.set_result(None)
+    _run(sizes, *[8] * 3)
+    assert device.ways[9:] == ["compiled"] * 3
+    assert asked == [(1, 3, 4, 8)]
+
+
+def test_a_compiler_that_fails_in_its_thread_costs_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    device = _Device()
+    failed: Future[None] = Future()
+    failed.set_exception(RuntimeError("no compiler\nmore lines"))
+    with caplog.at_level(logging.WARNING):
+        sizes = _sizes(device, megapixels_before_compiling=0, compile_ahead=lambda _: failed)
+        _run(sizes, *[8] * 9, *[9] * 9)
+    assert "compiled" not in device.ways
+    (record,) = caplog.records
+    assert record.message.endswith("going on without: no compiler")
+
+
+def test_nothing_is_compiled_where_the_device_waits_for_others() -> None:
+    device = _Device()
+    device.is_slow = False
+    sizes = _sizes(device, megapixels_before_compiling=1e-6)
+    _run(sizes, *[8] * 50)
+    assert [kernels for _, kernels in device.captures] == ["eager"]
+    device.is_slow = True
+    _run(sizes, *[8] * 2)
+    assert device.ways[-1] == "compiled"
 
 
 @pytest.mark.parametrize(
@@ -424,11 +479,15 @@ def test_a_generator_without_a_width_is_planned_as_the_papers() -> None:
     assert TextureNet(2).full_size_width == 32
 
 
+_PARTS = ("_device", "_input", "_graph", "_output", "_began", "_done")
+
+
 class _FullDevice:
     """A graph that is replayed and then finds no memory for its output; tells what is done."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.is_over = True
 
     def wait_event(self, event: object) -> None:
         self.done.append("wait")
@@ -445,6 +504,12 @@ class _FullDevice:
     def record(self, stream: object) -> None:
         self.done.append("record")
 
+    def query(self) -> bool:
+        return self.is_over
+
+    def elapsed_time(self, _: object) -> float:
+        return 30.0
+
     def synchronize(self) -> None:
         self.done.append("synchronize")
 
@@ -455,11 +520,61 @@ def test_a_graph_that_runs_is_waited_for_where_its_output_finds_no_memory(
     device = _FullDevice()
     monkeypatch.setattr("torch.cuda.current_stream", lambda _: device)
     graph = CapturedGraph.__new__(CapturedGraph)
-    vars(graph).update(dict.fromkeys(("_device", "_input", "_graph", "_output", "_done"), device))
+    vars(graph).update(dict.fromkeys(_PARTS, device))
     with pytest.raises(torch.OutOfMemoryError):
         graph(torch.rand(1, 3, 4, 4))
     graph.close()
-    assert device.done == ["wait", "copy in", "replay", "record", "synchronize"]
+    assert device.done == ["wait", "record", "copy in", "replay", "record", "synchronize"]
+
+
+def test_a_device_is_busy_that_computes_for_most_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = _FullDevice()
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    graph = CapturedGraph.__new__(CapturedGraph)
+    vars(graph).update(dict.fromkeys(_PARTS, device) | {"_called": None})
+    found = [graph.keeps_device_busy]  # it has not run yet
+    vars(graph)["_called"] = clock[0]
+    for _ in range(2):  # 30 ms of 50, and of 100
+        clock[0] += 0.05
+        found.append(graph.keeps_device_busy)
+    device.is_over = False
+    found.append(graph.keeps_device_busy)
+    assert found == [False, True, False, True]
+
+
+def test_what_one_thread_has_compiled_another_does_not_compile_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NST_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("torch.cuda.Stream", lambda device: MagicMock())
+    monkeypatch.setattr("torch.cuda.stream", lambda stream: nullcontext())
+    compiled_in: list[str] = []
+
+    def backend(module: Any, _: Any) -> Callable[..., Any]:
+        compiled_in.append(threading.current_thread().name.partition("_")[0])
+        forward: Callable[..., Any] = module.forward
+        return forward
+
+    compute = torch.compile(cuda_form(TransformerNet(4)), dynamic=False, backend=backend)
+    with torch.inference_mode():  # as engines have them: torch tells such tensors apart
+        images = torch.rand(2, 3, 16, 24).to(memory_format=torch.channels_last, copy=True)
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(1, "beside", torch.set_num_threads, (threads + 1,)) as beside:
+        beside.submit(
+            compile_alone,
+            lambda: compute,
+            images.shape,
+            device=images.device,
+            dtype=images.dtype,
+            threads=threads,
+        ).result()
+    with torch.inference_mode():
+        compute(images)
+    assert set(compiled_in) == {"beside"}
+    assert (tmp_path / "cache" / "compiling").exists()
 
 
 def _reference(style: Style, images: Tensor) -> Tensor:
