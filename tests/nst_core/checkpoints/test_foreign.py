@@ -25,8 +25,7 @@ from nst_core.checkpoints.foreign import import_checkpoint
 from nst_core.checkpoints.library import find_style
 from nst_core.errors import CheckpointError, InputError
 from nst_core.stylizer import Stylizer
-from tests.jobs.cli.test_cli import _nst, _one_error_line
-from tests.kit.command_line import app
+from tests.kit.command_line import app, nst
 from tests.kit.foreign_networks import (
     WIDTH,
     Arrays,
@@ -402,7 +401,7 @@ def test_an_existing_output_is_replaced_only_with_overwrite(state: State, tmp_pa
 
 def test_the_command_refuses_in_one_line_and_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("no checkpoint")
-    result = _nst("styles", "import", tmp_path / "text.pth", "-o", tmp_path / "o.safetensors")
-    assert result.returncode == 2
-    assert "conv1.conv2d.weight" in _one_error_line(result)
+    result = nst("styles", "import", tmp_path / "text.pth", "-o", tmp_path / "o.safetensors")
+    assert result.code == 2
+    assert "conv1.conv2d.weight" in result.error_line
     assert [path.name for path in tmp_path.iterdir()] == ["text.pth"]
