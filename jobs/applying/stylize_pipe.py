@@ -1,4 +1,4 @@
-"""Stylizing a film that comes through a pipe, and goes on through one."""
+"""Stylizing a film that comes through a pipe or from a file, and goes on through a pipe."""
 
 from __future__ import annotations
 
@@ -16,37 +16,46 @@ from pipeline.encoding.encoders import choose_encoder
 from pipeline.encoding.output_frame import OutputFrame, differences, plan_output
 from pipeline.films.report import StylizeVideoReport, VideoReport
 from pipeline.looks.look import Look
+from pipeline.numbered.names import numbering_of
 from pipeline.pipes.reading import PIPE, PipedFilm, PipedSegment, PipeReader
 from pipeline.pipes.units import PipedUnits
 from pipeline.pipes.writing import NutWriter, PipeWriter, Y4mWriter, streams_to_copy
 from pipeline.segments.encoder import check_encoder
 from pipeline.segments.plan import warm_up_frames
 from pipeline.segments.task import SegmentResult, SegmentTask
+from pipeline.source.source_video import probe
+from pipeline.storage.remote_file import path_of
 from pipeline.work.pool import Deadline
 from pipeline.work.progress import OnProgress, Pace, ignore_progress, stage
 
 
 def stylize_pipe(
-    job: StylizeVideo, source: int, output: int, on_progress: OnProgress = ignore_progress
+    job: StylizeVideo, source: int | None, output: int, on_progress: OnProgress = ignore_progress
 ) -> StylizeVideoReport:
     """Stylize the film that the descriptor ``source`` brings, into the descriptor ``output``.
 
+    Without ``source`` it is the file that the job names.
     What comes out damaged, or cannot go on, is told in the report. Raises InputError or
     EnvironmentProblem where nothing can start.
     """
     check_pipe(job)
     # A stream is not read twice: a painting is fitted on other pictures.
-    style = find_style_for_job(job.style, job.pool, (), on_progress, of_films=True)
-    return _PipeRun(job, style, on_progress).through(source, output)
+    seen = () if source is not None else [*map(str, job.inputs)]
+    style = find_style_for_job(job.style, job.pool, seen, on_progress, of_films=True)
+    origin = path_of(job.inputs[0]) if source is None else source
+    return _PipeRun(job, style, on_progress).through(origin, output)
 
 
 def check_pipe(job: StylizeVideo) -> None:
     """Raise InputError for what a pipe cannot have."""
-    if [*map(str, job.inputs), str(job.output)] != [str(PIPE), str(PIPE)]:
+    is_file = PIPE not in job.inputs
+    if len(job.inputs) > 1 or str(job.output) != str(PIPE):
         raise InputError(
-            "-, standard input or output: a pipe goes into a pipe; name - as the only input and "
-            "-o -, or files on both sides"
+            "-, standard input or output: one film goes into a pipe, -o -; behind it | ffmpeg -i - "
+            "out.mkv writes a file"
         )
+    if is_file and (path_of(job.inputs[0]).is_dir() or numbering_of(path_of(job.inputs[0]))):
+        raise InputError(f"{job.inputs[0]}: -o - takes one film that is a file, or -")
     refused = {
         f"--address {job.pool.address}": job.pool.address != "local",
         "--start, --end and --duration": job.span is not None,
@@ -54,12 +63,13 @@ def check_pipe(job: StylizeVideo) -> None:
         "--work-dir": job.work_dir is not None,
         "--mask": job.mask is not None,
         "--timeline": job.timeline is not None,
+        f"--input-format {job.input_format} of a file": is_file and job.input_format is not None,
     }
     for option, is_given in refused.items():
         if is_given:
             raise InputError(
                 f"{option}: not for a pipe, which is read once, by this machine, and leaves "
-                "nothing to go on with; leave it out, or write the film to a file first"
+                "nothing to go on with; leave it out, or use files on both sides"
             )
 
 
@@ -70,21 +80,23 @@ class _PipeRun:
         self._job = job
         self._style = style
         self._on_progress = on_progress
-        self._report = VideoReport(str(PIPE), str(PIPE))
+        self._name = str(job.inputs[0])
+        self._report = VideoReport(self._name, str(PIPE))
         self._pace = Pace()
         self._notes: set[str] = set()
 
-    def through(self, source: int, output: int) -> StylizeVideoReport:
+    def through(self, source: int | Path, output: int) -> StylizeVideoReport:
         """Read, stylize and write it; returns what became of it."""
         began = time.monotonic()
         report, engine, workers = self._report, "none", 0
+        is_whole = self._is_whole(source) if isinstance(source, Path) else True
         reader = PipeReader(source, self._job.input_format)
         film = reader.open()
         frame, writer = self._planned(film, output)
         self._on_progress(replace(stage("stylizing", "frames"), warnings=tuple(report.warnings)))
         try:
             engine, workers = self._stylize(reader, film, frame, writer)
-            report.status = "damaged" if reader.damage else "done"
+            report.status = "done" if is_whole and not reader.damage else "damaged"
         except BrokenPipeError:
             report.error = (
                 f"-o {PIPE}: nobody reads it any more, after {counted(report.frames_out, 'frames')}"
@@ -101,6 +113,20 @@ class _PipeRun:
         report.seconds["total"] = seconds = round(time.monotonic() - began, 3)
         report.frames_per_second = round(report.frames_out / max(seconds, 1e-3), 2)
         return StylizeVideoReport(engine, workers, [report])
+
+    def _is_whole(self, film: Path) -> bool:
+        """Look a file over, as every film is; returns whether it holds the frames it declares.
+
+        Raises MediaError, also for times that start anew: frames are sent before all are known.
+        """
+        source = probe(film)
+        self._report.warnings += source.warnings
+        if source.clock_resets:
+            raise MediaError(
+                f"{film}: its times start anew on the way, which is mended from a file into a file "
+                "only, such as -o out.mkv"
+            )
+        return source.is_whole
 
     def _planned(self, film: PipedFilm, output: int) -> tuple[OutputFrame, PipeWriter]:
         """Choose what is written, and how. Raises InputError and MediaError."""
@@ -149,7 +175,7 @@ class _PipeRun:
             for outcome in pool.run(units):
                 self._report.segments["retried"] += outcome.attempts > 1
                 if outcome.result is None:
-                    raise MediaError(f"{PIPE}: segment {outcome.key:05d}: {outcome.error}")
+                    raise MediaError(f"{self._name}: segment {outcome.key:05d}: {outcome.error}")
                 for result, beside in units.in_order(outcome.result):
                     writer.write(result, beside)
                     self._count(result, began=outcome.began)

@@ -1,4 +1,4 @@
-"""A film that comes through a pipe: read once, decoded, and handed out in segments as it comes.
+"""A film for a pipe: read once, from a pipe or a file, decoded, handed out in segments as it comes.
 
 Frames are decoded here, in a thread, so that segments may be cut anywhere. Workers get them as raw
 packets, and do with these what they do with a file's.
@@ -12,6 +12,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +25,8 @@ from av.video.stream import VideoStream
 from nst_core.errors import InputError, MediaError
 from pipeline.segments.packet_reader import EncodedPacket
 from pipeline.segments.plan import Segment
-from pipeline.source.media_file import film_streams, reason
+from pipeline.source.first_frame import display_matrix
+from pipeline.source.media_file import film_streams, main_video_stream, open_source, reason
 from pipeline.source.source_video import VideoStreamInfo, describe, with_first_frame
 
 PIPE = Path("-")
@@ -42,12 +44,16 @@ _SAME_STEP_SECONDS = 0.002
 class PipedFilm:
     """What a stream is, by its headers and its first frame."""
 
+    name: str
+    """``-``, or the file's path."""
     info: VideoStreamInfo
     """As workers get it: its packets are raw frames."""
     others: tuple[Stream, ...]
     """All its streams but the one that is stylized."""
     y4m_header: str
     """First line of a stream of y4m; empty for another."""
+    is_turned: bool
+    """Whether a player is told to turn or mirror it."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,22 +66,23 @@ class PipedSegment:
 
 
 class PipeReader:
-    """Reads a film from a file descriptor, one segment ahead."""
+    """Reads a film from a file descriptor or a file, one segment ahead."""
 
-    def __init__(self, descriptor: int, input_format: str | None) -> None:
+    def __init__(self, source: int | Path, input_format: str | None = None) -> None:
         """``input_format`` is y4m, nut or another of FFmpeg's; None: it is found out."""
         self.damage: list[str] = []
         """What was not whole, in words; complete at the end."""
         self.is_uneven = False
         """Whether its frames are not equally long; known at the end."""
-        self._pipe = _Pipe(descriptor)
+        self._pipe = None if isinstance(source, Path) else _Pipe(source)
+        self._name = source if isinstance(source, Path) else PIPE
         self._format = input_format
         self._found: queue.Queue[Any] = queue.Queue(maxsize=1)
         """A PipedFilm, then segments; at last what ``next`` raises."""
         self._cutter: _Cutter | None = None
         self._may_cut = threading.Event()
-        self._container: InputContainer | None = None
-        """Kept for its streams, which the output's are made after."""
+        self._open = ExitStack()
+        """Holds the container, after whose streams the output's are made, to the end."""
 
     def open(self) -> PipedFilm:
         """Wait for the first frame. Raises MediaError where none comes, and InputError."""
@@ -87,7 +94,7 @@ class PipeReader:
 
     def begin(self, info: VideoStreamInfo, *, seconds: float, warm_up: int) -> None:
         """Let segments be cut: of ``seconds``, each behind ``warm_up`` frames before it."""
-        self._cutter = _Cutter(info, seconds=seconds, warm_up=warm_up)
+        self._cutter = _Cutter(info, str(self._name), seconds=seconds, warm_up=warm_up)
         self._may_cut.set()
 
     def next(self) -> PipedSegment | None:
@@ -115,21 +122,27 @@ class PipeReader:
             self._found.put(error)
 
     def _pieces(self) -> Iterator[PipedFilm | PipedSegment]:
-        container = self._container = self._opened()
-        films = film_streams(container)
-        if not films:
-            raise MediaError(f"{PIPE}: no video stream in it")
-        stream = max(films, key=lambda each: each.width * each.height)
+        container = self._opened()
+        stream = self._film_in(container)
         frames = _Frames(container, stream, self.damage)
         first = next(frames.all, None)
         if first is None:
-            raise MediaError(f"{PIPE}: no frame of it can be decoded")
-        info = with_first_frame(describe(stream, PIPE), first)
+            raise MediaError(f"{self._name}: no frame of it can be decoded")
+        info = with_first_frame(describe(stream, self._name), first)
         is_y4m = container.format.name == _FORMATS["y4m"]
         yield PipedFilm(
-            replace(info, codec="rawvideo", extradata=None, codec_tag="", bits_per_coded_sample=0),
+            str(self._name),
+            replace(
+                info,
+                codec="rawvideo",
+                came_as=info.codec,
+                extradata=None,
+                codec_tag="",
+                bits_per_coded_sample=0,
+            ),
             tuple(each for each in container.streams if each is not stream),
-            self._pipe.first_line() if is_y4m else "",
+            self._first_line() if is_y4m else "",
+            is_turned=display_matrix(first) is not None,
         )
         self._may_cut.wait()
         assert self._cutter is not None
@@ -140,10 +153,30 @@ class PipeReader:
             self._cutter.add(frame)
         yield self._cutter.cut(frames.beside)
         self.is_uneven = self._cutter.is_uneven
-        if is_y4m and frames.end != self._pipe.taken:
+        if is_y4m and frames.end != self._size():
             self.damage.append("its last frame is cut short, and left out")
 
+    def _film_in(self, container: InputContainer) -> VideoStream:
+        if self._pipe is None:
+            return main_video_stream(container, self._name)
+        films = film_streams(container)
+        if not films:
+            raise MediaError(f"{PIPE}: no video stream in it")
+        return max(films, key=lambda each: each.width * each.height)
+
+    def _size(self) -> int:
+        """Bytes of all that came."""
+        return self._pipe.taken if self._pipe else self._name.stat().st_size
+
+    def _first_line(self) -> str:
+        if self._pipe:
+            return self._pipe.first_line()
+        with self._name.open("rb") as file:
+            return file.readline().decode(errors="replace")
+
     def _opened(self) -> InputContainer:
+        if self._pipe is None:
+            return self._open.enter_context(open_source(self._name))
         name = _FORMATS.get(self._format or "", self._format)
         try:
             return av.open(self._pipe, "r", format=name, metadata_errors="surrogateescape")
@@ -215,8 +248,8 @@ class _Frames:
 class _Cutter:
     """Makes segments of frames, each of so many and no more than _MOST_SEGMENT_BYTES."""
 
-    def __init__(self, info: VideoStreamInfo, *, seconds: float, warm_up: int) -> None:
-        self._seconds = seconds
+    def __init__(self, info: VideoStreamInfo, name: str, *, seconds: float, warm_up: int) -> None:
+        self._seconds, self._name = seconds, name
         self._info = info
         self._step = max(1, round(1 / (info.rate * info.time_base)))
         self._packets: list[EncodedPacket] = []
@@ -225,6 +258,7 @@ class _Cutter:
         self._encoder = av.VideoCodecContext.create("rawvideo", "w")
         self._encoder.width, self._encoder.height = info.width, info.height
         self._encoder.pix_fmt, self._encoder.time_base = info.pixel_format, info.time_base
+        self._stored = info.width, info.height, info.pixel_format
         self._last: int | None = None
         self.is_uneven = False
 
@@ -236,7 +270,15 @@ class _Cutter:
         return len(self._packets) >= max(1, most)
 
     def add(self, frame: av.VideoFrame) -> None:
-        """Take the next frame, at its time, or behind the last where that is not later."""
+        """Take the next frame, at its time, or behind the last where that is not later.
+
+        Raises MediaError for one of another size or format.
+        """
+        if (frame.width, frame.height, frame.format.name) != self._stored:
+            raise MediaError(
+                f"{self._name}: its frames change to {frame.width}x{frame.height}, "
+                f"{frame.format.name}, on the way; only from a file into a file they are scaled"
+            )
         next_one = 0 if self._last is None else self._last + self._step
         pts = next_one if frame.pts is None else frame.pts
         if self._last is not None and pts <= self._last:

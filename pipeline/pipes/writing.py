@@ -23,6 +23,7 @@ from pipeline.metadata.covers import is_cover
 from pipeline.pipes.nut_aspect import with_pixel_aspect
 from pipeline.pipes.reading import PIPE, PipedFilm
 from pipeline.segments.task import SegmentResult
+from pipeline.source.media_file import reason
 
 _RANGES = {1: " XCOLORRANGE=LIMITED", 2: " XCOLORRANGE=FULL"}
 _MISSED = frozenset({"audio", "subtitle", "video"})
@@ -47,8 +48,15 @@ def streams_to_copy(
         words = f"its stream {stream.index} ({stream.type}, {codec}) does not fit into {output}"
         if is_missed and not allow_left_out:
             other = "--output-format nut may hold it, or " if output == "y4m" else ""
-            raise MediaError(f"{PIPE}: {words}; {other}--allow-left-out leaves it out")
+            raise MediaError(f"{film.name}: {words}; {other}--allow-left-out leaves it out")
         warnings.append(f"{words} and is left out")
+    if film.info.has_alpha_packets:
+        warnings.append("its alpha, which lies beside its frames, is left out; a file keeps it")
+    if film.is_turned:
+        warnings.append(
+            f"it is shown turned or mirrored, which {output} cannot say; ffmpeg, which turns the "
+            "frames themselves, may stand before: ffmpeg -i FILE ... | nst stylize video - -o -"
+        )
     return copied
 
 
@@ -120,7 +128,7 @@ class NutWriter:
         self._streams: dict[int, Stream] = {}
 
     def write(self, result: SegmentResult[bytes], beside: Sequence[av.Packet[Any]]) -> None:
-        """Write the next segment, with the sound that came along."""
+        """Write the next segment, with the sound that came along. Raises MediaError, too."""
         with av.open(io.BytesIO(result.piece), "r") as piece:
             container, video = self._begun or self._begin(piece.streams.video[0])
             pictures: list[av.Packet[Any]] = []
@@ -134,7 +142,13 @@ class NutWriter:
             for packet in others:
                 packet.stream = self._streams[packet.stream_index]
             for packet in heapq.merge(pictures, others, key=_seconds):
-                container.mux(packet)
+                try:
+                    container.mux(packet)
+                except av.FFmpegError as error:
+                    raise MediaError(
+                        f"{self._film.name}: the times of its streams go back ({reason(error)}); "
+                        "in a file they are mended, nst stylize video FILE -o out.mkv"
+                    ) from error
                 self._send()
 
     def finish(self) -> None:

@@ -105,6 +105,8 @@ class VideoStreamInfo:
     """Whether its alpha is there for a use: see _is_transparent."""
     numbered: bool = False
     """Whether its packets are files of pictures: none is to be made up for damage."""
+    came_as: str = ""
+    """Codec that its frames had before they were decoded, where packets are raw frames."""
 
     @property
     def full_range(self) -> bool:
@@ -134,7 +136,7 @@ class VideoStreamInfo:
     @property
     def siting(self) -> Siting:
         """Where chroma samples lie, by the custom of codec and colours: decoders do not tell it."""
-        if self.codec in _CODECS_WITH_CENTERED_CHROMA:
+        if (self.came_as or self.codec) in _CODECS_WITH_CENTERED_CHROMA:
             return "center"
         return "topleft" if self.transfer and self.color.matrix == _BT2020_MATRIX else "left"
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import IO
 
 import psutil
@@ -18,8 +19,8 @@ _MOST_GROWTH = 24 << 20
 """Bytes of resident memory, from the first fifth of a stream to its end."""
 
 
-def _command(*arguments: str) -> list[str]:
-    start = (sys.executable, "-m", "jobs.cli", "stylize", "video", "-", "-o", "-")
+def _command(*arguments: str, source: str | Path = "-", output: str | Path = "-") -> list[str]:
+    start = (sys.executable, "-m", "jobs.cli", "stylize", "video", str(source), "-o", str(output))
     return [*start, "--style", "identity", *arguments]
 
 
@@ -39,6 +40,19 @@ def test_stdout_is_the_stream_and_stderr_all_else() -> None:
     )
     assert (several.returncode, several.stdout) == (2, b"")
     assert b"a pipe is read once: one --style" in several.stderr
+
+
+def test_a_file_goes_to_stdout_and_a_pipe_into_no_file(tmp_path: Path) -> None:
+    film = tmp_path / "film.y4m"
+    film.write_bytes(content := stream(grey=True))
+    run = subprocess.run(_command("-q", source=film), stdin=subprocess.DEVNULL, capture_output=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.partition(b"\n")[2] == content.partition(b"\n")[2]
+    output = tmp_path / "out.mkv"
+    run = subprocess.run(_command(output=output), input=content, capture_output=True)
+    assert run.returncode == 2
+    assert b"one film goes into a pipe, -o -; behind it | ffmpeg -i - out.mkv" in run.stderr
+    assert not output.exists()
 
 
 @pytest.mark.slow

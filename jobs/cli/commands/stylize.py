@@ -80,7 +80,7 @@ def video(
 
 
 def _pipe(in_styles: tuple[StylizeVideo, ...], *, only_look: bool, json: bool) -> None:
-    """Stylize from pipe to pipe; whatever else is told, the report too, goes to stderr."""
+    """Stylize into a pipe; whatever else is told, the report too, goes to stderr."""
     from jobs.cli.process.streams import take_pipes
 
     if len(in_styles) > 1 or only_look:
@@ -92,7 +92,8 @@ def _pipe(in_styles: tuple[StylizeVideo, ...], *, only_look: bool, json: bool) -
         from jobs.applying.stylize_pipe import check_pipe, stylize_pipe
 
         check_pipe(in_styles[0])
-        report = stylize_pipe(in_styles[0], *take_pipes(), show)
+        reads = "-" in map(str, in_styles[0].inputs)
+        report = stylize_pipe(in_styles[0], *take_pipes(reads=reads), show)
     console.report(asdict(report), as_json=json)
     reports.tell_pipe(report)
     if reports.videos_failed(report, allow_damaged=in_styles[0].allow_damaged):

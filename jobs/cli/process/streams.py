@@ -32,17 +32,18 @@ def prepare() -> None:
     sys.stdout, sys.stderr = _patient(sys.stdout, _OUT), _patient(sys.stderr, _ERR)
 
 
-def take_pipes() -> tuple[int, int]:
+def take_pipes(*, reads: bool = True) -> tuple[int | None, int]:
     """Take stdin and stdout for a stream, as descriptors: what else is printed goes to stderr.
 
-    Raises InputError where either is a terminal.
+    Of a film that is a file nothing ``reads`` stdin: None. Raises InputError where either is a
+    terminal.
     """
-    if os.isatty(0) or os.isatty(_OUT):
+    if (reads and os.isatty(0)) or os.isatty(_OUT):
         raise InputError(
             "- and -o - are pipes, and here is a terminal: ffmpeg ... | nst stylize video - -o - "
             "| ffmpeg ..."
         )
-    source, output = os.dup(0), os.dup(_OUT)
+    source, output = os.dup(0) if reads else None, os.dup(_OUT)
     _open_null(0)
     os.dup2(_ERR, _OUT)
     return source, output

@@ -22,9 +22,12 @@ from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError
 from pipeline.films.report import VideoReport
+from tests.kit.masks import make_film, picture_of
+from tests.kit.media import make_clip
 from tests.kit.streams import read_stream, sound_of, stream
 
 HERE = PoolSpec(workers=0)
+_FASTSTART = {"movflags": "+faststart"}
 
 
 def _job(style: str | Path = "identity", **options: Any) -> StylizeVideo:
@@ -33,9 +36,9 @@ def _job(style: str | Path = "identity", **options: Any) -> StylizeVideo:
 
 
 def _piped(
-    content: bytes, job: StylizeVideo, *, most: int | None = None
+    content: bytes, job: StylizeVideo, *, most: int | None = None, from_file: bool = False
 ) -> tuple[VideoReport, bytes]:
-    """Send a stream through; whoever reads the output leaves after ``most`` bytes."""
+    """Send a stream, or the job's file, through; who reads it leaves after ``most`` bytes."""
     source, entrance = os.pipe()
     exit_, output = os.pipe()
     taken = io.BytesIO()
@@ -53,7 +56,7 @@ def _piped(
     for thread in threads:
         thread.start()
     try:
-        (report,) = stylize_pipe(job, source, output).inputs
+        (report,) = stylize_pipe(job, None if from_file else source, output).inputs
     finally:
         os.close(output)
     threads[1].join()
@@ -95,6 +98,76 @@ def test_frames_are_those_of_a_file_in_a_style_too(style: Style, tmp_path: Path)
     report, output = _piped(content, job)
     assert report.status == "done"
     _check_same(output, _of_file(content, "y4m", job, tmp_path), "yuv420p")
+
+
+def test_a_file_goes_into_a_pipe(clip: Path, tmp_path: Path) -> None:
+    job = _job(inputs=(clip,))
+    report, output = _of_no_pipe(job)
+    assert (report.input, report.status, report.warnings) == (str(clip), "done", [])
+    expected = _of_file(clip.read_bytes(), "mp4", job, tmp_path)
+    _check_same(output, expected, "yuv420p")
+    with av.open(io.BytesIO(expected), "r") as file:
+        ticks = [float(frame.time) for frame in file.decode(video=0)]
+    times = [float(time) for time, _ in read_stream(output)[1]]
+    np.testing.assert_allclose(times, ticks, atol=1e-3)
+    with av.open(str(clip), "r") as source, av.open(io.BytesIO(output), "r") as written:
+        sounds = [[bytes(p) for p in each.demux(audio=0) if p.size] for each in (source, written)]
+    assert sounds[0] == sounds[1]
+    y4m = tmp_path / "film.y4m"
+    y4m.write_bytes(stream()[:-1000])
+    report, output = _of_no_pipe(_job(inputs=(y4m,)))
+    assert output.startswith(b"YUV4MPEG2 ")
+    assert report.status == "damaged"
+    assert report.frames_out == len(read_stream(output)[1]) == 47
+
+
+def test_chroma_of_a_file_lies_where_its_codec_has_it(tmp_path: Path) -> None:
+    film = tmp_path / "film.avi"
+    make_clip(film, frames=6, codec="mjpeg", pixel_format="yuvj420p", sound=False)
+    job = _job(inputs=(film,))
+    _check_same(_of_no_pipe(job)[1], _of_file(film.read_bytes(), "avi", job, tmp_path), "yuv420p")
+
+
+def test_a_file_that_ends_early_is_damaged(clip: Path, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    with av.open(str(clip)) as source, av.open(str(film), "w", options=_FASTSTART) as result:
+        stream = result.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                result.mux(packet)
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    report, output = _of_no_pipe(_job(inputs=(film,)))
+    assert report.status == "damaged"
+    assert 0 < report.frames_out == len(read_stream(output)[1]) < 48
+
+
+def test_frames_that_change_their_size_end_it_in_one_line(tmp_path: Path) -> None:
+    parts = tmp_path / "a.h264", tmp_path / "b.h264"
+    for part, width in zip(parts, (64, 96), strict=True):
+        make_clip(part, frames=24, width=width, height=48, sound=False)
+    film = tmp_path / "film.h264"
+    film.write_bytes(b"".join(part.read_bytes() for part in parts))
+    report, _ = _of_no_pipe(_job(inputs=(film,)))
+    assert report.error is not None
+    assert "film.h264: its frames change to 96x48" in report.error
+
+
+def test_a_film_that_is_turned_by_its_player_is_told(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    make_film(film, picture_of(64, 36), frames=4, rate=24, turn=90, codec="libx264")
+    report, _ = _of_no_pipe(_job(inputs=(film,)))
+    assert any("shown turned or mirrored, which nut cannot say" in each for each in report.warnings)
+
+
+def test_a_file_that_is_none_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"film\.mkv: no such file"):
+        _of_no_pipe(_job(inputs=(tmp_path / "film.mkv",)))
+
+
+def _of_no_pipe(job: StylizeVideo) -> tuple[VideoReport, bytes]:
+    """Send a file through."""
+    return _piped(b"", job, from_file=True)
 
 
 def _of_file(content: bytes, kind: str, job: StylizeVideo, folder: Path) -> bytes:
@@ -200,8 +273,11 @@ def test_a_reader_that_leaves_ends_it_in_order() -> None:
         (stream(), {"mask": Path("x.png")}, "--mask: not for a pipe"),
         (stream(), {"timeline": Path("x.txt")}, "--timeline: not for a pipe"),
         (stream(), {"pool": PoolSpec(address="auto")}, "--address auto: not for a pipe"),
-        (stream(), {"output": "film.mkv"}, "a pipe goes into a pipe"),
-        (stream(), {"inputs": (Path("-"), Path("film.mkv"))}, "a pipe goes into a pipe"),
+        (stream(), {"output": "film.mkv"}, "one film goes into a pipe"),
+        (stream(), {"inputs": (Path("-"), Path("film.mkv"))}, "one film goes into a pipe"),
+        (stream(), {"inputs": (Path("a.%04d.png"),)}, "takes one film that is a file"),
+        (stream(), {"inputs": (Path(),)}, "takes one film that is a file"),
+        (stream(), {"inputs": (Path("a.mkv"),), "input_format": "nut"}, "nut of a file: not for"),
     ],
 )
 def test_what_cannot_be_is_one_line(content: bytes, options: dict[str, Any], words: str) -> None:

@@ -101,7 +101,7 @@ MISTAKES = [
     ("stylize video film.mp4 -o out.mp4 --style ''", "an empty name"),
     ("stylize images a.jpg '' -o out --style wave", "an empty name"),
     ("stylize video - -o out.mp4 --style identity", "standard input"),
-    ("stylize video film.mp4 -o - --style identity", "standard input or output"),
+    ("stylize video . -o - --style identity", "takes one film that is a file"),
     ("stylize images a.jpg -o - --style identity", "standard input or output"),
     ("stylize video pipe -o out.mp4 --style identity", "pipe: a pipe"),
     ("upscale pipe -o out --model x4", "pipe: a pipe"),
