@@ -277,6 +277,7 @@ def stylize_video(
     workers: int | None = None,
     cpus_per_worker: float | None = None,
     gpus_per_worker: float | None = None,
+    encoders: int | Literal["auto"] = 0,
     on_progress: Callable[[Progress], None] = ...,
 ) -> StylizeVideoReport:
     """Stylize films, as `nst stylize video` does; several styles give an output each.

@@ -51,7 +51,8 @@ _DIED = "its worker died"
 class ActorPool:
     """A pool of Ray actors, each started when there is work for it.
 
-    An actor works on ``concurrency`` units at once, in threads. ``depth`` are there, so that with
+    An actor works on ``concurrency`` units at once, in threads, and on up to ``most_at_once`` where
+    its worker comes to do more (see GrowsWider). ``depth`` are there, so that with
     more of them than that the next one is there when one ends; with as many no unit waits at a busy
     worker while another is idle. One short unit waits there all the same. When the queue is empty,
     an idle worker takes over a waiting unit, which may then run twice.
@@ -69,6 +70,7 @@ class ActorPool:
         workers: int | None = None,
         depth: int = 2,
         concurrency: int = 1,
+        most_at_once: int = 0,
         deadline: Deadline | None = None,
         is_shared: bool = True,
     ) -> None:
@@ -77,7 +79,7 @@ class ActorPool:
         self._news = RoomNews(resources, is_shared=is_shared)
         self._factory = ray.put(factory)  # once, and not with each actor
         self._at_once = concurrency
-        self._depth = max(depth, concurrency)
+        self._depth = depth
         self._deadline = deadline or Deadline(math.inf)
         self._late_after = self._deadline.seconds * concurrency
         """Seconds: units that are worked on at once share a worker's processors, and a network."""
@@ -86,7 +88,7 @@ class ActorPool:
             num_gpus=resources.gpus,
             max_restarts=0,
             max_task_retries=0,
-            max_concurrency=concurrency,
+            max_concurrency=max(concurrency, most_at_once),
             concurrency_groups={BESIDE: 1},
         )(WorkerHost)
         self._seats: list[Seat] = []
@@ -137,25 +139,29 @@ class ActorPool:
                 return
 
     def _hand_out(self, queue: UnitQueue) -> None:
-        depth = max(self._at_once + 1, self._depth) if self._units_are_short else self._depth
-        while seat := self._next_seat(queue, depth):
-            if len(seat.calls) >= self._at_once and len(self._seats) < self.workers:
+        while seat := self._next_seat(queue):
+            if len(seat.calls) >= seat.at_once and len(self._seats) < self.workers:
                 self._start_worker()  # for the units after those that wait here
             seat.give(queue.pop())
-        if self._depth == self._at_once:
+        if self._depth <= self._at_once:
             self._take_over()
 
-    def _next_seat(self, queue: UnitQueue, depth: int) -> Seat | None:
+    def _next_seat(self, queue: UnitQueue) -> Seat | None:
         """The freest worker for the unit that waits, else the first that one can be drawn for."""
         attempt = queue.first()
         is_retry = attempt is not None and attempt.is_retry
-        free = [seat for seat in self._seats if seat.has_room(depth, is_retry=is_retry)]
+        beyond = 1 if self._units_are_short else 0
+        free = [
+            seat
+            for seat in self._seats
+            if seat.has_room(max(self._depth, seat.at_once + beyond), is_retry=is_retry)
+        ]
         free.sort(key=lambda seat: (len(seat.calls), seat.since))
         return next((seat for seat in free if attempt or queue.draw(seat.last)), None)
 
     def _take_over(self) -> None:
         """Give idle workers what waits at busy ones: nothing else is left for them."""
-        busy = [seat for seat in self._seats if len(seat.calls) > self._at_once]
+        busy = [seat for seat in self._seats if len(seat.calls) > seat.at_once]
         for idle in [seat for seat in self._seats if seat.is_idle] if busy else ():
             attempt = next(filter(None, (seat.give_away() for seat in busy)), None)
             if attempt is None:
@@ -215,7 +221,9 @@ class ActorPool:
         for seat in self._seats:
             if seat.sign in answered:
                 with suppress(RayError):  # it has died: the end of its call tells
-                    for key, done, parts in ray.get(seat.sign):
+                    in_work, places = ray.get(seat.sign)
+                    seat.at_once = places or seat.at_once
+                    for key, done, parts in in_work:
                         if (began := seat.began_of(key)) is not None:
                             self._on_advance(key, done, began, parts)
                 seat.sign = None
@@ -273,7 +281,7 @@ class ActorPool:
                 yield from self._try_again(suspect, reason, seat, queue)
             return
         attempt, began = seat.end(call)
-        self._learn((seat.since - began) / self._at_once)
+        self._learn((seat.since - began) / seat.at_once)
         if attempt is not None:
             yield Outcome(attempt.unit.key, result, words, attempt.number, began)
 

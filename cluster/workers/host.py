@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from nst_core.libraries import configure
-from pipeline.work.pool import TellsHowFar, Worker, WorkerFactory
+from pipeline.work.pool import GrowsWider, TellsHowFar, Worker, WorkerFactory
 
 BESIDE = "beside"
 """Concurrency group of the calls that are answered while a unit is in work."""
@@ -46,10 +46,13 @@ class WorkerHost:
         self._how_far[key] = done
 
     @ray.method(concurrency_group=BESIDE)  # type: ignore[untyped-decorator]
-    def how_far(self) -> list[tuple[Any, int, list[Any]]]:
-        """Answer beside the work: of each unit in work its key, how far it is, and new parts."""
+    def how_far(self) -> tuple[list[tuple[Any, int, list[Any]]], int | None]:
+        """Answer beside the work: of each unit in work its key, how far it is, and new parts.
+
+        Second is how many units may be in work at once by now; None: as many as before.
+        """
         signs = []
         for key, done in self._how_far.copy().items():
             parts = self._parts.get(key, deque())
             signs.append((key, done, [parts.popleft() for _ in range(len(parts))]))
-        return signs
+        return signs, self._worker.places() if isinstance(self._worker, GrowsWider) else None

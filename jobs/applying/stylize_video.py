@@ -9,6 +9,7 @@ from functools import partial
 
 from cluster.connection import LOCAL
 from jobs.applying.direction import direction_of
+from jobs.applying.encoders import encoders_of
 from jobs.applying.needs_ray import pool_for_segments
 from jobs.applying.workers import find_style_for_job, make_segment_worker, stylizing_pool
 from jobs.specs.applying import StylizeVideo
@@ -47,6 +48,7 @@ def stylize_videos(
             pool_for_segments(job.pool, segments),
             depth=1,
             concurrency=None,
+            encoders=encoders_of(job),
             deadline=Deadline(
                 job.segment_deadline, "raise --segment-deadline or shorten --segment-seconds"
             ),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.connection import LOCAL, ray_session
+from jobs.applying.encoders import Encoders, encoders_of_each_worker
 from jobs.specs.applying import PoolSpec
 from jobs.specs.fitting import FitStyle
 from nst_core.checkpoints.fitted import find_fitted
@@ -59,6 +60,7 @@ def stylizing_pool(
     depth: int = 2,
     concurrency: int | None = 1,
     concurrency_on_gpu: int | None = None,
+    encoders: Encoders = 0,
     deadline: Deadline | None = None,
     on_start: Callable[[], None] = lambda: None,
 ) -> Iterator[WorkerPool]:
@@ -67,8 +69,9 @@ def stylizing_pool(
     ``style`` says what they compute on. ``depth`` units are at each worker at a time, each of them
     no longer than ``deadline``, ``concurrency`` in work (None on a GPU: as many; None at all: one
     for each of a worker's processors, which ``make_worker`` is told as ``at_once``, in this process
-    on a GPU only). The rest means nothing to a pool in this process, nor does ``on_start``, which
-    is called when workers are about to start: on a cluster once it has been found to have room.
+    on a GPU only, and one more for each of its ``encoders`` on other nodes). The rest means nothing
+    to a pool in this process, nor does ``on_start``, which is called when workers are about to
+    start: on a cluster once it has been found to have room.
     """
     if pool.workers == 0:
         _log.info("in this process, with %s", counted(usable_processors(), "threads"))
@@ -86,15 +89,20 @@ def stylizing_pool(
 
         resources = _resources(style, pool)
         threads = max(1, int(resources.cpus))
+        most_at_once = 0
         if concurrency is None:
             concurrency = min(threads, _MOST_SEGMENTS_AT_ONCE)
             make_worker = partial(make_worker, at_once=concurrency)
+            if most := encoders_of_each_worker(encoders, resources, pool.workers):
+                make_worker = partial(make_worker, encoders=most, by_rates=encoders == "auto")
+                most_at_once = concurrency + most
         actors = ActorPool(
             partial(_with_share_of_gpu, make_worker, resources.gpus, threads=threads),
             resources,
             workers=pool.workers,
             depth=depth,
             concurrency=(concurrency_on_gpu or concurrency) if resources.gpus else concurrency,
+            most_at_once=most_at_once,
             deadline=deadline,
             is_shared=pool.address != LOCAL,
         )
@@ -210,11 +218,19 @@ def find_ready(spec: StyleSpec) -> Style | None:
 
 
 def make_segment_worker(
-    styles: Mapping[StyleSpec, Style], first: Look, *, threads: int, at_once: int = 1
+    styles: Mapping[StyleSpec, Style],
+    first: Look,
+    *,
+    threads: int,
+    at_once: int = 1,
+    encoders: int = 0,
+    by_rates: bool = False,
 ) -> SegmentWorker | ManySegments:
     """Build a worker for videos in any of ``styles``, where it will live, ready for one look.
 
-    It works on ``at_once`` segments at once, in as many threads of its caller's.
+    It works on ``at_once`` segments at once, in as many threads of its caller's, and on one more
+    for each of the ``encoders`` that it starts on other nodes: all of them at once, or ``by_rates``
+    as many as what frames cost calls for.
     """
     with first_import("torch"):
         from nst_core.kept_stylizers import KeptStylizers
@@ -226,6 +242,12 @@ def make_segment_worker(
         return make_stylizer(style, look.spec, look.stroke, threads=threads, tile="off")
 
     kept = KeptStylizers(build)
+    if encoders:
+        from cluster.workers.encoders import hire_encoder
+        from pipeline.encoding.encoder_elsewhere import HiredEncoders
+
+        hired = HiredEncoders(hire_encoder, encoders, wanted=0 if by_rates else encoders)
+        return ManySegments(kept.at, first, at_once=at_once, encoders=hired)
     if at_once > 1:
         return ManySegments(kept.at, first, at_once=at_once)
     return SegmentWorker(kept.at(first), kept.at)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -65,6 +65,15 @@ def tile_of(text: str) -> Tile:
         return "off"
     if not text.isdecimal():
         raise InputError(f"--tile {text}: auto, off, or a number of pixels is allowed")
+    return int(text)
+
+
+def encoders_of(text: str) -> int | Literal["auto"]:
+    """Read the value of ``--encoders``. Raises InputError."""
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise InputError(f"--encoders {text}: auto, or how many there are to be, is allowed")
     return int(text)
 
 
@@ -129,6 +138,7 @@ LOOKS: Looks = {
     **panel(_POOL, "workers cpus_per_worker gpus_per_worker engine device"),
     "address": _POOL | {"envvar": "NST_ADDRESS"},
     "precision": _POOL | {"help": "Of the network's numbers."},
+    "encoders": _POOL | {"metavar": "N|auto", "kind": str, "read": encoders_of, "default": "0"},
     **panel(VIDEOS, "encoder tonemap input_format output_format"),
     **{
         name: VIDEOS | {"metavar": "TIME", "kind": str, "read": partial(time_of, f"--{name}")}

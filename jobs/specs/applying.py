@@ -72,6 +72,11 @@ class StylizeVideo(FilmSettings):
     """
     output_format: PipeFormat | None = None
     """What goes on through a pipe (-o -); default: y4m where that came, else nut."""
+    encoders: int | Literal["auto"] = 0
+    """Encoders on a cluster's nodes without a GPU, for workers that have one; auto: as many as keep
+    GPUs busy.
+
+    So many in all, the same number for each worker, rounded up."""
     mark: str = ""
     """Behind the names of the outputs; none where it is empty."""
 
@@ -84,6 +89,20 @@ class StylizeVideo(FilmSettings):
                 "--input-format and --output-format are for pipes, - and -o -; the names of files "
                 "say what they are"
             )
+        if isinstance(self.encoders, int):
+            if self.encoders < 0:
+                raise InputError(f"--encoders {self.encoders}: 0 or more is needed, or auto")
+            if self.encoders and (why := self.why_no_encoders):
+                raise InputError(f"--encoders {self.encoders}: {why}; leave it out")
+
+    @property
+    def why_no_encoders(self) -> str | None:
+        """Why it has none on other nodes, whatever is asked for; None: it may have."""
+        if self.encoder == "nvenc":
+            return "--encoder nvenc encodes on the GPU itself"
+        if self.pool.address == "local" or self.pool.workers == 0 or self.is_piped:
+            return "this runs on one machine, and not on a cluster (--address)"
+        return None
 
     @property
     def is_piped(self) -> bool:

@@ -15,6 +15,7 @@ from nst_core.processors import has_avx512
 from pipeline.encoding.encoders import EncoderSettings
 from pipeline.encoding.output_frame import OutputFrame
 from pipeline.encoding.palette import PaletteQuantizer
+from pipeline.source.pixel_formats import EXACT
 from pipeline.source.source_video import VideoStreamInfo
 from pipeline.source.timestamps import decoding_times
 
@@ -39,6 +40,7 @@ class SegmentEncoder:
         self._packets: list[av.Packet[av.VideoStream]] = []
         self._stream.time_base = stream.time_base
         self._time_base = stream.time_base
+        self._pixel_format = "bgra" if self._palettes else settings.pixel_format
         context = self._stream.codec_context
         context.width, context.height = output.width, output.height
         context.pix_fmt = settings.pixel_format
@@ -54,7 +56,9 @@ class SegmentEncoder:
         context.options = _repeatable(settings)
 
     def encode(self, frame: av.VideoFrame, pts: int) -> None:
-        """Take the next frame, in the order of showing."""
+        """Take the next frame, of the layout that was planned, in the order of showing."""
+        if frame.format.name != self._pixel_format:  # the same samples, stored in another order
+            frame = frame.reformat(format=self._pixel_format, interpolation=EXACT)
         frame.pts = pts
         frame.time_base = self._time_base
         self._encode(self._palettes.take(frame) if self._palettes else [frame])
@@ -114,11 +118,8 @@ def _why_no_nvenc() -> str:
 
 
 def _empty_frame(output: OutputFrame) -> av.VideoFrame:
-    """A frame of zeros in the encoder's own format: of no particular colour."""
-    is_palette = output.encoder.pixel_format == "pal8"
-    frame = av.VideoFrame(
-        output.width, output.height, "bgra" if is_palette else output.encoder.pixel_format
-    )
+    """A frame of zeros: of no particular colour."""
+    frame = av.VideoFrame(output.width, output.height, output.encoder.layout.pixel_format)
     for plane in frame.planes:
         plane.update(bytes(plane.buffer_size))
     return frame

@@ -8,14 +8,14 @@ import av
 import numpy as np
 import torch
 import torch.nn.functional as F
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from nst_core.color.linear_light import clips
 from nst_core.color.yuv import YuvFrames
 from pipeline.encoding.output_frame import OutputFrame
 from pipeline.source.line_order import lines_from_above
-from pipeline.source.pixel_formats import PlaneLayout
+from pipeline.source.pixel_formats import EXACT, PlaneLayout
 from pipeline.source.source_video import VideoStreamInfo
 
 _COLORSPACES = {
@@ -26,13 +26,6 @@ _COLORSPACES = {
     7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020,
 }
-EXACT = (
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-)
-"""How swscale converts without shortcuts that cost accuracy."""
 
 
 def source_planes(
@@ -55,7 +48,7 @@ def source_planes(
 
 
 def frame_to_encode(planes: YuvFrames, output: OutputFrame) -> av.VideoFrame:
-    """Make one frame to encode, padded by repetition to the encoded size."""
+    """Make one frame to encode, of the encoder's layout, padded by repetition to its size."""
     settings = output.encoder
     frame = av.VideoFrame(output.width, output.height, settings.layout.pixel_format)
     is_half = ("format", "half") in settings.options
@@ -70,9 +63,6 @@ def frame_to_encode(planes: YuvFrames, output: OutputFrame) -> av.VideoFrame:
             _fill(samples, (picture.half() if is_half else picture).numpy())
         else:
             samples[:] = 1 if settings.layout.is_float else 2**settings.layout.depth - 1  # opaque
-    wanted = "bgra" if settings.codec == "gif" else settings.pixel_format
-    if wanted != settings.layout.pixel_format:  # the same samples, stored in another order
-        frame = frame.reformat(format=wanted, interpolation=EXACT)
     return frame
 
 

@@ -6,6 +6,7 @@ GPU, decodes the next frames and encodes the last ones while the network compute
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -15,6 +16,7 @@ import torch
 from nst_core.coherence import Coherence
 from nst_core.color.yuv import join_frames, split_frames
 from nst_core.stylizer import Stylizer
+from pipeline.encoding.encoder_elsewhere import EncoderElsewhere, FarEncoder
 from pipeline.encoding.output_frame import loses_chroma
 from pipeline.looks.blending import Weigher, blended_batches
 from pipeline.looks.look import Look
@@ -46,8 +48,13 @@ class SegmentWorker:
         self,
         stylizer: Stylizer | SharedStylizer,
         stylizer_for: Callable[[Look], Stylizer | SharedStylizer] | None = None,
+        *,
+        elsewhere: FarEncoder | None = None,
     ) -> None:
-        """``stylizer_for`` gives the Stylizer of a look; None: ``stylizer`` is for all."""
+        """``stylizer_for`` gives the Stylizer of a look; None: ``stylizer`` is for all.
+
+        With an encoder ``elsewhere`` that encodes; ``process`` then raises EncoderLost, too.
+        """
         self.engine = stylizer.engine
         """What computes, for the report."""
         self._stylizers = [stylizer]
@@ -59,6 +66,11 @@ class SegmentWorker:
         """What they are of: frames of another film are not like these."""
         self._card: tuple[int | None, bool] = (None, False)
         """The film last asked for, and whether the graphics card may decode it."""
+        self.elsewhere = elsewhere
+        self.frames = 0
+        """Encoded so far, in all segments."""
+        self.encoding_seconds = self.other_seconds = 0.0
+        """Seconds of a processor in the caller's thread, for encoding or packing; for the rest."""
         self.tell: Callable[[int, BegunPart | None], None] = lambda frames, part: None
         """Is told how many frames of the segment in work are done, and now and then given what
         to keep of it; not of the last ones: its result tells those."""
@@ -76,15 +88,23 @@ class SegmentWorker:
             task, threads=threads, earlier=self._decoder, by_card=self._uses_card(task, notes)
         )
         self._decoder = None  # until this one has come to its end
-        encoder = SegmentEncoder(task.stream, task.output)
+        encoder = self._encoder(task)
         owned = set(task.segment.owned_pts)
         pts: list[int] = []
+        since = time.thread_time()
         for batch, part in self._batches(task, decoder):
             self.tell(len(pts), part)
             for frame_pts, planes in zip(batch.pts, split_frames(batch.planes), strict=True):
                 if frame_pts not in owned:  # those behind follow it
                     continue
-                encoder.encode(frame_to_encode(planes, task.output), frame_pts)
+                frame = frame_to_encode(planes, task.output)
+                made = time.thread_time()
+                encoder.encode(frame, frame_pts)
+                done = time.thread_time()
+                self.other_seconds += made - since
+                self.encoding_seconds += done - made
+                since = done
+                self.frames += 1
                 pts.append(frame_pts)
         self._decoder = decoder.on_its_way
         delivered = set(pts)
@@ -114,6 +134,11 @@ class SegmentWorker:
                     raise error.as_demanded() from error
             self._card = task.film, is_equal
         return self._card[1]
+
+    def _encoder(self, task: SegmentTask) -> SegmentEncoder | EncoderElsewhere:
+        if self.elsewhere is None:
+            return SegmentEncoder(task.stream, task.output)
+        return EncoderElsewhere(self.elsewhere, task.stream, task.output)
 
     def _batches(
         self, task: SegmentTask, decoder: SegmentDecoder

@@ -6,12 +6,20 @@ import re
 from dataclasses import dataclass, replace
 
 from av.video.format import VideoFormat
+from av.video.reformatter import Interpolation
 
 from nst_core.color.yuv_encoding import FLOAT_DEPTH, Subsampling
 
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 _LIGHT = re.compile(r"(gbra?p|gray)f(16|32)le")
 """Planes of linear light. Packed floats, as TIFF has them, are brought to 16 bits by swscale."""
+EXACT = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
+"""How swscale converts without shortcuts that cost accuracy."""
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,15 @@ class TellsHowFar(Protocol):
     the run is stopped; None: there is none now."""
 
 
+@runtime_checkable
+class GrowsWider(Protocol):
+    """A worker that comes to do more units at once than its pool began with, and fewer again."""
+
+    def places(self) -> int:
+        """How many it does at once by now; asked now and then, always by the same thread."""
+        ...
+
+
 OnAdvance = Callable[[Any, int, float, Sequence[Any]], None]
 """Is told a unit's key, how much of it is done, when its worker got it (``time.monotonic``), and
 what parts of its result are to be kept.

@@ -8,6 +8,7 @@ GPU, frames of several threads are computed in one batch.
 from __future__ import annotations
 
 import queue
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -53,6 +54,10 @@ class SharedNetwork(Generic[Key]):
         self._building = Lock()
         self._lock = Lock()
         self._serves = False
+        self.seconds_waited = 0.0
+        """Seconds that it had nothing to compute; of each longer pause the first one."""
+        self.processor_seconds = 0.0
+        """Seconds of a processor that the thread has used."""
 
     def at(self, key: Key) -> SharedStylizer:
         """Return what a thread uses in place of the Stylizer of a key."""
@@ -100,6 +105,7 @@ class SharedNetwork(Generic[Key]):
                 batches(), source, target, tone_mapping=tone_mapping
             ):
                 _give(under_way.popleft(), made)
+                self.processor_seconds = time.thread_time()
         except BaseException as error:
             for request in (each for together in under_way for each in together):
                 request.made.set_exception(error)
@@ -117,10 +123,13 @@ class SharedNetwork(Generic[Key]):
 
     def _next_soon(self) -> _Request | None:
         """The next request; None when none comes for a while."""
+        began = time.monotonic()
         try:
             return self._waiting.get(timeout=_IDLE_SECONDS)
         except queue.Empty:
             return None
+        finally:
+            self.seconds_waited += time.monotonic() - began
 
     def _next_at_once(self) -> _Request | None:
         try:

@@ -5,10 +5,14 @@
 The device is simulated: it sleeps as long as a GPU is estimated to compute a frame of 1080p. All
 else is real: segments of a film are decoded, go through ManySegments, and are encoded by x264.
 Rounds of all ways take turns in one run.
+
+Behind that a model says, from what a frame costs here, what 16 processors and an H200 would come
+to, and how many encoders on other nodes would keep it busy (docs/performance.md has the formula).
 """
 
 from __future__ import annotations
 
+import pickle
 import statistics
 import sys
 import tempfile
@@ -16,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,7 +36,9 @@ from nst_core.color.yuv import YuvFrames
 from nst_core.engines.device_transfer import under_way
 from nst_core.processors import usable_processors
 from nst_core.stylizer import Stylizer
+from nst_core.wording import counted
 from pipeline.encoding.encoders import choose_encoder
+from pipeline.encoding.lossless import FrameUnpacker
 from pipeline.encoding.output_frame import plan_output
 from pipeline.looks.look import Look
 from pipeline.segments.many_segments import ManySegments
@@ -41,9 +47,13 @@ from pipeline.segments.plan import plan_segments
 from pipeline.segments.task import SegmentTask
 from pipeline.segments.worker import SegmentWorker
 from pipeline.source.source_video import probe
+from pipeline.work.rates import FrameCosts, balance_of, encoders_needed
 
 GPU_SECONDS = 0.002
 """A frame of 1080p at width 16 on an H200, compiled: estimated, not measured."""
+_H200_PROCESSORS = 16
+_H200_SECONDS = {"width 16": 0.0015, "width 32": 0.003}
+"""A frame of 1080p on an H200 at its best: estimated, not measured."""
 _SLOW_SECONDS = 0.08
 """A device that is slower than the encoders of two processors."""
 _LANES_A_PROCESSOR = 2
@@ -59,6 +69,7 @@ class SimulatedDevice:
     works_ahead = True
     computes = True
     overlaps = True
+    on_gpu = False
     threads = 1
     engine = "asleep"
 
@@ -219,6 +230,80 @@ def measure(folder: Path, *, quick: bool = False) -> Section:
     )
 
 
+class _Unpacking:
+    """Stands for an encoder on another node: messages are made and read, and frames unpacked."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        """Seconds of the processor, for what is done there."""
+        self.bytes = 0
+
+    def is_ready(self) -> bool:
+        """Whether it has started."""
+        return True
+
+    def call(self, method: str, *arguments: Any) -> Callable[[], Any]:
+        """Do all that an EncoderHost does but encoding."""
+        message = pickle.dumps(arguments)
+        began = time.thread_time()
+        (first, *_) = pickle.loads(message) or [None]  # noqa: S301
+        if method == "begin":
+            self._unpacker = FrameUnpacker(first)
+        if method == "encode":
+            self.bytes += len(message)
+            for _, data in first:
+                self._unpacker.frame(data)
+        self.seconds += time.thread_time() - began
+        return lambda: b""
+
+
+def frame_costs(tasks: list[SegmentTask], network: float) -> tuple[FrameCosts, float]:
+    """Measure what a frame costs one processor; returns its bytes on their way elsewhere, too."""
+    worker = SegmentWorker(cast("Stylizer", _Passing()))
+    before = time.process_time()
+    for task in tasks:
+        worker.process(task)
+    frames, encoding = worker.frames, time.process_time() - before - worker.other_seconds
+    far = _Unpacking()
+    packing = SegmentWorker(cast("Stylizer", _Passing()), elsewhere=far)
+    before = time.process_time()
+    for task in tasks:
+        packing.process(task)
+    packed = time.process_time() - before - packing.other_seconds - far.seconds
+    costs = FrameCosts(
+        network=network,
+        decode=worker.other_seconds / frames,
+        encode=encoding / frames,
+        pack=packed / frames,
+        unpack=far.seconds / frames,
+    )
+    return costs, far.bytes / frames
+
+
+def model(tasks: list[SegmentTask]) -> Section:
+    """Return what an H200 beside 16 processors like those here would come to."""
+    rows: list[tuple[Cell, ...]] = []
+    for width, network in _H200_SECONDS.items():
+        costs, frame_bytes = frame_costs(tasks, network)
+        for encoders in sorted({0, encoders_needed(costs, _H200_PROCESSORS)}):
+            made = balance_of(costs, _H200_PROCESSORS, encoders)
+            name = f"{width}, {counted(encoders, 'encoders')} elsewhere"
+            away = min(made.frames_a_second, encoders / (costs.unpack + costs.encode))
+            sent = 8 * frame_bytes * away / 1e9
+            rows.append((name, made.frames_a_second, made.processors, made.device, sent))
+    spent = (f"{name} {1000 * value:.1f}" for name, value in asdict(costs).items())
+    return Section(
+        key="kept_busy_model",
+        title=f"A model: {_H200_PROCESSORS} processors and an H200",
+        columns=("what", "frames/s", "processors busy", "device busy", "Gbit/s to them"),
+        rows=rows,
+        notes=(
+            f"Not measured: computed from what a frame costs, in ms: {', '.join(spent)} "
+            "(the network's share is an estimate, the rest was measured here, on one processor).",
+        ),
+    )
+
+
 def make_film(path: Path, width: int, height: int, *, frames: int) -> None:
     """Encode a film of strokes that drift, with a keyframe each second of 24 frames."""
     random = np.random.default_rng(0)
@@ -238,6 +323,7 @@ def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
         print(section_markdown(measure(Path(folder), quick="--quick" in sys.argv)))
+        print(section_markdown(model(tasks_of(Path(folder, "film.mp4"))[:4])))
 
 
 if __name__ == "__main__":

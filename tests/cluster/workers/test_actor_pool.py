@@ -111,6 +111,13 @@ class _PictureWorker:
         return [ImageResult(task.number, "digest", ()) for task in tasks]
 
 
+class _WiderSleeper(_Sleeper):
+    """Finds out, on its way, that it can sleep three times at once."""
+
+    def places(self) -> int:
+        return 3
+
+
 def _die() -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -405,3 +412,13 @@ def test_how_far_units_at_once_are_is_told_of_each(pool_of: Any) -> None:
         assert told[key] == sorted(told[key])
         assert told[key]
         assert told[key][-1] < last
+
+
+def test_a_worker_that_comes_to_do_more_at_once_is_given_more(pool_of: Any) -> None:
+    pool = pool_of(_WiderSleeper, workers=1, depth=1, most_at_once=3)
+    units = [Unit(number, 1.2) for number in range(7)]
+    slept = [outcome.result for outcome in pool.run(units, lambda *_: None)]
+    most = max(sum(b <= begin < end for _, b, end in slept) for _, begin, _ in slept)
+    assert most == 3
+    first = sorted(begin for _, begin, _ in slept)
+    assert first[1] > first[0] + 0.3  # it began with one

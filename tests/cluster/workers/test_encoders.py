@@ -1,0 +1,89 @@
+"""Encoders in processes of Ray: the same pieces, and nothing lost with them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cluster.workers.encoders import hire_encoder, processors_for_encoders
+from nst_core.checkpoints.library import Style
+from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.stylizer import Stylizer
+from pipeline.encoding.encoder_elsewhere import HiredEncoders
+from pipeline.looks.look import Look
+from pipeline.segments.many_segments import ManySegments
+from pipeline.segments.task import SegmentResult, SegmentTask
+from pipeline.segments.worker import SegmentWorker
+from tests.kit.processes import command_of
+from tests.kit.segments import segment_tasks
+
+pytestmark = pytest.mark.usefixtures("ray_here")
+
+
+def _worker(stylizer: Stylizer, encoders: int) -> ManySegments:
+    """A worker of one processor, whose encoders are on its own node here."""
+    hired = HiredEncoders(hire_encoder, encoders, wanted=encoders)
+    look = Look(StyleSpec("identity"))
+    worker = ManySegments(lambda _: stylizer, look, at_once=1, encoders=hired)
+    end = time.monotonic() + 120
+    while worker.places() < 1 + encoders:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return worker
+
+
+def _at_once(worker: ManySegments, tasks: list[SegmentTask]) -> list[SegmentResult[bytes]]:
+    with ThreadPoolExecutor(len(tasks)) as threads:
+        return [*threads.map(worker.process, tasks)]
+
+
+def _encoders() -> Iterator[psutil.Process]:
+    for process in psutil.Process().children(recursive=True):
+        if "ray::EncoderHost" in command_of(process):
+            yield process
+
+
+@pytest.mark.parametrize("encoders", [1, 2])
+def test_pieces_are_the_same_with_encoders_and_these_end_with_their_worker(
+    encoders: int, style: Style, tmp_path: Path
+) -> None:
+    assert processors_for_encoders() >= 2
+    tasks = segment_tasks(tmp_path)
+    stylizer = Stylizer(style, device="cpu", threads=1)
+    alone = [SegmentWorker(stylizer).process(task) for task in tasks]
+    worker = _worker(stylizer, encoders)
+    assert len([*_encoders()]) == encoders
+    assert _at_once(worker, tasks) == alone
+    del worker
+    end = time.monotonic() + 30
+    while any(_encoders()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_killed_encoder_costs_its_segment_and_another_is_started(
+    style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = segment_tasks(tmp_path)
+    stylizer = Stylizer(style, device="cpu", threads=1)
+    alone = [SegmentWorker(stylizer).process(task) for task in tasks]
+    worker = _worker(stylizer, 1)
+    (killed,) = _encoders()
+    os.kill(killed.pid, signal.SIGKILL)
+    results = _at_once(worker, tasks)
+    assert [result.piece for result in results] == [result.piece for result in alone]
+    notes = [result.notes for result in results if result.notes]
+    assert notes == [("an encoder on another node was lost; what it had was done anew",)]
+    end = time.monotonic() + 120
+    while worker.places() < 2:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert killed.pid not in [process.pid for process in _encoders()]
+    assert _at_once(worker, tasks) == alone
