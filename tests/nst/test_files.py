@@ -75,7 +75,7 @@ def test_what_is_no_keyword_or_no_choice_is_refused(tmp_path: Path) -> None:
         stylize("a.mp4", "b.mp4", style="wave", stroke_width=2)
     with pytest.raises(TypeError, match="style"):
         stylize("a.mp4", "b.mp4")
-    with pytest.raises(InputError, match="--device tpu: auto, cpu, cuda, .* are allowed"):
+    with pytest.raises(InputError, match=r"--device tpu: auto, cpu, cuda, .* are allowed"):
         stylize("a.mp4", "b.mp4", style="wave", device="tpu")
 
 
