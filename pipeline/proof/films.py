@@ -40,13 +40,17 @@ def prove_films(output: Path, source: Path | None, findings: Findings) -> bool:
     films = recorded_films(output) if output.is_dir() else {output: record_of(output)}
     given = source if source and not source.is_dir() else None
     folder = str(source) if source and not given else None
-    at_hand = SourcesAtHand(folder, lambda path: is_there(path_of(path)))
     for film, record in sorted(films.items()):
         if record is not None:
             findings.films += 1
-            place = path_of(at_hand.place(str(record.source[0]))) if record.source else None
+            place = _place_of(str(record.source[0]), folder) if record.source else None
             _prove(film, record, given or place, findings)
     return any(record is not None for record in films.values())
+
+
+def _place_of(recorded: str, folder: str | None) -> Path:
+    """Return where a source should be; each film's is looked for by itself: they need no tree."""
+    return path_of(SourcesAtHand(folder, lambda path: is_there(path_of(path))).place(recorded))
 
 
 def _prove(film: Path, record: FilmRecord, source: Path | None, findings: Findings) -> None:

@@ -112,3 +112,17 @@ def test_a_film_whose_missing_frames_were_told_is_as_it_was_made(
     told["report"]["missing_pts_seconds"] = []
     record.write_text(json.dumps(told))
     assert _found(verify_output(str(output))) == [("not whole", str(output))]
+
+
+def test_films_from_anywhere_are_proved_beside_sources_that_lie_together(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for number, name in enumerate(("one.mp4", "b/deep/two.mp4")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        make_clip(tmp_path / name, frames=12 + number)
+        _made(tmp_path / name, tmp_path / "out" / Path(name).name)
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for name in ("one.mp4", "b/deep/two.mp4"):
+        shutil.move(tmp_path / name, flat)
+    report = verify_output(str(tmp_path / "out"), str(flat))
+    assert (report.verified, report.films, report.sources) == (True, 2, 2)
