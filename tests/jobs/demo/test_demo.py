@@ -15,6 +15,7 @@ from nst_core.errors import InputError
 from tests.kit.media import psnr, stream_packets
 
 
+@pytest.mark.slow
 def test_the_demo_leaves_a_playable_clip_and_a_sheet(tmp_path: Path) -> None:
     report = run_demo(tmp_path / "demo", pool=PoolSpec(workers=0))
     with av.open(report.stylized_clip) as container:
