@@ -18,6 +18,7 @@ float16's 65504 never exists as a float16, and batch normalisations keep their f
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,6 +44,8 @@ from nst_core.files import lock
 from nst_core.networks.generator import Generator
 
 _WARM_UPS = 3
+_SECONDS_BETWEEN_LOOKS = 0.2
+"""At whether another process still compiles."""
 _BUSY = 0.5
 """Part of the time from which on a device counts as what keeps the others waiting."""
 _LEAST_AGREEMENT_DB = 30.0
@@ -213,7 +216,9 @@ def compile_alone(
     with ExitStack() as held:
         with suppress(OSError):  # without a place for the lock they compile at once
             cache_folder().mkdir(parents=True, exist_ok=True)
-            lock(held.enter_context((cache_folder() / "compiling").open("w")), wait=True)
+            file = held.enter_context((cache_folder() / "compiling").open("w"))
+            while not lock(file) and threading.main_thread().is_alive():  # else it is the end
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
         # Weights and pictures are of this stream; others see them once all is done.
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         with torch.cuda.stream(stream):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import cycle
 
 import torch
@@ -99,25 +99,31 @@ class _Transfer:
     def __init__(self, compute: Compute, device: torch.device) -> None:
         self._compute = compute
         self._device = device
+        self._own = _own_stream(device)
+        self._own.wait_stream(torch.cuda.default_stream(device))  # weights may be on their way
         self._upload = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._download = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._slots = cycle([_Slot() for _ in range(_MOST_UNDER_WAY)])
         self._pins = True
 
     def start(self, batch: YuvFrames) -> Started:
+        """Have a batch computed, behind those before it."""
+        with torch.cuda.stream(self._own):
+            return self._start(batch)
+
+    def _start(self, batch: YuvFrames) -> Started:
         slot = next(self._slots)
         if not self._pins or not self._pinned(slot.stage, batch):
             arrived = self._compute(batch.to(self._device)).to(torch.device("cpu"))
             return lambda: arrived
-        current = torch.cuda.current_stream(self._device)
         with torch.cuda.stream(self._upload):
             frames = slot.upload(self._device)
-        current.wait_stream(self._upload)
+        self._own.wait_stream(self._upload)
         result = self._compute(frames)
         if not self._pinned(slot.make_room, result):
             arrived = result.to(torch.device("cpu"))
             return lambda: arrived
-        self._download.wait_stream(current)
+        self._download.wait_stream(self._own)
         with torch.cuda.stream(self._download):
             return slot.download(result)
 
@@ -133,6 +139,16 @@ class _Transfer:
             reason = first_line(error)
             _log.warning("memory cannot be pinned, copies will not overlap: %s", reason)
         return self._pins
+
+
+@cache
+def _own_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream that networks compute frames on, always the same one: it keeps memory.
+
+    It is not the default one: there the card's decoder copies its frames, and waits for all that
+    is before them, with Python standing still.
+    """
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 class _Slot:

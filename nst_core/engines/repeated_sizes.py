@@ -184,6 +184,8 @@ class RepeatedSizes:
         else:
             self._held[shape] = _Held(replay, kernels, megapixels)
             return self._held[shape]
+        if kernels == "compiled":
+            self._compilations[shape] = _nothing_ahead(shape)  # its error would hold the pictures
         _collect_memory()
         return None
 

@@ -118,6 +118,8 @@ def blended_batches(
         planes = {look: next(made[look]) for look in used}
         last = {n: each.last for n, each in enumerate(coherences) if each and each.last}
         yield Batch(batch.pts, _blended(planes, weights, target), last)
+    for rest in made.values():
+        next(rest, None)  # raises what has ended the batches while others were under way
 
 
 def _needed(look: Look, batch: Batch, weights: Sequence[Weights]) -> YuvFrames:

@@ -57,8 +57,9 @@ def _context_options() -> dict[str, object]:
     It takes the current one of this thread, for the primary one it refuses: torch has made that
     with other flags. A context for each decoder would take some hundred megabytes and turns.
     """
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
+    cuda = sys.modules.get("torch.cuda")
+    is_initialized = getattr(cuda, "is_initialized", None)  # another thread may be importing it
+    if cuda is None or is_initialized is None or not is_initialized():
         return {}
-    torch.cuda.mem_get_info()  # a call of CUDA's runtime, after which this thread has a context
+    cuda.mem_get_info()  # a call of CUDA's runtime, after which this thread has a context
     return {"current_ctx": "1"}

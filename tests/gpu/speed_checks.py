@@ -28,7 +28,7 @@ def compilation(machine: Machine) -> Figures:
     """Compile the bundled network without a cache, then with what the first time left there."""
     images = probe_images((1, 3, *_FRAME), machine.device)
     seconds = []
-    with fresh_cache():
+    with fresh_cache(), torch.inference_mode():
         for _ in range(2):
             torch._dynamo.reset()
             engine = TorchEngine(find_style(STYLE).load(), device="cuda", precision="float16")

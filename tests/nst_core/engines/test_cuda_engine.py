@@ -224,6 +224,8 @@ def test_a_compiler_that_fails_in_its_thread_costs_one_warning(
     assert "compiled" not in device.ways
     (record,) = caplog.records
     assert record.message.endswith("going on without: no compiler")
+    kept = sizes._compilations.values()  # an error would hold the pictures of its thread
+    assert not any(each.exception() for each in kept)
 
 
 def test_nothing_is_compiled_where_the_device_waits_for_others() -> None:

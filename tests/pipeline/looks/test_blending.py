@@ -5,15 +5,20 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import nst_core.stylizer
 import pipeline.segments.begun
 from nst_core.checkpoints.library import Style, find_style
 from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.engines.device_transfer import under_way
+from nst_core.errors import MediaError
 from nst_core.stylizer import Stylizer
 from pipeline.encoding.encoders import choose_encoder
 from pipeline.encoding.output_frame import plan_output
@@ -128,6 +133,25 @@ def test_few_frames_of_a_segment_are_in_memory(
     SegmentWorker(get(_PLAIN), get).process(replace(task, shares=shares, looks=looks))
     assert len(most) == count > 30
     assert max(most) <= 4
+
+
+def test_an_error_of_decoding_is_raised_though_batches_are_under_way(
+    clip: Path, style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_on_a_gpu(batches: Any, compute: Any, device: Any) -> Iterator[Any]:
+        return under_way(batches, lambda batch: partial(compute, batch), lambda: None)
+
+    decoded = SegmentWorker._decoded
+
+    def broken(worker: SegmentWorker, task: SegmentTask, decoder: Any) -> Iterator[Any]:
+        yield from islice(decoded(worker, task, decoder), 2)
+        raise MediaError("it breaks off")
+
+    monkeypatch.setattr(nst_core.stylizer, "overlapped", as_on_a_gpu)
+    monkeypatch.setattr(SegmentWorker, "_decoded", broken)
+    worker = SegmentWorker(Stylizer(style, threads=1))
+    with pytest.raises(MediaError, match="it breaks off"):
+        worker.process(replace(_task(clip), looks=(_STYLED,)))
 
 
 @pytest.fixture

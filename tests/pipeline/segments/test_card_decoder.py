@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import av
@@ -21,7 +23,7 @@ from pipeline.encoding.encoders import choose_encoder
 from pipeline.encoding.output_frame import plan_output
 from pipeline.films.report import VideoReport
 from pipeline.films.settings import DecoderKind, FilmSettings
-from pipeline.segments.card_decoder import CardError, open_card_decoder
+from pipeline.segments.card_decoder import CardError, _context_options, open_card_decoder
 from pipeline.segments.decoder import begun_by_card
 from pipeline.segments.frames import source_planes
 from pipeline.segments.packet_reader import PacketReader
@@ -143,15 +145,19 @@ def test_a_card_that_gives_other_frames_is_not_used_and_one_line_says_so(
 
 
 def _raises(number: int, frame: av.VideoFrame) -> av.VideoFrame:
-    if number == 20:
+    if number == 8:
         raise av.InvalidDataError(1, "no surface left")
     return frame
 
 
 @pytest.mark.parametrize(
     "spoil",
-    [_raises, lambda number, frame: None if number in (20, 21) else frame],
-    ids=["raises", "loses frames"],
+    [
+        _raises,
+        lambda number, frame: None if number in (7, 8) else frame,
+        lambda number, frame: None if number >= 8 else frame,
+    ],
+    ids=["raises", "loses frames", "loses the last frames"],
 )
 def test_where_the_card_fails_software_goes_on(
     spoil: Any, card: FakeCard, worker: SegmentWorker, tmp_path: Path
@@ -275,3 +281,8 @@ def test_samples_as_cards_store_them_are_those_of_planes(
     found, expected = (source_planes(each, info, taken or size) for each in (by_card, by_software))
     assert torch.equal(found.luma, expected.luma)
     assert torch.equal(found.chroma, expected.chroma)
+
+
+def test_torch_that_is_being_imported_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.cuda", ModuleType("torch.cuda"))  # empty as yet
+    assert _context_options() == {}
