@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from nst_core.errors import MediaError
+
+MOST_PIXELS = 1 << 31
+"""On a side of a picture, whatever annotations claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +18,9 @@ class Wanted:
     key: Hashable
     """What its file calls it."""
     names: tuple[str, ...]
-    """Ends of its path, the first that is found counts; ``.*`` stands for any ending."""
+    """Ends of its path, the first that is found counts; ``a.*`` is a file's name of any ending."""
     folder: str = ""
     """Name of the folder it lay in; empty: not known."""
-
-    def names_of(self, source: str) -> Iterator[str]:
-        """Yield those of the names that a path ends with."""
-        for name in self.names:
-            ends = f"/{source}" if not name.endswith(".*") else f"/{source.rpartition('.')[0]}.*"
-            if ends.endswith(f"/{name}"):
-                yield name
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,7 @@ class Output:
 
 
 def _is_size(number: object) -> bool:
-    return isinstance(number, int | float) and number > 0
+    return isinstance(number, int | float) and 1 <= number <= MOST_PIXELS
 
 
 def tail_of(name: str) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -121,21 +122,16 @@ class Annotations:
             list(_FORMATS[_suffix(file.path)].wanted(self._source.read(file.path), file.path))
             for file in self._files
         ]
-        by_name: dict[str, list[tuple[int, Wanted]]] = defaultdict(list)
-        for number, wanted in enumerate(wanted_by):
-            for each in wanted:
-                for name in each.names:
-                    by_name[name.rpartition("/")[2]].append((number, each))
-        candidates: dict[tuple[int, Wanted, str], dict[str, None]] = defaultdict(dict)
+        sources_of: dict[str, dict[str, None]] = {
+            name: {} for each in chain(*wanted_by) for name in each.names
+        }
         for source, _ in pairs():
-            last = source.rpartition("/")[2]
-            for number, each in chain(by_name.get(last, ()), by_name.get(f"{_stem(last)}.*", ())):
-                for name in each.names_of(source):
-                    candidates[number, each, name][source] = None
+            for name in _names_of(source):
+                if name in sources_of:
+                    sources_of[name][source] = None
         for number, wanted in enumerate(wanted_by):
             for each in wanted:
-                of_names = (candidates.get((number, each, name)) for name in each.names)
-                if sources := next(filter(None, of_names), None):
+                if sources := next(filter(None, (sources_of[name] for name in each.names)), None):
                     source = self._meant(self._files[number], each, list(sources))
                     self._of_source.setdefault(source, []).append((number, each.key))
         if not self._of_source:
@@ -227,14 +223,18 @@ class Annotations:
                     raise InputError(f"{path}: {found}")
 
     def _looked_at(self, names: Sequence[str]) -> list[Output]:
-        """Return the outputs of a picture, all of the size that the first has; none: it is gone."""
-        path = below(self._folder, names[0])
-        try:
-            with self._storage.open(path) as file, Image.open(file) as image:
+        """Return the outputs of a picture that are there, each with a size of its own."""
+        outputs = []
+        for name in names:
+            path = below(self._folder, name)
+            with (
+                suppress(OSError, MediaError),  # it has gone by now
+                self._storage.open(path) as file,
+                Image.open(file) as image,
+            ):
                 shape = image.width, image.height, len(image.getbands())
-        except (OSError, MediaError):  # it has gone by now
-            return []
-        return [Output(name, below(self._folder, name), *shape) for name in names]
+                outputs.append(Output(name, path, *shape))
+        return outputs
 
     def _write_coco(
         self, number: int, made: dict[Hashable, list[Output]]
@@ -273,6 +273,13 @@ def _split_of(path: str) -> str:
     folder, _, name = path.rpartition("/")
     words = [*folder.split("/"), *_WORDS.split(_stem(name)), name]
     return Splits({}, 0).of("/".join(words).lstrip("/"), path)
+
+
+def _names_of(path: str) -> Iterator[str]:
+    """Yield all names that annotations may have for a picture: see Wanted."""
+    parts = path.split("/")
+    yield from ("/".join(parts[at:]) for at in range(len(parts)))
+    yield f"{_stem(path)}.*"
 
 
 def _suffix(name: str) -> str:

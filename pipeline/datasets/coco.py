@@ -15,6 +15,10 @@ from pipeline.datasets.run_lengths import resized
 
 MARK = b'{"info": {"nst": '
 """What a file of ours begins with."""
+_MALFORMED = (
+    *(TypeError, ValueError, LookupError, AttributeError),
+    *(OverflowError, RecursionError),  # an integer that no float holds; segments within segments
+)
 _DIGITS = 2
 """After the point, of numbers that were resized."""
 
@@ -36,9 +40,9 @@ def wanted(content: bytes, path: str) -> Iterator[Wanted]:
         yield Wanted(image["id"], (tail_of(image["file_name"]),))
     for number, annotation in enumerate(found.get("annotations") or ()):
         try:
-            annotation["image_id"]
+            hash(annotation["image_id"])
             _resized(annotation, 1.0, 1.0)
-        except (TypeError, ValueError, LookupError, AttributeError) as error:
+        except _MALFORMED as error:
             raise MediaError(f"{path}: annotations[{number}] is malformed ({error!r})") from error
 
 
@@ -60,7 +64,7 @@ class Carried:
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
         self.problems: list[tuple[str, str]] = []
-        """Pictures that are left out for their size, and why."""
+        """Pictures that are left out for their size, or a mask's, and why."""
         self.pictures = 0
         """Annotated pictures that have become something."""
         of_image: dict[Hashable, list[dict[str, Any]]] = defaultdict(list)
@@ -72,7 +76,7 @@ class Carried:
                 for output in outputs:
                     self._add(image, output, of_image[image["id"]])
                 self.pictures += bool(outputs)
-            except MediaError as error:
+            except (MediaError, ValueError) as error:
                 self.problems.append((image["file_name"], str(error)))
         info = found.get("info")
         new: dict[str, Any] = {
@@ -99,15 +103,15 @@ class Carried:
     ) -> None:
         size = image.get("width"), image.get("height")
         factors = output.factors(*size, are_resized=self._are_resized)
+        if factors != (1.0, 1.0):
+            annotations = [_resized(annotation, *factors) for annotation in annotations]
         new_id = len(self._images) + 1 if self._have_new_ids else image["id"]
         named = {"file_name": output.named_as(tail_of(image["file_name"]))}
         self._images.append(
             {**image, "id": new_id, **named, "width": output.width, "height": output.height}
         )
         for annotation in annotations:
-            same = factors == (1.0, 1.0)
-            new = dict(annotation) if same else _resized(annotation, *factors)
-            new["image_id"] = new_id
+            new = {**annotation, "image_id": new_id}
             if self._have_new_ids and "id" in new:
                 new["id"] = len(self._annotations) + 1
             self._annotations.append(new)

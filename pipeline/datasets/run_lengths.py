@@ -12,7 +12,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from nst_core.pictures.formats import MAX_PIXELS
+from pipeline.datasets.annotated import MOST_PIXELS
+
 _FIRST, _MORE, _SIGN, _BITS = 48, 0x20, 0x10, 5
+_SHOWN = 40
+"""Characters of a number that makes no sense."""
 
 Counts = str | list[int]
 
@@ -20,20 +25,30 @@ Counts = str | list[int]
 def resized(counts: Counts, before: Sequence[int], after: Sequence[int]) -> Counts:
     """Return a mask in another size (height, width), by its nearest pixels, in the same form.
 
-    Raises ValueError where the runs do not fill the mask.
+    Raises ValueError where the runs do not fill the mask, and where it is too large.
     """
+    if not all(isinstance(side, int) and 0 <= side <= MOST_PIXELS for side in before):
+        raise ValueError(f"a mask's size cannot be {str(before)[:_SHOWN]}")
     lengths = _lengths(counts) if isinstance(counts, str) else counts
-    if sum(lengths) != before[0] * before[1] or min(lengths, default=0) < 0:
+    if (
+        not all(isinstance(each, int) and each >= 0 for each in lengths)
+        or sum(lengths) != before[0] * before[1]
+    ):
         raise ValueError(f"the runs of a mask do not fill {before[1]}x{before[0]} pixels")
     if tuple(before) == tuple(after):
         return counts
-    values = np.arange(len(lengths), dtype=np.uint8) % 2
-    mask = np.repeat(values, lengths).reshape(before[1], before[0])  # column by column
+    if after[0] * after[1] > MAX_PIXELS:
+        raise ValueError(f"a mask would have {after[1]}x{after[0]} pixels")
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for old, new in zip(before, after, strict=True)
     )
-    runs = _runs(mask[columns][:, rows].ravel())
+    # Not drawn in its own size: a few bytes may claim any number of pixels.
+    ends = np.cumsum(lengths)
+    mask = np.empty((after[1], after[0]), dtype=np.uint8)  # column by column
+    for drawn, column in zip(mask, columns, strict=True):
+        drawn[:] = np.searchsorted(ends, column * before[0] + rows, side="right") % 2
+    runs = _runs(mask.ravel())
     return _text(runs) if isinstance(counts, str) else runs
 
 

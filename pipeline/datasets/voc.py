@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from xml.etree import ElementTree
 
 from nst_core import __version__
 from nst_core.errors import MediaError
-from pipeline.datasets.annotated import Output, Wanted, tail_of
+from pipeline.datasets.annotated import MOST_PIXELS, Output, Wanted, tail_of
 
 MARK = b"<!-- nst "
 """What a file of ours begins with."""
@@ -88,10 +89,11 @@ def _resize(
 
 
 def _number(text: str, path: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise MediaError(f"{path}: {text.strip()!r} is not a number") from None
+    with suppress(ValueError):
+        number = float(text)
+        if abs(number) <= MOST_PIXELS:  # neither inf nor nan
+            return number
+    raise MediaError(f"{path}: {text.strip()!r} is not a number of pixels")
 
 
 def _set(parent: ElementTree.Element, name: str, text: str) -> None:

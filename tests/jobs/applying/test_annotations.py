@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import process_time
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ from PIL import Image
 from jobs.applying.stylize_images import stylize_images
 from nst_core.checkpoints.library import Style
 from nst_core.errors import InputError
+from pipeline.datasets.annotations import Annotations
 from pipeline.pictures.report import StylizeImagesReport
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.open import storage_for
@@ -194,6 +196,49 @@ def test_without_a_size_only_outputs_of_the_same_size_are_annotated(tmp_path: Pa
     assert _read(tmp_path / "out" / "labels.json")["images"][0]["width"] == 40
     report = _run(source, tmp_path / "small", given, max_side=20)
     assert report.annotations[0].left_out == 1
+    for width, height in ((10**400, 10**400), (1e-300, 0.75e-300), (True, [30])):
+        labels["images"][0] |= {"width": width, "height": height}
+        report = _run(source, tmp_path / "small", _write(given, labels), max_side=20)
+        assert report.annotations[0].left_out == 1
+        assert "do not tell the picture's size" in report.warnings[0]["warning"]
+
+
+def test_a_mask_that_would_be_too_large_is_left_out_with_its_picture(tmp_path: Path) -> None:
+    source = save_pictures(tmp_path / "in", "a.png", "b.png")
+    labels = _coco("a.png", "b.png")
+    labels["annotations"][1]["segmentation"] = {"counts": [2**62], "size": [2**31, 2**31]}
+    given = _write(tmp_path / "labels.json", labels)
+    report = _run(source, tmp_path / "out", given, max_side=20)
+    assert (report.annotations[0].images, report.annotations[0].left_out) == (1, 1)
+    assert "a mask would have" in report.warnings[0]["warning"]
+    found = _read(tmp_path / "out" / "labels.json")
+    assert {each["image_id"] for each in found["annotations"]} == {51}
+
+
+def test_outputs_of_earlier_runs_have_their_own_sizes(
+    style: Style, lean_style: Style, tmp_path: Path
+) -> None:
+    source = save_pictures(tmp_path / "in", "a.png")
+    given = _write(tmp_path / "labels.json", _coco("a.png"))
+    styles = (str(style.path), str(lean_style.path))
+    _run(source, tmp_path / "out", given, *styles, max_side=20)
+    _run(source, tmp_path / "out", given)
+    found = _read(tmp_path / "out" / "labels.json")
+    sizes = {each["file_name"]: (each["width"], each["height"]) for each in found["images"]}
+    assert sizes == {"a-lean.png": (20, 15), "a-random.png": (20, 15), "a.png": (40, 30)}
+    boxes = [each["bbox"] for each in found["annotations"] if "bbox" in each]
+    assert boxes == [[5, 3, 10, 6], [5, 3, 10, 6], [10, 6, 20, 12]]
+
+
+def test_pictures_of_one_name_in_thousands_of_folders_are_found_at_once(tmp_path: Path) -> None:
+    names = [f"{number}/0.jpg" for number in range(6000)]
+    given = _write(tmp_path / "labels.json", _coco(*names))
+    folder = str(tmp_path / "out")
+    storage = LocalStorage()
+    annotations = Annotations(str(given), [], storage=storage, folder=folder, are_resized=False)
+    began = process_time()
+    annotations.match(lambda: ((f"/in/{name}", name) for name in names), overwrite=False)
+    assert process_time() - began < 10  # 1 s; with each compared with each 100 s
 
 
 def test_a_run_again_writes_them_anew_and_an_interrupted_one_leaves_none(
@@ -280,10 +325,29 @@ def test_behind_uris_they_are_the_same(tmp_path: Path) -> None:
             | {"annotations": [{"image_id": 50, "segmentation": {"counts": "0", "size": [9, 9]}}]},
             "do not fill 9x9",
         ),
+        *(
+            ("a.json", _coco("a.png") | {"annotations": [malformed]}, "annotations[0] is malformed")
+            for malformed in (
+                {"image_id": [50]},
+                {"image_id": 50, "bbox": [0, 0, 10**400, 1]},
+                {"image_id": 50, "area": 10**400},
+                {"image_id": 50, "keypoints": [10**400, 1, 2]},
+                {"image_id": 50, "segmentation": [[10**400, 1]]},
+                {"image_id": 50, "segments_info": [{"area": 10**400}]},
+                *(
+                    {"image_id": 50, "segmentation": {"counts": [1200], "size": size}}
+                    for size in ([30.0, 40.0], [-30, -40], [10**400, 1], [1e999, 1])
+                ),
+            )
+        ),
         ("a.json", _coco("z.png"), "none of its pictures is among the sources, such as z.png"),
         ("a.xml", "<annotation>", "a.xml: no XML"),
         ("a.xml", "<html/>", "<annotation> is needed"),
         ("a.xml", _voc("a.png", box="1 2 three 4"), "'three' is not a number"),
+        *(
+            ("a.xml", _voc("a.png", box=f"{number} 2 3 4"), f"{number!r} is not a number of pixels")
+            for number in ("nan", "1e999", "-inf", "1e300")
+        ),
         ("a.txt", "", "neither COCO's .json nor VOC's .xml"),
         ("none/a.json", {"images": []}, "no such file or folder"),
     ],

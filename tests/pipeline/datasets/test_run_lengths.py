@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.datasets.run_lengths import resized
+from pipeline.datasets.run_lengths import Counts, resized
 
 _SIZE = (6, 8)
 _MASK = ["########", "#......#", "#.####.#", "#.#..#..", "#.####..", "........"]
@@ -38,7 +38,21 @@ def test_a_mask_of_another_shape_keeps_its_nearest_pixels() -> None:
     assert _drawn(halved, (3, 8)) == [_MASK[1], _MASK[3], _MASK[5]]
 
 
-@pytest.mark.parametrize("counts", [[5, 5], [-1, 13], [], "i05", "zz"])
-def test_runs_that_do_not_fill_the_mask_are_refused(counts: list[int] | str) -> None:
+@pytest.mark.parametrize("counts", [[5, 5], [-1, 13], [5.0, 7.0], [], "i05", "zz"])
+def test_runs_that_do_not_fill_the_mask_are_refused(counts: Counts) -> None:
     with pytest.raises(ValueError, match="do not fill 4x3"):
         resized(counts, (3, 4), (6, 8))
+
+
+@pytest.mark.parametrize("size", [(3.0, 4.0), (-3, -4), (10**11, 10**11), (10**400, 1)])
+def test_a_mask_s_size_is_that_of_a_picture(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="size cannot be"):
+        resized([size[0] * size[1]], size, (6, 8))
+
+
+def test_a_mask_is_drawn_in_its_new_size_only() -> None:
+    claimed = (2**31, 2**31)
+    half = 2**61
+    assert resized([half, half], claimed, (4, 6)) == [12, 12]
+    with pytest.raises(ValueError, match="would have 100000x100000 pixels"):
+        resized([half, half], claimed, (100_000, 100_000))
