@@ -51,8 +51,10 @@ class WorkerHost:
 
         Second is how many units may be in work at once by now; None: as many as before.
         """
+        # First, for it may raise: parts that are taken below would be gone.
+        places = self._worker.places() if isinstance(self._worker, GrowsWider) else None
         signs = []
         for key, done in self._how_far.copy().items():
             parts = self._parts.get(key, deque())
             signs.append((key, done, [parts.popleft() for _ in range(len(parts))]))
-        return signs, self._worker.places() if isinstance(self._worker, GrowsWider) else None
+        return signs, places

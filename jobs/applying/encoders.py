@@ -53,7 +53,7 @@ def encoders_of_each_worker(encoders: Encoders, resources: Resources, workers: i
             f"{counted(encoders, 'encoders')} of one CPU each: the nodes without a GPU have "
             f"{counted(room, 'CPUs')}; lower --encoders, or let it be auto"
         )
-    return math.ceil(encoders / workers)
+    return max(1, min(math.ceil(encoders / workers), room // workers))
 
 
 def _none(why: str) -> Literal[0]:

@@ -6,7 +6,9 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from jobs.applying.encoders import encoders_of
 from jobs.applying.workers import find_style_for_job, make_segment_worker, stylizing_pool
 from jobs.specs.applying import StylizeVideo
 from nst_core.checkpoints.library import Style
@@ -24,7 +26,7 @@ from pipeline.segments.encoder import check_encoder
 from pipeline.segments.plan import warm_up_frames
 from pipeline.segments.task import SegmentResult, SegmentTask
 from pipeline.source.source_video import probe
-from pipeline.storage.remote_file import path_of
+from pipeline.storage.remote_file import kept_in, path_of
 from pipeline.work.pool import Deadline
 from pipeline.work.progress import OnProgress, Pace, ignore_progress, stage
 
@@ -39,11 +41,16 @@ def stylize_pipe(
     EnvironmentProblem where nothing can start.
     """
     check_pipe(job)
+    encoders_of(job)  # tells that auto has none here
     # A stream is not read twice: a painting is fitted on other pictures.
     seen = () if source is not None else [*map(str, job.inputs)]
     style = find_style_for_job(job.style, job.pool, seen, on_progress, of_films=True)
-    origin = path_of(job.inputs[0]) if source is None else source
-    return _PipeRun(job, style, on_progress).through(origin, output)
+    run = _PipeRun(job, style, on_progress)
+    if source is not None:
+        return run.through(source, output)
+    # The reader's thread may still fetch a block when nobody reads the output any more.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        return run.through(kept_in(Path(folder), path_of(job.inputs[0])), output)
 
 
 def check_pipe(job: StylizeVideo) -> None:
@@ -54,8 +61,9 @@ def check_pipe(job: StylizeVideo) -> None:
             "-, standard input or output: one film goes into a pipe, -o -; behind it | ffmpeg -i - "
             "out.mkv writes a file"
         )
-    if is_file and (path_of(job.inputs[0]).is_dir() or numbering_of(path_of(job.inputs[0]))):
-        raise InputError(f"{job.inputs[0]}: -o - takes one film that is a file, or -")
+    film = path_of(job.inputs[0])
+    if is_file and (film.is_dir() or numbering_of(film)):
+        raise InputError(f"{film}: -o - takes one film that is a file, or -")
     refused = {
         f"--address {job.pool.address}": job.pool.address != "local",
         "--start, --end and --duration": job.span is not None,
@@ -80,7 +88,7 @@ class _PipeRun:
         self._job = job
         self._style = style
         self._on_progress = on_progress
-        self._name = str(job.inputs[0])
+        self._name = str(path_of(job.inputs[0]))
         self._report = VideoReport(self._name, str(PIPE))
         self._pace = Pace()
         self._notes: set[str] = set()

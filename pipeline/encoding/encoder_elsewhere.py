@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any, Protocol
 
 import av
@@ -115,29 +116,41 @@ class HiredEncoders:
         self._starting: list[FarEncoder] = []
         self.at_work = 0
         self._losses = 0
+        self._lock = Lock()
+        """Held to count: some are lost while others start, in other threads."""
 
     def newly_ready(self) -> list[FarEncoder]:
         """Return those that have started since it was last asked, and start what lacks."""
         ready = []
-        for far in [*self._starting]:
+        starting = [*self._starting]
+        # First, for it may raise: those found ready below would be gone.
+        while self._lacks and (hired := self._hire()) is not None:
+            self._starting.append(hired)
+        for far in starting:
             try:
                 if not far.is_ready():
                     continue
                 ready.append(far)
             except EncoderLost:
-                self._losses += 1
+                with self._lock:
+                    self._losses += 1
             self._starting.remove(far)
-        self.at_work += len(ready)
-        while self._lacks and (hired := self._hire()) is not None:
-            self._starting.append(hired)
+        with self._lock:
+            self.at_work += len(ready)
         return ready
 
     def lose(self) -> None:
         """Note that one of those at work is lost."""
-        self.at_work -= 1
-        self._losses += 1
+        with self._lock:
+            self.at_work -= 1
+            self._losses += 1
+
+    @property
+    def given_up(self) -> bool:
+        """Whether so many did not start, or were lost, that no more are started."""
+        return self._losses >= _MOST_LOSSES * self.most
 
     @property
     def _lacks(self) -> bool:
         there = self.at_work + len(self._starting)
-        return there < self.wanted and self._losses < _MOST_LOSSES * self.most
+        return there < self.wanted and not self.given_up

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from threading import Condition, local
 
@@ -29,6 +30,7 @@ _FRAMES_TO_WARM_UP = 200
 """In which kernels are compiled and sizes seen for the first time."""
 _SECONDS_TO_JUDGE = 10.0
 _LOST = "an encoder on another node was lost; what it had was done anew"
+_GIVEN_UP = "encoders on other nodes do not start, or are lost again and again; the worker encodes"
 
 
 class ManySegments:
@@ -86,9 +88,14 @@ class ManySegments:
         worker = self._taken(group, task.segment.number)
         worker.tell = self.tell
         try:
-            return worker.process(task)
-        except EncoderLost:
-            return self._done_here(worker, task)
+            done = None
+            with suppress(EncoderLost):
+                done = worker.process(task)
+            if done is None:  # the error's traceback is gone, with the decoder and frames it held
+                done = self._done_here(worker, task)
+            if self._encoders is not None and self._encoders.given_up:
+                done = replace(done, notes=(*done.notes, _GIVEN_UP))
+            return done
         finally:
             with self._changed:
                 if worker in self._lanes:
@@ -100,7 +107,8 @@ class ManySegments:
     def places(self) -> int:
         """How many segments it works on at once by now: to be asked every second or so."""
         if self._encoders is not None:
-            self._decide(self._encoders)
+            with self._changed:  # a loss, in another thread, begins the reckoning anew
+                self._decide(self._encoders)
             lanes = [self._lane(far) for far in self._encoders.newly_ready()]
             with self._changed:
                 self._lanes += lanes

@@ -150,6 +150,27 @@ def test_libraries_are_set_up_before_a_worker_is_built(monkeypatch: pytest.Monke
     assert built == [None]
 
 
+def test_parts_of_a_unit_in_work_outlast_a_question_that_fails() -> None:
+    class Worker:
+        engine = "none"
+        fails = True
+
+        def process(self, task: Any) -> None: ...
+
+        def places(self) -> int:
+            if self.fails:
+                raise ConnectionError
+            return 1
+
+    worker = Worker()
+    host = WorkerHost(lambda: worker)
+    host._tell("a", 1, "part")
+    with pytest.raises(ConnectionError):
+        host.how_far()
+    worker.fails = False
+    assert host.how_far() == ([("a", 1, ["part"])], 1)
+
+
 def test_every_unit_has_one_outcome_and_a_failing_unit_stops_nobody(
     pool_of: Any, tmp_path: Path
 ) -> None:

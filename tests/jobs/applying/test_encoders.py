@@ -47,7 +47,7 @@ def test_auto_is_told_where_it_has_nothing_to_decide(caplog: pytest.LogCaptureFi
 
 @pytest.mark.parametrize(
     ("encoders", "workers", "each"),
-    [(0, None, 0), (3, None, 2), (4, 2, 2), (5, 1, 5), ("auto", None, 3), ("auto", 1, 5)],
+    [(0, None, 0), (3, None, 2), (5, 2, 2), (5, 1, 5), ("auto", None, 3), ("auto", 1, 5)],
 )
 def test_workers_have_as_many_each_and_as_there_is_room_for(
     encoders: Encoders, workers: int | None, each: int, nodes: list[dict[str, float]]
@@ -64,6 +64,8 @@ def test_encoders_without_room_or_use_are_refused_or_left_out_with_a_line(
     with pytest.raises(InputError, match="for workers with a GPU"):
         encoders_of_each_worker(2, Resources(1.0), None)
     assert encoders_of_each_worker("auto", Resources(1.0), None) == 0
+    nodes[2]["CPU"] = 1.0
+    assert encoders_of_each_worker(1, Resources(16.0, 1.0), None) == 1
     nodes.pop()
     assert encoders_of_each_worker("auto", Resources(16.0, 1.0), None) == 0
     assert [record.getMessage() for record in caplog.records] == [

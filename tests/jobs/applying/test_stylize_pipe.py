@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import threading
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs.applying.stylize_pipe import stylize_pipe
 from jobs.applying.stylize_video import stylize_videos
@@ -22,6 +24,7 @@ from nst_core.checkpoints.library import Style
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError, MediaError
 from pipeline.films.report import VideoReport
+from pipeline.storage.remote import RemoteStorage
 from tests.kit.masks import make_film, picture_of
 from tests.kit.media import make_clip
 from tests.kit.streams import read_stream, sound_of, stream
@@ -119,6 +122,42 @@ def test_a_file_goes_into_a_pipe(clip: Path, tmp_path: Path) -> None:
     assert output.startswith(b"YUV4MPEG2 ")
     assert report.status == "damaged"
     assert report.frames_out == len(read_stream(output)[1]) == 47
+
+
+def test_a_film_behind_a_uri_is_read_once(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem().pipe("/bucket/film.mp4", clip.read_bytes())
+    read: list[int] = []
+    read_part = RemoteStorage.read_part
+
+    def counted(self: RemoteStorage, uri: str, start: int, size: int) -> bytes:
+        read.append(size)
+        return read_part(self, uri, start, size)
+
+    monkeypatch.setattr(RemoteStorage, "read_part", counted)
+    job = _job(inputs=(Path("memory://bucket/film.mp4"),))
+    report, output = _of_no_pipe(job)
+    assert (report.input, report.status) == ("memory://bucket/film.mp4", "done")
+    _check_same(output, _of_file(clip.read_bytes(), "mp4", job, tmp_path), "yuv420p")
+    assert read == [clip.stat().st_size]
+    with pytest.raises(InputError, match=r"^memory://bucket: -o - takes one film"):
+        _of_no_pipe(_job(inputs=(Path("memory://bucket"),)))
+
+
+def test_a_film_whose_times_start_anew_is_one_line(tmp_path: Path) -> None:
+    part, film = tmp_path / "part.ts", tmp_path / "film.ts"
+    make_clip(part, frames=24, sound=False)
+    film.write_bytes(part.read_bytes() * 2)
+    with pytest.raises(MediaError, match=r"film\.ts: its times start anew on the way"):
+        _of_no_pipe(_job(inputs=(film,)))
+
+
+def test_auto_has_no_encoders_elsewhere_which_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        _piped(stream(frames=3), _job(encoders="auto"))
+    assert "--encoders auto: none, for this runs on one machine" in caplog.text
 
 
 def test_chroma_of_a_file_lies_where_its_codec_has_it(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -119,10 +120,12 @@ def test_a_lost_encoder_costs_its_segment_and_another_comes(
     stylizer = Stylizer(style, device="cpu", threads=1)
     alone = [SegmentWorker(stylizer).process(task) for task in tasks]
     begun: list[int] = []
+    held: list[BaseException | None] = []
     process = SegmentWorker.process
 
     def counted(self: SegmentWorker, task: SegmentTask) -> SegmentResult[bytes]:
         begun.append(task.segment.number)
+        held.append(sys.exception())
         return process(self, task)
 
     monkeypatch.setattr(SegmentWorker, "process", counted)
@@ -132,11 +135,14 @@ def test_a_lost_encoder_costs_its_segment_and_another_comes(
     look = Look(StyleSpec("identity"))
     worker = ManySegments(lambda _: stylizer, look, at_once=1, encoders=hired)
     assert [worker.places() for _ in range(2)] == [1, 2]
+    monkeypatch.setattr(worker, "_used_before", Used(wall=0.0))
     results = _at_once(worker, tasks)
     notes = [result.notes for result in results if result.notes]
     assert notes == [("an encoder on another node was lost; what it had was done anew",)]
     assert [result.piece for result in results] == [result.piece for result in alone]
     assert [result.pts for result in results] == [result.pts for result in alone]
+    assert not any(held)  # an error would hold the first try's frames
+    assert worker._used_before is None
     assert {*begun} == {*range(len(tasks))}
     assert len(begun) == len(tasks) + 1
     assert [worker.places() for _ in range(2)] == [1, 2]
@@ -191,7 +197,7 @@ def test_what_an_encoder_elsewhere_raises_fails_its_segment(
     assert len(failed) < len(tasks)
 
 
-def test_encoders_that_are_lost_again_and_again_are_given_up() -> None:
+def test_encoders_that_are_lost_again_and_again_are_given_up(style: Style, tmp_path: Path) -> None:
     class Lost(_Far):
         def is_ready(self) -> bool:
             raise EncoderLost
@@ -203,8 +209,32 @@ def test_encoders_that_are_lost_again_and_again_are_given_up() -> None:
         return tried[-1]
 
     hired = HiredEncoders(hire, 2, wanted=2)
-    assert [len(hired.newly_ready()) for _ in range(20)] == [0] * 20
+    stylizer = Stylizer(style, device="cpu", threads=1)
+    worker = ManySegments(
+        lambda _: stylizer, Look(StyleSpec("identity")), at_once=1, encoders=hired
+    )
+    task = segment_tasks(tmp_path)[0]
+    assert worker.process(task).notes == ()
+    assert [worker.places() for _ in range(20)] == [1] * 20
     assert len(tried) <= 7
+    (note,) = worker.process(task).notes
+    assert note.startswith("encoders on other nodes do not start")
+
+
+def test_an_encoder_that_is_ready_is_not_lost_where_another_cannot_be_hired() -> None:
+    hires: list[_Far | None] = [_Far(), None]
+
+    def hire() -> _Far | None:
+        if not hires:
+            raise ConnectionError
+        return hires.pop(0)
+
+    hired = HiredEncoders(hire, 2, wanted=2)
+    assert hired.newly_ready() == []
+    with pytest.raises(ConnectionError):
+        hired.newly_ready()
+    hires.append(None)
+    assert len(hired.newly_ready()) == 1
 
 
 def test_as_many_encoders_are_hired_as_frames_cost_of_late(
