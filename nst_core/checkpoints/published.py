@@ -6,6 +6,7 @@ which is meant. It appears whole: a folder by a rename, a repository by one comm
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,8 @@ from nst_core.files import check_can_write
 from nst_core.wording import first_line, listed, quoted
 
 CARD, PREVIEW = "README.md", "preview.jpg"
-_SUFFIX = ".safetensors"
+SUFFIX = ".safetensors"
+"""Ending of checkpoints: what has another one is found in no folder or repository."""
 _BUNDLED = Path(__file__).with_name("bundled")
 _PIPELINE_TAGS = {"synthesize": "unconditional-image-generation"}
 _EXAMPLES = {
@@ -115,11 +117,13 @@ def default_licence(style: Style) -> str:
 
 
 def _folder_writer(folder: Path, *, overwrite: bool) -> Callable[[Files], None]:
-    folder = folder.absolute()
-    if folder.exists() and not folder.is_dir():
+    folder = Path(os.path.realpath(folder))  # a link stays, and what it leads to is replaced
+    if os.path.lexists(folder) and not folder.is_dir():
         raise InputError(f"--to {folder}: a file; name a folder")
+    if folder.is_mount():
+        raise InputError(f"--to {folder}: a mount, which nothing replaces; name a folder below it")
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    others = [name for name in there if name not in (CARD, PREVIEW) and not name.endswith(_SUFFIX)]
+    others = [name for name in there if name not in (CARD, PREVIEW) and not name.endswith(SUFFIX)]
     if others:
         raise InputError(
             f"--to {folder}: has other files ({', '.join(others[:3])}); name a new one"
@@ -144,7 +148,9 @@ def _folder_writer(folder: Path, *, overwrite: bool) -> Callable[[Files], None]:
             raise
         finally:
             shutil.rmtree(new, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+            if old.exists():
+                old.chmod(0o700)  # one for reading only could not be emptied
+                shutil.rmtree(old, ignore_errors=True)
 
     return write
 
@@ -171,7 +177,7 @@ def _hub_writer(address: str, *, overwrite: bool) -> Callable[[Files], None]:
     _check_replaced(address, there, overwrite=overwrite)
 
     def write(files: Files) -> None:
-        gone = [name for name in there if name.endswith(_SUFFIX) and name not in files]
+        gone = [name for name in there if name.endswith(SUFFIX) and name not in files]
         with _hub_errors(address):
             api.create_repo(repository, exist_ok=True)
             api.create_commit(
@@ -180,7 +186,7 @@ def _hub_writer(address: str, *, overwrite: bool) -> Callable[[Files], None]:
                     *(CommitOperationDelete(name) for name in gone),
                     *(CommitOperationAdd(name, content) for name, content in files.items()),
                 ],
-                commit_message=f"Checkpoint {listed([n for n in files if n.endswith(_SUFFIX)])}",
+                commit_message=f"Checkpoint {listed([n for n in files if n.endswith(SUFFIX)])}",
             )
         for kept in (address, *(f"{address}/{name}" for name in files)):
             forget(kept)
@@ -189,9 +195,10 @@ def _hub_writer(address: str, *, overwrite: bool) -> Callable[[Files], None]:
 
 
 def _check_replaced(to: str, there: list[str], *, overwrite: bool) -> None:
-    """Raise InputError where files are there, and are not to be replaced."""
+    """Raise InputError where files are there, and are not to be replaced: all checkpoints go."""
     if there and not overwrite:
-        raise InputError(f"--to {to}: has {', '.join(there[:3])}; --overwrite replaces what it has")
+        names = [name for name in there if name.endswith(SUFFIX)] or there[:3]
+        raise InputError(f"--to {to}: has {', '.join(names)}; --overwrite replaces what it has")
 
 
 @contextmanager

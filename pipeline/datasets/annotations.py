@@ -22,7 +22,7 @@ from nst_core.pictures.decoding import heif_is_possible
 from nst_core.wording import listed
 from pipeline.datasets import coco, voc
 from pipeline.datasets.annotated import Output, Wanted
-from pipeline.datasets.manifest import ManifestRow, Splits
+from pipeline.datasets.manifest import REPORT_NAME, ManifestRow, Splits
 from pipeline.storage.files import Storage, below
 from pipeline.storage.open import storage_for
 
@@ -94,6 +94,8 @@ class Annotations:
         """How many each file annotates."""
         self._of_source: dict[str, list[tuple[int, Hashable]]] = {}
         """By the path of an input: the numbers of files that annotate it, and its key there."""
+        self._taken: dict[str, tuple[int, str]] = {}
+        """By places: the number of the file that goes there; of VOC's also for which output."""
 
     def _found(self, sources: Sequence[str]) -> list[_File]:
         storage, path = self._source, self._source.resolved(self._given)
@@ -102,8 +104,11 @@ class Annotations:
             top = "" if is_source else f"{path.rpartition('/')[2]}/"
             walked = storage.walk(path, without=self._storage.real(self._folder))
             files = [_File(each.path, f"{top}{each.name}") for each in walked if not each.problem]
+            files = [each for each in files if each.place.rpartition("/")[2] != REPORT_NAME]
         elif storage.is_file(path):
             files = [_File(path, path.rpartition("/")[2])]
+            if files[0].place == REPORT_NAME:
+                raise InputError(f"--annotations {self._given}: reports have that name; rename it")
         else:
             raise InputError(f"--annotations {self._given}: no such file or folder")
         files = [each for each in files if _suffix(each.path) in _FORMATS]
@@ -147,7 +152,8 @@ class Annotations:
     ) -> list[CarriedAnnotations]:
         """Write the annotations of the outputs that are there, each file whole or not at all.
 
-        ``warn`` is told of pictures that are left out for their size. Raises MediaError.
+        ``warn`` is told of what is left out: pictures for their size, outputs of earlier runs
+        where those of others go. Raises MediaError.
         """
         outputs: dict[str, list[str]] = defaultdict(list)
         for row in rows:
@@ -162,7 +168,9 @@ class Annotations:
             looked_at = threads.map(self._looked_at, outputs.values())
             for source, found in zip(outputs, looked_at, strict=True):
                 for number, key in self._of_source[source]:
-                    made[number][key] = found
+                    made[number][key] = [
+                        each for each in found if self._has_place(number, each.name, warn)
+                    ]
             carried = [
                 *threads.map(lambda number: self._write_voc(number, made[number]), numbers[True]),
                 *(self._write_coco(number, made[number]) for number in numbers[False]),  # large
@@ -178,21 +186,23 @@ class Annotations:
         return list(sums.values())
 
     def _meant(self, file: _File, wanted: Wanted, sources: list[str]) -> str:
-        """Choose among inputs of one name: by the file's own folder, else by what folders say.
+        """Choose among inputs of one name: by the file's folder, by what folders say, by ending.
 
         Raises InputError where that does not tell them apart.
         """
         beside = below(file.path.rpartition("/")[0], "")
         split = _split_of(file.path)
         tests: list[Callable[[str], bool]] = [
-            lambda source: True,
             lambda source: source.startswith(beside),
             lambda source: source.split("/")[-2:-1] == [wanted.folder],
             lambda source: bool(split) and _split_of(source) == split,
+            lambda source: source.endswith(f"/{wanted.names[-1]}"),
         ]
         for test in tests:
-            if len(left := [source for source in sources if test(source)]) == 1:
-                return left[0]
+            if len(sources) > 1:
+                sources = [source for source in sources if test(source)] or sources
+        if len(sources) == 1:
+            return sources[0]
         raise InputError(
             f"{file.path}: {wanted.names[0]} may be {listed(sources[:2])}; stylize the folders "
             "one by one, each with its annotations"
@@ -200,11 +210,14 @@ class Annotations:
 
     def _check_places(self, pairs: Pairs, *, overwrite: bool) -> None:
         """Raise InputError where anything would be replaced that an earlier run has not written."""
-        places = {
-            below(self._folder, self._files[number].place_for(output)): None
-            for source, output in pairs()
-            for number, _ in self._of_source.get(source, ())
-        }
+
+        def refuse(output: str, problem: str) -> None:
+            raise InputError(f"{below(self._folder, output)}: {problem}")
+
+        for source, output in pairs():
+            for number, _ in self._of_source.get(source, ()):
+                self._has_place(number, output, refuse)
+        places = [below(self._folder, place) for place in self._taken]
         inputs = {self._source.real(file.path) for file in self._files}
 
         def problem(path: str) -> str | None:
@@ -221,6 +234,17 @@ class Annotations:
             for path, found in zip(places, threads.map(problem, places), strict=True):
                 if found:
                     raise InputError(f"{path}: {found}")
+
+    def _has_place(self, number: int, output: str, refuse: Callable[[str, str], None]) -> bool:
+        """Whether the annotations of an output go nowhere where others go; ``refuse`` hears why."""
+        file = self._files[number]
+        place, mine = file.place_for(output), (number, output if file.is_voc else "")
+        other, its_output = self._taken.setdefault(place, mine)
+        if (other, its_output) == mine:
+            return True
+        whose = f"{its_output} by {self._files[other].path}"
+        refuse(output, f"{place} has the annotations of {whose}, not those by {file.path}")
+        return False
 
     def _looked_at(self, names: Sequence[str]) -> list[Output]:
         """Return the outputs of a picture that are there, each with a size of its own."""

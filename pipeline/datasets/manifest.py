@@ -17,6 +17,7 @@ from typing import Any
 from nst_core.errors import EnvironmentProblem, InputError, MediaError
 from pipeline.storage.files import Storage
 
+REPORT_NAME = "report.json"
 MANIFEST_NAMES: Mapping[str, str] = {
     "jsonl": "manifest.jsonl",
     "csv": "manifest.csv",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nst_core.errors import InputError
 from nst_core.file_kinds import kind_of
 from pipeline.datasets.annotations import Annotations
-from pipeline.datasets.manifest import Splits, check_manifest, write_manifest
+from pipeline.datasets.manifest import REPORT_NAME, Splits, check_manifest, write_manifest
 from pipeline.datasets.shard_plan import ShardNames
 from pipeline.pictures.account import PictureAccount
 from pipeline.pictures.identity import Found, identity_of, made_with
@@ -46,7 +46,6 @@ from pipeline.work.progress import OnProgress, Progress
 if TYPE_CHECKING:
     from nst_core.objectives.refinement import Refinement
 
-REPORT_NAME = "report.json"
 _INPUTS_BETWEEN_NEWS = 1000
 
 Styles = Mapping[str, Found]

@@ -67,7 +67,7 @@ def push(
         raise InputError(f"--licence {licence}: an SPDX identifier is needed, such as cc-by-4.0")
     write = published.destination(to, overwrite=overwrite)
     fitted = find_fitted(checkpoint)
-    file = f"{fitted.name}{style.path.suffix}" if fitted else style.path.name
+    file = f"{fitted.name if fitted else style.path.stem}{published.SUFFIX}"
     place = to if to.startswith("hf://") else file
     picture = _picture(style)
     card = published.model_card(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from time import process_time
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -15,79 +13,32 @@ from jobs.applying.stylize_images import stylize_images
 from nst_core.checkpoints.library import Style
 from nst_core.errors import InputError
 from pipeline.datasets.annotations import Annotations
-from pipeline.pictures.report import StylizeImagesReport
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.open import storage_for
+from tests.kit.annotated_pictures import (
+    coco_image,
+    coco_of,
+    read_json,
+    stylize_annotated,
+    voc_of,
+    write_text,
+)
 from tests.kit.command_line import nst
 from tests.kit.image_jobs import contents, images_job, save_pictures
-
-_SHAPES: dict[str, Any] = {
-    "bbox": [10, 6, 20, 12],
-    "area": 240,
-    "segmentation": [[10, 6, 30, 6, 30, 18]],
-    "keypoints": [10, 6, 2, 0, 0, 0],
-}
-
-
-def _image(number: int, name: str) -> dict[str, Any]:
-    return {"id": number, "file_name": name, "width": 40, "height": 30, "license": 2}
-
-
-def _coco(*names: str) -> dict[str, Any]:
-    """Two annotations of each picture, the second a crowd; ids from 50 on."""
-    annotations: list[dict[str, Any]] = []
-    for number in range(len(names)):
-        crowd = {"iscrowd": 1, "segmentation": {"counts": [0, 600, 600], "size": [30, 40]}}
-        for shapes in ({**_SHAPES, "iscrowd": 0}, crowd):
-            annotation = {"id": 500 + len(annotations), "image_id": 50 + number, "category_id": 3}
-            annotations.append(annotation | shapes)
-    return {
-        "info": {"year": 2017},
-        "licenses": [{"id": 2, "name": "CC"}],
-        "images": [_image(50 + number, name) for number, name in enumerate(names)],
-        "annotations": annotations,
-        "categories": [{"id": 3, "name": "boat"}],
-    }
-
-
-def _write(path: Path, what: object) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(what if isinstance(what, str) else json.dumps(what))
-    return path
-
-
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
-
-
-def _run(source: Path, output: Path, given: Path, *styles: str, **how: Any) -> StylizeImagesReport:
-    return stylize_images(images_job(source, output, *styles, annotations=str(given), **how))
-
-
-def _voc(name: str, width: int = 40, height: int = 30, box: str = "11 7 30 18") -> str:
-    numbers = dict(zip(("xmin", "ymin", "xmax", "ymax"), box.split(), strict=True))
-    inside = "".join(f"<{tag}>{number}</{tag}>" for tag, number in numbers.items())
-    return (
-        f"<annotation><folder>in</folder><filename>{name}</filename><path>/x/{name}</path>"
-        f"<size><width>{width}</width><height>{height}</height><depth>1</depth></size>"
-        f"<object><name>boat</name><pose>Left</pose><bndbox>{inside}</bndbox></object>"
-        "</annotation>"
-    )
 
 
 def test_one_style_keeps_names_ids_and_numbers(tmp_path: Path) -> None:
     source = save_pictures(tmp_path / "in", "train2017/a.png", "train2017/b.png", "c.png")
     (source / "train2017" / "broken.png").write_bytes(b"no picture")
     names = ["a.png", "b.png", "broken.png", "elsewhere.png"]
-    given = _write(tmp_path / "annotations" / "instances.json", _coco(*names))
-    report = _run(source, tmp_path / "out", given.parent)
+    given = write_text(tmp_path / "annotations" / "instances.json", coco_of(*names))
+    report = stylize_annotated(source, tmp_path / "out", given.parent)
     path = tmp_path / "out" / "annotations" / "instances.json"
     (carried,) = report.annotations
     assert (carried.output, carried.images, carried.annotations) == (str(path), 2, 4)
     assert (report.failed, carried.left_out) == (1, 2)
-    expected = _coco(*names)
-    found = _read(path)
+    expected = coco_of(*names)
+    found = read_json(path)
     assert found["info"].pop("nst")
     for key in ("images", "annotations"):
         expected[key] = [each for each in expected[key] if each.get("image_id", each["id"]) < 52]
@@ -98,10 +49,10 @@ def test_several_styles_and_another_size_make_images_of_their_own(
     style: Style, lean_style: Style, tmp_path: Path
 ) -> None:
     source = save_pictures(tmp_path / "in", "sub/a.png", "sub/b.png")
-    given = _write(tmp_path / "labels.json", _coco("sub/a.png", "sub/b.png"))
+    given = write_text(tmp_path / "labels.json", coco_of("sub/a.png", "sub/b.png"))
     styles = (str(style.path), str(lean_style.path))
-    report = _run(source, tmp_path / "out", given, *styles, max_side=20)
-    found = _read(tmp_path / "out" / "labels.json")
+    report = stylize_annotated(source, tmp_path / "out", given, *styles, max_side=20)
+    found = read_json(tmp_path / "out" / "labels.json")
     names = [f"sub/{name}-{kind}.png" for name in "ab" for kind in ("lean", "random")]
     assert [each["file_name"] for each in found["images"]] == names
     assert [each["id"] for each in found["images"]] == [1, 2, 3, 4]
@@ -124,10 +75,10 @@ def test_several_styles_and_another_size_make_images_of_their_own(
 def test_voc_has_a_file_for_each_output(style: Style, lean_style: Style, tmp_path: Path) -> None:
     source = save_pictures(tmp_path / "in", "JPEGImages/1.png", "JPEGImages/2.png")
     for name in ("1", "2", "3"):
-        _write(source / "Annotations" / f"{name}.xml", _voc(f"{name}.png"))
+        write_text(source / "Annotations" / f"{name}.xml", voc_of(f"{name}.png"))
     styles = (str(style.path), str(lean_style.path))
     given = source / "Annotations"
-    report = _run(source, tmp_path / "out", given, *styles, max_side=20)
+    report = stylize_annotated(source, tmp_path / "out", given, *styles, max_side=20)
     folder = tmp_path / "out" / "Annotations"
     (carried,) = report.annotations
     assert (carried.output, carried.images, carried.annotations) == (str(folder), 4, 4)
@@ -147,8 +98,8 @@ def test_voc_has_a_file_for_each_output(style: Style, lean_style: Style, tmp_pat
 
 def test_voc_of_the_same_size_keeps_its_numbers(tmp_path: Path) -> None:
     source = save_pictures(tmp_path / "in", "photo.1.png")
-    given = _write(tmp_path / "photo.1.xml", _voc("stale.png", box="0 1.5 40 30"))
-    _run(source, tmp_path / "out", given)
+    given = write_text(tmp_path / "photo.1.xml", voc_of("stale.png", box="0 1.5 40 30"))
+    stylize_annotated(source, tmp_path / "out", given)
     root = ElementTree.fromstring((tmp_path / "out" / "photo.1.xml").read_bytes())  # noqa: S314
     assert [each.text for each in root.find("object/bndbox") or ()] == ["0", "1.5", "40", "30"]
     assert root.findtext("filename") == "photo.1.png"
@@ -156,16 +107,16 @@ def test_voc_of_the_same_size_keeps_its_numbers(tmp_path: Path) -> None:
 
 def test_files_of_one_name_are_told_apart_by_folders(tmp_path: Path) -> None:
     source = save_pictures(tmp_path / "in", "train/a.png", "valid/a.png", "x/a.png")
-    _write(source / "train" / "_annotations.coco.json", _coco("a.png"))
-    _run(source, tmp_path / "out", source, resume=False)
-    there = _read(tmp_path / "out" / "train" / "_annotations.coco.json")
+    write_text(source / "train" / "_annotations.coco.json", coco_of("a.png"))
+    stylize_annotated(source, tmp_path / "out", source, resume=False)
+    there = read_json(tmp_path / "out" / "train" / "_annotations.coco.json")
     assert there["images"][0]["file_name"] == "a.png"
-    given = _write(tmp_path / "annotations" / "instances_val2017.json", _coco("..\\a.png"))
-    warned = _run(source, tmp_path / "out", given.parent)
+    given = write_text(tmp_path / "annotations" / "instances_val2017.json", coco_of("..\\a.png"))
+    warned = stylize_annotated(source, tmp_path / "out", given.parent)
     assert warned.annotations[0].images == 1
-    _write(given.parent / "labels.json", _coco("a.png"))
+    write_text(given.parent / "labels.json", coco_of("a.png"))
     with pytest.raises(InputError, match=r"labels\.json: a\.png may be .*; stylize the folders"):
-        _run(source, tmp_path / "other", given.parent)
+        stylize_annotated(source, tmp_path / "other", given.parent)
     assert not (tmp_path / "other").exists()
 
 
@@ -175,43 +126,45 @@ def test_a_picture_that_was_annotated_before_it_was_turned_is_left_out(tmp_path:
         exif = picture.getexif()
         exif[0x0112] = 6
         picture.save(source / "b.jpg", exif=exif)
-    given = _write(tmp_path / "labels.json", _coco("a.png", "b.jpg"))
-    report = _run(source, tmp_path / "out", given)
+    given = write_text(tmp_path / "labels.json", coco_of("a.png", "b.jpg"))
+    report = stylize_annotated(source, tmp_path / "out", given)
     assert report.annotations[0].left_out == 1
     (warning,) = (each["warning"] for each in report.warnings if each["path"] == "b.jpg")
     assert "annotated as 40x30" in warning
-    assert [each["id"] for each in _read(tmp_path / "out" / "labels.json")["images"]] == [50]
-    _write(tmp_path / "voc" / "b.xml", _voc("b.jpg"))
-    report = _run(source, tmp_path / "out", tmp_path / "voc")
+    assert [each["id"] for each in read_json(tmp_path / "out" / "labels.json")["images"]] == [50]
+    write_text(tmp_path / "voc" / "b.xml", voc_of("b.jpg"))
+    report = stylize_annotated(source, tmp_path / "out", tmp_path / "voc")
     assert report.annotations[0].left_out == 1
     assert not (tmp_path / "out" / "voc").exists()
 
 
 def test_without_a_size_only_outputs_of_the_same_size_are_annotated(tmp_path: Path) -> None:
     source = save_pictures(tmp_path / "in", "a.png")
-    labels = _coco("a.png")
+    labels = coco_of("a.png")
     del labels["images"][0]["width"]
-    given = _write(tmp_path / "labels.json", labels)
-    assert _run(source, tmp_path / "out", given).annotations[0].images == 1
-    assert _read(tmp_path / "out" / "labels.json")["images"][0]["width"] == 40
-    report = _run(source, tmp_path / "small", given, max_side=20)
+    given = write_text(tmp_path / "labels.json", labels)
+    assert stylize_annotated(source, tmp_path / "out", given).annotations[0].images == 1
+    assert read_json(tmp_path / "out" / "labels.json")["images"][0]["width"] == 40
+    report = stylize_annotated(source, tmp_path / "small", given, max_side=20)
     assert report.annotations[0].left_out == 1
     for width, height in ((10**400, 10**400), (1e-300, 0.75e-300), (True, [30])):
         labels["images"][0] |= {"width": width, "height": height}
-        report = _run(source, tmp_path / "small", _write(given, labels), max_side=20)
+        report = stylize_annotated(
+            source, tmp_path / "small", write_text(given, labels), max_side=20
+        )
         assert report.annotations[0].left_out == 1
         assert "do not tell the picture's size" in report.warnings[0]["warning"]
 
 
 def test_a_mask_that_would_be_too_large_is_left_out_with_its_picture(tmp_path: Path) -> None:
     source = save_pictures(tmp_path / "in", "a.png", "b.png")
-    labels = _coco("a.png", "b.png")
+    labels = coco_of("a.png", "b.png")
     labels["annotations"][1]["segmentation"] = {"counts": [2**62], "size": [2**31, 2**31]}
-    given = _write(tmp_path / "labels.json", labels)
-    report = _run(source, tmp_path / "out", given, max_side=20)
+    given = write_text(tmp_path / "labels.json", labels)
+    report = stylize_annotated(source, tmp_path / "out", given, max_side=20)
     assert (report.annotations[0].images, report.annotations[0].left_out) == (1, 1)
     assert "a mask would have" in report.warnings[0]["warning"]
-    found = _read(tmp_path / "out" / "labels.json")
+    found = read_json(tmp_path / "out" / "labels.json")
     assert {each["image_id"] for each in found["annotations"]} == {51}
 
 
@@ -219,11 +172,11 @@ def test_outputs_of_earlier_runs_have_their_own_sizes(
     style: Style, lean_style: Style, tmp_path: Path
 ) -> None:
     source = save_pictures(tmp_path / "in", "a.png")
-    given = _write(tmp_path / "labels.json", _coco("a.png"))
+    given = write_text(tmp_path / "labels.json", coco_of("a.png"))
     styles = (str(style.path), str(lean_style.path))
-    _run(source, tmp_path / "out", given, *styles, max_side=20)
-    _run(source, tmp_path / "out", given)
-    found = _read(tmp_path / "out" / "labels.json")
+    stylize_annotated(source, tmp_path / "out", given, *styles, max_side=20)
+    stylize_annotated(source, tmp_path / "out", given)
+    found = read_json(tmp_path / "out" / "labels.json")
     sizes = {each["file_name"]: (each["width"], each["height"]) for each in found["images"]}
     assert sizes == {"a-lean.png": (20, 15), "a-random.png": (20, 15), "a.png": (40, 30)}
     boxes = [each["bbox"] for each in found["annotations"] if "bbox" in each]
@@ -232,7 +185,7 @@ def test_outputs_of_earlier_runs_have_their_own_sizes(
 
 def test_pictures_of_one_name_in_thousands_of_folders_are_found_at_once(tmp_path: Path) -> None:
     names = [f"{number}/0.jpg" for number in range(6000)]
-    given = _write(tmp_path / "labels.json", _coco(*names))
+    given = write_text(tmp_path / "labels.json", coco_of(*names))
     folder = str(tmp_path / "out")
     storage = LocalStorage()
     annotations = Annotations(str(given), [], storage=storage, folder=folder, are_resized=False)
@@ -245,7 +198,7 @@ def test_a_run_again_writes_them_anew_and_an_interrupted_one_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = save_pictures(tmp_path / "in", "a.png", "b.png")
-    given = _write(tmp_path / "labels.json", _coco("a.png", "b.png"))
+    given = write_text(tmp_path / "labels.json", coco_of("a.png", "b.png"))
     write = LocalStorage.write
 
     def interrupt(self: LocalStorage, path: str, content: bytes) -> None:
@@ -255,40 +208,40 @@ def test_a_run_again_writes_them_anew_and_an_interrupted_one_leaves_none(
 
     monkeypatch.setattr(LocalStorage, "write", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        _run(source, tmp_path / "out", given)
+        stylize_annotated(source, tmp_path / "out", given)
     monkeypatch.undo()
     path = tmp_path / "out" / "labels.json"
     assert not path.exists()
-    report = _run(source, tmp_path / "out", given)
+    report = stylize_annotated(source, tmp_path / "out", given)
     assert report.done + report.reused == 2
     before = path.read_bytes()
-    assert len(_read(path)["images"]) == 2
-    assert _run(source, tmp_path / "out", given).reused == 2
+    assert len(read_json(path)["images"]) == 2
+    assert stylize_annotated(source, tmp_path / "out", given).reused == 2
     assert path.read_bytes() == before
-    _write(given, _coco("b.png"))
-    assert _run(source, tmp_path / "out", given).reused == 2
-    assert [each["file_name"] for each in _read(path)["images"]] == ["b.png"]
+    write_text(given, coco_of("b.png"))
+    assert stylize_annotated(source, tmp_path / "out", given).reused == 2
+    assert [each["file_name"] for each in read_json(path)["images"]] == ["b.png"]
 
 
 def test_no_file_of_the_user_s_is_replaced(tmp_path: Path) -> None:
     source = save_pictures(tmp_path / "in", "a.png")
-    given = _write(tmp_path / "labels.json", _coco("a.png"))
-    theirs = _write(tmp_path / "out" / "labels.json", "{}")
+    given = write_text(tmp_path / "labels.json", coco_of("a.png"))
+    theirs = write_text(tmp_path / "out" / "labels.json", "{}")
     with pytest.raises(InputError, match="--overwrite replaces it"):
-        _run(source, tmp_path / "out", given)
+        stylize_annotated(source, tmp_path / "out", given)
     assert contents(tmp_path / "out") == {}
     assert theirs.read_text() == "{}"
-    _run(source, tmp_path / "out", given, overwrite=True)
-    assert len(_read(theirs)["images"]) == 1
+    stylize_annotated(source, tmp_path / "out", given, overwrite=True)
+    assert len(read_json(theirs)["images"]) == 1
     with pytest.raises(InputError, match="replace their own source"):
-        _run(source, tmp_path, given, overwrite=True)
-    assert _read(given) == _coco("a.png")
+        stylize_annotated(source, tmp_path, given, overwrite=True)
+    assert read_json(given) == coco_of("a.png")
 
 
 def test_behind_uris_they_are_the_same(tmp_path: Path) -> None:
     source = save_pictures(tmp_path / "in", "a.png")
-    given = _write(tmp_path / "labels.json", _coco("a.png"))
-    _run(source, tmp_path / "out", given)
+    given = write_text(tmp_path / "labels.json", coco_of("a.png"))
+    stylize_annotated(source, tmp_path / "out", given)
     remote = "memory://annotated"
     storage = storage_for(remote)
     storage.write(f"{remote}/in/a.png", (source / "a.png").read_bytes())
@@ -311,22 +264,30 @@ def test_behind_uris_they_are_the_same(tmp_path: Path) -> None:
         ("a.json", "{", "a.json: no JSON"),
         ("a.json", "[]", "a list of images"),
         ("a.json", {"images": [{"id": 1}]}, "images[0] lacks its id or its file_name"),
-        ("a.json", {"images": [_image(1, "a.png"), _image(1, "b.png")]}, "has the id of another"),
-        ("a.json", {"images": [], "annotations": {}}, "they are no list"),
-        ("a.json", _coco("a.png") | {"annotations": [{"id": 1}]}, "annotations[0] is malformed"),
         (
             "a.json",
-            _coco("a.png") | {"annotations": [{"image_id": 50, "bbox": [1, "2", 3, 4]}]},
+            {"images": [coco_image(1, "a.png"), coco_image(1, "b.png")]},
+            "has the id of another",
+        ),
+        ("a.json", {"images": [], "annotations": {}}, "they are no list"),
+        ("a.json", coco_of("a.png") | {"annotations": [{"id": 1}]}, "annotations[0] is malformed"),
+        (
+            "a.json",
+            coco_of("a.png") | {"annotations": [{"image_id": 50, "bbox": [1, "2", 3, 4]}]},
             "annotations[0] is malformed",
         ),
         (
             "a.json",
-            _coco("a.png")
+            coco_of("a.png")
             | {"annotations": [{"image_id": 50, "segmentation": {"counts": "0", "size": [9, 9]}}]},
             "do not fill 9x9",
         ),
         *(
-            ("a.json", _coco("a.png") | {"annotations": [malformed]}, "annotations[0] is malformed")
+            (
+                "a.json",
+                coco_of("a.png") | {"annotations": [malformed]},
+                "annotations[0] is malformed",
+            )
             for malformed in (
                 {"image_id": [50]},
                 {"image_id": 50, "bbox": [0, 0, 10**400, 1]},
@@ -340,12 +301,16 @@ def test_behind_uris_they_are_the_same(tmp_path: Path) -> None:
                 ),
             )
         ),
-        ("a.json", _coco("z.png"), "none of its pictures is among the sources, such as z.png"),
+        ("a.json", coco_of("z.png"), "none of its pictures is among the sources, such as z.png"),
         ("a.xml", "<annotation>", "a.xml: no XML"),
         ("a.xml", "<html/>", "<annotation> is needed"),
-        ("a.xml", _voc("a.png", box="1 2 three 4"), "'three' is not a number"),
+        ("a.xml", voc_of("a.png", box="1 2 three 4"), "'three' is not a number"),
         *(
-            ("a.xml", _voc("a.png", box=f"{number} 2 3 4"), f"{number!r} is not a number of pixels")
+            (
+                "a.xml",
+                voc_of("a.png", box=f"{number} 2 3 4"),
+                f"{number!r} is not a number of pixels",
+            )
             for number in ("nan", "1e999", "-inf", "1e300")
         ),
         ("a.txt", "", "neither COCO's .json nor VOC's .xml"),
@@ -357,7 +322,7 @@ def test_mistakes_are_one_line_before_any_work(
 ) -> None:
     source = save_pictures(tmp_path / "in", "a.png")
     path = tmp_path / name
-    _write(tmp_path / Path(name).name, text)
+    write_text(tmp_path / Path(name).name, text)
     how = ("--style", "identity", "--annotations", path)
     ended = nst("stylize", "images", source, "-o", tmp_path / "out", *how)
     assert ended.code == 2
@@ -367,7 +332,7 @@ def test_mistakes_are_one_line_before_any_work(
 
 def test_the_command_tells_them_and_refuses_shards(tmp_path: Path) -> None:
     source = save_pictures(tmp_path / "in", "a.png")
-    given = _write(tmp_path / "labels.json", _coco("a.png", "b.png"))
+    given = write_text(tmp_path / "labels.json", coco_of("a.png", "b.png"))
     how = ("--style", "identity", "--annotations", given)
     ended = nst("stylize", "images", source, "-o", tmp_path / "out", *how)
     assert ended.code == 0, ended.error

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from nst_core.checkpoints.library import Style, bundled_packs, find_style
 from nst_core.checkpoints.published import destination
+from nst_core.errors import InputError
 from tests.kit.command_line import nst
 from tests.kit.file_server import serve
 from tests.kit.hub import Hub, serve_hub
@@ -134,6 +137,72 @@ def test_a_folder_has_one_checkpoint_a_card_and_a_picture(style: Style, tmp_path
     refused = nst("styles", "push", style.path, "--to", folder, "--overwrite")
     assert "has other files (photo.jpg)" in refused.error_line
     assert [path.name for path in folder.parent.iterdir()] == ["candy"]
+
+
+def test_a_checkpoint_of_another_ending_is_published_under_ours(
+    hub: Hub, style: Style, tmp_path: Path
+) -> None:
+    assert style.path is not None
+    named = tmp_path / "candy.ckpt"
+    named.write_bytes(style.path.read_bytes())
+    assert nst("styles", "push", named, "--to", "hf://user/name").code == 0
+    assert find_style("hf://user/name").sha256 == style.sha256
+    folder = tmp_path / "out"
+    for more in ((), ("--overwrite",)):
+        assert nst("styles", "push", named, "--to", folder, *more).code == 0
+        assert (folder / "candy.safetensors").read_bytes() == style.path.read_bytes()
+
+
+@pytest.mark.parametrize("there", [{}, {"a.safetensors": b"old"}])
+def test_a_link_stays_and_its_folder_is_replaced(there: dict[str, bytes], tmp_path: Path) -> None:
+    real, link = tmp_path / "elsewhere" / "real", tmp_path / "link"
+    real.mkdir(parents=True)
+    for name, content in there.items():
+        (real / name).write_bytes(content)
+    link.symlink_to(real)
+    destination(str(link), overwrite=True)({"b.safetensors": b"new"})
+    assert link.readlink() == real
+    assert [path.name for path in real.iterdir()] == ["b.safetensors"]
+    assert [path.name for path in real.parent.iterdir()] == ["real"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "link"]
+
+
+def test_a_link_to_itself_and_a_mount_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(InputError, match="name a folder"):
+        destination(str(tmp_path / "loop"), overwrite=True)
+    monkeypatch.setattr(Path, "is_mount", lambda _: True)
+    with pytest.raises(InputError, match=r"a mount.*below it"):
+        destination(str(tmp_path), overwrite=True)
+
+
+def test_a_folder_for_reading_only_is_replaced_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "candy"
+    write = destination(str(folder), overwrite=False)
+    write({"a.safetensors": b"old"})
+    folder.chmod(0o555)
+    remove = shutil.rmtree
+
+    def look(path: Path, **how: Any) -> None:
+        if path.exists() and path.stat().st_mode & 0o700 == 0o700:  # root may remove others, too
+            remove(path, **how)
+
+    monkeypatch.setattr(shutil, "rmtree", look)
+    destination(str(folder), overwrite=True)({"b.safetensors": b"new"})
+    assert [path.name for path in tmp_path.iterdir()] == ["candy"]
+
+
+def test_a_refusal_names_all_checkpoints_that_would_go(tmp_path: Path) -> None:
+    names = [f"{name}.safetensors" for name in "abcde"]
+    for name in ("README.md", *names):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError) as refused:
+        destination(str(tmp_path), overwrite=False)
+    assert all(name in str(refused.value) for name in names)
 
 
 def test_a_folder_that_cannot_be_replaced_stays_as_it_is(
