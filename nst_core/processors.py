@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +32,26 @@ def has_avx512(info_file: Path = _CPU_INFO) -> bool:
         return "avx512f" in info_file.read_text().split()
     except OSError:
         return False
+
+
+@contextmanager
+def ordinary_scheduling() -> Iterator[None]:
+    """Take real-time scheduling from threads of this process that get it in the block.
+
+    SVT-AV1, opened by root, gives the highest there is to its threads and to the one that opens it,
+    whose later threads inherit it: whatever else the machine has to do then stands still.
+    """
+    policy = getattr(os, "sched_getscheduler", None)  # Linux
+    if policy is None or policy(0) != os.SCHED_OTHER:
+        yield
+        return
+    try:
+        yield
+    finally:
+        for thread in (int(path.name) for path in Path("/proc/self/task").iterdir()):
+            with suppress(OSError):  # it has ended meanwhile
+                if policy(thread) == os.SCHED_FIFO:
+                    os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _quota(file: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +12,7 @@ import av
 import numpy as np
 
 from nst_core.errors import InputError
-from nst_core.processors import has_avx512
+from nst_core.processors import has_avx512, ordinary_scheduling
 from pipeline.encoding.encoders import EncoderSettings
 from pipeline.encoding.output_frame import OutputFrame
 from pipeline.encoding.palette import PaletteQuantizer
@@ -78,7 +79,8 @@ class SegmentEncoder:
 
     def _encode(self, frames: list[av.VideoFrame]) -> None:
         for frame in frames:
-            self._packets += self._stream.encode(frame)
+            with nullcontext() if self._stream.codec_context.is_open else ordinary_scheduling():
+                self._packets += self._stream.encode(frame)
 
 
 def packet_bytes(piece: bytes) -> list[int]:

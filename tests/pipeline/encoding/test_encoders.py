@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 
 from nst_core.errors import InputError
 from pipeline.encoding.encoders import NVENC_CODECS, choose_encoder
+from pipeline.encoding.output_frame import plan_output
 from pipeline.films.settings import FilmSettings
+from pipeline.segments.encoder import check_encoder
 from tests.kit.media import stream_info
 from tests.pipeline.encoding.test_hdr_metadata import LIGHT, MASTERING
 
@@ -119,3 +122,13 @@ def test_nvenc_knows_the_options_that_it_is_given(codec: Any) -> None:
 def test_hdr_that_has_8_bits_already_loses_nothing_in_8_bits(codec: Any) -> None:
     stream = stream_info(codec="hevc", color=(1, 9, 18, 9))  # HLG, as cameras write it
     assert choose_encoder(Path("out.mkv"), stream, FilmSettings(codec=codec)).layout.depth == 8
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gets real-time scheduling")
+def test_an_encoder_of_av1_leaves_the_machine_to_others() -> None:
+    stream = stream_info()
+    encoder = choose_encoder(Path("out.mkv"), stream, FilmSettings(codec="av1"))
+    check_encoder(stream, plan_output(stream, encoder))
+    threads = [int(path.name) for path in Path("/proc/self/task").iterdir()]
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+    assert not any(os.sched_getscheduler(thread) == os.SCHED_FIFO for thread in threads)
