@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -81,5 +82,5 @@ def _of_option(error: Any) -> str | None:
     """An option that does not exist."""
     if getattr(error, "possibilities", None) is None:
         return None
-    alike = " or ".join(sorted(error.possibilities))
+    alike = " or ".join(get_close_matches(error.option_name, error.possibilities))
     return f"{error.message}{f' (did you mean {alike}?)' if alike else ''}"

@@ -10,6 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from nst_core.processors import ordinary_scheduling
 from pipeline.source.source_video import ColorTags, VideoStreamInfo
 
 RATE = 24
@@ -39,7 +40,7 @@ def make_clip(
     """Encode a clip; by default H.264 with B-frames, keyframes 12 frames apart, closed GOPs."""
     if options is None:
         options = {"g": "12", "bf": "2", "sc_threshold": "0"} if codec == "libx264" else {}
-    with av.open(str(path), "w") as container:
+    with ordinary_scheduling(), av.open(str(path), "w") as container:
         video = cast("av.VideoStream", container.add_stream(codec, rate=RATE))
         video.width, video.height, video.pix_fmt = width, height, pixel_format
         video.codec_context.options = options

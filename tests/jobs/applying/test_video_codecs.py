@@ -15,6 +15,7 @@ from PIL import Image
 from jobs.applying.stylize_video import stylize_videos
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.processors import ordinary_scheduling
 from pipeline.films.report import VideoReport
 from pipeline.source.first_frame import display_matrix, first_frame, is_colorless
 from pipeline.source.line_order import lines_from_above
@@ -59,7 +60,7 @@ def _write(path: Path, encoder: str, container: str) -> None:
     """Half a second of a square that moves."""
     size = _SIZES.get(encoder, (_WIDTH, _HEIGHT))
     formats = av.codec.Codec(encoder, "w").video_formats or []
-    with av.open(str(path), "w", format=container) as file:
+    with ordinary_scheduling(), av.open(str(path), "w", format=container) as file:
         options = {**_FAST.get(encoder, {}), "strict": "-2"}
         stream: Any = file.add_stream(encoder, rate=25, options=options)
         stream.width, stream.height = size
