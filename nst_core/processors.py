@@ -36,22 +36,23 @@ def has_avx512(info_file: Path = _CPU_INFO) -> bool:
 
 @contextmanager
 def ordinary_scheduling() -> Iterator[None]:
-    """Take real-time scheduling from threads of this process that get it in the block.
+    """Leave this process's threads as they are scheduled, whoever makes them real-time ones.
 
     SVT-AV1, opened by root, gives the highest there is to its threads and to the one that opens it,
     whose later threads inherit it: whatever else the machine has to do then stands still.
     """
     policy = getattr(os, "sched_getscheduler", None)  # Linux
-    if policy is None or policy(0) != os.SCHED_OTHER:
+    if policy is None or policy(0) in (os.SCHED_FIFO, os.SCHED_RR):  # or whoever began wants that
         yield
         return
+    before = policy(0)
     try:
         yield
     finally:
-        for thread in (int(path.name) for path in Path("/proc/self/task").iterdir()):
+        for thread in (int(path.name) for path in Path("/proc/self/task").glob("*")):
             with suppress(OSError):  # it has ended meanwhile
                 if policy(thread) == os.SCHED_FIFO:
-                    os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+                    os.sched_setscheduler(thread, before, os.sched_param(0))
 
 
 def _quota(file: Path) -> int:

@@ -74,13 +74,7 @@ def stylizing_pool(
     start: on a cluster once it has been found to have room.
     """
     if pool.workers == 0:
-        _log.info("in this process, with %s", counted(usable_processors(), "threads"))
-        threads = usable_processors()
-        at_once = 1
-        if concurrency is None and _is_on_gpu(style):
-            at_once = min(threads, _MOST_SEGMENTS_AT_ONCE)
-            make_worker = partial(make_worker, at_once=at_once)
-        yield InProcessPool(partial(make_worker, threads=threads), at_once=at_once)
+        yield _pool_in_this_process(make_worker, style, concurrency)
         return
     if pool.address == LOCAL:
         on_start()  # Ray itself takes the longest
@@ -117,6 +111,17 @@ def stylizing_pool(
             yield actors
         finally:
             actors.close()
+
+
+def _pool_in_this_process(
+    make_worker: Callable[..., Worker], style: StyleSpec, concurrency: int | None
+) -> InProcessPool:
+    threads, at_once = usable_processors(), 1
+    _log.info("in this process, with %s", counted(threads, "threads"))
+    if concurrency is None and _is_on_gpu(style):
+        at_once = min(threads, _MOST_SEGMENTS_AT_ONCE)
+        make_worker = partial(make_worker, at_once=at_once)
+    return InProcessPool(partial(make_worker, threads=threads), at_once=at_once)
 
 
 def _is_on_gpu(style: StyleSpec) -> bool:

@@ -76,7 +76,7 @@ class StylizeVideo(FilmSettings):
     """Encoders on a cluster's nodes without a GPU, for workers that have one; auto: as many as keep
     GPUs busy.
 
-    So many in all, the same number for each worker, rounded up."""
+    So many in all, the same number for each worker."""
     mark: str = ""
     """Behind the names of the outputs; none where it is empty."""
 

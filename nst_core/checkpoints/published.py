@@ -14,14 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nst_core.checkpoints.downloaded import HUB, forget, hub_api
+from nst_core.checkpoints.fitted import SUFFIX
 from nst_core.checkpoints.library import Style, mixture_text
 from nst_core.errors import EnvironmentProblem, InputError
 from nst_core.files import check_can_write
 from nst_core.wording import first_line, listed, quoted
 
 CARD, PREVIEW = "README.md", "preview.jpg"
-SUFFIX = ".safetensors"
-"""Ending of checkpoints: what has another one is found in no folder or repository."""
 _BUNDLED = Path(__file__).with_name("bundled")
 _PIPELINE_TAGS = {"synthesize": "unconditional-image-generation"}
 _EXAMPLES = {

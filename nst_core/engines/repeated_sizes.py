@@ -13,7 +13,6 @@ the last picture is repeated, and what comes of the copies is dropped.
 
 from __future__ import annotations
 
-import gc
 import logging
 import math
 from collections import OrderedDict
@@ -25,6 +24,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from nst_core.engines.halving_batches import release_memory
 from nst_core.wording import first_line
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class RepeatedSizes:
         # Beyond the handler: its traceback would hold the tensors.
         while self._held:
             self._drop_oldest()
-        _collect_memory()
+        release_memory()
         return self._run_eagerly(images)
 
     def _run(self, images: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class RepeatedSizes:
             return self._held[shape]
         if kernels == "compiled":
             self._compilations[shape] = _nothing_ahead(shape)  # its error would hold the pictures
-        _collect_memory()
+        release_memory()
         return None
 
     def _give_up(
@@ -212,8 +212,3 @@ def _nothing_ahead(_: Shape) -> Future[None]:
     done: Future[None] = Future()
     done.set_result(None)
     return done
-
-
-def _collect_memory() -> None:
-    gc.collect()
-    torch.cuda.empty_cache()  # nothing where CUDA has not been used

@@ -161,9 +161,8 @@ class Annotations:
                 outputs[row.source].append(row.output)
         heif_is_possible()  # else those outputs cannot be opened
         made: list[dict[Hashable, list[Output]]] = [{} for _ in self._files]
-        numbers: dict[bool, list[int]] = {True: [], False: []}
-        for number, file in enumerate(self._files):
-            numbers[file.is_voc].append(number)
+        of_voc = [number for number, file in enumerate(self._files) if file.is_voc]
+        of_coco = [number for number, file in enumerate(self._files) if not file.is_voc]
         with ThreadPoolExecutor(_THREADS) as threads:
             looked_at = threads.map(self._looked_at, outputs.values())
             for source, found in zip(outputs, looked_at, strict=True):
@@ -172,8 +171,8 @@ class Annotations:
                         each for each in found if self._has_place(number, each.name, warn)
                     ]
             carried = [
-                *threads.map(lambda number: self._write_voc(number, made[number]), numbers[True]),
-                *(self._write_coco(number, made[number]) for number in numbers[False]),  # large
+                *threads.map(lambda number: self._write_voc(number, made[number]), of_voc),
+                *(self._write_coco(number, made[number]) for number in of_coco),  # large
             ]
         sums: dict[str, CarriedAnnotations] = {}
         for one, problems in carried:

@@ -21,11 +21,12 @@ def segment_tasks(
     output: str = "out.mp4",
     coherence: float = 0.0,
     settings: FilmSettings | None = None,
+    frames: int = 60,
     **clip: Any,
 ) -> list[SegmentTask]:
-    """Return the tasks of a film of 60 frames, with a keyframe every half second."""
+    """Return the tasks of a film; by default of 60 frames, with a keyframe every half second."""
     film = folder / "film.mkv"
-    make_clip(film, frames=60, sound=False, **({"options": {"g": "12"}} | clip))
+    make_clip(film, frames=frames, sound=False, **({"options": {"g": "12"}} | clip))
     source = probe(film)
     encoder = choose_encoder(Path(output), source.info, settings or FilmSettings())
     frame = plan_output(source.info, encoder)

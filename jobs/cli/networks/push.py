@@ -57,7 +57,7 @@ def push(
     Example: nst styles push candy.safetensors --to hf://me/candy --licence cc-by-4.0
     """
     from nst_core.checkpoints import published
-    from nst_core.checkpoints.fitted import find_fitted
+    from nst_core.checkpoints.fitted import SUFFIX, find_fitted
     from nst_core.checkpoints.library import find_checkpoint
 
     style = find_checkpoint(checkpoint)
@@ -67,18 +67,9 @@ def push(
         raise InputError(f"--licence {licence}: an SPDX identifier is needed, such as cc-by-4.0")
     write = published.destination(to, overwrite=overwrite)
     fitted = find_fitted(checkpoint)
-    file = f"{fitted.name if fitted else style.path.stem}{published.SUFFIX}"
+    file = f"{fitted.name if fitted else style.path.stem}{SUFFIX}"
     place = to if to.startswith("hf://") else file
-    picture = _picture(style)
-    card = published.model_card(
-        style,
-        place,
-        licence.lower() or published.default_licence(style),
-        has_picture=bool(picture),
-    )
-    files = {file: style.path.read_bytes(), published.CARD: card.encode("utf-8", "replace")}
-    if picture:
-        files[published.PREVIEW] = picture
+    files = _files(style, file, place, licence.lower())
     write(files)
     use = published.address_of(style, to if place == to else f"{to.rstrip('/')}/{file}")
     console.report(
@@ -86,6 +77,18 @@ def push(
     )
     if not json:
         console.say(f"{to}: {listed(list(files))}; its name for --style: {quoted(use)}")
+
+
+def _files(style: Style, file: str, place: str, licence: str) -> dict[str, bytes]:
+    """Return a checkpoint under the name ``file`` with what goes along with it."""
+    from nst_core.checkpoints import published
+
+    assert style.path is not None
+    picture = _picture(style)
+    licence = licence or published.default_licence(style)
+    card = published.model_card(style, place, licence, has_picture=bool(picture))
+    files = {file: style.path.read_bytes(), published.CARD: card.encode("utf-8", "replace")}
+    return files | ({published.PREVIEW: picture} if picture else {})
 
 
 def _picture(style: Style) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +15,28 @@ from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.color.yuv import YuvFrames
 from nst_core.errors import InputError
 from nst_core.stylizer import Stylizer
-from pipeline.encoding.encoders import choose_encoder
-from pipeline.encoding.output_frame import plan_output
 from pipeline.films.settings import FilmSettings
 from pipeline.looks.look import Look
 from pipeline.segments.decoder import SegmentDecoder
 from pipeline.segments.many_segments import ManySegments
-from pipeline.segments.packet_reader import PacketReader
-from pipeline.segments.plan import plan_segments, warm_up_frames
 from pipeline.segments.task import SegmentTask
 from pipeline.segments.worker import SegmentWorker
-from pipeline.source.source_video import probe
-from tests.kit.media import make_clip
+from tests.kit.segments import segment_tasks
 
 
-def _tasks(folder: Path, *, keyframes: str, coherence: float = 0.0) -> list[SegmentTask]:
-    film = folder / "film.mp4"
-    make_clip(film, frames=96, options={"g": keyframes, "sc_threshold": "0"}, sound=False)
-    source = probe(film)
-    encoder = choose_encoder(Path("out.mkv"), source.info, FilmSettings(codec="ffv1"))
-    frame = plan_output(source.info, encoder)
-    segments = plan_segments(
-        source.packets,
-        time_base=source.info.time_base,
-        seconds=0.5,
-        warm_up=warm_up_frames(coherence),
+def _tasks(
+    folder: Path, *, keyframes: str, coherence: float = 0.0, frames: int = 96, **clip: Any
+) -> list[SegmentTask]:
+    options = {"g": keyframes, "sc_threshold": "0"}
+    return segment_tasks(
+        folder,
+        output="out.mkv",
+        settings=FilmSettings(codec="ffv1"),
+        coherence=coherence,
+        frames=frames,
+        options=options,
+        **clip,
     )
-    with PacketReader(source) as reader:
-        return [
-            SegmentTask(each, source.info, frame, reader.read(each), film=0, coherence=coherence)
-            for each in segments
-        ]
 
 
 def _many(stylizer: Stylizer, at_once: int = 3) -> ManySegments:
@@ -165,17 +157,8 @@ def test_films_of_other_sizes_and_depths_go_through_one_network(
     for number, options in enumerate(kinds):
         folder = tmp_path / str(number)
         folder.mkdir()
-        film = folder / "film.mp4"
-        make_clip(film, frames=24, options={"g": "12"}, sound=False, **options)
-        source = probe(film)
-        encoder = choose_encoder(Path("out.mkv"), source.info, FilmSettings(codec="ffv1"))
-        frame = plan_output(source.info, encoder)
-        segments = plan_segments(source.packets, time_base=source.info.time_base, seconds=0.5)
-        with PacketReader(source) as reader:
-            tasks += [
-                SegmentTask(each, source.info, frame, reader.read(each), film=number)
-                for each in segments
-            ]
+        of_film = _tasks(folder, keyframes="12", frames=24, **options)
+        tasks += [replace(task, film=number) for task in of_film]
     stylizer = Stylizer(style, device="cpu", threads=1)
     alone = [SegmentWorker(stylizer).process(task) for task in tasks]
     mixed = tasks[::2] + tasks[1::2]
