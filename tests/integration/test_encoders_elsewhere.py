@@ -21,8 +21,6 @@ from tests.kit.processes import command_of
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
-_ENCODER = "ray::EncoderHost"
-
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, str]]:
@@ -33,7 +31,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine,
         pytest.skip(f"machines cannot be made of namespaces here: {error}")
     try:
         driver = network.machine(0)
-        head = driver.up("--listen", network.address(0), "--cpus", "2", "--gpus", "1")
+        # CPUs enough for encoders, too, which are not to be there.
+        head = driver.up("--listen", network.address(0), "--cpus", "8", "--gpus", "1")
         network.machine(1).up("--join", head.address, "--cpus", "2", "--gpus", "0")
         yield driver, head.address
     finally:
@@ -65,12 +64,20 @@ def _wait_for(is_so: Any, seconds: float = 180) -> None:
         time.sleep(0.05)
 
 
+def _processes(title: str) -> list[psutil.Process]:
+    return [each for each in psutil.process_iter() if title in command_of(each)]
+
+
 def _encoders() -> list[psutil.Process]:
-    return [each for each in psutil.process_iter() if _ENCODER in command_of(each)]
+    return _processes("ray::EncoderHost")
+
+
+def _network_of(process: psutil.Process) -> Path:
+    return Path(f"/proc/{process.pid}/ns/net").readlink()
 
 
 def _on_cluster(address: str, encoders: str, *more: str) -> Sequence[str]:
-    return ("--address", address, "--encoders", encoders, *more)
+    return ("--address", address, "--cpus-per-worker", "2", "--encoders", encoders, *more)
 
 
 @pytest.mark.parametrize("encoders", ["0", "1", "2", "auto"])
@@ -111,6 +118,8 @@ def test_an_interrupted_run_leaves_no_encoder(cluster: tuple[Machine, str], fold
     machine, address = cluster
     process = machine.start(*_stylize("stopped.mp4", *_on_cluster(address, "2")), folder=folder)
     _wait_for(lambda: len(_encoders()) == 2)
+    (worker,) = _processes("ray::WorkerHost")
+    assert all(_network_of(each) != _network_of(worker) for each in _encoders())
     os.kill(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
