@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -255,6 +256,23 @@ class ImagePlan:
             elif only_there and not self._is_there(folder, output, rest[1]):
                 continue  # an earlier run has made it, and it has gone since
             yield ManifestRow(output, source, style, split, *rest)
+
+    def as_recorded(self, row: ManifestRow) -> ManifestRow:
+        """Return a manifest's row, with the hashes of a later run that has made the output anew."""
+        question = """SELECT source, source_sha256, sha256 FROM known
+            WHERE name = ? AND done AND sha256 != ''"""
+        found = self._tables.execute(question, (os.fsencode(row.output),)).fetchone()
+        if found is None:
+            return row
+        source, *hashes = found
+        return replace(row, source=os.fsdecode(source), source_sha256=hashes[0], sha256=hashes[1])
+
+    def is_unfinished(self, output: str) -> bool:
+        """Whether a run has begun an output, or its shard, and recorded no end of it."""
+        question = """SELECT EXISTS (SELECT 1 FROM known
+            WHERE name IN (?, ?) AND NOT done AND error IS NULL)"""
+        names = (os.fsencode(name) for name in (output, output.partition("/")[0]))
+        return bool(self._one(question, *names))
 
     def sample(self, count: int) -> Iterator[tuple[ImageTask, list[str]]]:
         """Yield at most ``count`` inputs, evenly over all, and the names of their outputs."""

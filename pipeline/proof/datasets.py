@@ -21,7 +21,7 @@ from pipeline.pictures.judging import OutputFolder
 from pipeline.pictures.outputs.contact_sheet import SHEET_NAME
 from pipeline.pictures.plan import ImagePlan
 from pipeline.pictures.records import HIDDEN_NAME, ImageRecord, ImageRecords
-from pipeline.proof.findings import Findings
+from pipeline.proof.findings import Findings, Kind
 from pipeline.proof.sources_at_hand import SourcesAtHand
 from pipeline.storage.files import Storage, below
 from pipeline.storage.open import storage_for
@@ -49,13 +49,13 @@ def prove_dataset(
     is_users = storage.is_file(below(folder, HIDDEN_NAME))
     records = ImageRecords(storage, folder, keep="record" if is_users else "report", only_look=True)
     with closing(records), ImagePlan() as plan, _Listed() as listed:
-        if manifest is None:
-            plan.remember(records.known())
-            made_in = OutputFolder(storage, folder, {}, True, False, Splits({}, 0))
-            rows = plan.made(made_in, only_there=False)
-        else:
-            rows = read_manifest(storage, manifest)
-        proof = _Proof(storage, folder, source, findings, on_progress)
+        plan.remember(records.known())
+        rows = plan.made(
+            OutputFolder(storage, folder, {}, True, False, Splits({}, 0)), only_there=False
+        )
+        if manifest is not None:
+            rows = _newest(manifest, storage, plan, rows, listed, findings)
+        proof = _Proof(plan, folder, source, findings, on_progress)
         proof.prove(listed.seen(rows))
         shards = {one.output: one for one in records.known() if one.done and not one.source}
         proof.prove_shards(shards[name] for name in sorted(shards) if name in listed)
@@ -63,8 +63,37 @@ def prove_dataset(
             for found in storage.walk(folder):
                 is_made = found.name.lower().endswith((*PICTURE_SUFFIXES, SHARD_SUFFIX))
                 if is_made and found.name != SHEET_NAME and found.name not in listed:
-                    findings.add("added", found.path, f"{found.path}: not in the manifest")
+                    proof.tell("added", found.path, "not in the manifest")
         return bool(findings.pictures)
+
+
+def _newest(
+    manifest: str,
+    storage: Storage,
+    plan: ImagePlan,
+    recorded: Iterable[ManifestRow],
+    listed: _Listed,
+    findings: Findings,
+) -> Iterator[ManifestRow]:
+    """Yield a manifest's rows as they are recorded since, and what else is recorded and there.
+
+    A run that does not end leaves the manifest of the one before.
+    """
+    newer = 0
+    for row in read_manifest(storage, manifest):
+        newest = plan.as_recorded(row)
+        newer += newest != row
+        yield newest
+    folder = manifest.rpartition("/")[0]
+    for row in recorded:
+        if row.output not in listed and _is_there(below(folder, row.output)):
+            newer += 1
+            yield row
+    if newer:
+        findings.notes.append(
+            f"{counted(newer, 'outputs')} made after {manifest} was written, by a run that did not "
+            "end or wrote none there; compared with what is recorded of them"
+        )
 
 
 class _Listed:
@@ -97,13 +126,13 @@ class _Listed:
 class _Proof:
     def __init__(
         self,
-        storage: Storage,
+        plan: ImagePlan,
         folder: str,
         source: str | None,
         findings: Findings,
         on_progress: OnProgress,
     ) -> None:
-        self._storage = storage
+        self._plan = plan
         self._folder = folder
         self._source = source
         self._at_hand = SourcesAtHand(source, _is_there)
@@ -156,10 +185,16 @@ class _Proof:
                 "source missing" if of_source else "missing", path, f"{path}: not there"
             )
         elif expected and digest != expected:
-            what = "another file than it was" if of_source else "changed since it was made"
-            self._findings.add(
-                "source changed" if of_source else "changed", path, f"{path}: {what}"
-            )
+            if of_source:
+                self._findings.add("source changed", path, f"{path}: another file than it was")
+            else:
+                self.tell("changed", path, "changed since it was made")
+
+    def tell(self, kind: Kind, path: str, what: str) -> None:
+        """Note what is wrong with an output, unless a run has begun it that did not end."""
+        if self._plan.is_unfinished(path[len(below(self._folder, "")) :]):
+            kind, what = "unfinished", "begun by a run that did not end; the same command goes on"
+        self._findings.add(kind, path, f"{path}: {what}")
 
 
 def _is_there(path: str) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["missing", "changed", "added", "source missing", "source changed", "not whole"]
+Kind = Literal[
+    "missing", "changed", "added", "unfinished", "source missing", "source changed", "not whole"
+]
 
 MOST_TOLD = 1000
 """Findings in a report; how many there are of each kind is counted."""

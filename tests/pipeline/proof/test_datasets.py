@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from jobs.applying.stylize_images import stylize_images
 from jobs.applying.verify import verify_output
 from nst_core.errors import InputError
+from pipeline.work.progress import OnProgress, Progress
 from tests.kit.command_line import nst
 from tests.kit.image_jobs import images_job, save_pictures
 from tests.kit.shards import make_shards, picture
@@ -102,6 +104,58 @@ def test_shards_are_proved_with_what_goes_along_and_their_sources(tmp_path: Path
         *(str(output / "d-1.tar" / f"{number:04}.jpg") for number in range(5, 10)),
         str(output / "d-1.tar"),
     ]
+
+
+def _stop_after(pictures: int) -> OnProgress:
+    def stop(progress: Progress) -> None:
+        if progress.done == pictures:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def test_outputs_of_a_later_run_that_was_stopped_are_proved_by_what_it_recorded(
+    tmp_path: Path,
+) -> None:
+    source, output = _dataset(tmp_path)
+    before = (output / "manifest.jsonl").read_bytes()
+    save_pictures(source, "0.png")
+    again = images_job(source, output, overwrite=True, max_side=20)
+    with pytest.raises(KeyboardInterrupt):
+        stylize_images(again, _stop_after(3))
+    assert (output / "manifest.jsonl").read_bytes() == before
+    report = verify_output(str(output))  # 0.png is new, a.png and d.png are others
+    assert (report.verified, report.pictures) == (True, 5)
+    (note,) = report.notes
+    assert note.startswith("3 outputs made after ")
+    record = output / "progress.jsonl"
+    *lines, _ = record.read_bytes().splitlines(keepends=True)
+    record.write_bytes(b"".join(lines))  # as if it had been killed before
+    (output / "0.png").write_bytes(b"")
+    assert _found(output) == {
+        "changed": [str(output / "0.png")],
+        "unfinished": [str(output / "d.png")],
+    }
+    stylize_images(again)
+    assert _found(output) == {}
+
+
+def test_shards_of_a_later_run_that_was_stopped_are_proved_by_what_it_recorded(
+    tmp_path: Path,
+) -> None:
+    shards, output = make_shards(tmp_path / "in"), tmp_path / "out"
+    job = images_job(f"{shards}/*.tar", output / "d-%d.tar", shard_pictures=5)
+    stylize_images(job)
+    again = replace(job, overwrite=True, max_side=20)
+    with pytest.raises(KeyboardInterrupt):
+        stylize_images(again, _stop_after(6))  # the first shard is there
+    report = verify_output(str(output))
+    assert (report.verified, report.pictures) == (True, 10)
+    assert report.notes[0].startswith("5 outputs made after ")
+    record = output / "progress.jsonl"
+    *lines, _ = record.read_bytes().splitlines(keepends=True)
+    record.write_bytes(b"".join(lines))  # the record of the shard as a whole
+    assert {*_found(output)} == {"unfinished"}
 
 
 def test_a_folder_may_be_called_as_a_shard_is(tmp_path: Path) -> None:
