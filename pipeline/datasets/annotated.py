@@ -18,9 +18,7 @@ class Wanted:
     key: Hashable
     """What its file calls it."""
     names: tuple[str, ...]
-    """Ends of its path, the first that is found counts; ``a.*`` is a file's name of any ending."""
-    folder: str = ""
-    """Name of the folder it lay in; empty: not known."""
+    """Ends of its path, the first that is found counts; ``a/b.*`` has any ending."""
 
 
 @dataclass(frozen=True, slots=True)

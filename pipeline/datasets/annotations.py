@@ -127,22 +127,20 @@ class Annotations:
             list(_FORMATS[_suffix(file.path)].wanted(self._source.read(file.path), file.path))
             for file in self._files
         ]
-        sources_of: dict[str, dict[str, None]] = {
-            name: {} for each in chain(*wanted_by) for name in each.names
-        }
+        names = {name for each in chain(*wanted_by) for name in each.names}
+        sources_of: dict[str, dict[str, None]] = defaultdict(dict)
         for source, _ in pairs():
-            for name in _names_of(source):
-                if name in sources_of:
-                    sources_of[name][source] = None
+            for name in names.intersection(_names_of(source)):
+                sources_of[name][source] = None
         for number, wanted in enumerate(wanted_by):
             for each in wanted:
-                if sources := next(filter(None, (sources_of[name] for name in each.names)), None):
+                if sources := next(filter(None, map(sources_of.get, each.names)), None):
                     source = self._meant(self._files[number], each, list(sources))
                     self._of_source.setdefault(source, []).append((number, each.key))
         if not self._of_source:
             raise InputError(
                 f"--annotations {self._given}: none of its pictures is among the sources"
-                + next((f", such as {each.names[0]}" for each in chain(*wanted_by)), "")
+                + next((f", such as {each.names[-1]}" for each in chain(*wanted_by)), "")
             )
         self._pictures = [len(wanted) for wanted in wanted_by]
         self._check_places(pairs, overwrite=overwrite)
@@ -185,7 +183,7 @@ class Annotations:
         return list(sums.values())
 
     def _meant(self, file: _File, wanted: Wanted, sources: list[str]) -> str:
-        """Choose among inputs of one name: by the file's folder, by what folders say, by ending.
+        """Choose among inputs of one name: by the file's folder, by their split, by ending.
 
         Raises InputError where that does not tell them apart.
         """
@@ -193,7 +191,6 @@ class Annotations:
         split = _split_of(file.path)
         tests: list[Callable[[str], bool]] = [
             lambda source: source.startswith(beside),
-            lambda source: source.split("/")[-2:-1] == [wanted.folder],
             lambda source: bool(split) and _split_of(source) == split,
             lambda source: source.endswith(f"/{wanted.names[-1]}"),
         ]
@@ -203,7 +200,7 @@ class Annotations:
         if len(sources) == 1:
             return sources[0]
         raise InputError(
-            f"{file.path}: {wanted.names[0]} may be {listed(sources[:2])}; stylize the folders "
+            f"{file.path}: {wanted.names[-1]} may be {listed(sources[:2])}; stylize the folders "
             "one by one, each with its annotations"
         )
 
@@ -300,9 +297,9 @@ def _split_of(path: str) -> str:
 
 def _names_of(path: str) -> Iterator[str]:
     """Yield all names that annotations may have for a picture: see Wanted."""
-    parts = path.split("/")
-    yield from ("/".join(parts[at:]) for at in range(len(parts)))
-    yield f"{_stem(path)}.*"
+    for name in (path, f"{os.path.splitext(path)[0]}.*"):  # noqa: PTH122
+        parts = name.split("/")
+        yield from ("/".join(parts[at:]) for at in range(len(parts)))
 
 
 def _suffix(name: str) -> str:

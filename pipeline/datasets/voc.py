@@ -23,10 +23,10 @@ def wanted(content: bytes, path: str) -> Iterator[Wanted]:
     """
     root = _read(content, path)
     _resize(root, 1.0, 1.0, (1, 1), path)
-    stem = path.rpartition("/")[2].rpartition(".")[0]
-    name = tail_of((root.findtext("filename") or "").strip())
-    names = (f"{stem}.*", *([name] if name else ()))
-    yield Wanted("", names, (root.findtext("folder") or "").strip())
+    whole = path.rpartition(".")[0]
+    stem = f"{whole.rpartition('/')[2]}.*"
+    name, folder = (tail_of((root.findtext(tag) or "").strip()) for tag in ("filename", "folder"))
+    yield Wanted("", (f"{whole}.*", f"{folder}/{stem}", stem, f"{folder}/{name}", name or stem))
 
 
 def carried(content: bytes, path: str, output: Output, *, are_resized: bool) -> tuple[bytes, int]:

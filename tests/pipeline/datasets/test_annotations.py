@@ -32,10 +32,16 @@ def test_a_picture_in_the_annotations_own_folder_is_meant(tmp_path: Path) -> Non
     assert report.annotations[0].images == 1
 
 
-def test_a_picture_in_the_folder_that_voc_names_is_meant(tmp_path: Path) -> None:
-    source = save_pictures(tmp_path / "pictures", "other/a.png", "in/a.png")
+@pytest.mark.parametrize("stem", ["a", "its own"])
+@pytest.mark.parametrize("folder", ["in", "clips/in", "..\\clips\\in"])
+def test_a_picture_in_the_folder_that_voc_names_is_meant(
+    folder: str, stem: str, tmp_path: Path
+) -> None:
+    others = "other/a.png", "other/in/a.png"
+    source = save_pictures(tmp_path / "pictures", *others[: 1 + (folder != "in")], "clips/in/a.png")
     (source / "other" / "a.png").write_bytes(b"no picture")
-    given = write_text(tmp_path / "labels" / "a.xml", voc_of("a.png"))
+    voc = voc_of("a.png").replace("<folder>in<", f"<folder>{folder}<")
+    given = write_text(tmp_path / "labels" / f"{stem}.xml", voc)
     report = stylize_annotated(source, tmp_path / "out", given)
     assert report.annotations[0].images == 1
 
@@ -152,8 +158,9 @@ def test_outputs_in_heic_are_opened_in_a_process_that_has_made_none(
     source = save_pictures(tmp_path / "in", "a.heic")
     given = write_text(tmp_path / "labels.json", coco_of("a.heic"))
     stylize_annotated(source, tmp_path / "out", given)
+    stylize_annotated(source, tmp_path / "out", given, format="png")
     monkeypatch.setattr(Image, "ID", [each for each in Image.ID if each != "HEIF"])
     monkeypatch.delitem(Image.OPEN, "HEIF")
     heif_is_possible.cache_clear()
-    report = stylize_annotated(source, tmp_path / "out", given)
-    assert (report.reused, report.annotations[0].images) == (1, 1)
+    report = stylize_annotated(source, tmp_path / "out", given, format="png")
+    assert (report.reused, report.annotations[0].images) == (1, 2)  # of the earlier run's, too
