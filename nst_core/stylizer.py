@@ -238,7 +238,13 @@ class Stylizer:
                 made = self._made(frames, source, target, tone_mapping)
                 if coherence:
                     coherence.remember(frames, made)
-            return self.finished(frames, made, source, target, coherence)
+            last = coherence.last if coherence else None
+            try:
+                return self.finished(frames, made, source, target, coherence)
+            except RuntimeError:  # of memory that runs out: the same frames come again
+                if coherence:
+                    coherence.begin(last)
+                raise
 
         return overlapped(batches, partial(self._batches.run_frames, stylized), self._video_device)
 

@@ -10,6 +10,7 @@ import torch
 from nst_core.checkpoints.checkpoint import load_generator, save_generator
 from nst_core.checkpoints.info import CheckpointInfo
 from nst_core.checkpoints.library import Style, find_style
+from nst_core.coherence import Coherence
 from nst_core.color.tone_mapping import ToneMapping
 from nst_core.color.yuv import YuvFrames, rgb_to_yuv, yuv_to_rgb
 from nst_core.color.yuv_encoding import YuvEncoding
@@ -113,6 +114,33 @@ def test_a_device_out_of_memory_halves_the_batch_and_goes_on(
     assert torch.equal(found.luma, expected.luma)
     stylizer.stylize(np.zeros((2, 40, 40, 3), np.uint8))
     assert sizes == [2, 1, 1, 1, 1]  # it is remembered
+
+
+def test_frames_follow_the_same_ones_where_memory_runs_out_behind_them(
+    style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = np.stack([moving_picture(number, 64, 48) for number in range(6)]) / np.float32(255)
+    frames = rgb_to_yuv(torch.from_numpy(unit).permute(0, 3, 1, 2), BT709)
+    batches = [
+        YuvFrames(frames.luma[part], frames.chroma[part]) for part in (slice(2), slice(2, 6))
+    ]
+    follow_all = Coherence.follow_all
+
+    def stylized() -> list[YuvFrames]:
+        stylizer = Stylizer(style, engine="torch", device="cpu")
+        return [*stylizer.stylize_yuv_batches(batches, BT709, coherence=Coherence(0.7))]
+
+    def two_at_a_time(coherence: Coherence, frames: YuvFrames, *how: Any, **more: Any) -> YuvFrames:
+        followed = follow_all(coherence, frames, *how, **more)
+        if len(frames.luma) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return followed
+
+    expected = stylized()
+    monkeypatch.setattr(Coherence, "follow_all", two_at_a_time)
+    for found, wanted in zip(stylized(), expected, strict=True):
+        assert torch.equal(found.luma, wanted.luma)
+        assert torch.equal(found.chroma, wanted.chroma)
 
 
 @pytest.mark.parametrize("options", [{}, {"strength": 0.4}, {"keep_colors": True}], ids=str)
