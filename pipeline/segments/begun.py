@@ -1,7 +1,7 @@
 """Frames of a segment in work, kept as they go to the encoder: a run that is stopped begins there.
 
-An encoder cannot go on in the middle, so the frames themselves are kept, of segments that take
-long only. With them the segment comes out with the bytes that it would have had anyway.
+An encoder cannot go on in the middle, so the frames themselves are kept, where they come slowly.
+With them the segment comes out with the bytes that it would have had anyway.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from numpy.typing import NDArray
 from nst_core.color.yuv import YuvFrames, join_frames
 from pipeline.segments.task import BegunPart
 
-_MOST_SECONDS = 12.0
-"""What a segment may take without its frames being kept."""
 _SECONDS_BETWEEN = 5.0
-"""Seconds of work between two parts that are handed over."""
+"""Most seconds between two parts that are handed over."""
+_BYTES_AT_ONCE = 64 << 20
+"""A part is handed over earlier where it has become so large."""
+_QUICK_SECONDS = 2.0
+"""Where that has taken less, all that is to come of the segment is soon done: no more is kept."""
 _MOST_BYTES = 512 << 20
 """For all frames of a segment that are kept: a run that goes on holds them in memory."""
-_FRAMES_TO_JUDGE = 16
-_SECONDS_TO_JUDGE = 2.0
-"""Whichever comes first: then it is seen how long a segment will take."""
 
 Last = Mapping[int, tuple[NDArray[Any], ...]]
 """What the frame behind follows where frames follow each other, by the look's number: see
@@ -43,6 +42,12 @@ class Batch:
     planes: YuvFrames
     last: Last = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its frames."""
+        planes = (self.planes.luma, self.planes.chroma, self.planes.alpha)
+        return sum(plane.nbytes for plane in planes if plane is not None)
+
     def behind(self, pts: int) -> Batch:
         """Return the frames of it that are shown after a time."""
         part = slice(bisect_right(self.pts, pts), None)
@@ -54,47 +59,32 @@ class Batch:
 class FrameKeeper:
     """Collects the stylized frames of a segment, and gives them away in parts.
 
-    ``frames`` are to be stylized in all; ``parts`` of the segment are there already.
+    Those that ``begun`` has are there already.
     """
 
-    def __init__(self, frames: int, parts: int) -> None:
-        self._frames = frames
-        self._parts = parts
+    def __init__(self, begun: Sequence[BegunPart]) -> None:
+        self._parts = len(begun)
+        self._room = _MOST_BYTES - sum(len(part.data) for part in begun)
+        """Bytes that may still be kept; none: no more is."""
         self._held: list[Batch] = []
-        self._given = self._first = time.monotonic()
-        """When the last part was given away, and when the first batch came."""
-        self._seen = 0
-        """Frames behind the first batch."""
-        self._takes_long: bool | None = None
-        """None until it is judged."""
-        self._bytes = 0
+        self._given = time.monotonic()
+        """When the last part was given away."""
 
     def add(self, batch: Batch) -> BegunPart | None:
         """Take the next frames; returns a part of all so far where it is time for one."""
-        now = time.monotonic()
-        if not (self._held or self._seen):
-            self._first = now  # what came before was mostly preparation
-        else:
-            self._seen += len(batch.pts)
-        if self._takes_long is None:
-            self._judge(now - self._first)
-        if self._takes_long is False:
-            self._held.clear()
+        if self._room <= 0:
             return None
         self._held.append(batch)
-        if not self._takes_long or now < self._given + _SECONDS_BETWEEN:
+        size = sum(each.size for each in self._held)
+        seconds = time.monotonic() - self._given
+        if seconds < _SECONDS_BETWEEN and size < _BYTES_AT_ONCE:
             return None
-        part = BegunPart(self._parts, _packed(self._held))
+        part = BegunPart(self._parts, _packed(self._held)) if seconds >= _QUICK_SECONDS else None
+        self._room = self._room - size if part else 0
         self._held.clear()
-        self._bytes += len(part.data)
-        if self._bytes > _MOST_BYTES:
-            self._takes_long = False  # enough: what is behind would be done again
-        self._given, self._parts = now, self._parts + 1
+        self._parts += 1
+        self._given = time.monotonic()
         return part
-
-    def _judge(self, seconds: float) -> None:
-        if self._seen and (self._seen >= _FRAMES_TO_JUDGE or seconds >= _SECONDS_TO_JUDGE):
-            self._takes_long = seconds / self._seen * self._frames > _MOST_SECONDS
 
 
 def unpacked(parts: Iterable[BegunPart], pts: Sequence[int]) -> Iterator[Batch]:

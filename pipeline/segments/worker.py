@@ -144,12 +144,11 @@ class SegmentWorker:
         self, task: SegmentTask, decoder: SegmentDecoder
     ) -> Iterator[tuple[Batch, BegunPart | None]]:
         """Yield what is stylized, first that of a run before, with parts of it to be kept."""
-        frames = [*task.segment.warm_pts, *task.segment.owned_pts]
-        last, done, parts = None, 0, 0
-        for last in unpacked(task.begun, frames):
+        last, parts = None, 0
+        for last in unpacked(task.begun, [*task.segment.warm_pts, *task.segment.owned_pts]):
             yield last, None
-            done, parts = done + len(last.pts), parts + 1
-        keeper = FrameKeeper(len(frames) - done, parts)
+            parts += 1
+        keeper = FrameKeeper(task.begun[:parts])
         # Where others are under way, what the next frame follows is not what this batch left.
         is_kept = not (task.coherence and any(each.works_ahead for each in self._stylizers))
         stylized = self._stylized(task, self._decoded(task, decoder), last, decoder.notes)

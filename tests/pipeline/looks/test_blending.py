@@ -166,7 +166,6 @@ def _every_segment_takes_long(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     with monkeypatch.context() as patch:
         patch.setattr(pipeline.segments.begun, "time", Clock)
         patch.setattr(pipeline.segments.begun, "_SECONDS_BETWEEN", 3)
-        patch.setattr(pipeline.segments.begun, "_MOST_SECONDS", 3)
         yield
 
 

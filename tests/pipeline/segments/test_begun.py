@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import accumulate, chain, count, repeat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 import pipeline.segments.begun
 from nst_core.checkpoints.library import Style
+from nst_core.color.yuv import YuvFrames
 from nst_core.stylizer import Stylizer
 from pipeline.encoding.encoders import choose_encoder
 from pipeline.encoding.output_frame import plan_output
-from pipeline.segments.begun import unpacked
+from pipeline.segments.begun import Batch, FrameKeeper, unpacked
 from pipeline.segments.packet_reader import PacketReader
 from pipeline.segments.plan import plan_segments, warm_up_frames
 from pipeline.segments.task import BegunPart, SegmentResult, SegmentTask
@@ -28,16 +33,14 @@ _FRAMES_A_PART = 3
 @pytest.fixture(autouse=True)
 def _every_segment_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that goes on by a second with each look: one for each frame."""
-    seconds = iter(range(10**6))
-
-    class Clock:
-        @staticmethod
-        def monotonic() -> float:
-            return next(seconds)
-
-    monkeypatch.setattr(pipeline.segments.begun, "time", Clock)
+    _set_clock(monkeypatch, count())
     monkeypatch.setattr(pipeline.segments.begun, "_SECONDS_BETWEEN", _FRAMES_A_PART)
-    monkeypatch.setattr(pipeline.segments.begun, "_MOST_SECONDS", _FRAMES_A_PART)
+
+
+def _set_clock(monkeypatch: pytest.MonkeyPatch, seconds: Iterator[float]) -> None:
+    monkeypatch.setattr(
+        pipeline.segments.begun, "time", SimpleNamespace(monotonic=partial(next, seconds))
+    )
 
 
 def _task(folder: Path, coherence: float = 0.0, **clip: Any) -> SegmentTask:
@@ -88,12 +91,12 @@ def test_a_segment_goes_on_from_any_part_to_the_same_bytes(
     assert runs == frames
     assert [part.number for part in parts] == list(range(len(parts)))
     assert len(parts) >= 3
-    for count in (1, len(parts) - 1):
-        begun = replace(task, begun=tuple(parts[:count]))
+    for kept in (1, len(parts) - 1):
+        begun = replace(task, begun=tuple(parts[:kept]))
         again, more, runs = _done(begun, style)
         assert again == whole
-        assert runs == frames - sum(len(each.pts) for each in _batches(parts[:count], task))
-        assert count > 1 or more[0].number == 1
+        assert runs == frames - sum(len(each.pts) for each in _batches(parts[:kept], task))
+        assert kept > 1 or more[0].number == 1
     assert 0 < runs < _FRAMES_A_PART * 2
 
 
@@ -104,7 +107,7 @@ def test_a_worker_that_takes_more_frames_at_once_goes_on_too(
     task = _task(tmp_path, coherence)
     whole, parts, _ = _done(task, style)
     frames = [len(batch.pts) for batch in _batches(parts[:2], task)]
-    threads = next(count for count in (2, 3, 5) if sum(frames) % count)
+    threads = next(threads for threads in (2, 3, 5) if sum(frames) % threads)
     again, _, runs = _done(replace(task, begun=tuple(parts[:2])), style, threads=threads)
     assert again == whole
     assert runs <= len(task.segment.owned_pts) + len(task.segment.warm_pts) - sum(frames)
@@ -148,8 +151,45 @@ def test_no_more_is_kept_of_a_segment_than_a_run_to_come_can_hold(
     assert _done(replace(task, begun=tuple(parts)), style)[0] == whole
 
 
-def test_segments_that_are_soon_done_keep_nothing(
+def test_a_segment_that_goes_on_holds_no_more_than_one_that_did_not_stop(
     style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline.segments.begun, "_MOST_SECONDS", 100)
+    task = _task(tmp_path)
+    _, parts, _ = _done(task, style)
+    monkeypatch.setattr(pipeline.segments.begun, "_MOST_BYTES", len(parts[0].data))
+    assert _done(replace(task, begun=tuple(parts[:1])), style)[1] == []
+
+
+def test_frames_that_come_quickly_are_let_go(
+    style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.segments.begun, "_BYTES_AT_ONCE", 1)
+    monkeypatch.setattr(pipeline.segments.begun, "_QUICK_SECONDS", 2)
     assert _done(_task(tmp_path), style)[1] == []
+
+
+def test_what_comes_slowly_after_a_quick_beginning_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where other work begins on the machine."""
+    monkeypatch.setattr(pipeline.segments.begun, "_SECONDS_BETWEEN", 5)
+    _set_clock(monkeypatch, accumulate(chain([0.0] + [0.01] * 50, repeat(1.0))))
+    assert _frames_kept(100) == [*range(100)]
+
+
+def test_no_part_is_larger_than_it_is_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = _batch(0).size
+    monkeypatch.setattr(pipeline.segments.begun, "_SECONDS_BETWEEN", 10**6)
+    monkeypatch.setattr(pipeline.segments.begun, "_BYTES_AT_ONCE", 4 * size)
+    keeper = FrameKeeper([])
+    parts = [keeper.add(_batch(number)) for number in range(12)]
+    assert [number for number, part in enumerate(parts) if part] == [3, 7, 11]
+
+
+def _batch(pts: int) -> Batch:
+    planes = YuvFrames(torch.zeros((1, 8, 8)), torch.zeros((1, 2, 4, 4)))
+    return Batch([pts], planes)
+
+
+def _frames_kept(frames: int) -> list[int]:
+    keeper = FrameKeeper([])
+    parts = filter(None, [keeper.add(_batch(pts)) for pts in range(frames)])
+    return [pts for batch in unpacked(parts, range(frames)) for pts in batch.pts]
