@@ -54,9 +54,12 @@ class Rate:
     worker_bytes: int
     """Memory of a worker."""
 
-    def seconds_of(self, segment: Segment, pixels: int) -> float:
-        """Return what a worker needs for a segment whose frames have so many ``pixels``."""
-        frames = len(segment.warm_pts) + len(segment.owned_pts)
+    def seconds_of(self, segment: Segment, pixels: int, kept: int) -> float:
+        """Return what a worker needs for a segment whose frames have so many ``pixels``.
+
+        ``kept`` of them are only decoded and encoded: that is not counted.
+        """
+        frames = len(segment.warm_pts) + len(segment.owned_pts) - kept
         return frames * self.seconds_a_frame * pixels / self.pixels
 
     def bytes_of(self, segments: Iterable[Segment], pixels: int) -> int:

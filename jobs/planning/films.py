@@ -128,10 +128,13 @@ class _InOneStyle:
             return
         begin, end = min(self._free_at), 0.0
         for segment in left:
-            until = heapq.heappop(self._free_at) + rate.seconds_of(segment, pixels)
+            kept = film.frames_kept(segment)
+            planned.frames_kept += kept
+            until = heapq.heappop(self._free_at) + rate.seconds_of(segment, pixels, kept)
             heapq.heappush(self._free_at, until)
             end = max(end, until)
         planned.seconds = round(end - begin + planned.seconds, 1)
+        planned.frames_left -= planned.frames_kept
         planned.frames_per_second = round(planned.frames_left / max(end - begin, 1e-9), 2)
         planned.size = rate.bytes_of(film.plan.segments, pixels) + _bytes_beside(film.plan)
 

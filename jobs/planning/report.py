@@ -76,7 +76,9 @@ class PlannedFilm:
     """Why it is refused: what the run would say."""
     frames: int = 0
     frames_left: int = 0
-    """Frames in segments that no earlier run has finished."""
+    """Frames that are to be stylized."""
+    frames_kept: int = 0
+    """Frames that an earlier run has stylized, of segments that it has not finished."""
     width: int = 0
     """Width of the output's pictures in pixels."""
     height: int = 0

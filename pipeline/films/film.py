@@ -137,6 +137,10 @@ class Film:
         """What earlier runs have not finished; it has been scanned."""
         return self._open.ledger.without_result
 
+    def frames_kept(self, segment: Segment) -> int:
+        """See SegmentLedger.frames_kept."""
+        return self._open.ledger.frames_kept(segment)
+
     def scan(self) -> None:
         """Probe and plan, and look for segments finished by an earlier run."""
         self._turn = time.monotonic()

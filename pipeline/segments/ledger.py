@@ -136,6 +136,14 @@ class SegmentLedger:
         """Find what an earlier run has kept of a segment; nothing for a second attempt."""
         return () if number in self._results else self._folder.begun(number)
 
+    def frames_kept(self, segment: Segment) -> int:
+        """How many of its own frames an earlier run has kept, which are not stylized again."""
+        from pipeline.segments.begun import unpacked  # torch
+
+        frames = [*segment.warm_pts, *segment.owned_pts]
+        kept = sum(len(batch.pts) for batch in unpacked(self.begun(segment.number), frames))
+        return max(0, kept - len(segment.warm_pts))
+
     def advanced(self, number: int, frames: int, parts: Sequence[BegunPart] = ()) -> None:
         """Count ``frames`` of a segment at a worker as done, and keep ``parts`` of it."""
         if number in self._results:  # a second attempt: all frames of the first one are counted

@@ -83,19 +83,16 @@ class WorkFolder:
         is_kept = resume and self._has_our_pieces()
         self._begun.clear()
         for file in self.path.iterdir():
-            if file.name != _LOCK_NAME and not (is_kept and file.suffix != ".part"):
+            stays = is_kept and file.suffix != ".part"
+            if file.suffix == ".begun":
+                stays = stays and self._takes(file)
+            if file.name != _LOCK_NAME and not stays:
                 file.unlink()
-            elif file.suffix == ".begun":
-                number, _, *own = file.stem.split("-")
-                if own == self._own_mark(int(number)):
-                    self._begun[int(number)].add(file)
-                else:
-                    file.unlink()
         write_whole(identity_file, self._identity.encode())
         _sync(identity_file)  # without it all pieces would be dropped
 
     def look(self, *, resume: bool) -> None:
-        """Let ``finished`` find what ``open`` would keep, and change nothing.
+        """Let ``finished`` and ``begun`` find what ``open`` would keep, and change nothing.
 
         Raises InputError while another process works in the folder, OSError where it could not be
         made or written.
@@ -105,6 +102,8 @@ class WorkFolder:
             if not lock(file):
                 raise self._in_use()
         self._is_dropped = not (resume and self._has_our_pieces())
+        for begun in () if self._is_dropped else self.path.glob("*.begun"):
+            self._takes(begun)
 
     def close(self) -> None:
         """Let other processes in; what is finished stays. Where nothing is, the folder goes."""
@@ -264,6 +263,14 @@ class WorkFolder:
 
     def _has_our_pieces(self) -> bool:
         return _read(self.path / _IDENTITY_NAME) == self._identity.encode()
+
+    def _takes(self, begun: Path) -> bool:
+        """Note kept frames that are there, unless their segment has become another."""
+        number, _, *own = begun.stem.split("-")
+        is_ours = own == self._own_mark(int(number))
+        if is_ours:
+            self._begun[int(number)].add(begun)
+        return is_ours
 
     def _own_mark(self, number: int) -> list[str]:
         """What names of kept frames end with, where a segment has an identity of its own."""

@@ -19,7 +19,7 @@ from jobs.planning.report import (
     gigabytes,
     megabytes,
 )
-from nst_core.wording import about, columns, counted
+from nst_core.wording import about, columns, counted, listed
 from pipeline.work.progress import OnProgress
 
 
@@ -107,7 +107,8 @@ def _are(number: int) -> str:
 def _film(film: PlannedFilm) -> str:
     if film.fate == "done":
         return "is done already, and would be left as it is"
-    segments, reused = film.segments["total"], film.segments["reused"]
+    segments = film.segments["total"]
+    of_before = {"segments": film.segments["reused"], "frames": film.frames_kept}
     parts = [
         f"{_many(film.frames, 'frames')} of {film.width}x{film.height} "
         f"in {_many(segments, 'segments')}",
@@ -115,8 +116,10 @@ def _film(film: PlannedFilm) -> str:
     if film.frames_left:
         rate = console.a_second(film.frames_per_second, "frames")
         parts.append(f"{about(film.seconds)} ({rate}), {megabytes(film.size)}")
-    if reused:
-        parts.append(f"{_many(reused, 'segments')} of an earlier run {_are(reused)} used again")
+    used = [_many(count, things) for things, count in of_before.items() if count]
+    if used:
+        are = _are(sum(of_before.values()))
+        parts.append(f"{listed(used)} of an earlier run {are} used again")
     return "; ".join(parts)
 
 

@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 
 import jobs.planning.films
+import pipeline.films.films
+import pipeline.segments.begun
 from jobs.applying.stylize_video import stylize_videos
+from jobs.cli.planning.words import _film
 from jobs.planning.film_rate import Rate, Rates
 from jobs.planning.films import plan_films
 from jobs.planning.report import FilmsPlan
@@ -43,8 +46,8 @@ def _plan(job: StylizeVideo) -> FilmsPlan:
         return plan_films([job])
 
 
-def _interrupted(job: StylizeVideo, segments: int) -> None:
-    """Run until a few segments are finished, as Ctrl-C would leave them."""
+def _interrupted(job: StylizeVideo, segments: float) -> None:
+    """Run until so many segments are done, as Ctrl-C would leave them."""
 
     def interrupt(progress: Progress) -> None:
         if progress.done >= 12 * segments:
@@ -90,6 +93,26 @@ def test_segments_of_an_interrupted_run_are_found_and_left_as_they_are(
     assert anew.segments == other.segments == {"total": 4, "reused": 0}
     (report,) = stylize_videos(job).inputs
     assert report.segments["reused"] == 2
+
+
+@pytest.mark.parametrize("coherence", [0.0, 0.7])
+def test_frames_kept_of_an_unfinished_segment_are_found_and_left_as_they_are(
+    coherence: float, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.segments.begun, "_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(pipeline.segments.begun, "_QUICK_SECONDS", 0.0)
+    monkeypatch.setattr(pipeline.films.films, "_SECONDS_BETWEEN_SIGNS", 0.0)
+    job = _job(tmp_path / "out.mp4", clip, coherence=coherence)
+    _interrupted(job, 1.5)
+    plan = _plan(job)
+    (film,) = plan.inputs
+    assert film.segments == {"total": 4, "reused": 1}
+    assert 5 <= film.frames_kept < 12
+    assert film.frames_left == 36 - film.frames_kept
+    words = f"; 1 segment and {film.frames_kept} frames of an earlier run are used again"
+    assert _film(film).endswith(words)
+    (anew,) = _plan(dataclasses.replace(job, resume=False)).inputs
+    assert (anew.frames_kept, anew.frames_left) == (0, 48)
 
 
 def test_a_finished_film_is_found_done(clip: Path, tmp_path: Path) -> None:
