@@ -190,10 +190,8 @@ def _style_errors(
         mixture = torch.eye(base.rows)[row]
         stylized = network(crops, mixture.expand(len(crops), -1))
         features = objective.features(stylized)
-        errors[row] = [
-            objective.style_errors(features, style.expand(len(crops))).mean().item()
-            for style in torch.arange(objective.number_of_styles)
-        ]
+        styles = torch.arange(objective.number_of_styles)[:, None].expand(-1, len(crops))
+        errors[row] = objective.style_errors(features, styles).mean(dim=1).tolist()
     return errors
 
 

@@ -74,9 +74,9 @@ def feature_reconstruction_loss(features: Tensor, target: Tensor) -> Tensor:
 def style_reconstruction_losses(gram: Tensor, target: Tensor) -> Tensor:
     """Squared Frobenius norm of the difference for each picture: N numbers.
 
-    ``gram`` is N x C x C, ``target`` the same or 1 x C x C.
+    ``gram`` is N x C x C, ``target`` the same or 1 x C x C; S x N x C x C: S x N numbers.
     """
-    return (gram - target).square().sum(dim=(1, 2))
+    return (gram - target).square().sum(dim=(-2, -1))
 
 
 def total_variation(image: Tensor) -> Tensor:

@@ -188,7 +188,10 @@ class PerceptualObjective(nn.Module):
         return self._features(pictures, self._terms)
 
     def style_errors(self, features: Features, styles: Tensor) -> Tensor:
-        """Style loss of each picture, N, from ``features`` and the numbers of its style."""
+        """Style loss of each picture, N, from ``features`` and the numbers of its style.
+
+        S x N of both where each has S.
+        """
         losses = []
         for term, loss in zip(self.style_terms, self.style_losses, strict=True):
             seen = features[term.layer, term.scale]

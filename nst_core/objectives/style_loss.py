@@ -60,15 +60,18 @@ class StyleLoss(nn.Module):
         self._is_plain = scaling == "plain"
 
     def forward(self, features: Tensor, styles: Tensor) -> Tensor:
-        """N losses for features of N x C x H x W and the numbers of their styles."""
+        """N losses for features of N x C x H x W and the numbers of their styles.
+
+        Or S x N losses, for S styles of each.
+        """
         gram = gram_matrix(features)
         if not self._any_covariance:
             losses = style_reconstruction_losses(gram, self.target[styles])
             return self.scale[styles] * losses * (features[0].numel() ** 2 if self._is_plain else 1)
         means = channel_means(features)
-        covariance = gram - self._outer(means) * self.by_covariance[styles][:, None, None]
+        covariance = gram - self._outer(means) * self.by_covariance[styles][..., None, None]
         losses = style_reconstruction_losses(covariance, self.target[styles])
-        mean_losses = (means - self.means[styles]).square().sum(dim=1)
+        mean_losses = (means - self.means[styles]).square().sum(dim=-1)
         return self.scale[styles] * losses + self.mean_scale[styles] * mean_losses
 
     @staticmethod

@@ -11,7 +11,7 @@ import torch
 from nst_core.errors import InputError
 from nst_core.objectives.layers import content_terms
 from nst_core.objectives.loss_network import LossNetwork
-from nst_core.objectives.losses import gram_matrix, total_variation
+from nst_core.objectives.losses import channel_means, gram_matrix, total_variation
 from nst_core.objectives.palette import color_moments, palette_loss
 from nst_core.objectives.perceptual import FixedContentObjective, Losses, PerceptualObjective
 from nst_core.objectives.settings import (
@@ -412,6 +412,17 @@ def test_style_loss_compares_with_the_style_that_is_asked_for(scaling: Scaling) 
         "relative": divided,
     }
     assert swapped == pytest.approx(expected[scaling], rel=1e-5)
+
+
+@pytest.mark.parametrize("statistics", [("gram",), ("gram", "mean-covariance")])
+def test_several_styles_of_a_picture_cost_one_gram_matrix_and_are_what_each_is_alone(
+    statistics: tuple[StyleStatistic, ...],
+) -> None:
+    images, features = torch.rand(5, 8, 6, 5).split([2, 3])
+    loss = StyleLoss(gram_matrix(images), "relative", channel_means(images), statistics)
+    together = loss(features, torch.tensor([0, 1])[:, None].expand(-1, 3))
+    alone = [loss(features, torch.full((3,), style)) for style in range(2)]
+    torch.testing.assert_close(together, torch.stack(alone))
 
 
 def test_bfloat16_in_the_loss_network_stays_near_float32(
