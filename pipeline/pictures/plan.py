@@ -162,17 +162,7 @@ class ImagePlan:
     def remember(self, records: Iterable[ImageRecord]) -> None:
         """Take in what earlier runs have recorded."""
         self._tables.execute("BEGIN")
-        for each in records:
-            if not each.source and not each.done:  # a shard begun anew, maybe of other members
-                shard_plan.forget_members(self._tables, each.output)
-            row = (
-                *(os.fsencode(path) for path in (each.output, each.source)),
-                *(each.version, each.identity, each.digest, each.size, each.done, each.is_new),
-                *(os.fsencode(each.style), each.seed, os.fsencode(each.split)),
-                *(each.source_sha256, each.sha256),
-                _stored(each.error),
-            )
-            self._tables.execute(_REMEMBER, row)
+        self._tables.executemany(_REMEMBER, map(self._as_known, records))
         self._tables.execute("COMMIT")
 
     def judge(
@@ -291,6 +281,17 @@ class ImagePlan:
                 at = {"archive": os.fsdecode(archive), "offset": offset}
                 task = ImageTask(of_input, os.fsdecode(path), (), size, version, **at)
                 yield task, [os.fsdecode(row[-1]) for row in rows]
+
+    def _as_known(self, record: ImageRecord) -> tuple[Any, ...]:
+        """Return a record's row; those of a shard begun anew, maybe of other members, go first."""
+        if not record.source and not record.done:
+            shard_plan.forget_members(self._tables, record.output)
+        return (
+            *(os.fsencode(path) for path in (record.output, record.source)),
+            *(record.version, record.identity, record.digest, record.size, record.done),
+            *(record.is_new, os.fsencode(record.style), record.seed, os.fsencode(record.split)),
+            *(record.source_sha256, record.sha256, _stored(record.error)),
+        )
 
     def _name_outputs(self, number: int, name: str, names: OutputNames) -> None:
         for style in names.styles_of(name):
