@@ -18,9 +18,6 @@ from PIL.ExifTags import IFD, Base
 from PIL.Image import Resampling
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from nst_core.pictures.png_chunks import is_png
-from nst_core.pictures.unusual_tiff import is_tiff
-
 Codes = NDArray[np.uint16]
 DEEP_FORMATS = frozenset({"PNG", "TIFF"})
 """Formats that are written with 16 bits where the pixels have them."""
@@ -36,12 +33,10 @@ _DEFLATE, _DIFFERENCES, _RGB, _STRAIGHT, _INCH, _UNDEFINED = 8, 2, 2, 2, 2, 7
 
 
 def deep_pixels(content: bytes, eight: Image.Image) -> tuple[Codes, Codes | None] | None:
-    """Return the RGB and the alpha of a file with 16 bits; None where it has fewer, or others.
+    """Return the RGB and the alpha of a PNG or TIFF; None where they are not those of ``eight``.
 
     ``eight`` is the same picture as RGB or RGBA of 8 bits, upright, in sRGB, maybe smaller.
     """
-    if not (is_png(content) or is_tiff(content)):
-        return None
     # It would print what becomes 8 bits here.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

@@ -22,6 +22,8 @@ from nst_core.pictures.deep_pixels import (
 )
 from nst_core.pictures.exif import as_read, kept_exif
 from nst_core.pictures.formats import MAX_PIXELS, PICTURE_FORMATS
+from nst_core.pictures.png_chunks import is_png
+from nst_core.pictures.unusual_tiff import is_tiff
 
 _WITH_ALPHA = frozenset({"PNG", "WEBP", "TIFF", "AVIF", "HEIF", "GIF"})
 _WITH_EXIF = frozenset({"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"})
@@ -78,17 +80,26 @@ def decode_picture(
 ) -> Picture:
     """Read the first picture of a file; ``max_side`` shrinks the longer side, if it is longer.
 
-    With ``deep``, pixels of PNGs and TIFFs of 16 bits are uint16, where they need no conversion.
-    Raises MediaError, one line that begins with ``name``; also for more than ``max_pixels``.
+    With ``deep``, pixels of PNGs and TIFFs of 16 bits are uint16; those that are converted, turned
+    or mended have 8 bits' values, which a note says. Raises MediaError, one line that begins with
+    ``name``; also for more than ``max_pixels``.
     """
     decoded = decode(content, name=name, max_side=max_side, max_pixels=max_pixels)
     image = decoded.image
     rgb: Pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
     alpha: Pixels | None = np.asarray(image.getchannel("A")) if image.mode == "RGBA" else None
     notes = decoded.notes
-    if deep and (found := deep_pixels(content, image)):
-        rgb, alpha = found
-        notes = tuple(note for note in notes if not note.endswith(BECAME_EIGHT))
+    lost = [note for note in notes if note.endswith(BECAME_EIGHT)]
+    if deep and lost and (is_png(content) or is_tiff(content)):
+        notes = tuple(note for note in notes if note not in lost)
+        if found := deep_pixels(content, image):
+            rgb, alpha = found
+        else:
+            rgb = with_dtype(rgb, np.dtype(np.uint16))
+            what = (
+                "colours converted" if decoded.is_converted else "pixels turned, mended or floats"
+            )
+            notes += (f"{lost[0]} on reading ({what}); its output has 16",)
     return Picture(
         rgb=rgb,
         alpha=alpha,

@@ -101,7 +101,7 @@ def _with_profile(codes: Codes, profile: bytes) -> bytes:
     return content[:33] + small[33 : small.index(b"IDAT") - 4] + content[33:]
 
 
-def test_a_profile_of_srgb_is_kept_and_another_is_applied_with_8_bits() -> None:
+def test_a_profile_of_srgb_is_kept_and_another_is_applied_to_8_bits_which_is_said() -> None:
     codes = _codes(3)
     kept = decode_picture(_with_profile(codes, srgb_profile()), name="a.png", deep=True)
     np.testing.assert_array_equal(kept.rgb, codes[..., ::-1])
@@ -109,8 +109,21 @@ def test_a_profile_of_srgb_is_kept_and_another_is_applied_with_8_bits() -> None:
     converted = decode_picture(
         _with_profile(codes, rgb_profile(ADOBE_RGB_XY, ADOBE_GAMMA)), name="a.png", deep=True
     )
-    assert converted.rgb.dtype == np.uint8
-    assert "16 bits became 8" in converted.notes
+    plain = decode_picture(
+        _with_profile(codes, rgb_profile(ADOBE_RGB_XY, ADOBE_GAMMA)), name="a.png"
+    )
+    np.testing.assert_array_equal(converted.rgb, plain.rgb * np.uint16(257))
+    assert converted.notes == (
+        "16 bits became 8 on reading (colours converted); its output has 16",
+    )
+
+
+def test_what_is_converted_on_reading_is_as_fine_after_the_network(tmp_path: Path) -> None:
+    codes = moving_picture(0, 64, 64).astype(np.uint16) * 257
+    content = _with_profile(codes, rgb_profile(ADOBE_RGB_XY, ADOBE_GAMMA))
+    (tmp_path / "a.png").write_bytes(content)
+    stylize_images(images_job(tmp_path / "a.png", tmp_path / "out", "wave"))
+    assert len(np.unique(_read(tmp_path / "out" / "a.png"))) > 1000
 
 
 def _exif() -> bytes:
@@ -160,7 +173,7 @@ def test_enlarged_pictures_get_enlarged_alpha() -> None:
 
 
 def test_a_keyed_colour_and_a_turned_picture_stay_right() -> None:
-    """What OpenCV would show otherwise comes with 8 bits."""
+    """Of what OpenCV would show otherwise, 8 bits are read."""
     codes = _codes(3)
     content = bytes(cv2.imencode(".png", codes)[1])
     exif = Image.Exif()
@@ -172,4 +185,4 @@ def test_a_keyed_colour_and_a_turned_picture_stay_right() -> None:
     picture = decode_picture(turned, name="a.png", deep=True)
     assert picture.rgb.shape == (56, 40, 3)
     plain = decode_picture(turned, name="a.png")
-    np.testing.assert_array_equal(picture.rgb, plain.rgb)
+    np.testing.assert_array_equal(picture.rgb, plain.rgb * np.uint16(257))
