@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any
 
 from nst_core import __version__
 from nst_core.errors import MediaError
+from nst_core.wording import counted
 from pipeline.datasets.annotated import Output, Wanted, tail_of
 from pipeline.datasets.run_lengths import resized
 
@@ -71,13 +72,17 @@ class Carried:
         for annotation in found.get("annotations") or ():
             of_image[annotation["image_id"]].append(annotation)
         for image in found["images"]:
-            outputs = made.get(image["id"], ())
+            outputs, annotations = made.get(image["id"], ()), of_image.pop(image["id"], [])
             try:
                 for output in outputs:
-                    self._add(image, output, of_image[image["id"]])
+                    self._add(image, output, annotations)
                 self.pictures += bool(outputs)
             except (MediaError, ValueError) as error:
                 self.problems.append((image["file_name"], str(error)))
+        if of_image:
+            ids = ", ".join(map(repr, islice(of_image, 3)))
+            number = counted(sum(map(len, of_image.values())), "annotations")
+            self.problems.append((path, f"{number} of no image in it (image_id {ids}): left out"))
         info = found.get("info")
         new: dict[str, Any] = {
             "info": {"nst": __version__, **(info if isinstance(info, dict) else {})},

@@ -114,8 +114,10 @@ def read_manifest(storage: Storage, path: str) -> Iterator[ManifestRow]:
     """Yield the rows one by one. Raises MediaError for a file that is no manifest."""
     try:
         for row in _rows_in(storage, path):
+            if {*row} != {*_COLUMNS}:
+                raise ValueError(f"its fields are {', '.join(map(str, row))}")
             yield ManifestRow(**row | {"seed": int(row["seed"]), "size": int(row["size"])})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, TypeError, csv.Error) as error:
         raise MediaError(f"{path}: no manifest of ours ({error})") from error
 
 
@@ -126,10 +128,11 @@ def _rows_in(storage: Storage, path: str) -> Iterator[dict[str, Any]]:
         for batch in file.iter_batches(_ROWS_A_GROUP):
             yield from batch.to_pylist()
     elif path.endswith(".csv"):
-        texts = (line.decode(errors="surrogateescape") for line in storage.lines(path))
+        # Spreadsheets put a byte order mark before the first.
+        texts = (line.decode("utf-8-sig", "surrogateescape") for line in storage.lines(path))
         yield from csv.DictReader(texts)
     else:
-        yield from map(json.loads, storage.lines(path))
+        yield from map(json.loads, filter(bytes.strip, storage.lines(path)))
 
 
 def _write_parquet(path: Path, rows: Iterable[ManifestRow]) -> None:

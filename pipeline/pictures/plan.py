@@ -69,10 +69,10 @@ ORDER BY inputs.archive, inputs.offset, inputs.name
 """
 _MADE = """
 SELECT known.name, known.source, known.style, known.split, known.seed, known.size,
-       known.source_sha256, known.sha256, inputs.name
+       known.source_sha256, known.sha256, CASE WHEN outputs.problem IS NULL THEN inputs.name END
 FROM known
 LEFT JOIN outputs ON outputs.name = known.name LEFT JOIN inputs ON inputs.number = outputs.input
-WHERE known.done AND known.source != x'' AND outputs.problem IS NULL ORDER BY known.name
+WHERE known.done AND known.source != x'' ORDER BY known.name
 """
 _REMEMBER = "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ROWS_AT_A_TIME = 1000

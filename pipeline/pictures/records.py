@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from nst_core.errors import InputError
-from nst_core.files import check_can_write, is_cut_short, lock
+from nst_core.files import is_cut_short, lock
 from pipeline.storage.files import Storage, below
 
 Keeps = Literal["report", "record", "nothing"]
@@ -110,7 +110,7 @@ class ImageRecords:
                     self.made_with[fields["identity"]] = dict(fields[_MADE_WITH])
                 else:
                     yield ImageRecord(**fields)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, KeyError):
                 continue  # cut short by a kill, or of another version: that picture is done again
 
     def explain(self, made_with: Mapping[str, dict[str, Any]]) -> None:
@@ -209,7 +209,6 @@ class _Looked(_Forgotten):
     """The lines of a file that is left as it is, if it is there."""
 
     def __init__(self, path: Path) -> None:
-        check_can_write(path.parent)
         self._path = path
         if path.exists():
             with path.open("rb") as file:

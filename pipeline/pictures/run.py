@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nst_core.errors import InputError
 from nst_core.file_kinds import kind_of
+from nst_core.files import check_can_write
 from pipeline.datasets.annotations import Annotations
 from pipeline.datasets.manifest import REPORT_NAME, Splits, check_manifest, write_manifest
 from pipeline.datasets.shard_plan import ShardNames
@@ -86,13 +87,13 @@ def stylize_pictures(
         report.untried = report.total - report.done - report.reused - report.failed
         report.seconds = round(time.monotonic() - start, 3)
         report.images_per_second = round(report.done / report.seconds, 2) if report.seconds else 0.0
-        if ready.manifest:
+        if ready.manifest and not report.nothing_started:
             with (
                 warn_on_failure(folder.path, "the manifest"),
                 folder.storage.appearing(ready.manifest) as file,
             ):
                 write_manifest(file, plan.made(folder), name=ready.manifest)
-        if ready.annotations:
+        if ready.annotations and not report.nothing_started:
             with warn_on_failure(folder.path, "the annotations"):
                 report.annotations = ready.annotations.write(plan.made(folder), report.warn)
         if place.keeps == "report":
@@ -220,8 +221,11 @@ def _records_of(
     folder: OutputFolder, place: ImageOutput, *, only_look: bool = False
 ) -> Iterator[ImageRecords]:
     try:
-        if not folder.storage.is_remote and not only_look:
-            Path(folder.path).mkdir(parents=True, exist_ok=True)
+        if not folder.storage.is_remote:
+            if only_look:
+                check_can_write(Path(folder.path))
+            else:
+                Path(folder.path).mkdir(parents=True, exist_ok=True)
         records = ImageRecords(folder.storage, folder.path, keep=place.keeps, only_look=only_look)
     except OSError as error:
         raise InputError(

@@ -236,9 +236,9 @@ class _Reader:
     def _places(self, storage: Storage, shard: str) -> dict[str, tuple[int, int]]:
         with self._lock:
             if shard not in self._indexed:
-                found = members(storage, storage.find(shard))
-                start = len(shard) + 1
-                places = {each.path[start:]: (each.offset, each.size) for each in found}
+                start, places = len(shard) + 1, dict[str, tuple[int, int]]()
+                for each in members(storage, storage.find(shard)):  # of one name the first is read
+                    places.setdefault(each.path[start:], (each.offset, each.size))
                 while len(self._indexed) >= _MOST_INDEXED:
                     del self._indexed[next(iter(self._indexed))]
                 self._indexed[shard] = places

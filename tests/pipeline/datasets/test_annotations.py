@@ -117,6 +117,26 @@ def test_segments_within_annotations_are_moved(tmp_path: Path) -> None:
     assert annotation["segments_info"] == [{"id": 7, "bbox": [5, 3, 10, 6], "area": 60}]
 
 
+def test_a_run_that_begins_nothing_leaves_the_annotations_of_a_copy(tmp_path: Path) -> None:
+    source = save_pictures(tmp_path / "in", "a.png")
+    given = write_text(tmp_path / "labels.json", coco_of("a.png"))
+    stylize_annotated(source, tmp_path / "out", given)
+    (tmp_path / "out" / "progress.jsonl").unlink()  # pictures and annotations were copied
+    assert stylize_annotated(source, tmp_path / "out", given).failed == 1
+    assert len(read_json(tmp_path / "out" / "labels.json")["images"]) == 1
+
+
+def test_annotations_of_no_image_are_told(tmp_path: Path) -> None:
+    source = save_pictures(tmp_path / "in", "a.png")
+    labels = coco_of("a.png")
+    labels["annotations"].append({"id": 7, "image_id": "50"})
+    given = write_text(tmp_path / "labels.json", labels)
+    report = stylize_annotated(source, tmp_path / "out", given)
+    assert report.annotations[0].annotations == 2
+    (warning,) = report.warnings
+    assert warning["warning"] == "1 annotation of no image in it (image_id '50'): left out"
+
+
 def test_points_of_voc_are_moved(tmp_path: Path) -> None:
     source = save_pictures(tmp_path / "in", "a.png")
     shapes = (

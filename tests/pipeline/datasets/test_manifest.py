@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from jobs.applying.stylize_images import stylize_images
-from nst_core.errors import InputError
+from nst_core.errors import InputError, MediaError
 from pipeline.datasets.manifest import Splits, read_manifest
 from pipeline.pictures.records import ImageRecord, ImageRecords
 from pipeline.storage.local import LocalStorage
@@ -64,6 +64,52 @@ def test_the_manifest_is_of_all_that_is_there_whichever_run_made_it(tmp_path: Pa
     (output / "a.jpg").unlink()
     stylize_images(images_job(other, output))
     assert [row["output"] for row in _rows(output)] == ["a2.jpg", "x/b.png"]
+
+
+def test_outputs_that_a_later_run_may_not_replace_stay_in_the_manifest(tmp_path: Path) -> None:
+    source, output = save_pictures(tmp_path / "in", *NAMES), tmp_path / "out"
+    stylize_images(images_job(source, output))
+    before = _rows(output)
+    save_pictures(source, "new.png")
+    assert counts(stylize_images(images_job(source, output, max_side=20))) == (5, 1, 0, 4)
+    assert [row for row in _rows(output) if row["output"] != "new.png"] == before
+
+
+def test_a_run_that_begins_nothing_leaves_the_manifest_of_a_copy(tmp_path: Path) -> None:
+    source, output = save_pictures(tmp_path / "in", *NAMES), tmp_path / "out"
+    job = images_job(source, output / "%d.tar")
+    stylize_images(job)
+    before = _rows(output)
+    (output / "progress.jsonl").unlink()  # shards and manifest were copied
+    assert counts(stylize_images(job)) == (4, 0, 0, 4)
+    assert _rows(output) == before
+
+
+@pytest.mark.parametrize("choice", ["jsonl", "csv"])
+def test_a_manifest_that_other_programs_have_saved_is_read(tmp_path: Path, choice: str) -> None:
+    source, output = save_pictures(tmp_path / "in", *NAMES), tmp_path / "out"
+    stylize_images(images_job(source, output, manifest=choice))
+    path = output / f"manifest.{choice}"
+    expected = _rows(output, path.name)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert _rows(output, path.name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("manifest.csv", b"\x00\xff\r\x80", "new-line character"),
+        ("manifest.csv", b"output,mine\na,b\n", r"its fields are output, mine"),
+        ("manifest.jsonl", b'{"mine": 1}', r"its fields are mine"),
+        ("manifest.jsonl", b"[1]", r"its fields are 1"),
+    ],
+)
+def test_what_is_no_manifest_is_refused_and_said_why(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(MediaError, match=rf"no manifest of ours \({words}"):
+        _rows(tmp_path, name)
 
 
 def test_a_run_that_was_interrupted_ends_with_the_manifest_of_an_undisturbed_one(

@@ -132,7 +132,11 @@ def test_a_line_cut_short_by_a_kill_costs_that_record_alone(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "line", [b"\xff\xfe\n", b"[]\n", b'{"output": 1}\n', b'{"other": "field"}\n', b"\n", b"null\n"]
+    "line",
+    [
+        *(b"\xff\xfe\n", b"[]\n", b'{"output": 1}\n', b'{"other": "field"}\n', b"\n", b"null\n"),
+        b'{"made_with": {}}\n',
+    ],
 )
 def test_lines_of_others_are_passed_over(tmp_path: Path, line: bytes) -> None:
     run = _records(str(tmp_path))

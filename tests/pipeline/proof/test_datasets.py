@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from nst_core.errors import InputError
 from pipeline.work.progress import OnProgress, Progress
 from tests.kit.command_line import nst
 from tests.kit.image_jobs import images_job, save_pictures
-from tests.kit.shards import make_shards, picture
+from tests.kit.shards import make_shard, make_shards, picture
 
 NAMES = ("a.png", "x/b.png", "x/y/c.png", "d.png")
 
@@ -156,6 +157,20 @@ def test_shards_of_a_later_run_that_was_stopped_are_proved_by_what_it_recorded(
     *lines, _ = record.read_bytes().splitlines(keepends=True)
     record.write_bytes(b"".join(lines))  # the record of the shard as a whole
     assert {*_found(output)} == {"unfinished"}
+
+
+def test_a_folder_that_cannot_be_written_is_proved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, output = _dataset(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root's own would say yes
+    assert verify_output(str(output)).verified
+
+
+def test_of_two_members_of_one_name_that_is_compared_which_was_read(tmp_path: Path) -> None:
+    twice = make_shard(tmp_path / "a.tar", [("a.png", picture(1)), ("a.png", picture(2))])
+    stylize_images(images_job(twice, tmp_path / "out"))
+    assert verify_output(str(tmp_path / "out")).verified
 
 
 def test_a_folder_may_be_called_as_a_shard_is(tmp_path: Path) -> None:
