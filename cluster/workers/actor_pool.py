@@ -157,7 +157,7 @@ class ActorPool:
             if seat.has_room(max(self._depth, seat.at_once + beyond), is_retry=is_retry)
         ]
         free.sort(key=lambda seat: (len(seat.calls), seat.since))
-        return next((seat for seat in free if attempt or queue.draw(seat.last)), None)
+        return next((seat for seat in free if attempt or queue.draw(seat.place_to_fill())), None)
 
     def _take_over(self) -> None:
         """Give idle workers what waits at busy ones: nothing else is left for them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +23,8 @@ class Seat:
     """When it began to start, or to have nothing to do or room for one more."""
     at_once: int = 1
     """How many calls it works on at once."""
-    last: Any = None
-    """Key of the last unit that it was given."""
+    lasts: deque[Any] = field(default_factory=deque)
+    """Keys of the units that ended at places which have nothing to do by now."""
     calls: dict[ray.ObjectRef, Attempt | None] = field(default_factory=dict)
     """None where another worker has taken the unit over: the end of such a call is ignored."""
     began: dict[ray.ObjectRef, float] = field(default_factory=dict)
@@ -55,11 +56,21 @@ class Seat:
         call = min(self.began, key=lambda call: self.began[call], default=None)
         return None if call is None else (self.began[call], call)
 
+    def place_to_fill(self) -> Any:
+        """Key of the last unit at a place for the next one, in turn; None: it had none."""
+        if self.lasts:
+            self.lasts.rotate(1)
+            return self.lasts[0]
+        is_full = len(self.calls) >= self.at_once
+        before = self.calls[self.oldest[1]] if self.oldest and is_full else None
+        return before and before.unit.key
+
     def give(self, attempt: Attempt) -> None:
         """Have it do one more, behind those that it has."""
         if not self.calls:
             self.since = time.monotonic()
-        self.last = attempt.unit.key
+        if self.lasts:
+            self.lasts.popleft()
         self.calls[self.actor.process.remote(attempt.unit.task, attempt.unit.key)] = attempt
         self._begin()
 
@@ -69,6 +80,8 @@ class Seat:
         # A later one may have ended before it, where calls are worked on at once.
         began = self.began.pop(call, self.since)
         attempt = self.calls.pop(call)
+        if attempt is not None and len(self.calls) < self.at_once:
+            self.lasts.append(attempt.unit.key)
         self._begin()
         return attempt, began
 

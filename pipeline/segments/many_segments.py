@@ -22,8 +22,8 @@ from pipeline.segments.worker import SegmentWorker
 from pipeline.work.rates import Used, encoders_needed
 from pipeline.work.shared_network import SharedNetwork
 
-_Group = tuple[object, ...]
-"""A film's segments that begin at one keyframe: one decoder goes through all of them."""
+_Place = tuple[int | None, int]
+"""A film, and the number of a segment in it."""
 _Tell = Callable[[int, BegunPart | None], None]
 
 _FRAMES_TO_WARM_UP = 200
@@ -36,7 +36,7 @@ _GIVEN_UP = "encoders on other nodes do not start, or are lost again and again; 
 class ManySegments:
     """Stylizes segments, ``at_once`` of them in as many threads of its caller's.
 
-    Segments that one decoder goes through are done one after the other, by the one that has it.
+    A segment goes on with the decoder of the one before it, where that has ended.
     """
 
     def __init__(
@@ -59,9 +59,7 @@ class ManySegments:
         """A worker for each segment that may be in work."""
         self._free = [*self._lanes]
         self._engine = self._lanes[0]
-        self._last: dict[SegmentWorker, _Group] = {}
-        self._at_work: set[_Group] = set()
-        self._waiting: list[tuple[_Group, int]] = []
+        self._last: dict[SegmentWorker, _Place] = {}
         self._changed = Condition()
         self._told = local()
         self._used_before: Used | None = None
@@ -84,8 +82,7 @@ class ManySegments:
 
     def process(self, task: SegmentTask) -> SegmentResult[bytes]:
         """Decode, stylize and encode. Damage is reported in the result, not raised."""
-        group: _Group = (task.film, task.segment.first_packet)
-        worker = self._taken(group, task.segment.number)
+        worker = self._taken(after=(task.film, task.segment.number - 1))
         worker.tell = self.tell
         try:
             done = None
@@ -99,9 +96,8 @@ class ManySegments:
         finally:
             with self._changed:
                 if worker in self._lanes:
-                    self._last[worker] = group
+                    self._last[worker] = (task.film, task.segment.number)
                     self._free.append(worker)
-                self._at_work.discard(group)
                 self._changed.notify_all()
 
     def places(self) -> int:
@@ -157,18 +153,9 @@ class ManySegments:
             packed=sum(lane.frames for lane in apart),
         )
 
-    def _taken(self, group: _Group, number: int) -> SegmentWorker:
-        """Wait for a worker, the one with the decoder before all; neighbours in their order."""
+    def _taken(self, after: _Place) -> SegmentWorker:
+        """Wait for a worker, best the one that has done the segment before."""
         with self._changed:
-            self._waiting.append((group, number))
-            self._changed.wait_for(
-                lambda: (
-                    self._free
-                    and group not in self._at_work
-                    and number == min(n for each, n in self._waiting if each == group)
-                )
-            )
-            self._waiting.remove((group, number))
-            self._free.sort(key=lambda worker: self._last.get(worker) != group)
-            self._at_work.add(group)
+            self._changed.wait_for(lambda: self._free)
+            self._free.sort(key=lambda worker: self._last.get(worker) != after)
             return self._free.pop(0)

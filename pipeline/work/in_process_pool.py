@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from queue import Empty, SimpleQueue
@@ -116,7 +117,8 @@ class _AtOnce:
         self._at_once = at_once
         self._news: SimpleQueue[tuple[Any, int, float, list[Any]]] = SimpleQueue()
         self._stopped = Event()
-        self._last: Any = None
+        self._lasts: deque[Any] = deque()
+        """Keys of the units that ended, where none has come after them yet."""
         self._exhausted = False
 
     def outcomes(self) -> Iterator[Outcome[Any]]:
@@ -134,7 +136,9 @@ class _AtOnce:
                         time.sleep(SECONDS_BETWEEN_QUESTIONS)
                     self._tell_news()
                     running -= ended
-                    yield from (each.result() for each in ended)
+                    outcomes = [each.result() for each in ended]
+                    self._lasts += [outcome.key for outcome in outcomes]
+                    yield from outcomes
             finally:
                 self._stopped.set()
 
@@ -142,12 +146,13 @@ class _AtOnce:
         if self._exhausted:
             return None
         try:
-            unit = self._source.next_for(self._last)
+            self._lasts.rotate(1)  # each in turn: for one there may be nothing yet
+            unit = self._source.next_for(self._lasts[0] if self._lasts else None)
         except StopIteration:
             self._exhausted = True
             return None
-        if unit is not None:
-            self._last = unit.key
+        if unit is not None and self._lasts:
+            self._lasts.popleft()
         return unit
 
     def _do(self, worker: Worker, unit: Unit[Any]) -> Outcome[Any]:

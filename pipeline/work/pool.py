@@ -43,6 +43,8 @@ class UnitSource(Protocol[Task]):
     def next_for(self, last: Any) -> Unit[Task] | None:
         """The next one for a worker whose last one had the key ``last`` (None: it had none).
 
+        Of a worker that does several at once it is the last one at the place that is free.
+
         None stands for "nothing yet, ask again". Raises StopIteration when none will come.
         """
         ...

@@ -382,6 +382,7 @@ class _Chains:
 
     def __init__(self) -> None:
         self._left = [(chain, number) for chain in range(2) for number in range(4)]
+        self.drawn: list[tuple[tuple[int, int] | None, tuple[int, int]]] = []
 
     def next_for(self, last: tuple[int, int] | None) -> Unit[int]:
         if not self._left:
@@ -390,6 +391,7 @@ class _Chains:
         begins = next((key for key in self._left if key[1] == 0), self._left[0])
         key = following if following in self._left else begins
         self._left.remove(key)
+        self.drawn.append((last, key))
         return Unit(key, 0)
 
 
@@ -397,6 +399,16 @@ def test_a_worker_is_given_what_goes_with_its_last_unit(pool_of: Any) -> None:
     for pool in (pool_of(_Sleeper, workers=1, depth=1), InProcessPool(_Sleeper)):
         keys = [outcome.key for outcome in pool.run(_Chains())]
         assert keys == [(chain, number) for chain in range(2) for number in range(4)]
+
+
+def test_a_worker_of_several_at_once_is_not_given_what_goes_with_one_in_work(pool_of: Any) -> None:
+    for pool in (pool_of(_Sleeper, workers=1, concurrency=2), InProcessPool(_Sleeper, at_once=2)):
+        chains = _Chains()
+        assert len([*pool.run(chains)]) == 8
+        assert chains.drawn[:2] == [(None, (0, 0)), (None, (1, 0))]
+    for last, key in chains.drawn[2:]:
+        assert last is not None
+        assert key == (last[0], last[1] + 1) or last[1] == 3
 
 
 def test_units_at_once_in_one_worker_begin_together(pool_of: Any) -> None:

@@ -60,8 +60,9 @@ def test_segments_done_at_once_are_what_they_are_alone(
     assert _at_once(_many(stylizer), tasks) == alone
 
 
+@pytest.mark.parametrize("keyframes", ["12", "1000"], ids=["many keyframes", "one keyframe"])
 def test_one_thread_computes_while_several_have_segments(
-    style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    keyframes: str, style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first frames of three segments are computed only once all three have been begun."""
     begun, computing = set(), set()
@@ -81,13 +82,13 @@ def test_one_thread_computes_while_several_have_segments(
 
     monkeypatch.setattr(Stylizer, "_made", made)
     monkeypatch.setattr(SegmentDecoder, "frames", decoded)
-    tasks = _tasks(tmp_path, keyframes="12")[:3]
+    tasks = _tasks(tmp_path, keyframes=keyframes)[:3]
     _at_once(_many(Stylizer(style, device="cpu", threads=1)), tasks)
     assert len(computing) == 1
     assert not computing & begun
 
 
-def test_one_decoder_goes_through_all_segments_of_one_keyframe(
+def test_a_segment_goes_on_with_the_decoder_of_the_one_before_it(
     style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fed: list[int] = []
@@ -99,8 +100,13 @@ def test_one_decoder_goes_through_all_segments_of_one_keyframe(
 
     monkeypatch.setattr(SegmentDecoder, "_feed", counted)
     tasks = _tasks(tmp_path, keyframes="1000")
-    _at_once(_many(Stylizer(style, device="cpu", threads=1)), tasks)
-    assert len(fed) < 1.1 * 96
+    worker = _many(Stylizer(style, device="cpu", threads=1), 2)
+    middle = len(tasks) // 2
+    for first, second in zip(tasks[:middle], tasks[middle:], strict=False):
+        worker.process(first)
+        worker.process(second)
+    twice = sum(len(task.segment.owned_pts) for task in tasks[:middle])
+    assert len(fed) < 1.1 * (96 + twice)
 
 
 def test_each_thread_is_told_how_far_its_own_segment_is(style: Style, tmp_path: Path) -> None:
