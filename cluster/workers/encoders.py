@@ -14,24 +14,30 @@ from pipeline.encoding.encoder_elsewhere import EncoderHost, EncoderLost
 
 def processors_for_encoders() -> int:
     """Return how many encoders the connected cluster can hold, a CPU each."""
-    return sum(int(node["Resources"].get("CPU", 0)) for node in _nodes())
+    return sum(
+        int(node["Resources"].get("CPU", 0))
+        for node in ray.nodes()
+        if node["Alive"] and not _has_gpu(node)
+    )
 
 
 def hire_encoder() -> EncoderActor | None:
     """Start an encoder that ends with this process; None where no node could hold it."""
-    nodes = [node["NodeID"] for node in _nodes() if node["Resources"].get("CPU", 0) >= 1]
-    return EncoderActor(nodes) if nodes else None
+    if not processors_for_encoders():
+        return None
+    return EncoderActor([node["NodeID"] for node in ray.nodes() if _has_gpu(node)])
 
 
 class EncoderActor:
-    """An encoder on one of some nodes, as its worker sees it: a FarEncoder."""
+    """An encoder on any node but some, as its worker sees it: a FarEncoder."""
 
-    def __init__(self, nodes: Sequence[str]) -> None:
+    def __init__(self, avoided: Sequence[str]) -> None:
+        """``avoided`` are the IDs of nodes; it may also wait for one that is still to come."""
         actor_class: Any = ray.remote(
             num_cpus=1,
             max_restarts=0,
             max_task_retries=0,
-            label_selector={"ray.io/node-id": f"in({','.join(nodes)})"},
+            label_selector={"ray.io/node-id": f"!in({','.join(avoided)})"} if avoided else None,
         )(EncoderHost)
         self._actor = actor_class.remote()
         self._starting = self._actor.ready.remote()
@@ -57,5 +63,5 @@ def _result(call: ray.ObjectRef) -> Any:
         raise EncoderLost(str(error)) from error
 
 
-def _nodes() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"] and not node["Resources"].get("GPU")]
+def _has_gpu(node: dict[str, Any]) -> bool:
+    return bool(node["Resources"].get("GPU"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +68,41 @@ def test_pieces_are_the_same_with_encoders_and_these_end_with_their_worker(
     while any(_encoders()):
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+_ON_FULL_NODES = """
+import time
+import ray
+from ray.cluster_utils import Cluster
+from cluster.workers.encoders import hire_encoder
+
+def wait_for(encoder):
+    end = time.monotonic() + 120
+    while not encoder.is_ready():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+gpus_node = {"num_cpus": 2, "num_gpus": 1}
+cluster = Cluster(initialize_head=True, connect=True, head_node_args=gpus_node)
+cluster.add_node(num_cpus=1)
+first, second = hire_encoder(), hire_encoder()
+wait_for(first)
+time.sleep(3)
+assert ray.available_resources()["CPU"] == 2, "one is on the GPU's node"
+cluster.add_node(num_cpus=1)
+wait_for(second)
+assert ray.available_resources()["CPU"] == 2, "one is on the GPU's node"
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_an_encoder_without_room_waits_for_a_node_without_a_gpu() -> None:
+    """Ray by itself would have it on the GPU's node, where the others are full."""
+    command = [sys.executable, "-c", _ON_FULL_NODES]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_killed_encoder_costs_its_segment_and_another_is_started(
