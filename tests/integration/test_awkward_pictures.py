@@ -5,27 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kit.awkward_pictures import NUMBER_OF_FILES, make_awkward_folder
+from tests.kit.command_line import Ended, nst
 from tests.kit.expected_pictures import Expected, mistake
 
 
-def _stylize(source: Path, output: Path, *options: str) -> tuple[int, dict[str, Any], str]:
-    command = (sys.executable, "-m", "jobs.cli", "stylize", "images", str(source))
-    result = subprocess.run(
-        [*command, "-o", str(output), "--style", "identity", "--json", *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    return result.returncode, json.loads(result.stdout), result.stderr
+def _stylize(source: Path, output: Path, workers: int) -> Ended:
+    command = ("stylize", "images", source, "-o", output, "--style", "identity", "--json")
+    return nst(*command, "--workers", str(workers))
 
 
 def _fails(expected: Expected) -> bool:
@@ -53,21 +45,22 @@ def _pictures_of(line: str) -> int:
 
 @pytest.mark.parametrize("big", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_one_of_three_hundred_awkward_files_is_right_or_named_with_its_reason(
-    tmp_path: Path, big: bool
+    tmp_path: Path, big: bool, ray_here: None
 ) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     expected = make_awkward_folder(source, big=big)
-    code, report, stderr = _stylize(source, output, "--workers", "2")
-    assert code == 1
+    ended = _stylize(source, output, workers=2)
+    report = json.loads(ended.out)
+    assert ended.code == 1
     assert report["total"] == len(expected) == NUMBER_OF_FILES
     assert report["done"] + report["reused"] + report["failed"] == NUMBER_OF_FILES
     assert report["failed"] == sum(map(_fails, expected.values()))
     _assert_all_is_right(source, output, report, expected)
     assert json.loads((output / "report.json").read_text()) == report
-    assert "Traceback" not in stderr
-    errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in ended.error
+    errors = [line for line in ended.error.splitlines() if line.startswith("error: ")]
     assert sum(map(_pictures_of, errors)) == report["failed"]
 
-    _, again, _ = _stylize(source, output, "--workers", "0")
+    again = json.loads(_stylize(source, output, workers=0).out)
     assert (again["done"], again["reused"]) == (0, report["done"])
     assert again["failures"] == report["failures"]

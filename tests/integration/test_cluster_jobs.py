@@ -181,6 +181,7 @@ def test_status_shows_nodes_and_jobs(here: Machine) -> None:
     assert [node["is_head"] for node in fields["nodes"]] == [True]
 
 
+@pytest.mark.slow
 def test_a_wrong_request_or_token_is_one_line_at_once(here: Machine, folder: Path) -> None:
     (record,) = _records(here)
     images = (*_images("out"), "--address")

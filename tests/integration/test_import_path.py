@@ -79,7 +79,9 @@ def test_the_drivers_workers_and_helpers_of_a_film_import_nothing_of_the_folder(
     _run(folder, str(_NST), *command, PYTHONPATH="")
 
 
-@pytest.mark.parametrize("path", [f"/nothing{os.pathsep}", "."])
+@pytest.mark.parametrize(
+    "path", [f"/nothing{os.pathsep}", pytest.param(".", marks=pytest.mark.slow)]
+)
 def test_an_entry_of_pythonpath_that_is_empty_is_not_the_folder(
     path: str, clip: Path, photos: Path, vgg19_file: Path, tmp_path: Path
 ) -> None:

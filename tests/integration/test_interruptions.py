@@ -20,6 +20,7 @@ import pytest
 
 from pipeline.films.finished_films import HIDDEN_FOLDER
 from pipeline.segments.work_folder import HIDDEN_PARENT
+from tests.kit.command_line import nst
 from tests.kit.media import moving_picture
 
 _SEGMENTS_BEFORE_THE_SIGNAL = 2
@@ -53,16 +54,20 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("undisturbed") / "out.mp4"
-    _run_to_its_end(_command(source, output))
+    _run_to_its_end(source, output)
     return output
 
 
-def _command(source: Path, output: Path, *options: str) -> list[str]:
+def _arguments(source: Path, output: Path, *options: str) -> list[str]:
     workers = () if "--workers" in options else ("--workers", "0")
     return [
-        *(sys.executable, "-m", "jobs.cli", "stylize", "video", str(source), "-o", str(output)),
-        *("--style", "wave", "--segment-seconds", "0.25", "--json", *workers, *options),
+        *("stylize", "video", str(source), "-o", str(output), "--style", "wave"),
+        *("--segment-seconds", "0.25", "--json", *workers, *options),
     ]
+
+
+def _command(source: Path, output: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "jobs.cli", *_arguments(source, output, *options)]
 
 
 def _heed_ctrl_c() -> None:
@@ -82,10 +87,11 @@ def _start(command: list[str], **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def _run_to_its_end(command: list[str]) -> dict[str, Any]:
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert result.returncode == 0, result.stderr
-    (report,) = json.loads(result.stdout)["inputs"]
+def _run_to_its_end(source: Path, output: Path, *options: str) -> dict[str, Any]:
+    """In this process: only what is stopped needs one of its own."""
+    ended = nst(*_arguments(source, output, *options))
+    assert ended.code == 0, ended.error
+    (report,) = json.loads(ended.out)["inputs"]
     assert report["frames_out"] == _FRAMES
     segments = report["segments"]
     assert segments["reused"] + segments["done"] == segments["total"] == _SEGMENTS
@@ -135,7 +141,7 @@ def test_a_run_stopped_twice_in_a_row_is_gone_on_with(
     os.kill(process.pid, number)  # a process that has ended stays a zombie until it is waited for
     _assert_it_was_told_in_one_line(process)
     assert _names(tmp_path) == [HIDDEN_PARENT]
-    report = _run_to_its_end(_command(source, output))
+    report = _run_to_its_end(source, output)
     assert report["segments"]["reused"] >= _SEGMENTS_BEFORE_THE_SIGNAL
     assert output.read_bytes() == undisturbed.read_bytes()
     assert _names(tmp_path) == [HIDDEN_FOLDER, "out.mp4"]
@@ -152,7 +158,7 @@ def test_a_run_killed_at_work_and_again_while_it_writes_is_gone_on_with(
         process.communicate()
         assert not output.exists()
     assert len(_names(tmp_path)) == 2  # the work folder, and what was being written
-    report = _run_to_its_end(_command(source, output))
+    report = _run_to_its_end(source, output)
     assert report["segments"]["reused"] == _SEGMENTS
     assert output.read_bytes() == undisturbed.read_bytes()
     assert _names(tmp_path) == [HIDDEN_FOLDER, "out.mp4"]
@@ -196,7 +202,7 @@ def test_a_run_stopped_while_it_writes_leaves_its_segments_and_nothing_else(
     os.kill(process.pid, signal.SIGINT)
     _assert_it_was_told_in_one_line(process)
     assert _names(tmp_path) == [HIDDEN_PARENT]
-    assert _run_to_its_end(_command(source, output))["segments"]["reused"] == _SEGMENTS
+    assert _run_to_its_end(source, output)["segments"]["reused"] == _SEGMENTS
     assert output.read_bytes() == undisturbed.read_bytes()
 
 
@@ -215,7 +221,7 @@ def test_ctrl_c_twice_on_a_terminal_reaches_ray_too_and_leaves_no_process_and_no
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
     assert list(short_folder.iterdir()) == []
-    report = _run_to_its_end(_command(source, output, "--workers", "2"))
+    report = _run_to_its_end(source, output, "--workers", "2")
     assert report["segments"]["reused"] >= _SEGMENTS_BEFORE_THE_SIGNAL
     assert output.read_bytes() == undisturbed.read_bytes()
 
@@ -244,17 +250,16 @@ def test_a_full_disk_is_one_line_and_what_is_finished_is_used_once_there_is_room
     size = undisturbed.stat().st_size - _sound_bytes(source)  # nearly all of it is in the pieces
     with _small_disk(tmp_path / "disk", int(size * size_of_the_output)):
         output = tmp_path / "disk" / "out.mp4"
-        command = _command(source, output)
-        full = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert full.returncode == 1, full.stderr
-        (report,) = json.loads(full.stdout)["inputs"]
+        full = nst(*_arguments(source, output))
+        assert full.code == 1, full.error
+        (report,) = json.loads(full.out)["inputs"]
         assert report["status"] == "failed"
-        (error,) = [line for line in full.stderr.splitlines() if line.startswith("error")]
+        (error,) = [line for line in full.error.splitlines() if line.startswith("error")]
         assert "No space left" in error
-        assert "Traceback" not in full.stderr
+        assert "Traceback" not in full.error
         assert _names(output.parent) == [HIDDEN_PARENT]
         subprocess.run(["mount", "-o", "remount,size=50m", str(output.parent)], check=True)
-        again = _run_to_its_end(command)
+        again = _run_to_its_end(source, output)
         assert again["segments"]["reused"] >= 1
         assert again["segments"]["reused"] == report["segments"]["done"]
         assert output.read_bytes() == undisturbed.read_bytes()

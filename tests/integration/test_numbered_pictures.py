@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.segments.work_folder import HIDDEN_PARENT
+from tests.kit.command_line import nst
 from tests.kit.exr import exr_bytes
 from tests.kit.media import moving_picture
 
@@ -33,19 +34,18 @@ def shot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _command(shot: Path, output: Path, workers: int) -> list[str]:
-    source = str(shot / "shot.%04d.exr")
+def _arguments(shot: Path, output: Path, workers: int) -> list[str]:
     return [
-        *(sys.executable, "-m", "jobs.cli", "stylize", "video", source, "-o", f"{output}/"),
+        *("stylize", "video", str(shot / "shot.%04d.exr"), "-o", f"{output}/"),
         *("--style", "wave", "--segment-seconds", "0.25", "--json"),
         *("--workers", str(workers), *(("--cpus-per-worker", "0.5") if workers else ())),
     ]
 
 
-def _run(command: list[str]) -> dict[str, Any]:
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert result.returncode == 0, result.stderr
-    (report,) = json.loads(result.stdout)["inputs"]
+def _run(shot: Path, output: Path, workers: int) -> dict[str, Any]:
+    ended = nst(*_arguments(shot, output, workers))
+    assert ended.code == 0, ended.error
+    (report,) = json.loads(ended.out)["inputs"]
     assert (report["status"], report["frames_out"]) == ("done", len(_NUMBERS))
     assert [line for line in report["warnings"] if "brighter than 1" in line]
     found: dict[str, Any] = report
@@ -58,9 +58,9 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def undisturbed(shot: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What one worker makes."""
+    """What is made without workers."""
     output = tmp_path_factory.mktemp("undisturbed")
-    _run(_command(shot, output, workers=1))
+    _run(shot, output, workers=0)
     pictures = _bytes(output)
     assert sorted(pictures) == [f"shot.{number:04}.exr" for number in _NUMBERS]
     return pictures
@@ -70,17 +70,21 @@ def undisturbed(shot: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def test_three_workers_make_the_same_bytes(
     shot: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    _run(_command(shot, tmp_path / "out", workers=3))
+    _run(shot, tmp_path / "out", workers=3)
     assert _bytes(tmp_path / "out") == undisturbed
 
 
-@pytest.mark.parametrize("when", ["segments are kept", "pictures appear"])
+@pytest.mark.parametrize(
+    "when", [pytest.param("segments are kept", marks=pytest.mark.slow), "pictures appear"]
+)
 def test_a_killed_run_leaves_nothing_or_goes_on(
     shot: Path, undisturbed: dict[str, bytes], tmp_path: Path, when: str
 ) -> None:
     output = tmp_path / "out"
     process = subprocess.Popen(
-        _command(shot, output, workers=0), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "jobs.cli", *_arguments(shot, output, workers=0)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     kept = (HIDDEN_PARENT + "/*/0*.json", 2) if when == "segments are kept" else ("shot.*.exr", 1)
     while len(list(output.glob(kept[0]))) < kept[1] and process.poll() is None:
@@ -90,7 +94,7 @@ def test_a_killed_run_leaves_nothing_or_goes_on(
     before = _bytes(output)
     assert when == "pictures appear" or not before
     assert before.items() <= undisturbed.items()
-    segments = _run(_command(shot, output, workers=0))["segments"]
+    segments = _run(shot, output, workers=0)["segments"]
     assert segments["reused"] >= 2
     assert _bytes(output) == undisturbed
     assert not list(output.glob(".*.part"))

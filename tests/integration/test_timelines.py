@@ -68,6 +68,7 @@ def test_three_workers_make_the_same_bytes(
     assert output.read_bytes() == undisturbed
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_what_it_has(
     folder: Path, undisturbed: bytes, tmp_path: Path
 ) -> None:

@@ -42,7 +42,13 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(
     assert outputs[0] == outputs[1] == outputs[2] == outputs[3]
 
 
-@pytest.mark.parametrize("cpus", [1, 2], ids=["one segment", "two segments"])
+@pytest.mark.parametrize(
+    "cpus",
+    [
+        pytest.param(1, id="one segment", marks=pytest.mark.slow),
+        pytest.param(2, id="two segments"),
+    ],
+)
 @pytest.mark.usefixtures("ray_here")
 def test_a_killed_worker_costs_nothing_but_time(
     cpus: int, clip: Path, style: Style, tmp_path: Path
@@ -85,6 +91,7 @@ def test_a_segment_past_its_deadline_is_named_with_what_to_try(
     assert not (tmp_path / "out.mp4").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_intra_refresh_gets_its_pre_roll_from_workers_too(data: Path, tmp_path: Path) -> None:
     source = data / "hostile" / "04_h264_intrarefresh.mp4"
@@ -100,6 +107,7 @@ def test_intra_refresh_gets_its_pre_roll_from_workers_too(data: Path, tmp_path: 
     assert outputs[0] == outputs[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_pictures_over_two_workers_are_all_there(
     photos: Path, style: Style, tmp_path: Path

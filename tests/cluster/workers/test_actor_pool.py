@@ -70,7 +70,7 @@ class _Dreamer(_Sleeper):
 
 
 class _Counter:
-    """Counts up to its task, one in a second, and tells so; odd numbers are to be kept."""
+    """Counts up to its task, slower than it is asked, and tells so; odd numbers are to be kept."""
 
     engine = "abacus"
 
@@ -80,7 +80,7 @@ class _Counter:
     def process(self, number: int) -> int:
         for done in range(number):
             self.tell(done, f"{done} of {number}" if done % 2 else None)
-            time.sleep(1)
+            time.sleep(0.4)
         return number
 
 
@@ -124,6 +124,11 @@ def _die() -> Any:
 
 def _refuse() -> Any:
     raise EnvironmentProblem("no abacus here; buy one")
+
+
+@pytest.fixture
+def _asked_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.workers.actor_pool._SECONDS_BETWEEN_SIGNS", 0.1)
 
 
 @pytest.fixture
@@ -210,6 +215,7 @@ def test_a_picture_that_kills_its_worker_takes_none_of_its_unit_with_it(pool_of:
     assert all(result.digest for result in ended.values())
 
 
+@pytest.mark.usefixtures("_asked_often")
 def test_how_far_units_are_is_told_from_their_workers(pool_of: Any) -> None:
     told: list[tuple[str, int]] = []
     kept: list[str] = []
@@ -311,8 +317,9 @@ def test_a_unit_that_was_taken_over_is_not_tried_again_with_its_first_worker(
 ) -> None:
     pool = pool_of(_Dreamer, depth=1)
     list(pool.run(Unit(n, 0.1) for n in range(6)))
-    seconds = [-1.0, *[0.1] * 4]  # the first dies in its sleep, and one waits behind it
-    outcomes = list(pool.run(Unit(n, s) for n, s in enumerate(seconds)))
+    # The first dies in its sleep, and one waits behind it.
+    units = [Unit(0, -1.0, attempts=1), *(Unit(n, 0.1) for n in range(1, 5))]
+    outcomes = list(pool.run(units))
     assert sorted(outcome.key for outcome in outcomes) == list(range(5))
     assert {outcome.key for outcome in outcomes if outcome.error} == {0}
     assert {outcome.attempts for outcome in outcomes if outcome.key} == {1}
@@ -347,8 +354,9 @@ def test_a_unit_past_its_deadline_is_given_up_and_the_rest_is_done(pool_of: Any)
 
 def test_units_behind_one_past_its_deadline_are_innocent(pool_of: Any) -> None:
     pool = pool_of(_Sleeper, workers=1, depth=4, deadline=Deadline(0.4))
-    seconds = [60.0, 0.15, 0.15, 0.15, 0.15]  # the last four together take longer than allowed
-    outcomes = {o.key: o for o in pool.run(Unit(n, s) for n, s in enumerate(seconds))}
+    # The last four together take longer than allowed.
+    units = [Unit(0, 60.0, attempts=1), *(Unit(n, 0.15) for n in range(1, 5))]
+    outcomes = {o.key: o for o in pool.run(units)}
     assert "took more than 0.4 s" in str(outcomes[0].error)
     assert all(outcomes[n].result and outcomes[n].attempts == 1 for n in range(1, 5))
 
@@ -427,12 +435,13 @@ def test_a_unit_past_its_deadline_is_found_beside_others_that_end(pool_of: Any) 
     Two units at once have twice the time.
     """
     pool = pool_of(_Sleeper, workers=1, concurrency=2, deadline=Deadline(1.0))
-    units = [Unit("stuck", 600.0, attempts=1), *(Unit(n, 0.3) for n in range(12))]
+    units = [Unit("stuck", 600.0, attempts=1), *(Unit(n, 0.3) for n in range(8))]
     outcomes = {outcome.key: outcome for outcome in pool.run(units)}
     assert outcomes["stuck"].error == "took more than 2 s 1 times; given up"
-    assert all(outcomes[n].error is None for n in range(12))
+    assert all(outcomes[n].error is None for n in range(8))
 
 
+@pytest.mark.usefixtures("_asked_often")
 def test_how_far_units_at_once_are_is_told_of_each(pool_of: Any) -> None:
     told: dict[str, list[int]] = {"three": [], "five": []}
 
@@ -449,7 +458,7 @@ def test_how_far_units_at_once_are_is_told_of_each(pool_of: Any) -> None:
 
 def test_a_worker_that_comes_to_do_more_at_once_is_given_more(pool_of: Any) -> None:
     pool = pool_of(_WiderSleeper, workers=1, depth=1, most_at_once=3)
-    units = [Unit(number, 1.2) for number in range(7)]
+    units = [Unit(number, 1.2) for number in range(5)]
     slept = [outcome.result for outcome in pool.run(units, lambda *_: None)]
     most = max(sum(b <= begin < end for _, b, end in slept) for _, begin, _ in slept)
     assert most == 3

@@ -52,7 +52,7 @@ def _encoders() -> Iterator[psutil.Process]:
             yield process
 
 
-@pytest.mark.parametrize("encoders", [1, 2])
+@pytest.mark.parametrize("encoders", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_pieces_are_the_same_with_encoders_and_these_end_with_their_worker(
     encoders: int, style: Style, tmp_path: Path
 ) -> None:

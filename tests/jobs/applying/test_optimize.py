@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from jobs.applying.optimize import optimize
 from jobs.specs.single import OPTIMIZE_OBJECTIVE, Optimize
 from nst_core.errors import InputError
 from pipeline.work.progress import Progress
+from tests.kit.command_line import nst
 from tests.kit.media import moving_picture
 
 
@@ -126,14 +125,12 @@ def test_an_output_is_replaced_only_when_told_and_an_input_never(job: Optimize) 
 
 
 def test_the_command_reports_json(job: Optimize, vgg19_file: Path) -> None:
-    command = [
-        *(sys.executable, "-m", "jobs.cli", "optimize", job.content, "--style", job.style_image),
-        *("-o", job.output, "--steps", "3", "--image-size", "48", "--json"),
-        *("--loss-network-weights", vgg19_file),
-    ]
-    run = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    report = json.loads(run.stdout)
+    ended = nst(
+        *("optimize", job.content, "--style", job.style_image, "-o", job.output),
+        *("--steps", "3", "--image-size", "48", "--json", "--loss-network-weights", vgg19_file),
+    )
+    assert ended.code == 0, ended.error
+    report = json.loads(ended.out)
     assert report["steps"] == 3
     assert report["output"] == str(job.output)
     by_hand = optimize(dataclasses.replace(job, steps=3, overwrite=True))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,6 +33,7 @@ from jobs.benchmark.turns import median_ratio, take_turns, timed
 from nst_core.errors import InputError
 from nst_core.objectives.loss_network import LossNetwork, load_loss_network_weights
 from nst_core.stylizer import Stylizer
+from tests.kit.command_line import nst
 from tests.kit.media import make_clip, moving_picture, psnr
 
 _SECTION = Section(
@@ -238,58 +237,43 @@ def fast(settings: BenchSettings) -> Section:
     return _SECTION
 
 
-def _bench(
-    *arguments: str | Path, sections_in_python: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Run the command with other sections than its own, in a process of its own."""
-    code = (
-        "from jobs.benchmark.registry import SECTIONS; "
-        f"SECTIONS.update({{{sections_in_python}}}); "
-        "from jobs.cli.main import run; run()"
-    )
-    return subprocess.run(
-        [sys.executable, "-c", code, "bench", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+@pytest.fixture
+def _more_sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("failing", "fast"):
+        monkeypatch.setitem(sections.SECTIONS, name, __name__)
 
 
-_FAST = "'fast': 'tests.jobs.benchmark.test_bench'"
-_FAILING = "'failing': 'tests.jobs.benchmark.test_bench'"
-
-
+@pytest.mark.usefixtures("_more_sections")
 def test_the_command_prints_markdown_and_writes_it_too(tmp_path: Path) -> None:
     file = tmp_path / "bench.md"
-    result = _bench("--quick", "--only", "fast", "-o", file, sections_in_python=_FAST)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("# `nst bench`")
-    assert "| processor | " in result.stdout
-    assert "## Speeds" in result.stdout
-    assert file.read_text() == result.stdout
-    assert "fast: begins" in result.stderr
+    ended = nst("bench", "--quick", "--only", "fast", "-o", file)
+    assert ended.code == 0, ended.error
+    assert ended.out.startswith("# `nst bench`")
+    assert "| processor | " in ended.out
+    assert "## Speeds" in ended.out
+    assert file.read_text() == ended.out
+    assert "fast: begins" in ended.error
 
 
 def test_the_command_prints_one_object_with_the_machine_first() -> None:
-    result = _bench("--only", "machine", "--json")
-    assert result.returncode == 0, result.stderr
-    fields = json.loads(result.stdout)
+    ended = nst("bench", "--only", "machine", "--json")
+    assert ended.code == 0, ended.error
+    fields = json.loads(ended.out)
     assert next(iter(fields)) == "machine"
     assert fields["machine"]["cores"]
     assert fields["sections"] == []
 
 
+@pytest.mark.usefixtures("_more_sections")
 def test_the_command_ends_with_1_where_a_section_failed() -> None:
-    both = f"{_FAILING}, {_FAST}"
-    result = _bench("--only", "failing", "--only", "fast", sections_in_python=both)
-    assert result.returncode == 1
-    assert "**failing failed**: InputError: no frame in it" in result.stdout
-    assert "## Speeds" in result.stdout
-    assert "error: failing: InputError: no frame in it" in result.stderr
+    ended = nst("bench", "--only", "failing", "--only", "fast")
+    assert ended.code == 1
+    assert "**failing failed**: InputError: no frame in it" in ended.out
+    assert "## Speeds" in ended.out
+    assert "error: failing: InputError: no frame in it" in ended.error
 
 
 def test_files_that_are_not_there_are_named_before_anything_is_measured(tmp_path: Path) -> None:
-    result = _bench("--video", tmp_path / "none.mp4")
-    assert result.returncode == 2
-    assert result.stderr.strip().endswith("none.mp4: no such file")
+    ended = nst("bench", "--video", tmp_path / "none.mp4")
+    assert ended.code == 2
+    assert ended.error_line.endswith("none.mp4: no such file")

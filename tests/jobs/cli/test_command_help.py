@@ -149,14 +149,19 @@ def test_quiet_leaves_out_progress_and_keeps_results_and_errors(clip: Path, tmp_
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("nst stylize video a.mp4 --style wa", {"wave", "water_lilies"}),
         ("nst stylize images a -o b --style wave --style sta", {"starry_night"}),
-        ("nst stylize video a.mp4 --style ide", {"identity"}),
-        ("nst upscale a.jpg --model x", {"x4"}),
-        ("nst synthesize peb", {"pebble"}),
         ("nst styles show bri", {"bricks"}),
-        ("nst styles export sh", {"shipwreck"}),
-        ("nst optimize a.jpg --keep", set()),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (
+                ("nst stylize video a.mp4 --style wa", {"wave", "water_lilies"}),
+                ("nst stylize video a.mp4 --style ide", {"identity"}),
+                ("nst upscale a.jpg --model x", {"x4"}),
+                ("nst synthesize peb", {"pebble"}),
+                ("nst styles export sh", {"shipwreck"}),
+                ("nst optimize a.jpg --keep", set()),
+            )
+        ),
     ],
 )
 def test_names_are_completed_by_the_shell(typed: str, expected: set[str]) -> None:

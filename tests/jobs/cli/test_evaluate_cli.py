@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from nst_core.networks.super_resolution import SuperResolutionNet
 from nst_core.objectives.settings import ReconstructionSettings
 from nst_core.pictures.reading import read_rgb
 from pipeline.work.progress import OnProgress
-from tests.kit.command_line import app
+from tests.kit.command_line import app, nst
 from tests.kit.media import moving_picture
 
 
@@ -262,16 +261,9 @@ def test_options_that_do_not_go_together_are_refused(arguments: str, message: st
 
 
 def test_a_wrong_combination_is_one_line_and_exit_2(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "jobs.cli", "evaluate", "--video", "a.mp4", "b.mp4", "--scale", "4"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert result.stderr.startswith("error: --scale with --video")
-    assert len(result.stderr.splitlines()) == 1
+    ended = nst("evaluate", "--video", "a.mp4", "b.mp4", "--scale", "4")
+    assert ended.code == 2
+    assert ended.error_line.startswith("error: --scale with --video")
 
 
 def test_the_bicubic_row_of_set5_is_the_known_one(enlarger: Path, data: Path) -> None:

@@ -227,6 +227,7 @@ def test_a_picture_has_the_same_bytes_with_and_without_ray(
     assert outputs[0] == outputs[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_a_short_video_has_the_same_bytes_with_and_without_ray(
     clip: Path, style: Style, tmp_path: Path
@@ -242,6 +243,7 @@ def test_a_short_video_has_the_same_bytes_with_and_without_ray(
     assert outputs[0] == outputs[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_several_short_videos_are_several_segments(
     clip: Path, style: Style, tmp_path: Path

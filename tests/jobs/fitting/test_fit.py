@@ -285,6 +285,7 @@ def test_an_interrupted_fit_leaves_nothing_that_would_be_taken_for_a_style(
         find_style(str(painting))
 
 
+@pytest.mark.slow
 def test_a_damaged_style_is_fitted_anew_or_removed(painting: Path, photos: Path) -> None:
     unnamed, named = _fit(painting, photos), _fit(painting, photos, name="mine")
     for path in (unnamed, named):

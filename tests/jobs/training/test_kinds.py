@@ -31,7 +31,14 @@ def _step(plan: TrainingPlan, trainer: GeneratorTrainer) -> dict[str, float]:
     return trainer.step([Batch.of([pictures[number] for number in range(first, first + size)])])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+_UNLIKE = ("lean", "johnson", "extended-pack", "texture", "super-resolution", "pixel")
+"""Kinds that differ most, in network, objective or contents."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in _UNLIKE else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+)
 def test_every_kind_learns(kind: str, jobs: dict[str, TrainGenerator]) -> None:
     plan = make_plan(jobs[kind])
     trainer = build_trainer(plan, _CPU)

@@ -15,7 +15,13 @@ from nst_core.checkpoints.library import bundled, find_style
 from nst_core.pictures.reading import read_rgb
 
 
-@pytest.mark.parametrize("name", bundled("synthesize"))
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "pebble" else pytest.param(name, marks=pytest.mark.slow)
+        for name in bundled("synthesize")
+    ],
+)
 def test_a_bundled_texture_wraps_around_without_a_seam(name: str, tmp_path: Path) -> None:
     seams, likes = [], []
     for seed in range(8):

@@ -148,6 +148,7 @@ def test_the_hub_s_styles_by_repository_file_and_revision(
             with pytest.raises(InputError, match=r"name one of candy\.safetensors, other"):
                 downloaded("hf://user/name@v2")
     assert find_style("hf://user/name").name == "candy"  # the hub is gone
+    monkeypatch.setattr("time.sleep", lambda _: None)  # between attempts
     with pytest.raises(EnvironmentProblem, match="the hub does not answer"):
         downloaded("hf://user/other")
     with pytest.raises(InputError, match="hf://user/name"):

@@ -318,9 +318,16 @@ def test_a_replay_with_wrong_pixels_is_refused() -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(
-    ("network", "norms"), [(TransformerNet, 15), (PytorchExamplesNet, 15), (LeanNet, 17)]
+    "dtype", [torch.float16, pytest.param(torch.bfloat16, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize(
+    ("network", "norms"),
+    [
+        (TransformerNet, 15),
+        pytest.param(PytorchExamplesNet, 15, marks=pytest.mark.slow),
+        (LeanNet, 17),
+    ],
 )
 def test_compiled_statistics_are_taken_in_float32(
     network: Callable[[int], Generator], norms: int, dtype: torch.dtype, device: str

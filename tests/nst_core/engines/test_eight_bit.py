@@ -168,7 +168,16 @@ def test_eight_bits_are_stated_and_differ_from_bfloat16() -> None:
     assert (eight.stylize(picture) != wide.stylize(picture)).any()
 
 
-@pytest.mark.parametrize("name", ["composition_vii", "starry_night", "wave"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wave",
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ("composition_vii", "starry_night")
+        ),
+    ],
+)
 def test_the_engine_is_as_close_on_photographs_as_calibration_says(data: Path, name: str) -> None:
     _check_closeness(name, sorted((data / "photos").glob("*.jpg"))[3:400:66])
 

@@ -24,7 +24,13 @@ def _generator(style: Style) -> Generator:
     return style.load()
 
 
-@pytest.mark.parametrize("size", [(64, 96), (61, 90), (18, 17), (9, 40), (5, 3), (1, 1)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        *((61, 90), (5, 3), (1, 1)),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ((64, 96), (18, 17), (9, 40))),
+    ],
+)
 def test_openvino_computes_what_torch_computes(each_style: Style, size: tuple[int, int]) -> None:
     images = torch.rand(3, 3, *size)
     reference = make_engine(_generator(each_style), engine="torch", device="cpu").run(images)

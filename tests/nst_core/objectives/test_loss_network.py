@@ -19,7 +19,7 @@ from nst_core.objectives.weights.reading import LossNetworkWeights
 from tests.kit.random_vgg import random_vgg
 
 
-@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+@pytest.mark.parametrize("name", [pytest.param("vgg16", marks=pytest.mark.slow), "vgg19"])
 def test_activations_equal_those_of_torchvisions_network(name: LossNetworkName) -> None:
     weights = random_vgg(name)
     reference = getattr(torchvision.models, name)(weights=None).features.eval()

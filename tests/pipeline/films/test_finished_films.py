@@ -241,7 +241,7 @@ stylize_videos(StylizeVideo((clip,), output, style, here, segment_seconds=0.5, w
 """
 
 
-@pytest.mark.parametrize("work", [HIDDEN_PARENT, "elsewhere"])
+@pytest.mark.parametrize("work", [pytest.param(HIDDEN_PARENT, marks=pytest.mark.slow), "elsewhere"])
 def test_what_a_run_killed_after_its_output_was_there_has_left_is_removed(
     clip: Path, tmp_path: Path, work: str
 ) -> None:

@@ -35,7 +35,13 @@ def _stylize(picture: Path, redirections: str, *options: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("redirections", [">&-", "2>&-", ">&- 2>&- <&-", "2>/dev/full"])
+@pytest.mark.parametrize(
+    "redirections",
+    [
+        *(">&- 2>&- <&-", "2>/dev/full"),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (">&-", "2>&-")),
+    ],
+)
 def test_a_stream_that_is_closed_or_full_keeps_no_work_undone(
     redirections: str, picture: Path
 ) -> None:
