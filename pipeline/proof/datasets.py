@@ -181,9 +181,9 @@ class _Proof:
         self, path: str, digest: str | None, expected: str, *, of_source: bool = False
     ) -> None:
         if digest is None:
-            self._findings.add(
-                "source missing" if of_source else "missing", path, f"{path}: not there"
-            )
+            what = "cannot be read" if storage_for(path).is_file(path) else "not there"
+            kind: Kind = "source missing" if of_source else "missing"
+            self._findings.add(kind, path, f"{path}: {what}")
         elif expected and digest != expected:
             if of_source:
                 self._findings.add("source changed", path, f"{path}: another file than it was")

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import av
 
-from nst_core.errors import InputError
+from nst_core.errors import InputError, MediaError
 from pipeline.assembly.copied_streams import plan_copies
 from pipeline.assembly.verification import Verified, verify
 from pipeline.films.finished_films import FilmRecord, record_of, recorded_films
 from pipeline.films.span import Span
 from pipeline.numbered.output_files import is_there
 from pipeline.numbered.probing import probe_film
-from pipeline.proof.findings import Findings
+from pipeline.proof.findings import Findings, Kind
 from pipeline.proof.sources_at_hand import SourcesAtHand
 from pipeline.source.source_video import SourceVideo
 from pipeline.source.trimming import trimmed
@@ -54,12 +54,17 @@ def _place_of(recorded: str, folder: str | None) -> Path:
 
 
 def _prove(film: Path, record: FilmRecord, source: Path | None, findings: Findings) -> None:
-    if record.lacks_pictures(film) or not (record.pictures or film.exists()):
+    if record.lacks_pictures(film) or not (record.pictures or film.is_file()):
         findings.add("missing", str(film), f"{film}: not there, or not all of its pictures")
         return
     with tempfile.TemporaryDirectory(prefix="nst-") as folder:
         output = kept_in(Path(folder, "film"), film)
-        if not record.is_unchanged(output):
+        try:
+            is_changed = not record.is_unchanged(output)
+        except OSError as error:
+            findings.add("missing", str(film), f"{film}: cannot be read ({error.strerror})")
+            return
+        if is_changed:
             findings.add("changed", str(film), f"{film}: changed since it was made")
         if record.pictures:
             findings.notes.append(f"{film}: numbered pictures, compared by their hash only")
@@ -69,16 +74,19 @@ def _prove(film: Path, record: FilmRecord, source: Path | None, findings: Findin
                 "--source names it"
             )
         else:
-            _compare(output, record, kept_in(Path(folder, "source"), source), findings)
+            source = kept_in(Path(folder, "source"), source)
+            _compare(output, record, source, findings, is_changed=is_changed)
 
 
-def _compare(film: Path, record: FilmRecord, source: Path, findings: Findings) -> None:
+def _compare(
+    film: Path, record: FilmRecord, source: Path, findings: Findings, *, is_changed: bool
+) -> None:
     try:
         verified = _compared(film, record, source)
-    except (InputError, av.FFmpegError, OSError) as error:
-        findings.add(
-            "source changed", str(source), f"{film}: not compared with its source: {error}"
-        )
+    except (InputError, MediaError, av.FFmpegError, OSError) as error:
+        kind: Kind = "not whole" if is_changed else "source changed"
+        path = str(film if is_changed else source)
+        findings.add(kind, path, f"{film}: not compared with its source: {error}")
         return
     findings.sources += 1
     wrong = [words for name, words in _WHAT.items() if not getattr(verified, name)]

@@ -167,6 +167,17 @@ def test_a_folder_that_cannot_be_written_is_proved(
     assert verify_output(str(output)).verified
 
 
+def test_a_file_that_is_there_and_cannot_be_read_is_told_from_one_that_is_not(
+    tmp_path: Path,
+) -> None:
+    _, output = _dataset(tmp_path)
+    for name in ("a.png", "d.png"):
+        (output / name).unlink()
+    os.mkfifo(output / "d.png")
+    told = [each["finding"] for each in verify_output(str(output)).findings]
+    assert told == [f"{output}/a.png: not there", f"{output}/d.png: cannot be read"]
+
+
 def test_of_two_members_of_one_name_that_is_compared_which_was_read(tmp_path: Path) -> None:
     twice = make_shard(tmp_path / "a.tar", [("a.png", picture(1)), ("a.png", picture(2))])
     stylize_images(images_job(twice, tmp_path / "out"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from jobs.applying.stylize_video import stylize_videos
 from jobs.applying.verify import verify_output
 from jobs.specs.applying import PoolSpec, StylizeVideo
 from nst_core.checkpoints.style_spec import StyleSpec
+from nst_core.files import digest_of_files
+from pipeline.films import finished_films
 from pipeline.proof.findings import Findings
 from tests.kit.media import make_clip
 
@@ -61,6 +65,37 @@ def test_another_source_and_a_changed_film_are_told(film: Path, tmp_path: Path) 
         file.seek(-100, 2)
         file.write(b"x")
     assert ("changed", str(output)) in _found(verify_output(str(output)))
+
+
+def test_a_film_that_cannot_be_read_is_told_and_the_others_are_proved(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for name in ("a", "cut", "folder", "pipe", "secret"):
+        _made(film, folder / f"{name}.mp4")
+        if name not in ("a", "secret"):
+            (folder / f"{name}.mp4").unlink()
+    (folder / "cut.mp4").write_bytes(b"")
+    (folder / "folder.mp4").mkdir()
+    os.mkfifo(folder / "pipe.mp4")
+
+    def digest(files: Sequence[Path]) -> str:
+        if files[0].stem == "secret":
+            raise PermissionError(13, "Permission denied", str(files[0]))
+        return digest_of_files(files)
+
+    monkeypatch.setattr(finished_films, "digest_of_files", digest)
+    report = verify_output(str(folder))
+    assert _found(report) == [
+        ("changed", str(folder / "cut.mp4")),
+        ("not whole", str(folder / "cut.mp4")),  # and not another source
+        ("missing", str(folder / "folder.mp4")),
+        ("missing", str(folder / "pipe.mp4")),
+        ("missing", str(folder / "secret.mp4")),
+    ]
+    assert report.findings[-1]["finding"].endswith("cannot be read (Permission denied)")
+    assert report.sources == 1
 
 
 def test_parts_and_folders_of_films_are_proved_and_what_is_gone_is_told(
