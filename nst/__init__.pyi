@@ -340,6 +340,7 @@ def train_style(
     width: int | None = None,
     strokes: float | Iterable[float] = ...,
     padding: Literal["reflect", "zeros"] = "reflect",
+    upsampling: Literal["nearest", "bilinear"] = "nearest",
     style_size: int | None = None,
     extend: str | Path | None = None,
     calibrate: bool = True,

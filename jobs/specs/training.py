@@ -15,7 +15,7 @@ from nst_core.checkpoints.style_spec import STYLE_SEPARATORS
 from nst_core.checks import check_pixels
 from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
-from nst_core.networks.registry import NormName, Padding
+from nst_core.networks.registry import NormName, Padding, Upsampling
 from nst_core.objectives.settings import (
     BOLD_STYLE_WEIGHT,
     GATYS_STYLE_LAYERS,
@@ -158,6 +158,9 @@ class TrainStyle(TrainGenerator):
     Each painting is learnt at every one of them; none: only that of ``style_size``, stroke 1."""
     padding: Padding = "reflect"
     """Padding of the everyday variant's convolutions."""
+    upsampling: Upsampling = "nearest"
+    """How the lean network enlarges: nearest, for grain as fine as a painting's; bilinear, without
+    small squares, softer."""
     style_size: int = PRESETS["balanced"].style_size
     """Shorter side of the style image: larger, broader strokes."""
     extend: Path | None = None
@@ -184,6 +187,10 @@ class TrainStyle(TrainGenerator):
         if self.padding != "reflect" and self.architecture != "johnson":
             raise InputError(
                 f"--padding {self.padding}: only --architecture johnson lets it be chosen"
+            )
+        if self.upsampling != "nearest" and self.architecture != "lean":
+            raise InputError(
+                f"--upsampling {self.upsampling}: only --architecture lean lets it be chosen"
             )
         if self.architecture == "texture" and self.training.stability_weight:
             raise InputError(
@@ -212,15 +219,13 @@ class TrainStyle(TrainGenerator):
     def _check_extension(self) -> None:
         if self.extend is not None and self.start not in ("auto", "none"):
             raise InputError("--extend starts from its own checkpoint; leave out --from")
-        own = (self.architecture, self.norm, self.padding)
-        if self.extend is not None and own != (
-            TrainStyle.architecture,
-            TrainStyle.norm,
-            TrainStyle.padding,
+        own = ("architecture", "norm", "padding", "upsampling")
+        if self.extend is not None and any(
+            getattr(self, name) != getattr(TrainStyle, name) for name in own
         ):
             raise InputError(
                 "--extend takes architecture and normalisation from the checkpoint; leave out "
-                "--architecture, --norm and --padding"
+                "--architecture, --norm, --padding and --upsampling"
             )
 
     def _check_names(self) -> None:
@@ -263,7 +268,10 @@ class TrainStyle(TrainGenerator):
         if self.architecture == "texture":
             return {"norm": self.norm, "stylizes": True}
         arguments: dict[str, object] = {"width": self.width, "norm": self.norm}
-        return arguments | ({"padding": self.padding} if self.architecture == "johnson" else {})
+        if self.architecture == "johnson":
+            return arguments | {"padding": self.padding}
+        # Checkpoints from before there was a choice do not name it.
+        return arguments | ({} if self.upsampling == "nearest" else {"upsampling": self.upsampling})
 
 
 @dataclass(frozen=True, kw_only=True)

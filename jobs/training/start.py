@@ -118,7 +118,7 @@ def find_start(name: str, info: CheckpointInfo) -> TrainedNetwork | None:
         if found.path is None or found.info is None:
             raise InputError(f"--from {name}: there are no weights in it; name a checkpoint")
         theirs = found.info
-        if (theirs.architecture, theirs.arguments) == (info.architecture, info.arguments):
+        if _trained_alike(theirs) == _trained_alike(info):
             return TrainedNetwork.read(found.path)
         if name != AUTO:
             raise InputError(
@@ -126,6 +126,12 @@ def find_start(name: str, info: CheckpointInfo) -> TrainedNetwork | None:
                 "trained; give the same options for the network, or leave out --from"
             )
     return None
+
+
+def _trained_alike(info: CheckpointInfo) -> CheckpointInfo:
+    """What makes weights fit: the network, however it enlarges."""
+    arguments = {name: value for name, value in info.arguments.items() if name != "upsampling"}
+    return CheckpointInfo(info.architecture, arguments)
 
 
 def same_rows(base: CheckpointInfo, style_images: Sequence[str]) -> list[int] | None:

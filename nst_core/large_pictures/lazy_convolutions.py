@@ -56,7 +56,7 @@ class _AnyConvolution(LazyPicture):
 
 
 class Convolution(_AnyConvolution):
-    """What ``F.conv2d`` gives; of its arguments groups and dilation are not known here."""
+    """What ``F.conv2d`` gives; of its arguments dilation is not known here."""
 
     def __init__(
         self,
@@ -68,7 +68,8 @@ class Convolution(_AnyConvolution):
         dilation: int | _Pair = 1,
         groups: int = 1,
     ) -> None:
-        require(groups == 1 and _pair(dilation) == (1, 1), "conv2d with groups or dilation")
+        require(_pair(dilation) == (1, 1), "conv2d with dilation")
+        self._groups = groups
         steps, zeros = _pair(stride), _pair(padding)
         sides = [
             (side + 2 * zero - kernel) // step + 1
@@ -86,7 +87,7 @@ class Convolution(_AnyConvolution):
         end = (stop - 1) * self._stride[0] - self._padding[0] + self._kernel
         strip = _ready(self._picture.rows_beyond(start, end), self.arithmetic)
         padding = (0, self._padding[1])
-        return F.conv2d(strip, self._weight, self._bias, self._stride, padding)
+        return F.conv2d(strip, self._weight, self._bias, self._stride, padding, groups=self._groups)
 
 
 class TransposedConvolution(_AnyConvolution):

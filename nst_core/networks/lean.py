@@ -12,6 +12,10 @@ all four places of a square answer a constant input alike only when their kernel
 ``constrain_weights`` keeps the kernels so, in training; no period of 2 pixels can then come from
 what is flat. In front of a normalisation that would not do, for it enlarges a mere rounding error:
 the other two enlargements repeat pixels, and all places share one kernel.
+
+Repeated pixels are squares still, of 4 and 8 pixels of the picture, where what they show is not
+flat. With bilinear upsampling there are none; then what is as fine as a painting's grain has to be
+learnt with more effort, or is left out.
 """
 
 from __future__ import annotations
@@ -24,14 +28,15 @@ from torch.nn import functional
 
 from nst_core.networks.generator import Generator, ResidualBlock, checked_width, padded_conv
 from nst_core.networks.normalization import make_norm
-from nst_core.networks.registry import NormName
+from nst_core.networks.registry import NormName, Upsampling
 
 
 class LeanNet(Generator):
     """Feed-forward generator: N x 3 x H x W in [0, 1] to the same, for any H and W.
 
     ``width`` is the number of channels at half size; there are twice as many at a quarter of the
-    sides and four times as many at an eighth. Raises ValueError for a width below 1.
+    sides and four times as many at an eighth. ``upsampling`` has no parameters: a network can be
+    computed with another one than it was trained with. Raises ValueError for a width below 1.
     """
 
     sub_pixel_layer = "to_full.0"
@@ -40,7 +45,12 @@ class LeanNet(Generator):
     min_side = 16
     """Reflection by a pixel at an eighth of the sides needs two there."""
 
-    def __init__(self, width: int = 24, norm: NormName = "instance") -> None:
+    def __init__(
+        self,
+        width: int = 24,
+        norm: NormName = "instance",
+        upsampling: Upsampling = "nearest",
+    ) -> None:
         super().__init__()
         self.width = checked_width(width, "the bundled styles have 24")
         half, quarter, eighth = width, 2 * width, 4 * width
@@ -48,10 +58,10 @@ class LeanNet(Generator):
         self.at_quarter = _down(half, quarter, norm)
         self.at_eighth = _down(quarter, eighth, norm)
         self.residual = nn.Sequential(*(_residual(eighth, norm) for _ in range(4)))
-        self.to_quarter = _up(eighth, quarter)
+        self.to_quarter = _up(eighth, quarter, upsampling)
         self.quarter_norm = make_norm(norm, quarter)
         self.strokes = nn.Sequential(*(_residual(quarter, norm) for _ in range(2)))
-        self.to_half = _up(quarter, half)
+        self.to_half = _up(quarter, half, upsampling)
         self.half_norm = make_norm(norm, half)
         self.to_full = nn.Sequential(padded_conv(half, 4 * 3), nn.PixelShuffle(2))
         self.constrain_weights()
@@ -90,13 +100,35 @@ class LeanNet(Generator):
         biases.copy_(biases.mean(dim=1, keepdim=True).expand_as(biases))
 
 
+class Binomial(nn.Module):
+    """The mean of 3 x 3 pixels, the nearer ones with more weight; N x C x H x W to the same.
+
+    Behind nearest-neighbour upsampling it makes it bilinear, but for the borders. It and a
+    convolution may change places: behind it are fewer channels.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        line = torch.tensor([0.25, 0.5, 0.25])
+        kernel = torch.outer(line, line).expand(channels, 1, 3, 3).contiguous()
+        self.register_buffer("kernel", kernel, persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Smooth each channel; borders are reflected."""
+        padded = functional.pad(features, (1, 1, 1, 1), mode="reflect")
+        return functional.conv2d(padded, self.kernel, groups=len(self.kernel))
+
+
 def _down(inputs: int, outputs: int, norm: NormName, *, kernel_size: int = 3) -> nn.Sequential:
     conv = padded_conv(inputs, outputs, kernel_size=kernel_size, stride=2)
     return nn.Sequential(conv, make_norm(norm, outputs), nn.ReLU())
 
 
-def _up(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), padded_conv(inputs, outputs))
+def _up(inputs: int, outputs: int, upsampling: Upsampling) -> nn.Sequential:
+    nearest = (nn.Upsample(scale_factor=2, mode="nearest"), padded_conv(inputs, outputs))
+    return nn.Sequential(*nearest, *([Binomial(outputs)] if upsampling == "bilinear" else []))
 
 
 def _residual(channels: int, norm: NormName) -> ResidualBlock:

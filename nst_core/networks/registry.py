@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 NormName = Literal["instance", "batch"]
 Padding = Literal["reflect", "zeros"]
+Upsampling = Literal["nearest", "bilinear"]
 
 ARCHITECTURES: Mapping[str, str] = {
     "lean": "lean.LeanNet",

@@ -54,6 +54,7 @@ _STYLE_LOOKS: Looks = {
         "metavar": "SIZE,...",
     },
     "padding": {"help": "Of johnson's convolutions."},
+    "upsampling": {"help": "Of lean: nearest has the finer grain, bilinear no small squares."},
     "style_rate": {"rich_help_panel": "The optimisation"},
     "style_weight": WEIGHT
     | {

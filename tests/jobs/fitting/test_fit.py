@@ -163,13 +163,13 @@ def test_a_film_is_stylized_by_a_painting_fitted_on_its_own_frames(
     assert style.eight_bit is not None
 
 
-def test_a_style_for_pictures_is_not_calibrated_and_the_bundled_ones_stay_so(
+def test_a_style_for_pictures_is_not_calibrated_nor_are_the_bundled_ones_beside_it(
     painting: Path, photos: Path, tmp_path: Path
 ) -> None:
     stylize_images(_quick(images_job(photos, tmp_path / "out", str(painting))))
     style = find_style(str(painting))
     assert style.eight_bit is None
-    assert find_style(f"{painting}:wave").eight_bit == find_style("wave").eight_bit
+    assert find_style(f"{painting}:wave").eight_bit is None  # its network enlarges otherwise
 
 
 def test_a_named_style_is_found_by_its_name_and_mixes_with_bundled_ones(

@@ -144,6 +144,7 @@ def test_another_picture_base_or_loss_network_of_the_same_name_makes_another_run
         ("texture-style", {"width": 16}, "--width 16"),
         ("texture-style", {"training": TrainingSettings(stability_weight=1)}, "new noise"),
         ("johnson-paper", {"padding": "zeros"}, "--padding zeros"),
+        ("johnson", {"upsampling": "bilinear"}, "--upsampling bilinear"),
         ("johnson", {"workers": (0, 1)}, "--workers 0:1"),
         ("johnson", {"workers": (3, 2)}, "--workers 3:2"),
         ("johnson", {"checkpoint_every": 0}, "--checkpoint-every 0"),
@@ -153,6 +154,7 @@ def test_another_picture_base_or_loss_network_of_the_same_name_makes_another_run
         ("styles", {"style_images": (Path("a/x.jpg"), Path("b/x.png"))}, "two style images called"),
         ("extended", {"architecture": "johnson-paper"}, "leave out --architecture"),
         ("extended", {"norm": "batch"}, "leave out --architecture, --norm"),
+        ("extended", {"upsampling": "bilinear"}, "--padding and --upsampling"),
     ],
 )
 def test_impossible_jobs_are_refused_at_birth(

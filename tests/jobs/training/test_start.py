@@ -72,6 +72,17 @@ def test_a_training_begins_with_the_weights_it_is_told_to(job: TrainStyle, train
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_a_training_begins_with_the_same_weights_however_its_network_enlarges(
+    job: TrainStyle, trained: Path
+) -> None:
+    bilinear = dataclasses.replace(job, upsampling="bilinear")
+    nearest, plan = _plan(job, str(trained)), _plan(bilinear, str(trained))
+    assert nearest.start is not None
+    assert plan.start is not None
+    assert plan.start.rows == nearest.start.rows
+    assert plan.info.arguments["upsampling"] == "bilinear"
+
+
 def test_each_row_begins_with_the_style_whose_pictures_are_nearest(
     job: TrainStyle, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ pytest.importorskip("onnx")
 INFOS = {
     "lean": CheckpointInfo("lean", {"width": 4}),
     "lean with batch": CheckpointInfo("lean", {"width": 4, "norm": "batch"}),
+    "lean, bilinear": CheckpointInfo("lean", {"width": 4, "upsampling": "bilinear"}),
     "johnson": CheckpointInfo("johnson", {"width": 4}),
     "johnson with zeros": CheckpointInfo("johnson", {"width": 4, "padding": "zeros"}),
     "johnson-paper": CheckpointInfo("johnson-paper", {"width": 4, "norm": "batch"}),

@@ -40,6 +40,7 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
     "everyday, batch, zeros": lambda: TransformerNet(4, "batch", "zeros"),
     "lean": lambda: LeanNet(4),
     "lean, batch": lambda: LeanNet(4, "batch"),
+    "lean, bilinear": lambda: LeanNet(4, upsampling="bilinear"),
     "johnson": lambda: JohnsonNet(4),
     "johnson, instance": lambda: JohnsonNet(4, "instance"),
     "pytorch-examples": lambda: PytorchExamplesNet(4),
@@ -205,12 +206,12 @@ def test_moments_are_exact_far_from_zero() -> None:
     ("function", "name"),
     [
         (lambda image: torch.fft.fft2(image), "fft_fft2"),
-        (lambda image: nn.functional.conv2d(image, torch.ones(3, 1, 3, 3), groups=3), "groups"),
+        (lambda image: nn.functional.conv2d(image, torch.ones(3, 3, 3, 3), dilation=2), "dilation"),
         (lambda image: nn.functional.interpolate(image, size=(3, 3)), "interpolate"),
         (lambda image: image * torch.ones(7, 7), "7"),
         (lambda image: image[..., ::2], "slice"),
     ],
-    ids=["function", "groups", "size", "constant", "step"],
+    ids=["function", "dilation", "size", "constant", "step"],
 )
 def test_a_layer_that_is_not_known_is_refused_by_name(
     function: Callable[[Tensor], Tensor], name: str

@@ -15,7 +15,7 @@ from nst_core.engines.choice import make_engine
 from nst_core.engines.eight_bit import EightBit
 from nst_core.engines.engine import Engine
 from nst_core.engines.names import PrecisionChoice
-from nst_core.networks.lean import LeanNet
+from nst_core.networks.lean import Binomial, LeanNet
 from nst_core.networks.registry import NormName
 
 _HEIGHT, _WIDTH = 192, 320
@@ -151,6 +151,30 @@ def _unsettle(network: LeanNet) -> None:
     """What a step of the optimizer does to it."""
     for parameter in _last(network).parameters():
         parameter.add_(0.02 * torch.randn_like(parameter))
+
+
+@torch.no_grad()
+def test_smoothing_makes_nearest_neighbours_bilinear_but_for_the_borders() -> None:
+    picture = torch.rand(2, 5, 9, 12)
+    nearest, bilinear = (
+        functional.interpolate(picture, scale_factor=2, mode=mode)
+        for mode in ("nearest", "bilinear")
+    )
+    inside = (..., slice(1, -1), slice(1, -1))
+    torch.testing.assert_close(Binomial(5)(nearest)[inside], bilinear[inside])
+
+
+@torch.no_grad()
+def test_a_network_enlarges_bilinearly_with_the_weights_it_has() -> None:
+    network, smooth = _network(), LeanNet(upsampling="bilinear").eval()
+    smooth.load_state_dict(network.state_dict())
+    features = torch.rand(1, 96, 12, 15)
+    conv = network.to_quarter[1]
+    enlarged = functional.interpolate(features, scale_factor=2, mode="bilinear")
+    inside = (..., slice(2, -2), slice(2, -2))
+    torch.testing.assert_close(
+        smooth.to_quarter(features)[inside], conv(enlarged)[inside], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_width_zero_is_refused() -> None:

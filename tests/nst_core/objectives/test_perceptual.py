@@ -418,7 +418,7 @@ def test_style_loss_compares_with_the_style_that_is_asked_for(scaling: Scaling) 
 def test_several_styles_of_a_picture_cost_one_gram_matrix_and_are_what_each_is_alone(
     statistics: tuple[StyleStatistic, ...],
 ) -> None:
-    images, features = torch.rand(5, 8, 6, 5).split([2, 3])
+    images, features = torch.rand(2, 8, 6, 5), torch.rand(3, 8, 6, 5)
     loss = StyleLoss(gram_matrix(images), "relative", channel_means(images), statistics)
     together = loss(features, torch.tensor([0, 1])[:, None].expand(-1, 3))
     alone = [loss(features, torch.full((3,), style)) for style in range(2)]
