@@ -259,17 +259,17 @@ def test_keys_that_are_no_paths_stay_in_the_output_folder_or_are_refused(
     assert set(contents(tmp_path)) == {"list.txt", "deep/out/a.png"}
 
 
-def _put_many(bucket: str, count: int) -> None:
+def _put_many(bucket: str, keys: list[str], content: bytes) -> None:
     """Past the interface, which takes milliseconds for each."""
     backend = moto_models.s3_backends["123456789012"]["aws"]
-    for number in range(count):
-        backend.put_object(bucket, f"many/{number:05}.png", b"x")
+    for key in keys:
+        backend.put_object(bucket, key, content)
 
 
 def test_a_large_folder_is_listed_page_by_page_as_its_files_are_taken(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _put_many(bucket, 2500)
+    _put_many(bucket, [f"many/{number:05}.png" for number in range(2500)], b"x")
     asked: list[str] = []
     call = s3fs.S3FileSystem.call_s3
 
@@ -307,9 +307,7 @@ def test_records_of_many_runs_are_gathered(service: Any, bucket: str) -> None:
     parts = service.list_objects_v2(Bucket=bucket, Prefix="out/progress/")["Contents"]
     assert parts[0]["Key"] == "out/progress/00000.jsonl"
     body = service.get_object(Bucket=bucket, Key=parts[-1]["Key"])["Body"].read()
-    for number in range(10, 120):
-        key = f"out/progress/{number:05}.jsonl"
-        service.put_object(Bucket=bucket, Key=key, Body=body)
+    _put_many(bucket, [f"out/progress/{number:05}.jsonl" for number in range(10, 120)], body)
     assert counts(stylize_images(job)) == (1, 0, 1, 0)
     parts = service.list_objects_v2(Bucket=bucket, Prefix="out/progress/")["Contents"]
     assert [part["Key"] for part in parts] == ["out/progress/00000.jsonl"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nst_core.checkpoints.library import Style
+from tests.kit.command_line import nst
 
 _ODD = os.fsdecode(b"caf\xe9")
 
@@ -53,7 +54,9 @@ def test_a_film_goes_through_ray_under_its_name_whatever_tmpdir_is(folder: Path)
     assert list(temporary.iterdir()) == []
 
 
-def test_pictures_styles_lists_and_reports_take_such_names(folder: Path) -> None:
+def test_pictures_styles_lists_and_reports_take_such_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     styles = ("--style", f"{_ODD}.safetensors", "--workers", "0")
     run = _nst(folder, "stylize", "images", f"{_ODD}-photos", "-o", f"{_ODD}-o", *styles, "--json")
     assert run.returncode == 1, run.stderr
@@ -64,12 +67,13 @@ def test_pictures_styles_lists_and_reports_take_such_names(folder: Path) -> None
     assert len(list((folder / f"{_ODD}-o").glob("*.jpg"))) == 5
 
     (folder / "list.txt").write_bytes(b"caf\xe9-photos/0.jpg\n")
-    run = _nst(folder, "stylize", "images", "list.txt", "-o", "listed", *styles)
-    assert run.returncode == 0, run.stderr
-    assert "listed: 1 picture" in run.stdout
-    run = _nst(folder, "stylize", "images", "list.txt", "-o", _ODD, "--style", "nothing-here")
-    assert run.returncode == 2
-    assert len(run.stderr.splitlines()) == 1
+    monkeypatch.chdir(folder)
+    ended = nst("stylize", "images", "list.txt", "-o", "listed", *styles)
+    assert ended.code == 0, ended.error
+    assert "listed: 1 picture" in ended.out
+    ended = nst("stylize", "images", "list.txt", "-o", _ODD, "--style", "nothing-here")
+    assert ended.code == 2
+    assert ended.error_line
 
 
 def test_a_style_is_shown_and_exported_under_such_a_name(folder: Path) -> None:

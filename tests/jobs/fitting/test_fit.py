@@ -39,7 +39,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vgg19_file: Path) -> 
     monkeypatch.setenv("NST_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("NST_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("NST_LOSS_NETWORK_WEIGHTS", str(vgg19_file))
-    settings = dataclasses.replace(fitting.SETTINGS, image_size=64)
+    settings = dataclasses.replace(fitting.SETTINGS, image_size=32)
     monkeypatch.setattr(fitting, "SETTINGS", settings)
     monkeypatch.setattr(fitting, "STYLE_SIZE", 64)
 
@@ -68,7 +68,8 @@ def _fit(painting: Path, *content: Path, **options: object) -> Path:
 
 
 def _quick(job: StylizeImages, steps: int | None = 2) -> StylizeImages:
-    return dataclasses.replace(job, styles=(dataclasses.replace(job.styles[0], fit_steps=steps),))
+    style = dataclasses.replace(job.styles[0], fit_steps=steps, engine="torch")
+    return dataclasses.replace(job, styles=(style,))
 
 
 def test_only_the_normalisations_are_fitted_and_the_bundled_styles_stay(

@@ -23,7 +23,7 @@ from pipeline.segments.worker import SegmentWorker
 from pipeline.source.source_video import probe
 from tests.kit.media import decoded_frames, make_clip, psnr
 
-_FRAMES = 96
+_FRAMES = 72
 
 
 @pytest.fixture(
@@ -63,10 +63,11 @@ def _luma(results: list[SegmentResult[bytes]], folder: Path) -> list[np.ndarray]
 def test_a_segment_is_the_same_on_whichever_worker_in_whatever_order(
     film: Path, style: Style
 ) -> None:
-    tasks = _tasks(film, seconds=0.8)
+    tasks = _tasks(film, seconds=0.6)
     assert len(tasks) > 3
-    alone = [SegmentWorker(Stylizer(style)).process(task) for task in tasks]
-    one = SegmentWorker(Stylizer(style))
+    stylizer = Stylizer(style)  # it remembers nothing
+    alone = [SegmentWorker(stylizer).process(task) for task in tasks]
+    one = SegmentWorker(stylizer)
     assert [one.process(task) for task in tasks] == alone
     assert [one.process(task) for task in reversed(tasks)] == alone[::-1]
     two = [SegmentWorker(Stylizer(style)) for _ in range(2)]
@@ -77,7 +78,7 @@ def test_a_segment_is_the_same_on_whichever_worker_in_whatever_order(
 def test_who_has_done_the_segment_before_warms_up_without_the_network(
     film: Path, style: Style, order: tuple[int, ...], computed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tasks = _tasks(film, seconds=0.8)
+    tasks = _tasks(film, seconds=0.6)
     runs: list[object] = []
     run = Stylizer._generated
 
@@ -96,14 +97,14 @@ def test_who_has_done_the_segment_before_warms_up_without_the_network(
 def test_where_work_overlaps_nothing_is_remembered(film: Path, style: Style) -> None:
     """Frames of a GPU lie in memory that is used again, and its batches are cut elsewhere."""
     worker = SegmentWorker(Stylizer(style, threads=2))
-    for task in _tasks(film, seconds=0.8)[:2]:
+    for task in _tasks(film, seconds=0.6)[:2]:
         worker.process(task)
     assert not any(each._remembered for each in worker._coherences.values())
 
 
 def test_what_another_film_looked_like_is_not_remembered(film: Path, style: Style) -> None:
     """Two films, or two strokes, of the same source: their frames are equal, their pictures not."""
-    first, second = _tasks(film, seconds=0.8)[:2]
+    first, second = _tasks(film, seconds=0.6)[:2]
     worker = SegmentWorker(
         Stylizer(style), stylizer_for=lambda look: Stylizer(style, strength=look.stroke)
     )
@@ -114,7 +115,7 @@ def test_what_another_film_looked_like_is_not_remembered(film: Path, style: Styl
 
 def test_each_delivers_its_own_frames_alone(film: Path, style: Style) -> None:
     worker = SegmentWorker(Stylizer(style))
-    results = [worker.process(task) for task in _tasks(film, seconds=0.8)]
+    results = [worker.process(task) for task in _tasks(film, seconds=0.6)]
     pts = [time for result in results for time in result.pts]
     assert pts == sorted(set(pts))
     assert len(pts) == _FRAMES
@@ -124,7 +125,7 @@ def test_each_delivers_its_own_frames_alone(film: Path, style: Style) -> None:
 def test_a_border_cannot_be_told_from_the_inside(film: Path, style: Style, tmp_path: Path) -> None:
     """Cut or not, the frames are the same to the eye; without a warm-up they would jump."""
     whole = _luma([SegmentWorker(Stylizer(style)).process(_tasks(film, seconds=60)[0])], tmp_path)
-    tasks = _tasks(film, seconds=0.8)
+    tasks = _tasks(film, seconds=0.6)
     border = len(tasks[0].segment.owned_pts)
     cut = _luma([SegmentWorker(Stylizer(style)).process(task) for task in tasks], tmp_path)
     assert psnr(cut[border], whole[border]) > 42
@@ -134,7 +135,7 @@ def test_a_border_cannot_be_told_from_the_inside(film: Path, style: Style, tmp_p
 
 
 def test_without_coherence_nothing_is_stylized_for_nothing(film: Path, style: Style) -> None:
-    tasks = _tasks(film, seconds=0.8, warm_up=0)
+    tasks = _tasks(film, seconds=0.6, warm_up=0)
     assert not any(task.segment.warm_pts for task in tasks)
     plain = [replace(task, coherence=0.0) for task in tasks]
     worker = SegmentWorker(Stylizer(style))
