@@ -43,7 +43,8 @@ def expanded(source: str) -> list[str]:
         pieces += [[source[end : braces.start()]], words.split(",") if words else []]
         if first is not None:
             width = len(first) if first.startswith("0") else 0
-            pieces[-1] = [f"{number:0{width}}" for number in range(int(first), int(last) + 1)]
+            start, stop = sorted((int(first), int(last)))
+            pieces[-1] = [f"{number:0{width}}" for number in range(start, stop + 1)]
         end = braces.end()
     return ["".join(parts) for parts in product(*pieces, [source[end:]])]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -32,7 +33,8 @@ _AT_A_TIME = 1000
 _PIECE = 1 << 20
 _MOST_INDEXED = 8
 """Shards whose members' places are in memory: some more than there are threads."""
-_IN_SHARD = f"{SHARD_SUFFIX}/"
+_IN_SHARD = re.compile(rf"(?<={re.escape(SHARD_SUFFIX)})/", re.IGNORECASE)
+"""What is between a shard and its member; or a folder of that ending and a file."""
 
 
 def prove_dataset(
@@ -116,8 +118,7 @@ class _Listed:
     def seen(self, rows: Iterable[ManifestRow]) -> Iterator[ManifestRow]:
         """Yield the rows; the files that hold their outputs are noted."""
         for row in rows:
-            shard, inside, _ = row.output.partition(_IN_SHARD)
-            names = {row.output, f"{shard}{SHARD_SUFFIX}" if inside else row.output}  # or a folder
+            names = {row.output, _IN_SHARD.split(row.output, 1)[0]}
             files = [(os.fsencode(name),) for name in names]
             self._tables.executemany("INSERT OR IGNORE INTO listed VALUES (?)", files)
             yield row
@@ -198,8 +199,7 @@ class _Proof:
 
 
 def _is_there(path: str) -> bool:
-    shard, inside, _ = path.partition(_IN_SHARD)
-    file = f"{shard}{SHARD_SUFFIX}" if inside else path
+    file = _IN_SHARD.split(path, 1)[0]
     return storage_for(file).is_file(file)
 
 
@@ -220,10 +220,9 @@ class _Reader:
 
     def _sha256(self, path: str) -> str:
         digest = hashlib.sha256()
-        shard, inside, member = path.partition(_IN_SHARD)
-        storage, archive = storage_for(path), f"{shard}{SHARD_SUFFIX}"
-        if inside and storage.is_file(archive):
-            place = self._places(storage, archive).get(member)
+        storage, (archive, *member) = storage_for(path), _IN_SHARD.split(path, 1)
+        if member and storage.is_file(archive):
+            place = self._places(storage, archive).get(member[0])
             if place is None:
                 raise MediaError(f"{path}: no such member")
             digest.update(storage.read_part(archive, *place))

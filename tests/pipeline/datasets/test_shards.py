@@ -26,7 +26,7 @@ def _found(*sources: Path | str) -> list[StoredFile]:
         ("a/d-{000..002}.tar", ["a/d-000.tar", "a/d-001.tar", "a/d-002.tar"]),
         ("d{9..10}.tar", ["d9.tar", "d10.tar"]),
         ("{train,val}-{0..1}.tar", ["train-0.tar", "train-1.tar", "val-0.tar", "val-1.tar"]),
-        ("d-{5..4}.tar", []),
+        ("d-{5..4}.tar", ["d-4.tar", "d-5.tar"]),
         ("d-{a}.tar", ["d-{a}.tar"]),
         ("{1..3}.png", ["{1..3}.png"]),
     ],

@@ -184,6 +184,15 @@ def test_of_two_members_of_one_name_that_is_compared_which_was_read(tmp_path: Pa
     assert verify_output(str(tmp_path / "out")).verified
 
 
+def test_shards_may_have_their_ending_in_capitals(tmp_path: Path) -> None:
+    shard, output = make_shard(tmp_path / "A.TAR", {"a.png": picture(1)}), tmp_path / "out"
+    stylize_images(images_job(shard, output / "%d.TAR"))
+    report = verify_output(str(output))
+    assert (report.verified, report.pictures, report.sources) == (True, 1, 1)
+    (output / "0.TAR").unlink()
+    assert {*_found(output)} == {"missing"}
+
+
 def test_a_folder_may_be_called_as_a_shard_is(tmp_path: Path) -> None:
     source, output = save_pictures(tmp_path / "in", "x.tar/a.png", "b.png"), tmp_path / "out"
     stylize_images(images_job(source, output))
