@@ -20,6 +20,7 @@ def test_films_are_measured_whole_and_with_the_workers_memory() -> None:
         assert cpu > 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_folders_are_measured_twice() -> None:
     section = folder_growth(files=(30,))

@@ -42,6 +42,7 @@ def _nst(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
     )
 
 
+@pytest.mark.slow
 def test_a_film_goes_through_ray_under_its_name_whatever_tmpdir_is(folder: Path) -> None:
     temporary = folder / ("deep/" * 20)
     temporary.mkdir(parents=True)
