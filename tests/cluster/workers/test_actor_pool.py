@@ -188,6 +188,7 @@ def test_every_unit_has_one_outcome_and_a_failing_unit_stops_nobody(
     assert pool.engine() == "abacus"
 
 
+@pytest.mark.slow
 def test_a_killed_workers_unit_is_done_by_another(pool_of: Any, tmp_path: Path) -> None:
     outcomes = _run(pool_of(partial(_Worker, tmp_path, deaths=1)), range(12))
     assert all(outcomes[n].result == n * n for n in range(12))
@@ -456,6 +457,7 @@ def test_how_far_units_at_once_are_is_told_of_each(pool_of: Any) -> None:
         assert told[key][-1] < last
 
 
+@pytest.mark.slow
 def test_a_worker_that_comes_to_do_more_at_once_is_given_more(pool_of: Any) -> None:
     pool = pool_of(_WiderSleeper, workers=1, depth=1, most_at_once=3)
     units = [Unit(number, 1.2) for number in range(5)]

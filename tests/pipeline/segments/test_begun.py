@@ -80,8 +80,14 @@ def _done(
     return worker.process(task), parts, runs
 
 
-@pytest.mark.parametrize("coherence", [0.0, 0.7])
-@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le"])
+@pytest.mark.parametrize(
+    ("pixel_format", "coherence"),
+    [
+        *(("yuv420p", 0.0), ("yuv420p10le", 0.7)),
+        pytest.param("yuv420p", 0.7, marks=pytest.mark.slow),
+        pytest.param("yuv420p10le", 0.0, marks=pytest.mark.slow),
+    ],
+)
 def test_a_segment_goes_on_from_any_part_to_the_same_bytes(
     coherence: float, pixel_format: str, style: Style, tmp_path: Path
 ) -> None:

@@ -48,8 +48,14 @@ def _at_once(worker: ManySegments, tasks: list[SegmentTask]) -> list[Any]:
         return [*threads.map(worker.process, tasks)]
 
 
-@pytest.mark.parametrize("coherence", [0.0, 0.7])
-@pytest.mark.parametrize("keyframes", ["12", "1000"], ids=["many keyframes", "one keyframe"])
+@pytest.mark.parametrize(
+    ("keyframes", "coherence"),
+    [
+        *(("12", 0.7), ("1000", 0.0)),
+        pytest.param("12", 0.0, marks=pytest.mark.slow),
+        pytest.param("1000", 0.7, marks=pytest.mark.slow),
+    ],
+)
 def test_segments_done_at_once_are_what_they_are_alone(
     keyframes: str, coherence: float, style: Style, tmp_path: Path
 ) -> None:
