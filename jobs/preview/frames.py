@@ -17,7 +17,9 @@ from jobs.applying.upscale import sort_sources
 from jobs.specs.preview import Preview
 from nst_core.errors import InputError, NstError
 from nst_core.pictures.encoding import decode_picture
+from nst_core.pictures.formats import MAX_PIXELS
 from pipeline.films.film_frames import frames_at, spread_frames
+from pipeline.pictures.inputs.masks import Mask, read_mask, with_masks
 from pipeline.pictures.inputs.sources import find_images
 from pipeline.storage.files import StoredFile
 from pipeline.storage.open import storage_for
@@ -45,6 +47,8 @@ class Shown:
     """Turns and stretches a film's frame, and lays a transparent picture on white."""
     is_hdr: bool = False
     """Whether a high dynamic range was brought down."""
+    mask: Mask | None = None
+    """That of a picture."""
 
     @property
     def label(self) -> str:
@@ -88,7 +92,7 @@ def shown_of(job: Preview, times: Sequence[Fraction]) -> Iterator[Shown | Failur
         for film in films:
             yield from _of_film(job, film, max(1, job.frames // len(films)), times)
         for picture in spread(pictures, job.frames):
-            yield _of_picture(picture, job.max_side)
+            yield _of_picture(picture, job)
 
 
 def spread(things: Sequence[Thing], count: int) -> list[Thing]:
@@ -121,21 +125,28 @@ def _of_film(
         yield Shown(str(path), frame.rgb, frame.full_size, frame.seconds, frame.shown, frame.is_hdr)
 
 
-def _of_picture(found: StoredFile, max_side: int) -> Shown | Failure:
+def _of_picture(found: StoredFile, job: Preview) -> Shown | Failure:
     try:
+        if job.timeline:
+            raise InputError(f"{found.path}: a picture, and --timeline is for films; leave one out")
+        (found,) = with_masks(iter([found]), str(job.mask) if job.mask else None)
         if found.problem:
             raise InputError(found.problem)
         picture = decode_picture(storage_for(found.path).read(found.path), name=found.path)
+        image = Image.fromarray(picture.rgb)
+        full_size = image.size
+        image.thumbnail((job.max_side, job.max_side), Image.Resampling.LANCZOS)
+        mask = None
+        if found.mask:
+            content = storage_for(found.mask).read(found.mask)
+            mask = read_mask(content, name=found.mask, size=image.size, max_pixels=MAX_PIXELS)
     except NstError as error:
         return Failure(found.path, str(error))
-    image = Image.fromarray(picture.rgb)
-    full_size = image.size
-    image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     displayed = _as_it_is
     if picture.alpha is not None:
         alpha = Image.fromarray(picture.alpha).resize(image.size, Image.Resampling.LANCZOS)
         displayed = partial(_on_white, alpha)
-    return Shown(found.path, np.asarray(image), full_size, displayed=displayed)
+    return Shown(found.path, np.asarray(image), full_size, displayed=displayed, mask=mask)
 
 
 def _on_white(alpha: Image.Image, picture: Image.Image) -> Image.Image:

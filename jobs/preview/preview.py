@@ -5,28 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from jobs.applying.workers import find_style_for_job, make_stylizer
+from jobs.applying.direction import direction_of
+from jobs.applying.workers import find_style_for_job
+from jobs.preview.directed import Directed
 from jobs.preview.frames import Failure, Shown, shown_of
 from jobs.preview.page import PageFrame, render_page
 from jobs.preview.sheet import Row, draw_sheet
-from jobs.specs.applying import PoolSpec
+from jobs.specs.applying import PoolSpec, StylizeVideo
 from jobs.specs.preview import Preview
-from nst_core.checkpoints.library import Style, bundled_styles
+from nst_core.checkpoints.library import IDENTITY, Style, bundled_styles
 from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.checks import check_new_file
 from nst_core.errors import InputError
 from nst_core.files import write_whole
-from nst_core.kept_stylizers import KeptStylizers
 from nst_core.strokes import in_proportion
 from nst_core.wording import counted, listed
 from pipeline.films.span import time_of
+from pipeline.looks.direction import Direction
 from pipeline.pictures.outputs.saving import save_picture
 from pipeline.work.progress import OnProgress, Pace, ignore_progress, stage
 
@@ -60,10 +61,19 @@ class PreviewReport:
 class _Look:
     """One way to stylize."""
 
-    style: Style
-    spec: StyleSpec
+    run: StylizeVideo
+    """What films would be given to."""
+    direction: Direction
     name: str
     """What the style is called on the sheet."""
+
+    @property
+    def style(self) -> Style:
+        return self.direction.style
+
+    @property
+    def spec(self) -> StyleSpec:
+        return self.run.style
 
     def stroke_for(self, height: int, width: int) -> float:
         return self.spec.strokes_of(self.style).of(height, width)
@@ -120,8 +130,12 @@ def preview(job: Preview, on_progress: OnProgress = ignore_progress) -> PreviewR
 
 def _looks(job: Preview, on_progress: OnProgress) -> list[_Look]:
     """Find the styles, each at all strokes and strengths: those of one style behind each other."""
-    texts = dict.fromkeys(job.styles or bundled_styles())
+    texts = dict.fromkeys(job.styles or ([IDENTITY] if job.timeline else bundled_styles()))
     looks = []
+
+    def find(spec: StyleSpec) -> Style:
+        return find_style_for_job(spec, PoolSpec(workers=0), job.inputs, on_progress)
+
     for text, stroke, strength in product(texts, job.strokes or (None,), job.strengths or (1.0,)):
         spec = StyleSpec(
             text,
@@ -133,8 +147,19 @@ def _looks(job: Preview, on_progress: OnProgress) -> list[_Look]:
             fit_steps=job.fit_steps,
             loss_network_weights=job.loss_network_weights,
         )
-        style = find_style_for_job(spec, PoolSpec(workers=0), job.inputs, on_progress)
-        looks.append(_Look(style, spec, style.name))
+        run = StylizeVideo(
+            (Path("film"),),
+            "film.mkv",
+            spec,
+            max_side=job.max_side,
+            mask=job.mask,
+            mask_style=job.mask_style,
+            timeline=job.timeline,
+            tonemap=True,
+        )
+        direction = direction_of(run, find)
+        is_left_out = job.timeline and text == IDENTITY
+        looks.append(_Look(run, direction, "timeline" if is_left_out else direction.style.name))
     names = {look.spec.style: look.name for look in looks}
     if len(set(names.values())) < len(names):  # files of one name: what was given tells them apart
         looks = [replace(look, name=look.spec.style) for look in looks]
@@ -149,14 +174,13 @@ def _stylized(
     pace, done, total = Pace(), 0, len(shown) * len(looks)
     began, engines = time.monotonic(), ["none"]
     for look in looks:
-        kept = KeptStylizers(partial(make_stylizer, look.style, look.spec))
-        for each, own in zip(shown, pictures, strict=True):
-            stylizer = kept.at(look.stroke_for(*each.rgb.shape[:2]))
-            own.append(each.displayed(Image.fromarray(stylizer.stylize(each.rgb))))
+        directed = Directed(look.direction, look.run)
+        for each, own, pixels in zip(shown, pictures, directed.each(shown), strict=True):
+            own.append(each.displayed(Image.fromarray(pixels)))
             done += 1
             pace.add(1, began=began, now=time.monotonic())
             on_progress(pace.progress(done, total, "pictures"))
-        engines.append(kept.engine)
+        engines.append(directed.engine)
     return pictures, next((name for name in reversed(engines) if name != "none"), "none")
 
 

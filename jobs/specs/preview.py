@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nst_core.checks import check_at_least, check_pixels, check_stroke
+from nst_core.checks import check_at_least, check_mask_style, check_pixels, check_stroke
 from nst_core.engines.names import DeviceChoice
 from nst_core.errors import InputError
 
@@ -24,7 +24,9 @@ class Preview:
     """A sheet (.png, .jpg) or a page (.html), with a slider between before and after."""
     styles: tuple[str, ...] = ()
     """Styles to show, as `nst stylize` takes them, pictures too; default all that are bundled.
-    Repeatable."""
+    Repeatable.
+
+    With a timeline: as that says."""
     frames: int = 4
     """How many frames of each film, and pictures of each folder."""
     at: tuple[str, ...] = ()
@@ -35,6 +37,12 @@ class Preview:
     """Strengths to show beside each other, such as 0.5,1."""
     keep_colors: bool = False
     """Keep the colours of the source."""
+    mask: Path | None = None
+    """Picture or film, white where the style is seen; or a folder with one of each input's name."""
+    mask_style: str | None = None
+    """Style where the mask is black; default the source as it is."""
+    timeline: Path | None = None
+    """File that says from when to when films are in which style: their frames are shown so."""
     max_side: int = 640
     """Longer side of what is stylized, in pixels."""
     device: DeviceChoice = "auto"
@@ -58,6 +66,7 @@ class Preview:
         if self.frames > _MOST_FRAMES:
             raise InputError(f"--frames {self.frames}: at most {_MOST_FRAMES} are shown")
         check_pixels("--max-side", self.max_side)
+        check_mask_style(self.mask or self.timeline, self.mask_style)
         for stroke in self.strokes:
             check_stroke(stroke)
         for strength in self.strengths:

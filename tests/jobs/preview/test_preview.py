@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,31 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from jobs.applying.stylize_video import stylize_videos
 from jobs.preview.frames import spread, timecode
 from jobs.preview.preview import preview
+from jobs.specs.applying import PoolSpec, StylizeVideo
 from jobs.specs.preview import Preview
 from nst_core.checkpoints.library import Style, bundled_styles
+from nst_core.checkpoints.style_spec import StyleSpec
 from nst_core.errors import InputError
 from nst_core.stylizer import Stylizer
+from pipeline.films.film_frames import frames_at
 from tests.kit.command_line import nst
-from tests.kit.media import moving_picture
+from tests.kit.media import make_clip, moving_picture
 from tests.kit.stroke_packs import save_stroke_pack
 
 _SIDE = 96
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Path:
+    """White on the left."""
+    path = tmp_path / "mask.png"
+    picture = Image.new("L", (48, 32))
+    picture.paste(255, (0, 0, 24, 32))
+    picture.save(path)
+    return path
 
 
 @pytest.fixture
@@ -233,3 +248,43 @@ def test_an_input_is_not_replaced(picture: Path) -> None:
 def test_times_are_written_as_players_do() -> None:
     times = [timecode(seconds) for seconds in (0, 7.5, 59.999, 62.25, 3723)]
     assert times == ["0:00", "0:07.5", "1:00", "1:02.25", "1:02:03"]
+
+
+def test_frames_of_a_film_are_shown_as_a_run_with_the_timeline_makes_them(
+    style: Style, mask: Path, tmp_path: Path
+) -> None:
+    film, run, timeline = (tmp_path / name for name in ("film.mkv", "run.mkv", "timeline.txt"))
+    make_clip(film, width=480, height=320, sound=False)
+    timeline.write_text(f"0.5-1 style={style.path} fade=0.4\n1-2 style={style.path} mask=mask.png")
+    job = StylizeVideo(
+        *((film,), run, StyleSpec("identity", engine="torch"), PoolSpec(workers=0)),
+        codec="ffv1",
+        timeline=timeline,
+    )
+    assert stylize_videos(job).inputs[0].status == "done"
+    at = ("0.2", "0.45", "0.8", "1.5")
+    sheet = tmp_path / "sheet.png"
+    report = preview(_job(film, output=sheet, styles=(), timeline=timeline, at=at, max_side=480))
+    assert report.styles == ["identity"]
+    for frame in frames_at(run, [Fraction(time) for time in at], max_side=480):
+        assert _holds(_pixels(sheet), frame.rgb) == 1
+
+
+def test_a_picture_is_in_the_style_where_its_mask_is_white(
+    style: Style, mask: Path, tmp_path: Path
+) -> None:
+    pixels = moving_picture(0, 480, 320)
+    photo, sheet = tmp_path / "photo.png", tmp_path / "sheet.png"
+    Image.fromarray(pixels).save(photo)
+    preview(_job(photo, output=sheet, styles=(str(style.path),), mask=mask, max_side=480))
+    stylized = Stylizer(style, engine="torch").stylize(pixels)
+    left, right = np.s_[:, :230], np.s_[:, 250:]
+    assert _holds(_pixels(sheet), stylized[left]) == 1
+    assert _holds(_pixels(sheet), stylized[right]) == 0
+    assert _holds(_pixels(sheet), pixels[right]) == 2
+
+
+def test_a_timeline_is_for_films(picture: Path, tmp_path: Path) -> None:
+    (tmp_path / "timeline.txt").write_text("0-1 style=wave")
+    with pytest.raises(InputError, match="a picture, and --timeline is for films; leave one out"):
+        preview(_job(picture, output=tmp_path / "o.png", timeline=tmp_path / "timeline.txt"))
