@@ -56,13 +56,13 @@ SETTINGS = TrainingSettings(
 """Found by trying: at the rate of a training of hours a minute would not do."""
 OBJECTIVE = replace(
     STYLE_OBJECTIVE,
-    style_weight=3.5,
+    style_weight=3.0,
     shading_weight=1.5,
     palette_weight=1.0,
     style_layers=(
-        *("relu1_1@1=0.1", "relu2_1@1=0.1", "relu3_1@1=0.2"),
-        *("relu1_1@0.5=0.5", "relu2_1@0.5", "relu3_1@0.5", "relu4_1@0.5"),
-        *("relu3_1@0.25", "relu4_1@0.25"),
+        *("relu1_1@1=0.3", "relu2_1@1=0.3", "relu3_1@1=0.3"),
+        *("relu1_1@0.5", "relu2_1@0.5", "relu3_1@0.5", "relu4_1@0.5"),
+        *("relu3_1@0.25=0.5", "relu4_1@0.25=0.5"),
     ),
     content_layers=("relu4_2@0.5",),
 )
