@@ -258,9 +258,13 @@ class ImagePlan:
         return replace(row, source=os.fsdecode(source), source_sha256=hashes[0], sha256=hashes[1])
 
     def is_unfinished(self, output: str) -> bool:
-        """Whether a run has begun an output, or its shard, and recorded no end of it."""
+        """Whether a run has begun an output, or its shard, and recorded no end of it.
+
+        Or has made its shard anew with other members.
+        """
         question = """SELECT EXISTS (SELECT 1 FROM known
-            WHERE name IN (?, ?) AND NOT done AND error IS NULL)"""
+            WHERE name IN (?1, ?2) AND NOT done AND error IS NULL
+            OR name = ?2 AND source = x'' AND done AND ?1 NOT IN (SELECT name FROM known))"""
         names = (os.fsencode(name) for name in (output, output.partition("/")[0]))
         return bool(self._one(question, *names))
 

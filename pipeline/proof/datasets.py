@@ -183,8 +183,10 @@ class _Proof:
     ) -> None:
         if digest is None:
             what = "cannot be read" if storage_for(path).is_file(path) else "not there"
-            kind: Kind = "source missing" if of_source else "missing"
-            self._findings.add(kind, path, f"{path}: {what}")
+            if of_source:
+                self._findings.add("source missing", path, f"{path}: {what}")
+            else:
+                self.tell("missing", path, what)
         elif expected and digest != expected:
             if of_source:
                 self._findings.add("source changed", path, f"{path}: another file than it was")
@@ -199,8 +201,7 @@ class _Proof:
 
 
 def _is_there(path: str) -> bool:
-    file = _IN_SHARD.split(path, 1)[0]
-    return storage_for(file).is_file(file)
+    return any(map(storage_for(path).is_file, {path, _IN_SHARD.split(path, 1)[0]}))
 
 
 class _Reader:

@@ -24,8 +24,9 @@ _SECONDS_BETWEEN = 5.0
 """Most seconds between two parts that are handed over."""
 _BYTES_AT_ONCE = 64 << 20
 """A part is handed over earlier where it has become so large."""
-_QUICK_SECONDS = 2.0
-"""Where that has taken less, all that is to come of the segment is soon done: no more is kept."""
+_SOON_SECONDS = 12.0
+"""Where frames come as quickly as that, and all that are to come will have taken less: no more is
+kept."""
 _MOST_BYTES = 512 << 20
 """For all frames of a segment that are kept: a run that goes on holds them in memory."""
 
@@ -59,14 +60,17 @@ class Batch:
 class FrameKeeper:
     """Collects the stylized frames of a segment, and gives them away in parts.
 
-    Those that ``begun`` has are there already.
+    ``frames`` are to come; those that ``begun`` has are there already.
     """
 
-    def __init__(self, begun: Sequence[BegunPart]) -> None:
+    def __init__(self, frames: int, begun: Sequence[BegunPart] = ()) -> None:
+        self._frames = frames
         self._parts = len(begun)
         self._room = _MOST_BYTES - sum(len(part.data) for part in begun)
         """Bytes that may still be kept; none: no more is."""
         self._held: list[Batch] = []
+        self._size = 0
+        """Bytes of them."""
         self._given = time.monotonic()
         """When the last part was given away."""
 
@@ -75,12 +79,20 @@ class FrameKeeper:
         if self._room <= 0:
             return None
         self._held.append(batch)
-        size = sum(each.size for each in self._held)
+        self._size += batch.size
         seconds = time.monotonic() - self._given
-        if seconds < _SECONDS_BETWEEN and size < _BYTES_AT_ONCE:
+        is_quick = seconds < _SECONDS_BETWEEN
+        if is_quick and self._size < _BYTES_AT_ONCE:
             return None
-        part = BegunPart(self._parts, _packed(self._held)) if seconds >= _QUICK_SECONDS else None
-        self._room = self._room - size if part else 0
+        frames = sum(len(each.pts) for each in self._held)
+        self._frames -= frames
+        if is_quick and seconds / frames * self._frames < _SOON_SECONDS:
+            self._room = 0
+            self._held.clear()
+            return None
+        part = BegunPart(self._parts, _packed(self._held))
+        self._room -= self._size
+        self._size = 0
         self._held.clear()
         self._parts += 1
         self._given = time.monotonic()

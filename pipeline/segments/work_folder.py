@@ -44,7 +44,8 @@ _LONGEST_STEM = 60
 class WorkFolder:
     """Pieces ``00042.piece`` with records ``00042.json``; a record is written after its piece.
 
-    Of segments in work that take long there are frames, ``00043-000.begun``, until the piece is.
+    Of segments in work whose frames come slowly these are there, ``00043-000.begun``, until the
+    piece is.
     They are not forced onto the disk, hundreds in a second may come: what a power cut leaves empty
     or half is told by its hash, and done again. A process that is killed loses nothing.
     ``identity`` holds what decides the pixels: input, plan, style, settings. Pieces made under

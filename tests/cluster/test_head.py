@@ -58,6 +58,17 @@ def test_a_head_of_the_same_ray_is_accepted(
     assert servicer.asked == 1
 
 
+def test_a_head_that_wants_a_token_or_another_one_is_one_line(
+    server: tuple[grpc.Server, str], servicer: _Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servicer.refuses = True
+    for token, words in ((None, "wants a token"), ("0" * 64, "does not take this token")):
+        monkeypatch.setattr(head, "sent_token", lambda token=token: token)
+        with pytest.raises(EnvironmentProblem, match=words) as caught:
+            check_head(server[1])
+        assert "\n" not in str(caught.value)
+
+
 def test_another_version_of_ray_is_one_line_that_names_both(
     server: tuple[grpc.Server, str], servicer: _Head
 ) -> None:

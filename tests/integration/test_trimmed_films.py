@@ -319,10 +319,7 @@ def _frame_number(timecode: str, rate: Fraction) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    ["02b_h264_opengop.mkv", pytest.param("01_h264_bframes_aac.mp4", marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("name", ["02b_h264_opengop.mkv", "01_h264_bframes_aac.mp4"])
 def test_one_worker_and_three_write_the_same_bytes(
     name: str, data: Path, tmp_path: Path, ray_here: None
 ) -> None:

@@ -296,9 +296,9 @@ def _most_important(style: Style, fields: dict[str, Any]) -> dict[str, Any]:
         if learnt_from := _pictures_of(style, str(training.get("style_image", ""))):
             shown["learnt from"] = learnt_from
         shown["strokes"] = _listed(style.strokes or (1.0,))
-        of_mixture = {name for name, _ in style.mixture or ()}
         close = _closeness(info)
-        shown["eight_bit"] = {n: line for n, line in close.items() if n in of_mixture} or close
+        of_mixture = {name for name, _ in style.mixture} or {*close}
+        shown["eight_bit"] = {name: line for name, line in close.items() if name in of_mixture}
     if len(style.mixture) > 1:
         shown["mixture"] = fields["mixture"]
     shown["path"] = fields["path"]

@@ -410,14 +410,17 @@ def test_a_worker_is_given_what_goes_with_its_last_unit(pool_of: Any) -> None:
         assert keys == [(chain, number) for chain in range(2) for number in range(4)]
 
 
-def test_a_worker_of_several_at_once_is_not_given_what_goes_with_one_in_work(pool_of: Any) -> None:
+def test_a_worker_of_several_at_once_is_not_given_what_goes_with_one_in_work(
+    pool_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.workers.actor_pool._SHORT_UNIT_SECONDS", 0.0)
     for pool in (pool_of(_Sleeper, workers=1, concurrency=2), InProcessPool(_Sleeper, at_once=2)):
         chains = _Chains()
         assert len([*pool.run(chains)]) == 8
         assert chains.drawn[:2] == [(None, (0, 0)), (None, (1, 0))]
-    for last, key in chains.drawn[2:]:
-        assert last is not None
-        assert key == (last[0], last[1] + 1) or last[1] == 3
+        for last, key in chains.drawn[2:]:
+            assert last is not None
+            assert key == (last[0], last[1] + 1) or last[1] == 3
 
 
 def test_units_at_once_in_one_worker_begin_together(pool_of: Any) -> None:
@@ -457,7 +460,6 @@ def test_how_far_units_at_once_are_is_told_of_each(pool_of: Any) -> None:
         assert told[key][-1] < last
 
 
-@pytest.mark.slow
 def test_a_worker_that_comes_to_do_more_at_once_is_given_more(pool_of: Any) -> None:
     pool = pool_of(_WiderSleeper, workers=1, depth=1, most_at_once=3)
     units = [Unit(number, 1.2) for number in range(5)]

@@ -10,9 +10,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
 
 import psutil
 import pytest
+import ray
 
 from cluster.workers.encoders import hire_encoder, processors_for_encoders
 from nst_core.checkpoints.library import Style
@@ -95,6 +99,25 @@ assert ray.available_resources()["CPU"] == 2, "one is on the GPU's node"
 ray.shutdown()
 cluster.shutdown()
 """
+
+
+def test_an_encoder_is_kept_off_nodes_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [
+        {"NodeID": "with", "Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}},
+        {"NodeID": "without", "Alive": True, "Resources": {"CPU": 4.0}},
+    ]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    options: list[dict[str, Any]] = []
+
+    def remote(**given: Any) -> Any:
+        options.append(given)
+        return lambda _: SimpleNamespace(remote=lambda: MagicMock())
+
+    monkeypatch.setattr(ray, "remote", remote)
+    assert hire_encoder() is not None
+    assert options[0]["label_selector"] == {"ray.io/node-id": "!in(with)"}
+    del nodes[1]
+    assert hire_encoder() is None
 
 
 @pytest.mark.slow

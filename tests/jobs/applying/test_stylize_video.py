@@ -186,7 +186,7 @@ def test_what_a_listener_raises_ends_the_run_and_fails_no_segment(
 def test_an_interrupted_segment_goes_on_with_its_frames(
     coherence: float, clip: Path, style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("_SECONDS_BETWEEN", "_QUICK_SECONDS"):
+    for name in ("_SECONDS_BETWEEN", "_SOON_SECONDS"):
         monkeypatch.setattr(pipeline.segments.begun, name, 0.0)
     how = {"style": str(style.path), "segment_seconds": 60, "coherence": coherence}
     undisturbed, output = tmp_path / "undisturbed.mp4", tmp_path / "out.mp4"

@@ -78,6 +78,7 @@ def test_only_the_normalisations_are_fitted_and_the_bundled_styles_stay(
     base, base_info = read_state(find_style("wave").path or Path())
     state, info = read_state(_fit(painting, photos))
     assert info.styles == (*base_info.styles, "my_ painting")
+    assert info.arguments == base_info.arguments | {"upsampling": "bilinear"}
     rows = row_keys(LeanNet(24))
     for name, tensor in base.items():
         kept = state[name][: len(tensor)] if name in rows else state[name]
@@ -286,7 +287,6 @@ def test_an_interrupted_fit_leaves_nothing_that_would_be_taken_for_a_style(
         find_style(str(painting))
 
 
-@pytest.mark.slow
 def test_a_damaged_style_is_fitted_anew_or_removed(painting: Path, photos: Path) -> None:
     unnamed, named = _fit(painting, photos), _fit(painting, photos, name="mine")
     for path in (unnamed, named):

@@ -100,7 +100,7 @@ def test_frames_kept_of_an_unfinished_segment_are_found_and_left_as_they_are(
     coherence: float, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline.segments.begun, "_SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(pipeline.segments.begun, "_QUICK_SECONDS", 0.0)
+    monkeypatch.setattr(pipeline.segments.begun, "_SOON_SECONDS", 0.0)
     monkeypatch.setattr(pipeline.films.films, "_SECONDS_BETWEEN_SIGNS", 0.0)
     job = _job(tmp_path / "out.mp4", clip, coherence=coherence)
     _interrupted(job, 1.5)

@@ -154,9 +154,18 @@ def test_shards_of_a_later_run_that_was_stopped_are_proved_by_what_it_recorded(
     assert (report.verified, report.pictures) == (True, 10)
     assert report.notes[0].startswith("5 outputs made after ")
     record = output / "progress.jsonl"
-    *lines, _ = record.read_bytes().splitlines(keepends=True)
-    record.write_bytes(b"".join(lines))  # the record of the shard as a whole
+    lines = record.read_bytes().splitlines(keepends=True)
+    record.write_bytes(b"".join(lines[:-6]))  # those of a shard and its members
     assert {*_found(output)} == {"unfinished"}
+
+
+def test_shards_that_a_stopped_run_makes_smaller_lack_nothing(tmp_path: Path) -> None:
+    shards, output = make_shards(tmp_path / "in"), tmp_path / "out"
+    job = images_job(f"{shards}/*.tar", output / "d-%d.tar", shard_pictures=5)
+    stylize_images(job)
+    with pytest.raises(KeyboardInterrupt):
+        stylize_images(replace(job, overwrite=True, shard_pictures=3), _stop_after(4))
+    assert {*_found(output)} <= {"unfinished"}
 
 
 def test_a_folder_that_cannot_be_written_is_proved(
@@ -196,6 +205,10 @@ def test_shards_may_have_their_ending_in_capitals(tmp_path: Path) -> None:
 def test_a_folder_may_be_called_as_a_shard_is(tmp_path: Path) -> None:
     source, output = save_pictures(tmp_path / "in", "x.tar/a.png", "b.png"), tmp_path / "out"
     stylize_images(images_job(source, output))
+    assert verify_output(str(output)).verified
+    save_pictures(tmp_path / "in", "x.tar/0.png")
+    with pytest.raises(KeyboardInterrupt):
+        stylize_images(images_job(source, output), _stop_after(3))
     assert verify_output(str(output)).verified
 
 

@@ -170,7 +170,7 @@ def test_frames_that_come_quickly_are_let_go(
     style: Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline.segments.begun, "_BYTES_AT_ONCE", 1)
-    monkeypatch.setattr(pipeline.segments.begun, "_QUICK_SECONDS", 2)
+    monkeypatch.setattr(pipeline.segments.begun, "_SOON_SECONDS", 12)
     assert _done(_task(tmp_path), style)[1] == []
 
 
@@ -181,11 +181,24 @@ def test_what_comes_slowly_after_a_quick_beginning_is_kept(monkeypatch: pytest.M
     assert _frames_kept(100) == [*range(100)]
 
 
+@pytest.mark.parametrize(("frames", "kept"), [(100, []), (150, [*range(20)])])
+def test_large_frames_are_kept_where_all_to_come_take_more_than_some_seconds(
+    frames: int, kept: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten in a second, a part for each."""
+    monkeypatch.setattr(pipeline.segments.begun, "_SECONDS_BETWEEN", 5)
+    monkeypatch.setattr(pipeline.segments.begun, "_SOON_SECONDS", 12)
+    monkeypatch.setattr(pipeline.segments.begun, "_BYTES_AT_ONCE", 1)
+    _set_clock(monkeypatch, accumulate(repeat(0.1)))
+    assert _frames_kept(frames)[:20] == kept
+
+
 def test_no_part_is_larger_than_it_is_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     size = _batch(0).size
     monkeypatch.setattr(pipeline.segments.begun, "_SECONDS_BETWEEN", 10**6)
+    monkeypatch.setattr(pipeline.segments.begun, "_SOON_SECONDS", 0)
     monkeypatch.setattr(pipeline.segments.begun, "_BYTES_AT_ONCE", 4 * size)
-    keeper = FrameKeeper([])
+    keeper = FrameKeeper(12)
     parts = [keeper.add(_batch(number)) for number in range(12)]
     assert [number for number, part in enumerate(parts) if part] == [3, 7, 11]
 
@@ -196,6 +209,6 @@ def _batch(pts: int) -> Batch:
 
 
 def _frames_kept(frames: int) -> list[int]:
-    keeper = FrameKeeper([])
+    keeper = FrameKeeper(frames)
     parts = filter(None, [keeper.add(_batch(pts)) for pts in range(frames)])
     return [pts for batch in unpacked(parts, range(frames)) for pts in batch.pts]

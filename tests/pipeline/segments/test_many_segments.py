@@ -106,7 +106,7 @@ def test_a_segment_goes_on_with_the_decoder_of_the_one_before_it(
 
     monkeypatch.setattr(SegmentDecoder, "_feed", counted)
     tasks = _tasks(tmp_path, keyframes="1000")
-    worker = _many(Stylizer(style, device="cpu", threads=1), 2)
+    worker = _many(Stylizer(style, device="cpu", threads=1), 3)
     middle = len(tasks) // 2
     for first, second in zip(tasks[:middle], tasks[middle:], strict=False):
         worker.process(first)
