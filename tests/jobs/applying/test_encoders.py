@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 
-import cluster.workers.encoders
 from cluster.workers.room import Resources
 from jobs.applying.encoders import Encoders, encoders_of, encoders_of_each_worker
 from jobs.specs.applying import PoolSpec, StylizeVideo
@@ -29,9 +29,9 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, float]]:
     monkeypatch.setattr("cluster.workers.room.nodes_now", lambda: nodes)
 
     def there() -> list[dict[str, Any]]:
-        return [{"Resources": node} for node in nodes if not node.get("GPU")]
+        return [{"Alive": True, "Resources": node} for node in nodes]
 
-    monkeypatch.setattr(cluster.workers.encoders, "_nodes", there)
+    monkeypatch.setattr(ray, "nodes", there)
     return nodes
 
 
