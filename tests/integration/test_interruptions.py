@@ -124,6 +124,14 @@ def _assert_it_was_told_in_one_line(process: subprocess.Popen[str]) -> None:
     assert all(" of " in line and "frames" in line for line in progress), stderr
 
 
+def _has_processes(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -219,8 +227,10 @@ def test_ctrl_c_twice_on_a_terminal_reaches_ray_too_and_leaves_no_process_and_no
         time.sleep(0.3)
     _assert_it_was_told_in_one_line(process)
     assert _names(tmp_path) == [HIDDEN_PARENT]
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    end = time.monotonic() + 30
+    while _has_processes(process.pid):  # what has ended may be there until the system's first
+        assert time.monotonic() < end  # process takes note of it
+        time.sleep(0.05)
     assert list(short_folder.iterdir()) == []
     report = _run_to_its_end(source, output, "--workers", "2")
     assert report["segments"]["reused"] >= _SEGMENTS_BEFORE_THE_SIGNAL
