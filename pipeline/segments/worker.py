@@ -144,12 +144,12 @@ class SegmentWorker:
         self, task: SegmentTask, decoder: SegmentDecoder
     ) -> Iterator[tuple[Batch, BegunPart | None]]:
         """Yield what is stylized, first that of a run before, with parts of it to be kept."""
-        last, parts, to_come = None, 0, [*task.segment.warm_pts, *task.segment.owned_pts]
-        for last in unpacked(task.begun, to_come.copy()):
+        frames = [*task.segment.warm_pts, *task.segment.owned_pts]
+        last, done, parts = None, 0, 0
+        for last in unpacked(task.begun, frames):
             yield last, None
-            parts += 1
-            del to_come[: len(last.pts)]
-        keeper = FrameKeeper(len(to_come), task.begun[:parts])
+            done, parts = done + len(last.pts), parts + 1
+        keeper = FrameKeeper(len(frames) - done, task.begun[:parts])
         # Where others are under way, what the next frame follows is not what this batch left.
         is_kept = not (task.coherence and any(each.works_ahead for each in self._stylizers))
         stylized = self._stylized(task, self._decoded(task, decoder), last, decoder.notes)
