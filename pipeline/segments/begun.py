@@ -25,8 +25,8 @@ _SECONDS_BETWEEN = 5.0
 _BYTES_AT_ONCE = 64 << 20
 """A part is handed over earlier where it has become so large."""
 _SOON_SECONDS = 12.0
-"""Where frames come as quickly as that, and all that are to come will have taken less: no more is
-kept."""
+"""Where so many bytes come in less than those seconds, and the rest will take less than these: no
+more is kept."""
 _MOST_BYTES = 512 << 20
 """For all frames of a segment that are kept: a run that goes on holds them in memory."""
 
